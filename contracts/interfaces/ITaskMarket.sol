@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Cid} from "../libraries/Cids.sol";
+
+/// @title ITaskMarket
+/// @notice The global task list: what data clients commission, most valuable first (value = reward / time limit).
+interface ITaskMarket {
+    /// @notice `Pending`: on the list. `InRound`: popped by the chain. `Solved`: paid to a winner.
+    /// `Refunded`: ended without a winner. `Cancelled`: taken back by its client while pending.
+    enum TaskState {
+        None,
+        Pending,
+        InRound,
+        Solved,
+        Refunded,
+        Cancelled
+    }
+
+    /// @param manifest what to train, on what, and how it is judged (JSON)
+    /// @param testSetCommitment see `Commitments.testSet`: binds the test set before anybody trains
+    /// @param timeLimitS seconds of training
+    /// @param requiredTrainPpm train accuracy that qualifies a solution
+    /// @param minTestPpm test accuracy below which an overtime winner is not paid (0: no floor)
+    /// @param tolerancePpm how far a vote may lie from the median
+    /// @param solutionsWanted qualified solutions after which the test set may be released
+    struct TaskTerms {
+        Cid manifest;
+        bytes32 testSetCommitment;
+        uint32 timeLimitS;
+        uint32 requiredTrainPpm;
+        uint32 minTestPpm;
+        uint32 tolerancePpm;
+        uint16 solutionsWanted;
+    }
+
+    /// @param rewardWei goes to the winner
+    /// @param verifierFeeWei goes to the verifiers inside the tolerance
+    /// @param bondWei the client's; lost if it withholds the keys or the test set
+    /// @param attempts rounds that were opened for this task
+    struct Task {
+        TaskTerms terms;
+        address client;
+        uint128 rewardWei;
+        uint128 verifierFeeWei;
+        uint128 bondWei;
+        TaskState state;
+        uint8 attempts;
+    }
+
+    /// @param clientBondWei bond that every task carries
+    /// @param minRewardWei smallest reward accepted, against dust
+    /// @param verifierFeePpm share of the payment that goes to the verifiers
+    struct MarketParameters {
+        uint128 clientBondWei;
+        uint128 minRewardWei;
+        uint32 verifierFeePpm;
+        uint32 maxTimeLimitS;
+    }
+
+    event TaskSubmitted(
+        uint64 indexed taskId,
+        address indexed client,
+        Cid manifest,
+        uint256 rewardWei,
+        uint256 verifierFeeWei,
+        uint256 bondWei
+    );
+    event TaskPopped(uint64 indexed taskId, uint8 attempt);
+    event TaskRelisted(uint64 indexed taskId);
+    event TaskClosed(uint64 indexed taskId, TaskState outcome);
+    event TaskListChanged(bytes32 taskListHash);
+
+    error NotChain(address caller);
+    error NotClient(uint64 taskId, address client, address caller);
+    error NotPending(uint64 taskId, TaskState state);
+    error NotInRound(uint64 taskId, TaskState state);
+    error InvalidOutcome(TaskState outcome);
+    error NoPendingTask();
+    error PaymentTooSmall(uint256 sentWei, uint256 neededWei);
+    error InvalidTimeLimit(uint32 timeLimitS, uint32 maxTimeLimitS);
+    error InvalidAccuracy(uint32 ppm);
+    error InvalidTolerance(uint32 tolerancePpm, uint32 maxTolerancePpm);
+    error InvalidSolutionsWanted(uint16 solutionsWanted, uint16 maxSolutions);
+    error EmptyTestSetCommitment();
+
+    /// @notice Commissions a model. The value sent is the bond plus the payment; the payment is split into the
+    /// verifier fee and the reward.
+    function submit(TaskTerms calldata terms) external payable returns (uint64 taskId);
+
+    /// @notice Takes a pending task off the list and credits its client with everything it paid.
+    function cancel(uint64 taskId) external;
+
+    /// @notice Pops the most valuable task and hands its escrow (reward and fee) and bond to the chain, in the
+    /// chain's accounts `bytes32(taskId)`. Chain only. `Source: PoLe, Algorithm 1, line 1`
+    function popMostValuable() external returns (uint64 taskId);
+
+    /// @notice Puts a task back on the list; the chain hands escrow and bond back first. Chain only.
+    function relist(uint64 taskId) external;
+
+    /// @notice Ends a task as `Solved` or `Refunded`. Chain only.
+    function close(uint64 taskId, TaskState outcome) external;
+
+    /// @notice Hash chain over the tasks collected since the last call; starts a new one. Chain only.
+    function takeNewTasks() external returns (bytes32 newTasksHash);
+
+    function parameters() external view returns (MarketParameters memory);
+    function task(uint64 taskId) external view returns (Task memory);
+    function taskCount() external view returns (uint64);
+    function pendingCount() external view returns (uint256);
+    /// @notice The task that `popMostValuable` would pop; 0 when the list is empty.
+    function mostValuable() external view returns (uint64 taskId);
+    /// @notice Reward per second of time limit, scaled by 2^32. Ties: the older task first.
+    function valueOf(uint64 taskId) external view returns (uint256);
+    /// @notice Hash chain over every change of the list: `keccak(previous, taskId, newState)`.
+    function taskListHash() external view returns (bytes32);
+}

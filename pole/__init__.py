@@ -1,0 +1,1 @@
+"""What the roles share: specifications, mapping, encryption, storage, chain access, journal."""

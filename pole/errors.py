@@ -1,0 +1,78 @@
+"""The tree of errors. Every message says what is wrong, with the value, and what to do."""
+
+
+class PoleError(Exception):
+    """Base of everything this project raises on purpose; a CLI prints it without a traceback."""
+
+
+class BadInput(PoleError):
+    """Something a person gave (file, option, value) cannot be used."""
+
+
+# Content and files
+class StoreError(PoleError):
+    """The content store cannot do what was asked."""
+
+
+class ContentNotFound(StoreError):
+    """Nobody at hand has this content (yet)."""
+
+
+class ContentMismatch(StoreError):
+    """Bytes do not hash to the CID they were asked for by."""
+
+
+class ContentTooLarge(StoreError):
+    """Content exceeds the cap the caller set."""
+
+
+class ManifestInvalid(PoleError):
+    """A manifest breaks the schema or contradicts itself."""
+
+
+class ModelInvalid(PoleError):
+    """A model file does not fit the model specification, or is malformed or hostile."""
+
+
+# Encryption
+class EncryptionError(PoleError):
+    """Base of what functional encryption can refuse."""
+
+
+class KeyRefused(EncryptionError):
+    """A functional key does not match the public key, or must not be issued."""
+
+
+class DecryptionFailed(EncryptionError):
+    """An inner product is out of range: wrong key, or corrupt data."""
+
+
+# Chain
+class ChainError(PoleError):
+    """Base of what the node or the contracts can refuse."""
+
+
+class TransientChainError(ChainError):
+    """The node did not answer properly; trying again later is right. The only error that loops retry."""
+
+
+class WrongChain(ChainError):
+    """The node is not the chain that the deployment file describes."""
+
+
+class InsufficientFunds(ChainError):
+    """The account cannot pay for the transaction."""
+
+
+class TransactionReverted(ChainError):
+    """A contract refused; carries the custom error's name and arguments."""
+
+    def __init__(self, name: str, arguments: dict[str, object], message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.arguments = arguments
+
+
+# Own state
+class JournalError(PoleError):
+    """The journal on disk cannot be read, written or locked."""
