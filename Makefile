@@ -1,0 +1,78 @@
+# Everything a person or CI runs. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+export SOLCX_BINARY_PATH := $(CURDIR)/tools/solc
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PYTHONPATH := $(CURDIR)
+# Two processes with two threads each on two cores lose more than they win.
+export OMP_NUM_THREADS ?= 1
+
+PY_PATHS := pole dataclient miner verifier scripts tests
+DEMO_ARGS ?=
+INSTALLED_PY := .venv/.installed
+INSTALLED_NODE := node_modules/.installed
+
+.PHONY: help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED_PY) $(INSTALLED_NODE) ## Install every pinned dependency (first run: minutes; later: nothing)
+
+$(INSTALLED_PY): requirements.txt tools/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "error: $$($(PYTHON) --version) found, Python 3.11 needed; try: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv \
+		|| { echo "error: cannot create .venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
+	@echo "Installing the Python packages (5 GB with torch) ..."
+	@.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements.txt
+	@touch $@
+
+$(INSTALLED_NODE): package-lock.json .npmrc
+	@command -v npm >/dev/null || { echo "error: npm not found; install Node 20" >&2; exit 1; }
+	@echo "Installing the Solidity toolchain ..."
+	@npm ci --silent --no-fund --no-audit
+	@touch $@
+
+demo: setup ## The main job on a local chain: commission, train, verify, vote, pay (DEMO_ARGS="--dataset mnist --data-dir DIR")
+	@python -m scripts.demo $(DEMO_ARGS)
+
+test: test-contracts test-invariants test-unit test-e2e ## All tests
+
+test-contracts: setup ## Contracts on eth-tester, with ape
+	ape test tests/contracts
+
+test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the mutation that must break them
+	forge test
+	python -m scripts.check_mutation
+
+test-unit: setup ## Python modules
+	pytest tests/unit
+
+test-e2e: setup ## Real processes on real nodes (anvil, ganache)
+	pytest tests/e2e
+
+check: setup ## Formatting, lint and types: what CI runs first
+	ruff format --check $(PY_PATHS)
+	ruff check $(PY_PATHS)
+	mypy $(PY_PATHS)
+	forge fmt --check
+	solhint --disc --noPoster --max-warnings 0 'contracts/**/*.sol'
+
+format: setup ## Rewrite Python and Solidity in house style
+	ruff format $(PY_PATHS)
+	ruff check --fix $(PY_PATHS)
+	forge fmt
+
+gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
+	@python -m scripts.gas
+
+lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
+	npm install --package-lock-only
+
+clean: ## Remove everything that was installed or built
+	rm -rf .venv node_modules .build .cache tools/solc/.version
