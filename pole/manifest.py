@@ -16,6 +16,7 @@ MAX_EXACT_FLOAT32 = 1 << 24
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Size = Annotated[int, Field(ge=1, le=65_536)]
+ClassName = Annotated[str, Field(min_length=1, max_length=100)]
 CidText = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -174,7 +175,7 @@ class DataSet(Document):
     """`shape`: (features,) or (channels, height, width). The test set's CID stays secret until its release."""
 
     shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
-    class_names: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(min_length=2, max_length=10_000)]
+    class_names: Annotated[list[ClassName], Field(min_length=2, max_length=10_000)]
     discretisation: Discretisation
     training_set: Annotated[list[RowFile], Field(min_length=1, max_length=100_000)]
     test_rows: Annotated[int, Field(ge=0, le=1_000_000)]
@@ -234,7 +235,9 @@ def _first_problem(exc: ValidationError | RecursionError) -> str:
 def _check_discretisation(data: DataSet) -> None:
     low, high = data.discretisation.minimum, data.discretisation.maximum
     if len(low) != len(high) or len(low) not in (1, data.dimension):
-        raise ValueError(f"discretisation has {len(low)} minima and {len(high)} maxima; need 1 or {data.dimension} each")
+        raise ValueError(
+            f"discretisation has {len(low)} minima and {len(high)} maxima; need 1 or {data.dimension} of each"
+        )
     if any(a >= b for a, b in zip(low, high, strict=True)):
         raise ValueError("discretisation needs minimum < maximum for every feature")
 
