@@ -71,6 +71,8 @@ interface ITaskMarket {
     event TaskClosed(uint64 indexed taskId, TaskState outcome);
     event TaskListChanged(bytes32 taskListHash);
 
+    /// @notice A constructor parameter under which no task could ever be submitted or paid.
+    error InvalidParameter(bytes32 name, uint256 value);
     error NotChain(address caller);
     error NotClient(uint64 taskId, address client, address caller);
     error NotPending(uint64 taskId, TaskState state);

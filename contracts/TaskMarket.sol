@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
+import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
+import {Cids} from "./libraries/Cids.sol";
+import {IndexedHeap} from "./libraries/IndexedHeap.sol";
+
+/// @title TaskMarket
+/// @notice See the documentation in {ITaskMarket}.
+contract TaskMarket is ITaskMarket {
+    using IndexedHeap for IndexedHeap.Heap;
+    using SafeCast for uint256;
+
+    uint256 private constant PPM = 1_000_000;
+    /// @notice More would let two medians of one model differ visibly.
+    uint32 public constant MAX_TOLERANCE_PPM = 50_000;
+    /// @notice Solutions that a round has room for; the chain's limit as well.
+    uint16 public constant MAX_SUBMISSIONS = 64;
+
+    IRewardReservoir public immutable RESERVOIR;
+    address public immutable CHAIN;
+    uint128 private immutable CLIENT_BOND_WEI;
+    uint128 private immutable MIN_REWARD_WEI;
+    uint32 private immutable VERIFIER_FEE_PPM;
+    uint32 private immutable MAX_TIME_LIMIT_S;
+
+    /// @inheritdoc ITaskMarket
+    uint64 public override taskCount;
+    /// @inheritdoc ITaskMarket
+    bytes32 public override taskListHash;
+    bytes32 private _newTasksHash;
+    mapping(uint64 taskId => Task task) private _tasks;
+    IndexedHeap.Heap private _pending;
+
+    modifier onlyChain() {
+        if (msg.sender != CHAIN) revert NotChain(msg.sender);
+        _;
+    }
+
+    /// @param reservoir must already list this contract as an operator
+    /// @param chain the only caller of the chain's functions; may be deployed later
+    constructor(IRewardReservoir reservoir, address chain, MarketParameters memory given) {
+        if (chain == address(0)) revert IRewardReservoir.ZeroAddress();
+        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
+        if (given.minRewardWei == 0) revert InvalidParameter("minRewardWei", given.minRewardWei);
+        if (given.verifierFeePpm >= PPM) revert InvalidParameter("verifierFeePpm", given.verifierFeePpm);
+        if (given.maxTimeLimitS == 0) revert InvalidParameter("maxTimeLimitS", given.maxTimeLimitS);
+        RESERVOIR = reservoir;
+        CHAIN = chain;
+        CLIENT_BOND_WEI = given.clientBondWei;
+        MIN_REWARD_WEI = given.minRewardWei;
+        VERIFIER_FEE_PPM = given.verifierFeePpm;
+        MAX_TIME_LIMIT_S = given.maxTimeLimitS;
+    }
+
+    /// @inheritdoc ITaskMarket
+    function submit(TaskTerms calldata terms) external payable override returns (uint64 taskId) {
+        // Check: the terms can be judged and the payment covers bond, fee and the smallest reward.
+        _checkTerms(terms);
+        if (msg.value < _minPaymentWei()) revert PaymentTooSmall(msg.value, _minPaymentWei());
+
+        // Effect: split the payment and put the task on the list.
+        taskId = ++taskCount;
+        uint256 paymentWei = msg.value - CLIENT_BOND_WEI;
+        uint256 feeWei = Math.mulDiv(paymentWei, VERIFIER_FEE_PPM, PPM, Math.Rounding.Ceil);
+        Task storage added = _tasks[taskId];
+        added.terms = terms;
+        added.client = msg.sender;
+        added.rewardWei = (paymentWei - feeWei).toUint128();
+        added.verifierFeeWei = feeWei.toUint128();
+        added.bondWei = CLIENT_BOND_WEI;
+        _newTasksHash = keccak256(abi.encode(_newTasksHash, taskId));
+        emit TaskSubmitted(taskId, msg.sender, terms.manifest, paymentWei - feeWei, feeWei, CLIENT_BOND_WEI);
+        _list(taskId);
+
+        // Interaction: the reservoir holds all of it.
+        RESERVOIR.deposit{value: paymentWei}(IRewardReservoir.Pot.Escrow, _account(taskId));
+        RESERVOIR.deposit{value: CLIENT_BOND_WEI}(IRewardReservoir.Pot.Bond, _account(taskId));
+    }
+
+    /// @inheritdoc ITaskMarket
+    function cancel(uint64 taskId) external override {
+        // Check: only its client, and only while no round has it.
+        Task storage cancelled = _tasks[taskId];
+        if (cancelled.state != TaskState.Pending) revert NotPending(taskId, cancelled.state);
+        if (cancelled.client != msg.sender) revert NotClient(taskId, cancelled.client, msg.sender);
+
+        // Effect: off the list.
+        _pending.remove(taskId);
+        _setState(taskId, TaskState.Cancelled);
+        emit TaskClosed(taskId, TaskState.Cancelled);
+
+        // Interaction: everything goes back.
+        uint256 escrowWei = uint256(cancelled.rewardWei) + cancelled.verifierFeeWei;
+        RESERVOIR.credit(IRewardReservoir.Pot.Escrow, _account(taskId), msg.sender, escrowWei);
+        RESERVOIR.credit(IRewardReservoir.Pot.Bond, _account(taskId), msg.sender, cancelled.bondWei);
+    }
+
+    /// @inheritdoc ITaskMarket
+    function popMostValuable() external override onlyChain returns (uint64 taskId) {
+        // Check: there is a task.
+        if (_pending.length() == 0) revert NoPendingTask();
+
+        // Effect: off the list, into a round.
+        taskId = _pending.pop();
+        Task storage popped = _tasks[taskId];
+        popped.attempts++;
+        _setState(taskId, TaskState.InRound);
+        emit TaskPopped(taskId, popped.attempts);
+
+        // Interaction: the chain gets escrow and bond under the same account.
+        uint256 escrowWei = uint256(popped.rewardWei) + popped.verifierFeeWei;
+        _handOver(IRewardReservoir.Pot.Escrow, taskId, escrowWei);
+        _handOver(IRewardReservoir.Pot.Bond, taskId, popped.bondWei);
+    }
+
+    /// @inheritdoc ITaskMarket
+    function relist(uint64 taskId) external override onlyChain {
+        // Check: only what was popped can return.
+        _checkInRound(taskId);
+
+        // Effect: back on the list at its old value.
+        emit TaskRelisted(taskId);
+        _list(taskId);
+    }
+
+    /// @inheritdoc ITaskMarket
+    function close(uint64 taskId, TaskState outcome) external override onlyChain {
+        // Check: a popped task ends solved or refunded.
+        _checkInRound(taskId);
+        if (outcome != TaskState.Solved && outcome != TaskState.Refunded) revert InvalidOutcome(outcome);
+
+        // Effect: the list itself is unchanged since the pop.
+        _tasks[taskId].state = outcome;
+        emit TaskClosed(taskId, outcome);
+    }
+
+    /// @inheritdoc ITaskMarket
+    function takeNewTasks() external override onlyChain returns (bytes32 newTasksHash) {
+        newTasksHash = _newTasksHash;
+        delete _newTasksHash;
+    }
+
+    /// @inheritdoc ITaskMarket
+    function parameters() external view override returns (MarketParameters memory) {
+        return MarketParameters(CLIENT_BOND_WEI, MIN_REWARD_WEI, VERIFIER_FEE_PPM, MAX_TIME_LIMIT_S);
+    }
+
+    /// @inheritdoc ITaskMarket
+    function task(uint64 taskId) external view override returns (Task memory) {
+        return _tasks[taskId];
+    }
+
+    /// @inheritdoc ITaskMarket
+    function pendingCount() external view override returns (uint256) {
+        return _pending.length();
+    }
+
+    /// @inheritdoc ITaskMarket
+    function mostValuable() external view override returns (uint64 taskId) {
+        return _pending.length() == 0 ? 0 : _pending.peek();
+    }
+
+    /// @inheritdoc ITaskMarket
+    function valueOf(uint64 taskId) public view override returns (uint256) {
+        Task storage valued = _tasks[taskId];
+        if (valued.client == address(0)) return 0;
+        return (uint256(valued.rewardWei) << 32) / valued.terms.timeLimitS;
+    }
+
+    function _list(uint64 taskId) private {
+        _pending.insert(taskId, uint192(valueOf(taskId)));
+        _setState(taskId, TaskState.Pending);
+    }
+
+    /// @dev Every change of the list extends its hash chain, which block bodies commit to.
+    function _setState(uint64 taskId, TaskState state) private {
+        _tasks[taskId].state = state;
+        taskListHash = keccak256(abi.encode(taskListHash, taskId, state));
+        emit TaskListChanged(taskListHash);
+    }
+
+    function _handOver(IRewardReservoir.Pot pot, uint64 taskId, uint256 amountWei) private {
+        RESERVOIR.move(pot, _account(taskId), CHAIN, pot, _account(taskId), amountWei);
+    }
+
+    function _checkInRound(uint64 taskId) private view {
+        TaskState state = _tasks[taskId].state;
+        if (state != TaskState.InRound) revert NotInRound(taskId, state);
+    }
+
+    function _checkTerms(TaskTerms calldata terms) private view {
+        Cids.check(terms.manifest);
+        if (terms.testSetCommitment == bytes32(0)) revert EmptyTestSetCommitment();
+        if (terms.timeLimitS == 0 || terms.timeLimitS > MAX_TIME_LIMIT_S) {
+            revert InvalidTimeLimit(terms.timeLimitS, MAX_TIME_LIMIT_S);
+        }
+        if (terms.requiredTrainPpm > PPM) revert InvalidAccuracy(terms.requiredTrainPpm);
+        if (terms.minTestPpm > PPM) revert InvalidAccuracy(terms.minTestPpm);
+        if (terms.tolerancePpm > MAX_TOLERANCE_PPM) {
+            revert InvalidTolerance(terms.tolerancePpm, MAX_TOLERANCE_PPM);
+        }
+        if (terms.solutionsWanted == 0 || terms.solutionsWanted > MAX_SUBMISSIONS) {
+            revert InvalidSolutionsWanted(terms.solutionsWanted, MAX_SUBMISSIONS);
+        }
+    }
+
+    /// @dev The least payment whose reward, after a fee rounded up, is not under the minimum.
+    function _minPaymentWei() private view returns (uint256) {
+        return CLIENT_BOND_WEI + Math.mulDiv(MIN_REWARD_WEI, PPM, PPM - VERIFIER_FEE_PPM, Math.Rounding.Ceil);
+    }
+
+    function _account(uint64 taskId) private pure returns (bytes32) {
+        return bytes32(uint256(taskId));
+    }
+}
