@@ -2,7 +2,7 @@
 
 Profile: `ipfs add --cid-version=1` with Kubo's long-standing import settings: CIDv1, sha2-256, lower-case base32, raw
 leaves, fixed chunks of 262,144 bytes, a balanced tree of dag-pb nodes with at most 174 links, no mode or mtime. Content
-of at most one chunk is one raw block.
+of at most one chunk is one raw block. Kubo's profile `unixfs-v1-2025` (larger chunks, wider nodes) gives other CIDs.
 Source: https://specs.ipfs.tech/unixfs/ and https://ipld.io/specs/codecs/dag-pb/spec/
 """
 
@@ -104,9 +104,13 @@ class _Link(NamedTuple):
 
 
 class ContentHasher:
-    """Computes the CID of content that arrives piece by piece, in memory of one chunk and 174 links per level."""
+    """Computes the CID of content that arrives piece by piece, in memory of one chunk and 174 links per level.
 
-    def __init__(self) -> None:
+    Other chunk sizes than the profile's serve only to compare with vectors published for them.
+    """
+
+    def __init__(self, chunk_bytes: int = CHUNK_BYTES) -> None:
+        self._chunk_bytes = chunk_bytes
         self._rest = bytearray()
         self._levels: list[list[_Link]] = [[]]
 
@@ -114,10 +118,10 @@ class ContentHasher:
         """Append content."""
         view = memoryview(piece)
         while view:
-            taken = min(len(view), CHUNK_BYTES - len(self._rest))
+            taken = min(len(view), self._chunk_bytes - len(self._rest))
             self._rest += view[:taken]
             view = view[taken:]
-            if len(self._rest) == CHUNK_BYTES:
+            if len(self._rest) == self._chunk_bytes:
                 self._close_chunk()
 
     def finish(self) -> Cid:
