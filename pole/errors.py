@@ -34,6 +34,10 @@ class ModelInvalid(PoleError):
     """A model file does not fit the model specification, or is malformed or hostile."""
 
 
+class DataInvalid(PoleError):
+    """A file of rows does not fit the manifest, or is malformed or hostile."""
+
+
 # Encryption
 class EncryptionError(PoleError):
     """Base of what functional encryption can refuse."""
