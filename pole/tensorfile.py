@@ -1,0 +1,127 @@
+"""Reading and writing safetensors files from strangers: named arrays, strict header, no code, bounded work.
+
+Layout: header length (8 bytes, little-endian), header (JSON), data. Source: https://github.com/huggingface/safetensors.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from pole.errors import PoleError
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_TENSORS = 10_000
+MAX_DIMENSIONS = 8
+
+_LENGTH_BYTES = 8
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype("?"),
+    "U8": np.dtype("u1"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """Contents of a safetensors file; the arrays are read-only views into the bytes they came from."""
+
+    tensors: dict[str, NDArray[Any]]
+    metadata: dict[str, str]
+
+
+def write_tensors(tensors: dict[str, NDArray[Any]], metadata: dict[str, str] | None = None) -> bytes:
+    """Serialise; equal arrays give equal bytes (metadata: at most one entry, since their order is not kept)."""
+    if metadata is not None and len(metadata) > 1:
+        raise ValueError(f"{len(metadata)} metadata entries have no fixed order; give one")
+    return bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata))
+
+
+def read_tensors(content: bytes, what: str, error: type[PoleError]) -> TensorFile:
+    """Parse a whole file; raises `error`, with `what` as the subject of its message, for anything irregular.
+
+    The header is bounded before it is parsed, and the arrays must cover the data exactly, without gap or overlap, so
+    memory stays within a small multiple of the content's size. Shapes, dtypes and values are for the caller to check.
+    """
+    header, data_start = _header(content, what, error)
+    metadata = _metadata(header.pop("__metadata__", {}), what, error)
+    if len(header) > MAX_TENSORS:
+        _refuse(f"holds {len(header)} tensors; at most {MAX_TENSORS} are allowed", what, error)
+    entries = [(name, *_entry(name, value, what, error)) for name, value in header.items()]
+    entries.sort(key=lambda entry: (entry[3], entry[4]))
+    tensors, position = {}, 0
+    for name, dtype, shape, begin, end in entries:
+        if begin != position or end - begin != math.prod(shape) * dtype.itemsize or end > len(content) - data_start:
+            _refuse(f"gives {name!r} a data range {begin}..{end} that does not fit its shape or the file", what, error)
+        array = np.frombuffer(content, dtype, count=math.prod(shape), offset=data_start + begin)
+        tensors[name] = array.reshape(shape)
+        position = end
+    if data_start + position != len(content):
+        _refuse(f"has {len(content) - data_start - position} bytes that belong to no tensor", what, error)
+    return TensorFile(tensors, metadata)
+
+
+def _header(content: bytes, what: str, error: type[PoleError]) -> tuple[dict[str, Any], int]:
+    """The parsed header and where the data starts."""
+    length = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    if len(content) < _LENGTH_BYTES or length > min(MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES):
+        _refuse(
+            f"claims a header of {length} bytes in a file of {len(content)}; it is no safetensors file", what, error
+        )
+    try:
+        header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length], object_pairs_hook=_without_duplicates)
+    except (ValueError, RecursionError) as exc:
+        raise error(f"{what} has a header that is not JSON ({type(exc).__name__}); write it with safetensors") from exc
+    if not isinstance(header, dict):
+        _refuse("has a header that is not a JSON object", what, error)
+    return header, _LENGTH_BYTES + length
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate key")
+    return result
+
+
+def _metadata(value: object, what: str, error: type[PoleError]) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
+        _refuse("has metadata that is not an object of strings", what, error)
+    return value
+
+
+def _entry(
+    name: str, value: object, what: str, error: type[PoleError]
+) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """dtype, shape and data range of one header entry; numbers are checked for being small, not yet for fitting."""
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        _refuse(f"describes {name!r:.100} without exactly dtype, shape and data_offsets", what, error)
+    dtype = _DTYPES.get(value["dtype"]) if isinstance(value["dtype"], str) else None
+    if dtype is None:
+        _refuse(f"gives {name!r:.100} the dtype {value['dtype']!r:.40}; need one of {', '.join(_DTYPES)}", what, error)
+    shape, offsets = value["shape"], value["data_offsets"]
+    if (
+        not _are_sizes(shape)
+        or 0 in shape
+        or len(shape) > MAX_DIMENSIONS
+        or not _are_sizes(offsets)
+        or len(offsets) != 2
+    ):
+        _refuse(f"gives {name!r:.100} a malformed shape or data range", what, error)
+    return dtype, tuple(shape), offsets[0], offsets[1]
+
+
+def _are_sizes(value: object) -> bool:
+    return isinstance(value, list) and all(type(size) is int and 0 <= size < 1 << 48 for size in value)
+
+
+def _refuse(problem: str, what: str, error: type[PoleError]) -> NoReturn:
+    raise error(f"{what} {problem}")
