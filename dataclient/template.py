@@ -1,12 +1,11 @@
 """Writes a task file with a comment on every choice, so that a client can edit it without the manual."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from dataclient.sources import SourceOptions
 from dataclient.taskfile import Encryption, TaskFile, Terms
+from pole.atomicfile import write_atomically
 from pole.errors import BadInput
 from pole.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel
 
@@ -164,9 +163,6 @@ def write_task_file(path: Path, text: str, *, is_overwriting: bool) -> None:
     if path.exists() and not is_overwriting:
         raise BadInput(f"{path} exists already; choose another --out, or say --force to replace it")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
+        write_atomically(path, text.encode(), replace=is_overwriting)
     except OSError as exc:
         raise BadInput(f"cannot write {path}: {exc.strerror}") from exc
