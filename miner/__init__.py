@@ -1,0 +1,1 @@
+"""The miner: trains on the most valuable task and competes for its reward."""

@@ -1,0 +1,1 @@
+"""The verifier: re-evaluates every revealed model and votes on it."""

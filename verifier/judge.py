@@ -1,0 +1,141 @@
+"""Judges models in a process of its own: `python -m verifier.judge`, a request on stdin, findings on stdout.
+
+Nothing in here knows a key or the chain, so that a hostile file can at worst end this process.
+Source: PoLe, Algorithm 2
+"""
+
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pole.cid import Cid
+from pole.errors import (
+    ContentMismatch,
+    ContentNotFound,
+    ContentTooLarge,
+    ModelInvalid,
+    PoleError,
+    StoreError,
+)
+from pole.evaluation import score_ppm
+from pole.features import Features, load_features
+from pole.mapping import output_shape
+from pole.modelfile import load_model
+from pole.modelspec import build_model
+from pole.roundfiles import fetch_keys, fetch_manifest
+from pole.store import Store, open_store
+from verifier.opinion import Case, Finding, Limits, Line, Request
+
+# Written while judging: nothing but lines to a pipe, which no limit on files covers.
+FILE_BYTES_WHEN_JUDGING = 1 << 20
+
+
+def main() -> None:
+    """Reads one request, writes findings as they come."""
+    request = Request.model_validate_json(sys.stdin.buffer.read())
+    torch.set_num_threads(request.limits.threads)
+    confine(request.limits, models=max(1, len(request.models)))
+    for line in findings(request):
+        sys.stdout.write(line.model_dump_json() + "\n")
+        sys.stdout.flush()
+
+
+def confine(limits: Limits, models: int) -> None:
+    """Caps memory, processor time, file sizes and core dumps of this process, for good."""
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _lower(resource.RLIMIT_AS, mapped + limits.memory_bytes)
+    _lower(resource.RLIMIT_CPU, limits.cpu_s * (models + 1))
+    _lower(resource.RLIMIT_FSIZE, limits.file_bytes)
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (capped, capped))
+
+
+def findings(request: Request) -> Iterator[Line]:
+    """First whether the round's own files stand, then one finding per model."""
+    store = open_store(request.case.store)
+    try:
+        bench = Bench(store, request.case)
+    except (ContentNotFound, ContentMismatch, MemoryError) as exc:
+        yield Line(finding=Finding.RETRY, reason=f"{type(exc).__name__}: {exc}")
+        return
+    except StoreError as exc:
+        kind = Finding.HOPELESS if isinstance(exc, ContentTooLarge) else Finding.RETRY
+        yield Line(finding=kind, reason=str(exc))
+        return
+    except PoleError as exc:
+        yield Line(finding=Finding.HOPELESS, reason=f"{type(exc).__name__}: {exc}")
+        return
+    yield Line(finding=Finding.READY, reason=bench.test_set_problem)
+    _lower(resource.RLIMIT_FSIZE, FILE_BYTES_WHEN_JUDGING)
+    for entry, model in request.models:
+        yield bench.judge(entry, Cid.parse(model))
+
+
+class Bench:
+    """The round's features, computed from its own files and on nobody's word. Raises PoleError if they do not stand."""
+
+    def __init__(self, store: Store, case: Case) -> None:
+        self.store, self.case = store, case
+        self.manifest_cid, self.previous_hash = Cid.parse(case.manifest), bytes.fromhex(case.previous_hash)
+        self.manifest = fetch_manifest(store, self.manifest_cid)
+        # Built for nothing but its errors: a specification that cannot be built makes all models invalid.
+        self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None, self.previous_hash)
+        self.train = self._features(None)
+        self._new_model()
+        self.test_set_problem = ""
+        self.test = self._test_features()
+
+    def judge(self, entry: int, cid: Cid) -> Line:
+        """Algorithm 2 for one model; whether the accuracy suffices is for the contract to say."""
+        try:
+            content = self.store.get(cid, self.manifest.max_model_bytes)
+            model = self._new_model()
+            load_model(content, model)
+            train_ppm = score_ppm(model, self.train.train_x, self.train.train_y, self.manifest.metric)
+            test_ppm = self._test_ppm(model)
+        except (ModelInvalid, ContentTooLarge) as exc:
+            return Line(finding=Finding.JUDGED, entry=entry, reason=str(exc))
+        except StoreError as exc:
+            return Line(finding=Finding.UNAVAILABLE, entry=entry, reason=str(exc))
+        return Line(finding=Finding.JUDGED, entry=entry, is_valid=True, train_ppm=train_ppm, test_ppm=test_ppm)
+
+    def _test_ppm(self, model: nn.Module) -> int:
+        """0 where there is no test set to rank by."""
+        if self.test is None or self.test.test_x is None or self.test.test_y is None:
+            return 0
+        return score_ppm(model, self.test.test_x, self.test.test_y, self.manifest.metric)
+
+    def _test_features(self) -> Features | None:
+        """None if the client released a test set that cannot be used: its fault, and no reason to fail the miners."""
+        if self.case.test_set is None:
+            return None
+        try:
+            return self._features(Cid.parse(self.case.test_set))
+        except (ContentNotFound, ContentMismatch):
+            raise
+        except PoleError as exc:
+            self.test_set_problem = f"the test set cannot be used, all models get test accuracy 0: {exc}"
+            return None
+
+    def _features(self, test_set: Cid | None) -> Features:
+        cache = Path(self.case.cache_dir)
+        return load_features(
+            self.store, self.manifest, self.manifest_cid, self.previous_hash, self.keys, test_set, cache, None
+        )
+
+    def _new_model(self) -> nn.Module:
+        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
+        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
+
+
+if __name__ == "__main__":
+    main()

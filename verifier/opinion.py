@@ -1,0 +1,63 @@
+"""What passes between a verifier and its judging process: a request in, one line of JSON per finding out."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from pole.manifest import Document
+
+
+class Finding(StrEnum):
+    """What a line is about.
+
+    `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
+    memory). `hopeless`: manifest, keys or data are wrong for everybody: no model can be valid. `judged`: a verdict.
+    `unavailable`: a model's content cannot be had, so far.
+    """
+
+    READY = "ready"
+    RETRY = "retry"
+    HOPELESS = "hopeless"
+    JUDGED = "judged"
+    UNAVAILABLE = "unavailable"
+
+
+class Line(Document):
+    """One finding; `entry` is -1 where it is about all models. Accuracies are 0 unless the model is valid."""
+
+    finding: Annotated[Finding, Field(strict=False)]
+    entry: int = -1
+    is_valid: bool = False
+    train_ppm: int = 0
+    test_ppm: int = 0
+    reason: str = ""
+
+
+class Limits(Document):
+    """What the judging process may use. `memory_bytes` is on top of the libraries; `cpu_s` is per model."""
+
+    memory_bytes: int = 4 << 30
+    file_bytes: int = 8 << 30
+    cpu_s: int = 600
+    wall_s: int = 600
+    threads: int = 1
+
+
+class Case(Document):
+    """A round's inputs, without its models. CIDs as text, `previous_hash` in hexadecimal."""
+
+    store: str
+    cache_dir: str
+    manifest: str
+    previous_hash: str
+    keys: str | None
+    test_set: str | None
+
+
+class Request(Document):
+    """Judge these models, in this order; a model is its entry in the ballot and its CID."""
+
+    case: Case
+    models: list[tuple[int, str]]
+    limits: Limits
