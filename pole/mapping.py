@@ -72,6 +72,17 @@ def mapping_matrix(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...
     return vectors.reshape(channels, mapping.filters, mapping.kernel**2)
 
 
+def key_queries(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) -> Integers:
+    """Vectors [count, width] that the task's functional keys open, on each slice of `width` features.
+
+    A convolutional task opens the features themselves: the keys of all patches of one zero-padded filter are an
+    invertible system and would reveal its channel's secret anyway.
+    """
+    if isinstance(mapping, DenseMapping):
+        return mapping_matrix(mapping, previous_hash, shape)
+    return np.ones((1, 1), dtype=np.int64)
+
+
 def segment_width(mapping: DenseMapping, shape: tuple[int, ...]) -> int:
     """Features per segment of rows of `shape`; each segment is a contiguous slice of the flattened row."""
     features = math.prod(shape)
