@@ -44,10 +44,10 @@ contract TaskMarket is ITaskMarket {
     /// @param chain the only caller of the chain's functions; may be deployed later
     constructor(IRewardReservoir reservoir, address chain, MarketParameters memory given) {
         if (chain == address(0)) revert IRewardReservoir.ZeroAddress();
-        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
         if (given.minRewardWei == 0) revert InvalidParameter("minRewardWei", given.minRewardWei);
         if (given.verifierFeePpm >= PPM) revert InvalidParameter("verifierFeePpm", given.verifierFeePpm);
         if (given.maxTimeLimitS == 0) revert InvalidParameter("maxTimeLimitS", given.maxTimeLimitS);
+        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
         RESERVOIR = reservoir;
         CHAIN = chain;
         CLIENT_BOND_WEI = given.clientBondWei;
@@ -94,8 +94,7 @@ contract TaskMarket is ITaskMarket {
         emit TaskClosed(taskId, TaskState.Cancelled);
 
         // Interaction: everything goes back.
-        uint256 escrowWei = uint256(cancelled.rewardWei) + cancelled.verifierFeeWei;
-        RESERVOIR.credit(IRewardReservoir.Pot.Escrow, _account(taskId), msg.sender, escrowWei);
+        RESERVOIR.credit(IRewardReservoir.Pot.Escrow, _account(taskId), msg.sender, _escrowOf(taskId));
         RESERVOIR.credit(IRewardReservoir.Pot.Bond, _account(taskId), msg.sender, cancelled.bondWei);
     }
 
@@ -112,15 +111,16 @@ contract TaskMarket is ITaskMarket {
         emit TaskPopped(taskId, popped.attempts);
 
         // Interaction: the chain gets escrow and bond under the same account.
-        uint256 escrowWei = uint256(popped.rewardWei) + popped.verifierFeeWei;
-        _handOver(IRewardReservoir.Pot.Escrow, taskId, escrowWei);
+        _handOver(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
         _handOver(IRewardReservoir.Pot.Bond, taskId, popped.bondWei);
     }
 
     /// @inheritdoc ITaskMarket
     function relist(uint64 taskId) external override onlyChain {
-        // Check: only what was popped can return.
+        // Check: only what was popped can return, and only with its money, or it could not be cancelled.
         _checkInRound(taskId);
+        _checkFunded(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
+        _checkFunded(IRewardReservoir.Pot.Bond, taskId, _tasks[taskId].bondWei);
 
         // Effect: back on the list at its old value.
         emit TaskRelisted(taskId);
@@ -192,6 +192,15 @@ contract TaskMarket is ITaskMarket {
         if (state != TaskState.InRound) revert NotInRound(taskId, state);
     }
 
+    function _checkFunded(IRewardReservoir.Pot pot, uint64 taskId, uint256 neededWei) private view {
+        uint256 balanceWei = RESERVOIR.balanceOf(address(this), pot, _account(taskId));
+        if (balanceWei < neededWei) {
+            revert IRewardReservoir.InsufficientFunds(
+                address(this), pot, _account(taskId), balanceWei, neededWei
+            );
+        }
+    }
+
     function _checkTerms(TaskTerms calldata terms) private view {
         Cids.check(terms.manifest);
         if (terms.testSetCommitment == bytes32(0)) revert EmptyTestSetCommitment();
@@ -206,6 +215,11 @@ contract TaskMarket is ITaskMarket {
         if (terms.solutionsWanted == 0 || terms.solutionsWanted > MAX_SUBMISSIONS) {
             revert InvalidSolutionsWanted(terms.solutionsWanted, MAX_SUBMISSIONS);
         }
+    }
+
+    /// @dev Reward and verifier fee.
+    function _escrowOf(uint64 taskId) private view returns (uint256) {
+        return uint256(_tasks[taskId].rewardWei) + _tasks[taskId].verifierFeeWei;
     }
 
     /// @dev The least payment whose reward, after a fee rounded up, is not under the minimum.

@@ -13,7 +13,6 @@ contract LibraryHarness {
 
     IndexedHeap.Heap private _heap;
 
-
     function checkCid(Cid calldata cid) external pure {
         Cids.check(cid);
     }

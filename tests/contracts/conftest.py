@@ -4,6 +4,7 @@
 each contract is tested alone; `system` is the whole deployment with a real LearningChain.
 """
 
+import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -64,7 +65,7 @@ TASK_TERMS = {
 PAYMENT_WEI = 100_000 * GWEI
 
 
-def create_address(deployer: str, nonce: int) -> str:
+def predict_address(deployer: str, nonce: int) -> str:
     """Address of the contract that `deployer` creates with its transaction number `nonce`."""
     encoded: bytes = rlp.encode([bytes.fromhex(deployer[2:]), nonce])
     return to_checksum_address(keccak(encoded)[12:])
@@ -82,9 +83,26 @@ def exact_reverts(error: Any, **inputs: Any) -> Iterator[None]:
     with pytest.raises(ContractLogicError) as caught:
         yield
     raised = caught.value
-    assert isinstance(raised, CustomError), f"expected {error.abi.name}, got {raised!r}"
-    assert raised.abi.selector == error.abi.selector, f"expected {error.abi.name}, got {raised!r}"
-    assert raised.inputs == inputs
+    if isinstance(raised, CustomError):
+        assert raised.abi.selector == error.abi.selector, f"expected {error.abi.name}, got {raised!r}"
+        assert raised.inputs == inputs
+    else:
+        assert revert_data(raised) == error_data(error, inputs), f"expected {error.abi.name}, got {raised!r}"
+
+
+def error_data(error: Any, inputs: dict[str, Any]) -> bytes:
+    """The bytes with which a contract reverts for this error."""
+    types = [parameter.canonical_type for parameter in error.abi.inputs]
+    values = [inputs[parameter.name] for parameter in error.abi.inputs]
+    return keccak(text=error.abi.selector)[:4] + encode(types, [getattr(value, "address", value) for value in values])
+
+
+def revert_data(raised: ContractLogicError) -> bytes:
+    """The bytes of a revert that ape did not decode: errors of inner calls, or eth-tester data with a quote in it."""
+    message = str(raised.message)
+    return (
+        bytes(ast.literal_eval(message)) if message[:2] in ("b'", 'b"') else bytes.fromhex(message.removeprefix("0x"))
+    )
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -170,7 +188,7 @@ def require(project: Any, name: str) -> Any:
 
 
 def deploy_stand_in(project: Any, deployer: Any, chain: Any, other_operator: Any) -> SimpleNamespace:
-    market, committee = (create_address(deployer.address, deployer.nonce + offset) for offset in (2, 3))
+    market, committee = (predict_address(deployer.address, deployer.nonce + offset) for offset in (2, 3))
     reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, other_operator])
     token = deployer.deploy(project.RewardToken, [chain])
     deployed = deployer.deploy(project.TaskMarket, reservoir, chain, MARKET_PARAMETERS)
@@ -185,7 +203,7 @@ def deploy_system(project: Any, deployer: Any, **overrides: Any) -> SimpleNamesp
     """
     committee_type, chain_type = require(project, "VerifierCommittee"), require(project, "LearningChain")
     first = deployer.nonce
-    market, committee, chain = (create_address(deployer.address, first + offset) for offset in (2, 3, 4))
+    market, committee, chain = (predict_address(deployer.address, first + offset) for offset in (2, 3, 4))
     market_parameters = MARKET_PARAMETERS | overrides.get("market", {})
     committee_parameters = COMMITTEE_PARAMETERS | overrides.get("committee", {})
     chain_parameters = CHAIN_PARAMETERS | overrides.get("chain", {})
@@ -244,6 +262,12 @@ def system(project: Any, deployer: Any) -> SimpleNamespace:
 def deploy(project: Any, deployer: Any) -> Callable[..., SimpleNamespace]:
     """`deploy(chain={"ommerFormula": 1})`: the whole system with other parameters."""
     return lambda **overrides: deploy_system(project, deployer, **overrides)
+
+
+@off_chain
+def create_address() -> Callable[[str, int], str]:
+    """`create_address(deployer.address, nonce)`: where that transaction's contract will be."""
+    return predict_address
 
 
 # --- factories ---
