@@ -75,13 +75,20 @@ class Dropout(Layer):
 
 
 class Shape(Layer):
-    """`add`: element-wise sum of equal shapes (skip connections); `concat`: along channels."""
+    """`add`: element-wise sum of equal shapes (skip connections); `concat`: along channels or features."""
 
     type: Literal["flatten", "add", "concat"]
 
 
+class Reshape(Layer):
+    """Folds a row into (channels, height, width), row-major: how dense features meet convolutions."""
+
+    type: Literal["reshape"] = "reshape"
+    shape: Annotated[list[Size], Field(min_length=3, max_length=3)]
+
+
 AnyLayer = Annotated[
-    Linear | Convolution | Pool | GlobalPool | Normalisation | Activation | Dropout | Shape,
+    Linear | Convolution | Pool | GlobalPool | Normalisation | Activation | Dropout | Shape | Reshape,
     Field(discriminator="type"),
 ]
 
