@@ -1,0 +1,249 @@
+"""From a task's files to the features that a model sees: fetch, decrypt or project, normalise; once per round.
+
+What was decrypted stays on disk in pieces of a few rows, so that an interrupted run goes on where it was and the next
+process starts at once. A piece is written whole or not at all, and a damaged one is made again. Plain rows are not
+cached: projecting them (0.1 s for 60,000 rows of MNIST) is faster than reading the result back.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from pole.atomicfile import write_atomically
+from pole.cid import Cid
+from pole.dataset import (
+    EncryptedRows,
+    Rows,
+    encrypted_rows_from_bytes,
+    max_file_bytes,
+    rows_from_bytes,
+)
+from pole.encryption import FunctionalKeys, PublicKey, backend, check_keys, max_public_key_bytes
+from pole.errors import BadInput, DataInvalid, KeyRefused
+from pole.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
+from pole.mapping import Statistics, key_queries, output_shape, project, statistics
+from pole.store import Store
+from pole.tensorfile import read_tensors, write_tensors
+
+PIECE_ROWS = 128
+
+Progress = Callable[[int, int], None]
+Part = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Normalised features float32 [n, *output_shape] with labels int64 [n]; no test set before its release."""
+
+    train_x: NDArray[np.float32]
+    train_y: NDArray[np.int64]
+    test_x: NDArray[np.float32] | None
+    test_y: NDArray[np.int64] | None
+    statistics: Statistics
+
+
+def load_features(
+    store: Store,
+    manifest: Manifest,
+    manifest_cid: Cid,
+    previous_hash: bytes,
+    keys: FunctionalKeys | None,
+    test_set: Cid | None,
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> Features:
+    """Features of a round's training rows and, once its CID is known, of its test rows; the same bits on every node.
+
+    `progress(done, total)` counts rows. Raises KeyRefused for missing or wrong keys, DataInvalid for files that do not
+    fit the manifest, DecryptionFailed for data that does not fit the keys, and what the store raises.
+    """
+    files = _files(manifest, test_set)
+    loader = _Loader(store, manifest, previous_hash, _checked_keys(store, manifest, previous_hash, keys))
+    cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader.opened_dtype, loader.opened_width)
+    x = _allocate((sum(file.rows for file in files), *loader.output_shape))
+    labels = np.empty(len(x), dtype=np.int64)
+    done = 0
+    for file in files:
+        for part_x, part_labels in _mapped_parts(loader, cache, file, _Counter(progress, done, len(x))):
+            x[done : done + len(part_x)], labels[done : done + len(part_x)] = part_x, part_labels
+            done += len(part_x)
+    trained = manifest.data.training_rows
+    constants = statistics(manifest.mapping, [x[:trained]])
+    normalised = constants.apply(x)
+    if test_set is None:
+        return Features(normalised, labels, None, None, constants)
+    return Features(normalised[:trained], labels[:trained], normalised[trained:], labels[trained:], constants)
+
+
+def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        return np.empty(shape, dtype=np.float32)
+    except (MemoryError, ValueError) as exc:
+        raise DataInvalid(f"the task's mapped features {shape} do not fit in this machine's memory; skip it") from exc
+
+
+@dataclass(frozen=True)
+class _File:
+    cid: Cid
+    rows: int
+    max_bytes: int
+    is_encrypted: bool
+
+
+def _files(manifest: Manifest, test_set: Cid | None) -> list[_File]:
+    """Training files in the manifest's order, then the test file; the caps are the smaller of stated and possible."""
+    data, encryption = manifest.data, manifest.encryption
+    is_encrypted = isinstance(encryption, InnerProductEncryption)
+    files = [
+        _File(Cid.parse(f.cid), f.rows, min(f.size_bytes, max_file_bytes(f.rows, data, is_encrypted)), is_encrypted)
+        for f in data.training_set
+    ]
+    if test_set is not None:
+        if not data.test_rows:
+            raise BadInput(f"a test set {test_set} was given, but the manifest has no test rows")
+        is_test_encrypted = isinstance(encryption, InnerProductEncryption) and encryption.is_test_set_encrypted
+        cap = min(data.test_size_bytes, max_file_bytes(data.test_rows, data, is_test_encrypted))
+        files.append(_File(test_set, data.test_rows, cap, is_test_encrypted))
+    return files
+
+
+def _checked_keys(
+    store: Store, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None
+) -> FunctionalKeys | None:
+    encryption = manifest.encryption
+    if not isinstance(encryption, InnerProductEncryption):
+        return None
+    if keys is None:
+        raise KeyRefused("the task is encrypted and no functional keys were given; wait for the client to publish them")
+    dimension = manifest.data.dimension
+    content = store.get(Cid.parse(encryption.public_key), max_public_key_bytes(dimension))
+    check_keys(PublicKey.from_bytes(content, dimension), keys, manifest, previous_hash)
+    return keys
+
+
+class _Counter:
+    """Turns rows done in one piece into rows done of all."""
+
+    def __init__(self, progress: Progress | None, offset: int, total: int) -> None:
+        self._progress, self._offset, self._total = progress, offset, total
+
+    def __call__(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(self._offset + done, self._total)
+
+
+def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Counter) -> Iterator[Part]:
+    """Mapped features and labels of a file, part by part in order, still integers."""
+    if not file.is_encrypted:
+        rows = loader.fetch_plain(file)
+        yield loader.map(rows.x), rows.labels
+        count(file.rows)
+        return
+    encrypted: EncryptedRows | None = None
+    for start in range(0, file.rows, PIECE_ROWS):
+        rows_slice = slice(start, min(start + PIECE_ROWS, file.rows))
+        piece = cache.get(file, rows_slice)
+        if piece is None:
+            encrypted = encrypted or loader.fetch_encrypted(file)
+            piece = loader.open(encrypted, rows_slice, count), encrypted.labels[rows_slice]
+            cache.put(file, rows_slice, *piece)
+        count(rows_slice.stop)
+        yield loader.map(piece[0]), piece[1]
+
+
+class _Loader:
+    """Fetches, opens and maps the rows of one round."""
+
+    def __init__(self, store: Store, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None) -> None:
+        self._store, self._manifest, self._previous_hash, self._keys = store, manifest, previous_hash, keys
+        self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
+        self.output_shape = output_shape(manifest.mapping, self._shape)
+        self.opened_dtype, self.opened_width = self._opened_form()
+
+    def _opened_form(self) -> tuple[np.dtype[Any], int]:
+        """What decryption yields and the cache keeps: all inner products, or (convolutional) the features."""
+        if isinstance(self._mapping, DenseMapping):
+            return np.dtype(np.int32), self.output_shape[0]
+        return np.dtype(np.uint8), self._data.dimension
+
+    def fetch_plain(self, file: _File) -> Rows:
+        try:
+            return rows_from_bytes(self._store.get(file.cid, file.max_bytes), self._data, file.rows)
+        except DataInvalid as exc:
+            raise DataInvalid(f"{file.cid}: {exc}") from exc
+
+    def fetch_encrypted(self, file: _File) -> EncryptedRows:
+        try:
+            return encrypted_rows_from_bytes(self._store.get(file.cid, file.max_bytes), self._data, file.rows)
+        except DataInvalid as exc:
+            raise DataInvalid(f"{file.cid}: {exc}") from exc
+
+    def open(self, encrypted: EncryptedRows, rows: slice, count: _Counter) -> NDArray[Any]:
+        """Decrypt some rows to [n, opened_width]."""
+        assert self._keys is not None
+        is_dense = isinstance(self._mapping, DenseMapping)
+        bound = largest_inner_product(self._mapping, self._data) if is_dense else self._largest_feature
+        queries = key_queries(self._mapping, self._previous_hash, self._shape)
+        opened = backend().decrypt(
+            encrypted.ciphertexts[rows], queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
+        )
+        return opened.astype(self.opened_dtype)
+
+    def map(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Plain rows [n, *shape] or opened rows [n, opened_width] to mapped features [n, *output_shape]."""
+        if rows.dtype == np.int32:
+            return rows.astype(np.float32)
+        return project(self._mapping, self._previous_hash, rows.reshape(-1, *self._shape))
+
+    @property
+    def _largest_feature(self) -> int:
+        return int((1 << self._data.discretisation.bits) - 1)
+
+
+class _Cache:
+    """Opened pieces of one manifest and previous hash: safetensors with `opened`, `labels` and a checksum over both.
+
+    The checksum is against damage, not against whoever may write to the directory: that is the node's own.
+    """
+
+    def __init__(self, directory: Path, dtype: np.dtype[Any], width: int) -> None:
+        self._directory, self._dtype, self._width = directory, dtype, width
+
+    def get(self, file: _File, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]] | None:
+        """The piece, or None if it is missing or damaged in any way."""
+        count = rows.stop - rows.start
+        with suppress(OSError, DataInvalid, KeyError):
+            read = read_tensors(self._path(file, rows).read_bytes(), "cached piece", DataInvalid)
+            opened, labels = read.tensors["opened"], read.tensors["labels"]
+            is_whole = read.metadata["sha256"] == _digest(opened, labels) and labels.dtype == np.int64
+            if is_whole and opened.dtype == self._dtype and opened.shape == (count, self._width):
+                return (opened, labels) if labels.shape == (count,) else None
+        return None
+
+    def put(self, file: _File, rows: slice, opened: NDArray[Any], labels: NDArray[np.int64]) -> None:
+        """Keep a piece; a disk that cannot is logged and no reason to stop, since the features are in memory too."""
+        path = self._path(file, rows)
+        content = write_tensors({"opened": opened, "labels": labels}, {"sha256": _digest(opened, labels)})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, content)
+        except OSError as exc:
+            _log.warning(
+                "decrypted features are not kept and will be decrypted again", path=str(path), reason=exc.strerror
+            )
+
+    def _path(self, file: _File, rows: slice) -> Path:
+        return self._directory / f"{file.cid}-{rows.start}-{rows.stop}.safetensors"
+
+
+def _digest(opened: NDArray[Any], labels: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(opened).tobytes() + np.ascontiguousarray(labels).tobytes()).hexdigest()
