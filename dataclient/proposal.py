@@ -30,6 +30,7 @@ from pole.mapping import output_shape
 THRESHOLD_MARGIN_PPM = 30_000
 PPM_PER_PERCENT = 10_000
 MIN_TIME_LIMIT_S = 120
+MIN_TOLERANCE_PPM, MAX_TOLERANCE_PPM = 5_000, 50_000
 TRAINING_PASSES = 50
 FLOPS_PER_S = 2e9
 SEGMENTED_FROM = 256
@@ -62,7 +63,9 @@ class Proposal:
     baseline_ppm: int | None
 
 
-def propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float = 0.0) -> Proposal:
+def propose(
+    training: PlainData, options: SourceOptions, wishes: Wishes, *, test_rows: int = 1_000, miner_setup_s: float = 0.0
+) -> Proposal:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
     mapping = propose_mapping(training.shape, wishes)
@@ -77,6 +80,7 @@ def propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_s
         reward_ether=wishes.reward_ether,
         time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
         required_train_ppm=required_ppm,
+        tolerance_ppm=propose_tolerance_ppm(min(training.rows, test_rows)),
         solutions_wanted=wishes.solutions_wanted,
     )
     task = TaskFile(
@@ -147,16 +151,15 @@ def propose_encryption(mapping: AnyMapping, shape: tuple[int, ...], wishes: Wish
     """The rank limit allows a second round on another hash if that stays under 3/8 of the features of a segment."""
     if wishes.scheme == "none":
         return Encryption(scheme="none")
-    features = math.prod(shape)
-    width = features // mapping.segments if isinstance(mapping, DenseMapping) else features
-    if width < 2:
-        raise BadInput("a single feature per segment cannot be encrypted: any key opens it; choose --encryption none")
-    vectors = mapping.vectors if isinstance(mapping, DenseMapping) else 1
-    return Encryption(
-        scheme="ipfe-secp256k1",
-        rank_limit=max(vectors, min(2 * vectors, 3 * width // 8)),
-        encrypt_test_set=wishes.is_test_set_encrypted,
-    )
+    rank_limit = math.prod(shape)  # a convolutional mapping's keys open everything
+    if isinstance(mapping, DenseMapping):
+        width = math.prod(shape) // mapping.segments
+        if width < 2:
+            raise BadInput(
+                "a single feature per segment cannot be encrypted: any key opens it; choose --encryption none"
+            )
+        rank_limit = max(mapping.vectors, min(2 * mapping.vectors, 3 * width // 8))
+    return Encryption(scheme="ipfe-secp256k1", rank_limit=rank_limit, encrypt_test_set=wishes.is_test_set_encrypted)
 
 
 def propose_model(outputs: tuple[int, ...], classes: int) -> GraphModel:
@@ -195,6 +198,11 @@ def threshold_ppm(measured_ppm: int, classes: int) -> int:
     chance_ppm = 1_000_000 // classes
     wanted = max(measured_ppm - THRESHOLD_MARGIN_PPM, (measured_ppm + chance_ppm) // 2)
     return max(PPM_PER_PERCENT, min(wanted, measured_ppm) // PPM_PER_PERCENT * PPM_PER_PERCENT)
+
+
+def propose_tolerance_ppm(rows: int) -> int:
+    """Room for one row on which two devices disagree, so that rounding slashes no honest verifier."""
+    return min(MAX_TOLERANCE_PPM, max(MIN_TOLERANCE_PPM, math.ceil(1_000_000 / rows)))
 
 
 def propose_time_limit_s(model: GraphModel, outputs: tuple[int, ...], rows: int, miner_setup_s: float) -> int:

@@ -5,6 +5,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,7 @@ from pole.manifest import AnyMapping, AnyModel, Discretisation
 MAX_TASK_FILE_BYTES = 16 << 20
 WEI_PER_ETHER = 10**18
 MAX_WEI = (1 << 128) - 1
+MAX_DIGITS = 40
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 Ppm = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -84,11 +86,14 @@ class TaskSource:
 def ether_to_wei(text: str) -> int:
     """Exact; ValueError for what is no positive amount or finer than a wei."""
     try:
-        wei = Decimal(text.strip()) * WEI_PER_ETHER
+        ether = Decimal(text.strip())
     except InvalidOperation:
         raise ValueError(f'{text!r} is not an amount of ether; write for example "0.5"') from None
-    if not wei.is_finite() or wei <= 0 or wei > MAX_WEI or wei != wei.to_integral_value():
-        raise ValueError(f"{text!r} ether is not a positive amount of whole wei")
+    # The exponent is looked at first: exact arithmetic on 1e999999999 would never end.
+    is_sane = ether.is_finite() and ether > 0 and abs(ether.adjusted()) < MAX_DIGITS and len(text) < 2 * MAX_DIGITS
+    wei = Fraction(ether) * WEI_PER_ETHER if is_sane else Fraction(0)
+    if not 0 < wei <= MAX_WEI or wei.denominator != 1:
+        raise ValueError(f"{text!r:.100} ether is not a positive amount of whole wei")
     return int(wei)
 
 

@@ -1,0 +1,280 @@
+"""Makes a task ready to submit: split, discretise, encrypt, store; an interruption loses at most one file of rows."""
+
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from dataclient.plain import PlainData
+from dataclient.sources import load_source, training_and_test
+from dataclient.taskfile import TaskFile
+from dataclient.taskhome import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
+from pole.cid import Cid, cid_of_file
+from pole.commitments import SALT_BYTES
+from pole.dataset import (
+    POINT_BYTES,
+    EncryptedRows,
+    Rows,
+    discretise,
+    encrypted_rows_to_bytes,
+    rows_from_bytes,
+    rows_to_bytes,
+)
+from pole.encryption import Backend, MasterKey, backend
+from pole.errors import BadInput, ManifestInvalid
+from pole.manifest import (
+    AnyEncryption,
+    DataSet,
+    InnerProductEncryption,
+    Manifest,
+    NoEncryption,
+    RowFile,
+)
+from pole.mapping import output_shape
+from pole.modelspec import build_model, parameter_bytes
+from pole.store import Store
+
+PART_BYTES = 64 << 20
+MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
+LABEL_BYTES = 8
+DISCRETISED_AT_ONCE = 4096
+
+Progressed = Callable[[int, int], None]
+
+
+def prepare(task: TaskFile, home: TaskHome, store: Store, progress: Progressed | None = None) -> Prepared:
+    """Brings a task to the point where only money is missing; goes on where an interrupted run stopped.
+
+    `progress(done, total)` counts encrypted rows. Training rows, public key and manifest are in the store afterwards;
+    the test set is not: it stays in `home` until its release. Raises BadInput.
+    """
+    done = home.prepared()
+    if done is not None:
+        return done
+    plain = keep_rows(task, home)
+    unwritten = RowFile(cid=str(Cid(codec=0x55, digest=b"\1" * 32)), rows=plain.training_rows, size_bytes=1)
+    data = _describe(task, plain, [unwritten])
+    draft = _manifest(task, data, _draft_encryption(task))
+    check_model(draft)
+    training, test = read_rows(home, draft)
+    if task.encryption.scheme == "none":
+        encryption: AnyEncryption = NoEncryption()
+        store_plain(training, home, store)
+        write_private(home.test_set, home.test_rows.read_bytes())
+    else:
+        encryption = _encrypt(task, home, store, training, test, progress)
+    files = [RowFile(cid=part.cid, rows=part.rows, size_bytes=part.size_bytes) for part in home.progress().parts]
+    test_size = home.test_set.stat().st_size
+    described = _describe(task, plain, files).model_copy(update={"test_size_bytes": test_size})
+    manifest = Manifest.from_bytes(_manifest(task, described, encryption).to_bytes())
+    prepared = Prepared(
+        manifest=str(store.put(manifest.to_bytes())),
+        test_set=str(cid_of_file(home.test_set)),
+        salt=secrets.token_hex(SALT_BYTES),
+    )
+    home.keep_prepared(prepared)
+    return prepared
+
+
+# --- plain rows ------------------------------------------------------------------------------------------------------
+
+
+def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
+    """Checks task and rows against each other, and keeps the discretised rows in the task's folder.
+
+    What is there already is not read from the source again: once encryption began, rows that changed at the source
+    must not mix with those from before. Raises BadInput or ManifestInvalid.
+    """
+    kept = home.plain()
+    if kept is not None:
+        return kept
+    data = load_source(task.data)
+    check_fits(task, data)
+    training, test = training_and_test(data, task.data)
+    plain = PlainParts(
+        shape=list(data.shape),
+        class_names=list(data.class_names),
+        feature_names=None if data.feature_names is None else list(data.feature_names),
+        training_rows=training.rows,
+        test_rows=test.rows,
+    )
+    check_model(draft_manifest(task, plain))
+    for part, path in ((training, home.training_rows), (test, home.test_rows)):
+        write_private(path, rows_to_bytes(Rows(discretised(part, task), part.labels)))
+    home.keep_plain(plain)
+    return plain
+
+
+def check_fits(task: TaskFile, data: PlainData) -> None:
+    """Refuses a task file that was made for other rows. Raises BadInput."""
+    features = math.prod(data.shape)
+    ranges = len(task.discretisation.minimum)
+    if ranges not in (1, features) or len(task.discretisation.maximum) != ranges:
+        raise BadInput(
+            f"task {task.name!r} has {ranges} minima and {len(task.discretisation.maximum)} maxima, but the rows of "
+            f"{task.data.source} have {features} features; run `init` again"
+        )
+    output_shape(task.mapping, data.shape)
+
+
+def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:
+    """uint8 [n, *shape]; in pieces, since the intermediate values are eight times as large."""
+    pieces = [
+        discretise(data.x[start : start + DISCRETISED_AT_ONCE], task.discretisation)
+        for start in range(0, data.rows, DISCRETISED_AT_ONCE)
+    ]
+    return np.concatenate(pieces)
+
+
+def read_rows(home: TaskHome, manifest: Manifest) -> tuple[Rows, Rows]:
+    """The discretised plain training and test rows that the task was made from."""
+    training = rows_from_bytes(home.training_rows.read_bytes(), manifest.data, manifest.data.training_rows)
+    test = rows_from_bytes(home.test_rows.read_bytes(), manifest.data, manifest.data.test_rows)
+    return training, test
+
+
+# --- manifest --------------------------------------------------------------------------------------------------------
+
+
+def draft_manifest(task: TaskFile, plain: PlainParts) -> Manifest:
+    """The manifest as it will be but for CIDs and file sizes. Raises BadInput or ManifestInvalid."""
+    data = _describe(task, plain, [RowFile(cid="none yet", rows=plain.training_rows, size_bytes=1)])
+    return _manifest(task, data, _draft_encryption(task))
+
+
+def _describe(task: TaskFile, plain: PlainParts, files: list[RowFile]) -> DataSet:
+    with _contradictions(task):
+        return DataSet(
+            shape=plain.shape,
+            class_names=plain.class_names,
+            discretisation=task.discretisation,
+            training_set=files,
+            test_rows=plain.test_rows,
+            test_size_bytes=0,
+        )
+
+
+def _draft_encryption(task: TaskFile) -> AnyEncryption:
+    """Encryption as it will be but for the public key."""
+    if task.encryption.scheme == "none":
+        return NoEncryption()
+    if task.encryption.rank_limit is None:
+        raise BadInput("encryption.rank_limit is missing; say how many query vectors keys may ever be issued for")
+    return InnerProductEncryption(
+        public_key=str(Cid(codec=0x55, digest=b"\1" * 32)),
+        rank_limit=task.encryption.rank_limit,
+        is_test_set_encrypted=task.encryption.encrypt_test_set,
+    )
+
+
+def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manifest:
+    """Raises ManifestInvalid naming what contradicts what."""
+    outputs = output_shape(task.mapping, tuple(data.shape))
+    model_bytes = parameter_bytes(task.model, outputs, len(data.class_names))
+    with _contradictions(task):
+        return Manifest(
+            name=task.name,
+            model=task.model,
+            metric=task.metric,
+            data=data,
+            mapping=task.mapping,
+            encryption=encryption,
+            max_model_bytes=model_bytes + MODEL_FILE_ALLOWANCE_BYTES,
+        )
+
+
+@contextmanager
+def _contradictions(task: TaskFile) -> Iterator[None]:
+    """Turns what the manifest's schema refuses into one line about the task file."""
+    try:
+        yield
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise ManifestInvalid(f"task {task.name!r}: {where + ': ' if where else ''}{message}") from exc
+
+
+def check_model(manifest: Manifest) -> None:
+    """Builds the model once, so that a layer that does not fit is found before anything is encrypted or spent."""
+    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
+    build_model(manifest.model, outputs, len(manifest.data.class_names))
+
+
+# --- storing and encrypting ------------------------------------------------------------------------------------------
+
+
+def rows_per_part(row_bytes: int) -> int:
+    """Files of about 64 MiB: small enough to hold in memory, and to repeat after an interruption."""
+    return max(1, PART_BYTES // row_bytes)
+
+
+def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
+    """Puts unencrypted training rows into the store, file by file."""
+    step = rows_per_part(training.x[0].size + LABEL_BYTES)
+    for start in range(_stored_rows(home, store), len(training.labels), step):
+        part = Rows(training.x[start : start + step], training.labels[start : start + step])
+        _store_part(rows_to_bytes(part), len(part.labels), home, store)
+
+
+def _encrypt(
+    task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: Progressed | None
+) -> InnerProductEncryption:
+    compute = backend()
+    master = _master_key(home, training.x[0].size)
+    is_test_encrypted = task.encryption.encrypt_test_set
+    total = len(training.labels) + (len(test.labels) if is_test_encrypted else 0)
+    step = rows_per_part((master.dimension + 1) * POINT_BYTES + LABEL_BYTES)
+    for start in range(_stored_rows(home, store), len(training.labels), step):
+        part = Rows(training.x[start : start + step], training.labels[start : start + step])
+        encrypted = encrypt_rows(compute, master, part, _shifted(progress, start, total))
+        _store_part(encrypted_rows_to_bytes(encrypted), len(part.labels), home, store)
+    if is_test_encrypted:
+        encrypted = encrypt_rows(compute, master, test, _shifted(progress, len(training.labels), total))
+        write_private(home.test_set, encrypted_rows_to_bytes(encrypted))
+    else:
+        write_private(home.test_set, home.test_rows.read_bytes())
+    draft = _draft_encryption(task)
+    assert isinstance(draft, InnerProductEncryption)
+    return draft.model_copy(update={"public_key": str(store.put(compute.public_key(master).to_bytes()))})
+
+
+def _master_key(home: TaskHome, dimension: int) -> MasterKey:
+    """This task's secret; the same one after an interruption, since stored rows are encrypted under it."""
+    if not home.master_key.exists():
+        MasterKey.generate(dimension).save(home.master_key)
+    return MasterKey.load(home.master_key)
+
+
+def encrypt_rows(compute: Backend, master: MasterKey, rows: Rows, progress: Progressed | None) -> EncryptedRows:
+    flat = np.ascontiguousarray(rows.x.reshape(len(rows.labels), -1))
+    return EncryptedRows(compute.encrypt(master, flat, progress), rows.labels)
+
+
+def _shifted(progress: Progressed | None, offset: int, total: int) -> Progressed | None:
+    if progress is None:
+        return None
+    return lambda done, _part_total: progress(offset + done, total)
+
+
+def _stored_rows(home: TaskHome, store: Store) -> int:
+    """Rows that an interrupted run stored already. Raises BadInput if they went into another store."""
+    parts = home.progress().parts
+    for part in parts:
+        if not store.has(Cid.parse(part.cid)):
+            raise BadInput(f"{part.cid}, stored earlier for task {home.name!r}, is not here; give the same --store")
+    return sum(part.rows for part in parts)
+
+
+def _store_part(content: bytes, rows: int, home: TaskHome, store: Store) -> None:
+    part = StoredPart(cid=str(store.put(content)), rows=rows, size_bytes=len(content))
+    home.keep_progress(Progress(parts=[*home.progress().parts, part]))
+
+
+def ciphertext_bytes(rows: int, dimension: int) -> int:
+    """Size of so many encrypted rows in the store."""
+    return rows * ((dimension + 1) * POINT_BYTES + LABEL_BYTES)
