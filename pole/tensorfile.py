@@ -3,13 +3,13 @@
 Layout: header length (8 bytes, little-endian), header (JSON), data. Source: https://github.com/huggingface/safetensors.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 from safetensors.numpy import save
 
 from pole.errors import PoleError
@@ -77,19 +77,13 @@ def _header(content: bytes, what: str, error: type[PoleError]) -> tuple[dict[str
             f"claims a header of {length} bytes in a file of {len(content)}; it is no safetensors file", what, error
         )
     try:
-        header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length], object_pairs_hook=_without_duplicates)
-    except (ValueError, RecursionError) as exc:
+        # Not the standard library's parser: its recursion can overflow the C stack, and that kills the process.
+        header = from_json(content[_LENGTH_BYTES : _LENGTH_BYTES + length], allow_inf_nan=False)
+    except ValueError as exc:
         raise error(f"{what} has a header that is not JSON ({type(exc).__name__}); write it with safetensors") from exc
     if not isinstance(header, dict):
         _refuse("has a header that is not a JSON object", what, error)
     return header, _LENGTH_BYTES + length
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate key")
-    return result
 
 
 def _metadata(value: object, what: str, error: type[PoleError]) -> dict[str, str]:
