@@ -4,111 +4,90 @@ Source: PoLe, section 3.1 (model specification, metric, data pointers).
 """
 
 import json
+import math
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pole.cid import Cid
-from pole.errors import ManifestInvalid
+from pole.errors import BadInput, ManifestInvalid
+from pole.layers import (
+    Activation,
+    AnyLayer,
+    AnyModel,
+    Convolution,
+    Document,
+    Dropout,
+    GlobalPool,
+    GraphModel,
+    Layer,
+    Linear,
+    Normalisation,
+    Pool,
+    Reshape,
+    Shape,
+    Size,
+    TorchvisionModel,
+)
+
+__all__ = [
+    "MAX_CELLS",
+    "MAX_EXACT_FLOAT32",
+    "MAX_FEATURES",
+    "MAX_MANIFEST_BYTES",
+    "Activation",
+    "AnyEncryption",
+    "AnyLayer",
+    "AnyMapping",
+    "AnyModel",
+    "CidText",
+    "Convolution",
+    "ConvolutionalMapping",
+    "DataSet",
+    "DenseMapping",
+    "Discretisation",
+    "Document",
+    "Dropout",
+    "GlobalPool",
+    "GraphModel",
+    "InnerProductEncryption",
+    "Layer",
+    "Linear",
+    "Manifest",
+    "NoEncryption",
+    "Normalisation",
+    "Pool",
+    "Reshape",
+    "RowFile",
+    "Shape",
+    "Size",
+    "Title",
+    "TorchvisionModel",
+    "largest_inner_product",
+]
 
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_EXACT_FLOAT32 = 1 << 24
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Size = Annotated[int, Field(ge=1, le=65_536)]
-ClassName = Annotated[str, Field(min_length=1, max_length=100)]
-CidText = Annotated[str, Field(min_length=1, max_length=128)]
+MAX_FEATURES = 1 << 20  # per row, before and after the mapping
+MAX_CELLS = 1 << 34  # rows * features, before and after the mapping: 64 GiB of float32
 
 
-class Document(BaseModel):
-    """Base of all parts: unknown fields, wrong types, NaN and infinities are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-# --- model -----------------------------------------------------------------------------------------------------------
+def _canonical_cid(text: str) -> str:
+    try:
+        return str(Cid.parse(text))
+    except BadInput as exc:
+        raise ValueError(str(exc)) from exc
 
 
-class Layer(Document):
-    """One node of the graph. `inputs` names earlier layers or "input"; empty means the layer before."""
-
-    name: Name
-    inputs: Annotated[list[Name], Field(max_length=16)] = []
-
-
-class Linear(Layer):
-    type: Literal["linear"] = "linear"
-    size: Size
-    bias: bool = True
+def _printable(text: str) -> str:
+    """Names are shown in terminals: no control sequences, no line breaks, no invisible characters."""
+    if not text.isprintable():
+        raise ValueError("has characters that cannot be printed; use letters, digits, punctuation and spaces")
+    return text
 
 
-class Convolution(Layer):
-    type: Literal["conv2d"] = "conv2d"
-    channels: Size
-    kernel: Annotated[int, Field(ge=1, le=31)]
-    stride: Annotated[int, Field(ge=1, le=16)] = 1
-    padding: Annotated[int, Field(ge=0, le=15)] = 0
-    bias: bool = True
-
-
-class Pool(Layer):
-    type: Literal["max_pool", "average_pool"]
-    kernel: Annotated[int, Field(ge=1, le=31)]
-    stride: Annotated[int, Field(ge=1, le=31)]
-
-
-class GlobalPool(Layer):
-    type: Literal["global_average_pool"] = "global_average_pool"
-
-
-class Normalisation(Layer):
-    type: Literal["batch_norm", "layer_norm"]
-
-
-class Activation(Layer):
-    type: Literal["relu", "silu", "gelu", "tanh", "sigmoid"]
-
-
-class Dropout(Layer):
-    type: Literal["dropout"] = "dropout"
-    probability: Annotated[float, Field(ge=0, lt=1)]
-
-
-class Shape(Layer):
-    """`add`: element-wise sum of equal shapes (skip connections); `concat`: along channels or features."""
-
-    type: Literal["flatten", "add", "concat"]
-
-
-class Reshape(Layer):
-    """Folds a row into (channels, height, width), row-major: how dense features meet convolutions."""
-
-    type: Literal["reshape"] = "reshape"
-    shape: Annotated[list[Size], Field(min_length=3, max_length=3)]
-
-
-AnyLayer = Annotated[
-    Linear | Convolution | Pool | GlobalPool | Normalisation | Activation | Dropout | Shape | Reshape,
-    Field(discriminator="type"),
-]
-
-
-class GraphModel(Document):
-    """A directed acyclic graph of layers in topological order; the last layer must yield `classes` outputs."""
-
-    kind: Literal["graph"] = "graph"
-    layers: Annotated[list[AnyLayer], Field(min_length=1, max_length=512)]
-
-
-class TorchvisionModel(Document):
-    """A named architecture; its input channels and classes follow from the task."""
-
-    kind: Literal["torchvision"] = "torchvision"
-    architecture: Literal["vgg16", "vgg16_bn", "resnet18"]
-    stem: Literal["stock", "cifar"] = "stock"
-
-
-AnyModel = Annotated[GraphModel | TorchvisionModel, Field(discriminator="kind")]
+Title = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+CidText = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_canonical_cid)]
 
 
 # --- mapping and encryption -------------------------------------------------------------------------------------------
@@ -182,7 +161,7 @@ class DataSet(Document):
     """`shape`: (features,) or (channels, height, width). The test set's CID stays secret until its release."""
 
     shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
-    class_names: Annotated[list[ClassName], Field(min_length=2, max_length=10_000)]
+    class_names: Annotated[list[Title], Field(min_length=2, max_length=10_000)]
     discretisation: Discretisation
     training_set: Annotated[list[RowFile], Field(min_length=1, max_length=100_000)]
     test_rows: Annotated[int, Field(ge=0, le=1_000_000)]
@@ -191,10 +170,7 @@ class DataSet(Document):
     @property
     def dimension(self) -> int:
         """D, the number of features of a row."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
+        return math.prod(self.shape)
 
     @property
     def training_rows(self) -> int:
@@ -203,7 +179,7 @@ class DataSet(Document):
 
 class Manifest(Document):
     version: Literal[1] = 1
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Title
     model: AnyModel
     metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
     data: DataSet
@@ -213,6 +189,7 @@ class Manifest(Document):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        _check_data(self.data)
         _check_discretisation(self.data)
         _check_mapping(self.mapping, self.data)
         _check_encryption(self.encryption, self.mapping, self.data)
@@ -224,19 +201,40 @@ class Manifest(Document):
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
-        """Raises ManifestInvalid. Size is capped by the caller's fetch (MAX_MANIFEST_BYTES)."""
+        """Raises ManifestInvalid, naming the first offending field. Does not build the model: pole.modelspec does."""
+        if len(content) > MAX_MANIFEST_BYTES:
+            raise ManifestInvalid(f"manifest has {len(content)} bytes; at most {MAX_MANIFEST_BYTES} are allowed")
         try:
             return cls.model_validate_json(content)
-        except (ValidationError, RecursionError) as exc:
-            raise ManifestInvalid(f"manifest is invalid: {_first_problem(exc)}") from exc
+        except ValidationError as exc:
+            raise ManifestInvalid(f"manifest is invalid: {_first_problem(exc)}; see docs/manifest.md") from exc
 
 
-def _first_problem(exc: ValidationError | RecursionError) -> str:
-    if isinstance(exc, RecursionError):
-        return "nested too deeply"
+def _first_problem(exc: ValidationError) -> str:
+    """Where and what, kept short and printable, since a stranger chose the names of unknown fields."""
     first = exc.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "document"
-    return f"{where}: {first['msg']} ({exc.error_count()} problem(s) in all)"
+    text = f"{where:.200}: {first['msg']:.500} ({exc.error_count()} problem(s) in all)"
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _check_data(data: DataSet) -> None:
+    if len(data.shape) == 2:
+        raise ValueError(f"shape {data.shape}: need [features] or [channels, height, width]; add a channel of size 1")
+    if len(set(data.class_names)) != len(data.class_names):
+        raise ValueError("two classes have the same name; rename or merge them")
+    _check_amount("data", data.dimension, data)
+
+
+def _check_amount(what: str, features: int, data: DataSet) -> None:
+    if features > MAX_FEATURES:
+        raise ValueError(f"{what}: {features} features per row, at most {MAX_FEATURES} are allowed; make it smaller")
+    rows = data.training_rows + data.test_rows
+    if rows * features > MAX_CELLS:
+        raise ValueError(
+            f"{what}: {rows} rows of {features} features are {rows * features} numbers, at most {MAX_CELLS} are "
+            "allowed; use fewer rows or features"
+        )
 
 
 def _check_discretisation(data: DataSet) -> None:
@@ -247,6 +245,8 @@ def _check_discretisation(data: DataSet) -> None:
         )
     if any(a >= b for a, b in zip(low, high, strict=True)):
         raise ValueError("discretisation needs minimum < maximum for every feature")
+    if not all(math.isfinite(b - a) for a, b in zip(low, high, strict=True)):
+        raise ValueError("discretisation has a range too wide for float64; clip the outliers")
 
 
 def _check_mapping(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) -> None:
@@ -254,6 +254,7 @@ def _check_mapping(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) 
         raise ValueError(f"a convolutional mapping needs shape (channels, height, width), not {data.shape}")
     if isinstance(mapping, DenseMapping) and data.dimension % mapping.segments:
         raise ValueError(f"{mapping.segments} segments do not divide {data.dimension} features equally")
+    _check_amount("mapping", _mapped_features(mapping, data), data)
     if largest_inner_product(mapping, data) >= MAX_EXACT_FLOAT32:
         raise ValueError(
             f"inner products up to {largest_inner_product(mapping, data)} are not exact in float32 (2^24); "
@@ -266,7 +267,6 @@ def _check_encryption(
 ) -> None:
     if isinstance(encryption, NoEncryption):
         return
-    _checked_cid(encryption.public_key)
     if isinstance(mapping, DenseMapping):
         width = data.dimension // mapping.segments
         if mapping.vectors > encryption.rank_limit or encryption.rank_limit >= width:
@@ -276,8 +276,10 @@ def _check_encryption(
             )
 
 
-def _checked_cid(text: str) -> Cid:
-    return Cid.parse(text)
+def _mapped_features(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) -> int:
+    if isinstance(mapping, DenseMapping):
+        return mapping.vectors * mapping.segments
+    return mapping.filters * data.dimension
 
 
 def largest_inner_product(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) -> int:
