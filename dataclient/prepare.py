@@ -13,7 +13,7 @@ from dataclient.plain import PlainData
 from dataclient.sources import load_source, training_and_test
 from dataclient.taskfile import TaskFile
 from dataclient.taskhome import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
-from pole.cid import Cid, cid_of_file
+from pole.cid import Cid, cid_of, cid_of_file
 from pole.commitments import SALT_BYTES
 from pole.dataset import (
     POINT_BYTES,
@@ -42,6 +42,7 @@ PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
 LABEL_BYTES = 8
 DISCRETISED_AT_ONCE = 4096
+PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
 Progressed = Callable[[int, int], None]
 
@@ -56,7 +57,7 @@ def prepare(task: TaskFile, home: TaskHome, store: Store, progress: Progressed |
     if done is not None:
         return done
     plain = keep_rows(task, home)
-    unwritten = RowFile(cid=str(Cid(codec=0x55, digest=b"\1" * 32)), rows=plain.training_rows, size_bytes=1)
+    unwritten = RowFile(cid=PLACEHOLDER, rows=plain.training_rows, size_bytes=1)
     data = _describe(task, plain, [unwritten])
     draft = _manifest(task, data, _draft_encryption(task))
     check_model(draft)
@@ -142,7 +143,7 @@ def read_rows(home: TaskHome, manifest: Manifest) -> tuple[Rows, Rows]:
 
 def draft_manifest(task: TaskFile, plain: PlainParts) -> Manifest:
     """The manifest as it will be but for CIDs and file sizes. Raises BadInput or ManifestInvalid."""
-    data = _describe(task, plain, [RowFile(cid="none yet", rows=plain.training_rows, size_bytes=1)])
+    data = _describe(task, plain, [RowFile(cid=PLACEHOLDER, rows=plain.training_rows, size_bytes=1)])
     return _manifest(task, data, _draft_encryption(task))
 
 
@@ -165,7 +166,7 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
     if task.encryption.rank_limit is None:
         raise BadInput("encryption.rank_limit is missing; say how many query vectors keys may ever be issued for")
     return InnerProductEncryption(
-        public_key=str(Cid(codec=0x55, digest=b"\1" * 32)),
+        public_key=PLACEHOLDER,
         rank_limit=task.encryption.rank_limit,
         is_test_set_encrypted=task.encryption.encrypt_test_set,
     )
