@@ -1,0 +1,152 @@
+"""A bought model that stands on its own: weights, and all that leads from new plain rows to its classes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+
+from pole.atomicfile import write_atomically
+from pole.cid import Cid, cid_of
+from pole.dataset import discretise
+from pole.errors import BadInput, ManifestInvalid, ModelInvalid
+from pole.manifest import Document, Manifest
+from pole.mapping import Statistics, output_shape, project
+from pole.modelfile import load_model
+from pole.modelspec import build_model
+
+MODEL_FILE = "model.safetensors"
+DESCRIPTION_FILE = "model.json"
+MAX_DESCRIPTION_BYTES = 1 << 28
+ROWS_AT_ONCE = 1024
+
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Normalisation(Document):
+    """Float32 constants of the task's training rows, per dense feature or convolutional channel."""
+
+    mean: list[float]
+    scale: list[float]
+
+
+class Origin(Document):
+    """The block that the model won, as its header and the committee have it."""
+
+    chain_id: int
+    task_id: int
+    height: int
+    header_hash: Hash
+    winner: str
+    voted_train_ppm: int
+    voted_test_ppm: int
+
+
+class Description(Document):
+    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself."""
+
+    version: int = 1
+    model: str
+    manifest_cid: str
+    manifest: Manifest
+    previous_hash: Hash
+    normalisation: Normalisation
+    feature_names: list[str] | None
+    origin: Origin
+    own_train_ppm: int
+    own_test_ppm: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    description: Description
+    weights: bytes
+
+    def write(self, folder: Path) -> None:
+        """Writes both files; a folder with another bundle in it is refused. Raises BadInput."""
+        description = self.description.model_dump_json(indent=1).encode()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            existing = folder / DESCRIPTION_FILE
+            if existing.exists() and existing.read_bytes() != description:
+                raise BadInput(f"{folder} holds another model already; choose another --out")
+            write_atomically(folder / MODEL_FILE, self.weights)
+            write_atomically(existing, description)
+        except OSError as exc:
+            raise BadInput(f"cannot write to {folder}: {exc.strerror}; choose another --out") from exc
+
+    def model(self) -> nn.Module:
+        """The model with its weights, in evaluation mode. Raises ModelInvalid."""
+        manifest = self.description.manifest
+        outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
+        model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+        load_model(self.weights, model)
+        return model.eval()
+
+    def features(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Plain rows [n, *shape], in the units of the training data, to what the model sees."""
+        description, manifest = self.description, self.description.manifest
+        whole = discretise(x, manifest.data.discretisation)
+        mapped = project(manifest.mapping, bytes.fromhex(description.previous_hash), whole)
+        return constants(description.normalisation).apply(mapped)
+
+    def probabilities(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Class probabilities [n, classes] of plain rows [n, *shape]."""
+        model = self.model()
+        parts = []
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            features = torch.from_numpy(self.features(x[start : start + ROWS_AT_ONCE]))
+            with torch.inference_mode():
+                parts.append(torch.softmax(model(features), dim=1).numpy())
+        return np.concatenate(parts)
+
+
+def constants(normalisation: Normalisation) -> Statistics:
+    mean, scale = (np.asarray(values, dtype=np.float32) for values in (normalisation.mean, normalisation.scale))
+    return Statistics(mean, scale)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Reads and checks what fetch-model wrote. Raises BadInput, ManifestInvalid or ModelInvalid."""
+    description = _read_description(folder / DESCRIPTION_FILE)
+    try:
+        size = (folder / MODEL_FILE).stat().st_size
+        if size > description.manifest.max_model_bytes:
+            raise ModelInvalid(f"{folder / MODEL_FILE} has {size} bytes; fetch the model again")
+        weights = (folder / MODEL_FILE).read_bytes()
+    except OSError as exc:
+        raise BadInput(f"cannot read {folder / MODEL_FILE}: {exc.strerror}; fetch the model again") from exc
+    if cid_of(weights) != Cid.parse(description.model):
+        raise ModelInvalid(f"{folder / MODEL_FILE} is not the model that {DESCRIPTION_FILE} describes; fetch it again")
+    bundle = Bundle(description, weights)
+    _check_normalisation(bundle)
+    return bundle
+
+
+def _read_description(path: Path) -> Description:
+    try:
+        if path.stat().st_size > MAX_DESCRIPTION_BYTES:
+            raise BadInput(f"{path} is too large for a model description; fetch the model again")
+        content = path.read_bytes()
+    except OSError as exc:
+        raise BadInput(f"cannot read {path}: {exc.strerror}; give a folder that fetch-model wrote") from exc
+    try:
+        return Description.model_validate_json(content)
+    except ValidationError as exc:
+        problem = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ManifestInvalid(f"{path} is damaged at {where or 'its start'}; fetch the model again") from exc
+
+
+def _check_normalisation(bundle: Bundle) -> None:
+    manifest, normalisation = bundle.description.manifest, bundle.description.normalisation
+    wanted = output_shape(manifest.mapping, tuple(manifest.data.shape))[0]
+    if len(normalisation.mean) != wanted or len(normalisation.scale) != wanted:
+        raise ManifestInvalid(
+            f"model description has {len(normalisation.mean)} means and {len(normalisation.scale)} scales for "
+            f"{wanted} mapped features; fetch the model again"
+        )
