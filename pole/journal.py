@@ -1,0 +1,216 @@
+"""What a role must not forget, on disk before it acts: salts, CIDs and every transaction it signs.
+
+SQLite in WAL mode with `synchronous=FULL`: when a call returns, a power cut does not undo it. One process owns a
+journal; a short-lived command may open it beside the owner with `is_exclusive=False`.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pole.errors import JournalError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS transactions (
+    key TEXT NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, description TEXT NOT NULL,
+    nonce INTEGER, hash TEXT, raw BLOB, block_number INTEGER,
+    PRIMARY KEY (key, attempt)
+) STRICT;
+"""
+
+
+class TransactionState(StrEnum):
+    """`planned`: about to be signed. `sent`: signed, perhaps broadcast. `mined`: succeeded. `reverted`: mined in vain.
+    `replaced`: its nonce went to another transaction. `refused`: the node would not take it.
+    """
+
+    PLANNED = "planned"
+    SENT = "sent"
+    MINED = "mined"
+    REVERTED = "reverted"
+    REPLACED = "replaced"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One signed transaction for a key; `nonce`, `hash` and `raw` are None while only planned."""
+
+    key: str
+    attempt: int
+    state: TransactionState
+    description: str
+    nonce: int | None
+    hash: str | None
+    raw: bytes | None
+    block_number: int | None
+
+
+class Journal:
+    """Facts and transactions of one role, one account and one deployment. Every write is durable when it returns."""
+
+    def __init__(self, path: Path, is_exclusive: bool = True) -> None:
+        self.path = path
+        self._lock: int | None = None
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if is_exclusive:
+                self._lock = _lock_or_refuse(path.with_name(path.name + ".lock"))
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        except OSError as exc:
+            raise JournalError(f"cannot open journal {path}: {exc.strerror}; check the folder's permissions") from exc
+        with self._errors():
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._database.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- facts -------------------------------------------------------------------------------------------------------
+
+    def remember(self, key: str, fact: dict[str, Any]) -> None:
+        """Store a JSON object under `key`, in place of an earlier one."""
+        with self._errors():
+            self._database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, json.dumps(fact)))
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """What was remembered under `key`, or None."""
+        with self._errors():
+            row = self._database.execute("SELECT value FROM facts WHERE key = ?", (key,)).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def remember_once(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The fact under `key`; the first time it is made and stored, so that a salt is drawn only once."""
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                known = self.recall(key)
+                if known is None:
+                    self.remember(key, known := make())
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+        return known
+
+    def facts(self, prefix: str = "") -> dict[str, dict[str, Any]]:
+        """All facts whose key starts with `prefix`, in order of their keys."""
+        with self._errors():
+            rows = self._database.execute(
+                "SELECT key, value FROM facts WHERE substr(key, 1, ?) = ? ORDER BY key", (len(prefix), prefix)
+            ).fetchall()
+        return {key: json.loads(value) for key, value in rows}
+
+    def bind(self, name: str, value: str) -> None:
+        """Tie the journal to an account or a deployment; raises JournalError if it is tied to another."""
+        bound = self.remember_once(f"journal/{name}", lambda: {"value": value})["value"]
+        if bound != value:
+            raise JournalError(f"journal {self.path} belongs to {name} {bound}, not {value}; use another --home")
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Only one process at a time chooses a nonce and broadcasts; others wait here."""
+        try:
+            handle = os.open(self.path.with_name(self.path.name + ".sending"), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as exc:
+            raise JournalError(f"cannot lock journal {self.path}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def attempt(self, key: str) -> Attempt | None:
+        """The newest attempt under `key`."""
+        found = self._attempts("WHERE key = ? ORDER BY attempt DESC LIMIT 1", key)
+        return found[0] if found else None
+
+    def attempts(self, key: str) -> list[Attempt]:
+        """All attempts under `key`, oldest first."""
+        return self._attempts("WHERE key = ? ORDER BY attempt", key)
+
+    def outstanding(self) -> list[Attempt]:
+        """Attempts that were signed and whose end is unknown, in order of their nonces."""
+        return self._attempts("WHERE state = ? ORDER BY nonce", TransactionState.SENT)
+
+    def plan(self, key: str, description: str) -> Attempt:
+        """Open the next attempt under `key`; one that was only planned is taken up again."""
+        last = self.attempt(key)
+        if last is not None and last.state is TransactionState.PLANNED:
+            return last
+        number = 1 if last is None else last.attempt + 1
+        with self._errors():
+            self._database.execute(
+                "INSERT INTO transactions (key, attempt, state, description) VALUES (?, ?, ?, ?)",
+                (key, number, TransactionState.PLANNED, description),
+            )
+        return Attempt(key, number, TransactionState.PLANNED, description, None, None, None, None)
+
+    def sign(self, planned: Attempt, nonce: int, transaction_hash: str, raw: bytes) -> Attempt:
+        """Store the signed transaction; only then may it be broadcast."""
+        with self._errors():
+            self._database.execute(
+                "UPDATE transactions SET state = ?, nonce = ?, hash = ?, raw = ? WHERE key = ? AND attempt = ?",
+                (TransactionState.SENT, nonce, transaction_hash, raw, planned.key, planned.attempt),
+            )
+        return self._attempts("WHERE key = ? AND attempt = ?", planned.key, planned.attempt)[0]
+
+    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
+        """Record how an attempt ended (or, after a reorg, that it has not)."""
+        with self._errors():
+            self._database.execute(
+                "UPDATE transactions SET state = ?, block_number = ? WHERE key = ? AND attempt = ?",
+                (state, block_number, attempt.key, attempt.attempt),
+            )
+
+    def _attempts(self, where: str, *values: object) -> list[Attempt]:
+        columns = "key, attempt, state, description, nonce, hash, raw, block_number"
+        with self._errors():
+            rows = self._database.execute(f"SELECT {columns} FROM transactions {where}", values).fetchall()  # noqa: S608 (constant text)
+        return [Attempt(row[0], row[1], TransactionState(row[2]), *row[3:]) for row in rows]
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as exc:
+            raise JournalError(
+                f"journal {self.path}: {exc}; free disk space or restore the file, it holds salts that nobody else has"
+            ) from exc
+
+
+def _lock_or_refuse(path: Path) -> int:
+    """File descriptor that holds the lock; the kernel frees it when the process dies, however it dies."""
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+        os.close(handle)
+        raise JournalError(
+            f"process {owner} already uses this journal ({path}); stop it first, or give another --home and --account"
+        ) from exc
+    os.truncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    return handle
