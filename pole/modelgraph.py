@@ -34,6 +34,9 @@ MAX_LAYER_OUTPUTS = 1 << 22
 
 RowShape = tuple[int, ...]
 
+# nn.Module assigns its own attribute `training`, which no submodule can stand in for.
+_RESERVED = (INPUT, "training")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -129,8 +132,8 @@ def _connections(model: GraphModel) -> dict[str, tuple[str, ...]]:
     sources: dict[str, tuple[str, ...]] = {}
     before = INPUT
     for layer in model.layers:
-        if layer.name == INPUT or layer.name in sources:
-            _refuse(layer, "has a name that is taken; give every layer its own, other than 'input'")
+        if layer.name in _RESERVED or layer.name in sources:
+            _refuse(layer, "has a name that is taken; give every layer its own, other than 'input' and 'training'")
         inputs = tuple(layer.inputs) or (before,)
         for name in inputs:
             if name != INPUT and name not in sources:
