@@ -82,7 +82,7 @@ class DefaultTrainer:
     def _batches(self) -> Iterator[torch.Tensor]:
         """Shuffled row numbers; a last short batch is left out (batch statistics of a single row do not exist)."""
         order = torch.randperm(len(self.y), generator=self.generator).to(self.job.device)
-        batches = order.split(self.batch_rows)
+        batches = torch.split(order, self.batch_rows)
         return iter(batches[:-1] if len(batches) > 1 and len(batches[-1]) < self.batch_rows else batches)
 
     def _train_on(self, batch: torch.Tensor) -> torch.Tensor:

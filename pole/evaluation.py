@@ -51,7 +51,7 @@ def _predict(model: nn.Module, rows: torch.Tensor, device: torch.device) -> tupl
     was_training = model.training
     model.to(device).eval()
     try:
-        batches = [_checked(model(batch.to(device)), len(batch)) for batch in rows.split(ROWS_PER_BATCH)]
+        batches = [_checked(model(batch.to(device)), len(batch)) for batch in torch.split(rows, ROWS_PER_BATCH)]
     finally:
         model.train(was_training)
     return torch.cat([logits.argmax(dim=1).cpu() for logits in batches]), batches[0].shape[1]

@@ -130,14 +130,20 @@ class JudgingProcess:
         self._request = request.model_dump_json().encode()
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._ended = ""
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def __enter__(self) -> "JudgingProcess":
-        threading.Thread(target=self._pump, daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+        self._thread.join()
         self._errors.close()
 
     def lines(self, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
@@ -169,14 +175,14 @@ class JudgingProcess:
 
     def _pump(self) -> None:
         """Feeds the request and queues the output; a dead process ends both."""
-        stdin, stdout = _pipe(self._process.stdin), _pipe(self._process.stdout)
         try:
-            with stdin:
-                stdin.write(self._request)
-            for line in stdout:
-                self._lines.put(line)
+            with _pipe(self._process.stdout) as stdout:
+                with _pipe(self._process.stdin) as stdin:
+                    stdin.write(self._request)
+                for line in stdout:
+                    self._lines.put(line)
         except OSError:
-            pass
+            pass  # the process is gone; how it ended says the rest
         finally:
             self._lines.put(None)
 

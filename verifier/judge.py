@@ -88,7 +88,7 @@ class Bench:
         self.manifest_cid, self.previous_hash = Cid.parse(case.manifest), bytes.fromhex(case.previous_hash)
         self.manifest = fetch_manifest(store, self.manifest_cid)
         # Built for nothing but its errors: a specification that cannot be built makes all models invalid.
-        self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None, self.previous_hash)
+        self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None)
         self.train = self._features(None)
         self._new_model()
         self.test_set_problem = ""

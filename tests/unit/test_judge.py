@@ -1,0 +1,240 @@
+"""The judging process on real files, honest and hostile: every one gets a verdict, and nobody crashes."""
+
+import pickle
+import struct
+import subprocess
+import sys
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pole.cid import Cid, cid_of
+from pole.dataset import Rows, rows_to_bytes
+from pole.modelfile import save_model
+from pole.records import Verdict
+from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
+from verifier.bench import INVALID, JudgingProcess, Session, judge_all
+from verifier.opinion import Case, Finding, Limits, Request
+
+OTHER_HASH = bytes(range(2, 34))
+
+
+class Bomb:
+    """Unpickling this creates a file: if it ever exists, somebody unpickled a stranger's bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (open, (str(self.path), "w"))
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Commission:
+    return commission_iris(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def honest(iris: Commission, cache: Path) -> bytes:
+    features = iris.features(cache)
+    return save_model(train_quickly(iris.new_model(), features.train_x, features.train_y))
+
+
+def case_of(iris: Commission, cache: Path, **changes: str | None) -> Case:
+    keys = iris.published_keys()
+    whole = {
+        "store": str(iris.store.root),
+        "cache_dir": str(cache),
+        "manifest": str(iris.manifest_cid),
+        "previous_hash": PREVIOUS_HASH.hex(),
+        "keys": str(keys) if keys else None,
+        "test_set": str(iris.test_set),
+    }
+    return Case.model_validate(whole | changes)
+
+
+def judge(case: Case, models: dict[int, Cid], limits: Limits | None = None, seconds: float = 120.0) -> Session:
+    session = Session()
+    judge_all(case, models, limits or Limits(), session, time.monotonic() + seconds)
+    return session
+
+
+def hostile_files(iris: Commission, honest: bytes, trap: Path) -> dict[str, bytes]:
+    """Name of the reason, as far as it must be said -> file."""
+    model = iris.new_model()
+    wide = torch.nn.Linear(3, 17)
+    header_claim = struct.pack("<Q", 10 * 1024**3) + b"{" * 100
+    nan = iris.new_model()
+    overflowing = iris.new_model()
+    with torch.no_grad():
+        next(nan.parameters())[0, 0] = float("nan")
+        for parameter in overflowing.parameters():
+            parameter.fill_(3e38)
+    return {
+        "header of 10737418240 bytes": header_claim,
+        "is no safetensors": pickle.dumps(Bomb(trap)),
+        "finite": save_without_checks(nan),
+        "not finite": save_without_checks(overflowing),
+        "hidden": save_without_checks(wide),
+        "cap is": b"\0" * (iris.manifest.max_model_bytes + 1),
+        "": honest[:-4],
+        "tensors": save_without_checks(torch.nn.Sequential(model, torch.nn.Linear(1, 1))),
+    }
+
+
+def save_without_checks(model: torch.nn.Module) -> bytes:
+    from safetensors.torch import save
+
+    return save(model.state_dict())
+
+
+def test_judge__hostile_files__all_invalid_with_a_reason_and_an_honest_one_beside_them_valid(
+    iris: Commission, cache: Path, honest: bytes, tmp_path: Path
+) -> None:
+    trap = tmp_path / "unpickled"
+    files = hostile_files(iris, honest, trap)
+    models = {i: iris.store.put(content) for i, content in enumerate(files.values())}
+    models[len(files)] = iris.store.put(honest)
+    session = judge(case_of(iris, cache), models)
+    assert session.problem == ""
+    for i in range(len(files)):
+        assert session.opinions[i].verdict == INVALID, list(files)[i]
+        assert session.opinions[i].reason, list(files)[i]
+    assert "10737418240" in session.opinions[0].reason
+    assert "NaN" in session.opinions[2].reason
+    assert "not finite" in session.opinions[3].reason
+    assert str(iris.manifest.max_model_bytes) in session.opinions[5].reason
+    assert session.opinions[len(files)].verdict.is_valid
+    assert not trap.exists()
+
+
+def test_judge__same_model_as_an_earlier_commit__invalid(iris: Commission, cache: Path, honest: bytes) -> None:
+    cid = iris.store.put(honest)
+    session = judge(case_of(iris, cache), {0: cid, 1: cid, 2: cid})
+    assert session.opinions[0].verdict.is_valid
+    assert [session.opinions[i].verdict for i in (1, 2)] == [INVALID, INVALID]
+    assert "earlier" in session.opinions[1].reason
+
+
+def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_path: Path) -> None:
+    digits = commission_digits(tmp_path / "store")
+    models = {}
+    for entry, previous_hash in enumerate((PREVIOUS_HASH, sha256(b"another round").digest())):
+        features = digits.features(tmp_path / "cache", previous_hash)
+        model = train_quickly(digits.new_model(), features.train_x, features.train_y)
+        models[entry] = digits.store.put(save_model(model))
+    verdicts = {e: o.verdict for e, o in judge(case_of(digits, tmp_path / "cache"), models).opinions.items()}
+    assert verdicts[0].train_ppm > 950_000
+    assert verdicts[1].is_valid
+    assert verdicts[1].train_ppm < 600_000
+
+
+def test_judge__model_that_nobody_has__is_left_open(iris: Commission, cache: Path, honest: bytes) -> None:
+    session = judge(case_of(iris, cache), {0: cid_of(b"nowhere"), 1: iris.store.put(honest)})
+    assert 0 not in session.opinions
+    assert "wait" in session.unavailable[0]
+    assert session.opinions[1].verdict.is_valid
+
+
+def test_judge__training_set_missing__is_a_problem_and_no_verdict(
+    iris: Commission, tmp_path: Path, honest: bytes
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    session = judge(case_of(iris, tmp_path / "cache", store=str(empty)), {0: iris.store.put(honest)})
+    assert session.opinions == {}
+    assert str(iris.manifest_cid) in session.problem
+
+
+def test_judge__manifest_is_nonsense__all_invalid(iris: Commission, cache: Path, honest: bytes) -> None:
+    nonsense = iris.store.put(b'{"version": 1}')
+    session = judge(case_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
+    assert session.opinions[3].verdict == INVALID
+    assert "ManifestInvalid" in session.opinions[3].reason
+
+
+def test_judge__test_set_of_wrong_shape__test_accuracy_zero_for_all(
+    iris: Commission, cache: Path, honest: bytes
+) -> None:
+    wrong = iris.store.put(rows_to_bytes(Rows(np.zeros((30, 5), np.uint8), np.zeros(30, np.int64))))
+    session = judge(case_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
+    assert session.opinions[0].verdict.is_valid
+    assert session.opinions[0].verdict.train_ppm > 900_000
+    assert session.opinions[0].verdict.test_ppm == 0
+    assert "test set" in session.warning
+
+
+def test_judge__test_set_not_released__test_accuracy_zero(iris: Commission, cache: Path, honest: bytes) -> None:
+    session = judge(case_of(iris, cache, test_set=None), {0: iris.store.put(honest)})
+    verdict = session.opinions[0].verdict
+    assert verdict.train_ppm > 900_000
+    assert verdict == Verdict(is_valid=True, train_ppm=verdict.train_ppm, test_ppm=0)
+
+
+def test_judge__time_is_up__gives_up_without_a_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
+    session = judge(case_of(iris, cache), {0: iris.store.put(honest)}, seconds=0.0)
+    assert session.opinions == {}
+
+
+def test_judge__no_processor_time_left__is_a_problem_and_no_verdict(
+    iris: Commission, tmp_path: Path, honest: bytes
+) -> None:
+    session = judge(case_of(iris, tmp_path), {0: iris.store.put(honest)}, Limits(cpu_s=0))
+    assert session.opinions == {}
+    assert "signal" in session.problem
+
+
+@pytest.mark.parametrize(
+    ("limits", "greed", "ending"),
+    [
+        ("memory_bytes=1 << 26", "bytearray(1 << 30)", b"MemoryError"),
+        ("file_bytes=1000", "open('f', 'wb', buffering=0).write(bytes(1 << 20)) > 1000 or 1 / 0", b"ZeroDivisionError"),
+    ],
+)
+def test_confine__greedy_process__gets_no_more(limits: str, greed: str, ending: bytes, tmp_path: Path) -> None:
+    program = f"from verifier.judge import *; confine(Limits({limits}), 1); {greed}"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path, env=environment)
+    assert ended.returncode == 1
+    assert ending in ended.stderr
+
+
+def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_are_refused(tmp_path: Path) -> None:
+    iris = commission_iris(tmp_path / "store", is_encrypted=True)
+    features = iris.features(tmp_path / "cache")
+    model = iris.store.put(save_model(train_quickly(iris.new_model(), features.train_x, features.train_y)))
+    session = judge(case_of(iris, tmp_path / "cache"), {0: model})
+    assert session.opinions[0].verdict.train_ppm > 900_000
+    wrong = judge(case_of(iris, tmp_path / "fresh", keys=str(iris.published_keys(OTHER_HASH))), {0: model})
+    assert wrong.opinions[0].verdict == INVALID
+    assert "KeyRefused" in wrong.opinions[0].reason
+
+
+def test_judging_process__environment__has_no_password(
+    iris: Commission, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLE_PASSWORD", "correct horse")
+    monkeypatch.setenv("POLE_RPC", "http://127.0.0.1:8545")
+    with JudgingProcess(Request(case=case_of(iris, cache), models=[], limits=Limits())) as process:
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        findings = [line.finding for line in process.lines(60, time.monotonic() + 60)]
+    assert findings == [Finding.READY]
+    assert b"horse" not in environment
+    assert b"POLE" not in environment
+    assert b"PATH=" in environment
+    assert not Path(f"/proc/{process.pid}").exists()
+
+
+def test_judge__twice_the_same__same_numbers(iris: Commission, cache: Path, honest: bytes) -> None:
+    models = {0: iris.store.put(honest)}
+    verdicts = {judge(case_of(iris, cache), models).opinions[0].verdict for _ in range(2)}
+    assert len(verdicts) == 1
