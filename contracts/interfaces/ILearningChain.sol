@@ -41,7 +41,8 @@ interface ILearningChain {
     /// @param deadline end of the current phase; 0 where the phase has none (`Voting`: see the ballot)
     /// @param commitsClosedAt time from which no commit was accepted
     /// @param opener who opened the round; stands in for the client in an idle round
-    /// @param transcript hash chain over the round's transactions
+    /// @param transcript hash chain over the round's transactions; commits and reveals join it, in commit order, when
+    /// revealing ends
     struct Round {
         uint64 taskId;
         uint64 height;
@@ -124,6 +125,8 @@ interface ILearningChain {
     );
     event RoundAborted(uint64 indexed roundId, AbortReason reason);
 
+    /// @notice A constructor parameter under which no round could work.
+    error InvalidParameter(bytes32 name, uint256 value);
     error RoundInProgress(uint64 roundId);
     error TasksPending(uint256 count);
     error WrongPhase(uint64 roundId, Phase phase);
@@ -177,7 +180,10 @@ interface ILearningChain {
     function height() external view returns (uint64);
     function headerHash(uint64 atHeight) external view returns (bytes32);
     function header(uint64 atHeight) external view returns (Header memory);
+    /// @notice The best six ommers of a height, best first: no more can ever be referenced.
     function ommers(uint64 atHeight) external view returns (Ommer[] memory);
+    /// @notice O_num: all valid solutions of a height but the winner's; 0 after overtime.
+    function ommerCount(uint64 atHeight) external view returns (uint16);
     /// @notice Whether `leaf` number `index` is in the body of the block with this header.
     function isIncluded(Header calldata blockHeader, uint256 index, bytes32 value, bytes32[] calldata proof)
         external

@@ -78,8 +78,11 @@ interface IVerifierCommittee {
     event VoteCommitted(uint64 indexed ballotId, address indexed verifier);
     event VoteRevealed(uint64 indexed ballotId, address indexed verifier, Verdict[] verdicts);
     event Slashed(uint64 indexed ballotId, address indexed verifier, uint256 amountWei, bool wasAbsent);
+    /// @param ballotId 0 for money that `distribute` shared
     event FeePaid(uint64 indexed ballotId, address indexed verifier, uint256 amountWei);
 
+    /// @notice A constructor parameter under which no ballot could work.
+    error InvalidParameter(bytes32 name, uint256 value);
     error NotChain(address caller);
     error StakeTooSmall(uint256 stakeWei, uint256 neededWei);
     error StillUnbonding(address verifier, uint40 releaseAt);
@@ -98,6 +101,8 @@ interface IVerifierCommittee {
     error NotDue(uint64 ballotId, BallotPhase phase, uint40 deadline);
     error NoSeatedVerifier();
     error EmptyBallot();
+    error TooManyEntries(uint16 given, uint16 maxEntries);
+    error EmptyCommitment();
 
     /// @notice Adds the value sent to the caller's stake and seats it. A full committee is entered by outbidding its
     /// smallest seated stake, whose owner is unseated.
@@ -109,8 +114,8 @@ interface IVerifierCommittee {
     /// @notice Credits the caller's unbonded stake in the reservoir.
     function completeUnstake() external;
 
-    /// @notice Opens a ballot over `entryCount` entries for the seated verifiers, weighted by stake. The chain has
-    /// moved the fee into the committee's escrow account `bytes32(ballotId)`; see `nextBallotId`. Chain only.
+    /// @notice Opens a ballot over `entryCount` entries for the seated verifiers, weighted by stake. In the same
+    /// transaction the chain moves the fee into the committee's escrow account `bytes32(ballotId)`. Chain only.
     function openBallot(uint16 entryCount, uint32 tolerancePpm, address refundTo)
         external
         returns (uint64 ballotId);
@@ -129,6 +134,7 @@ interface IVerifierCommittee {
     function parameters() external view returns (CommitteeParameters memory);
     function verifier(address account) external view returns (Verifier memory);
     function seated() external view returns (address[] memory);
+    function seatedCount() external view returns (uint256);
     function ballot(uint64 ballotId) external view returns (Ballot memory);
     function members(uint64 ballotId) external view returns (address[] memory);
     function weightOf(uint64 ballotId, address account) external view returns (uint256 stakeWei);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
+import {IRewardToken} from "./interfaces/IRewardToken.sol";
+import {Cid} from "./libraries/Cids.sol";
+import {Header, Headers} from "./libraries/Headers.sol";
+import {OmmerFormula, OmmerRewards} from "./libraries/OmmerRewards.sol";
+
+/// @title BlockLedger
+/// @notice The chain of block headers, the ommers beside it, and what the system issues for both. See
+/// {ILearningChain}.
+abstract contract BlockLedger is ILearningChain {
+    /// @dev A solution as the committee judged it.
+    struct Candidate {
+        address miner;
+        Cid model;
+        uint32 trainPpm;
+        uint32 testPpm;
+    }
+
+    /// @dev Each of the next `MAX_DEPTH` blocks can reference one ommer, so no more of a height can ever be paid.
+    uint256 internal constant MAX_OMMERS = OmmerRewards.MAX_DEPTH;
+
+    IRewardToken public immutable TOKEN;
+    uint128 internal immutable WINNER_REWARD;
+    OmmerFormula internal immutable OMMER_FORMULA;
+
+    /// @inheritdoc ILearningChain
+    uint64 public override height;
+    mapping(uint64 atHeight => Header) private _headers;
+    mapping(uint64 atHeight => bytes32) private _headerHashes;
+    mapping(uint64 atHeight => Ommer[]) private _ommers;
+    mapping(uint64 atHeight => uint16) private _ommerCounts;
+
+    /// @param genesisModel what the genesis header names; nobody trained it
+    constructor(
+        IRewardToken token,
+        uint128 winnerReward,
+        OmmerFormula ommerFormula,
+        Cid memory genesisModel
+    ) {
+        if (address(token) == address(0)) revert IRewardReservoir.ZeroAddress();
+        TOKEN = token;
+        WINNER_REWARD = winnerReward;
+        OMMER_FORMULA = ommerFormula;
+        Header memory genesis;
+        genesis.model = genesisModel;
+        genesis.anchorHash = blockhash(block.number - 1);
+        genesis.timestamp = uint64(block.timestamp);
+        _store(0, genesis, new bytes32[](0));
+    }
+
+    /// @inheritdoc ILearningChain
+    function headerHash(uint64 atHeight) public view override returns (bytes32) {
+        _checkHeight(atHeight);
+        return _headerHashes[atHeight];
+    }
+
+    /// @inheritdoc ILearningChain
+    function header(uint64 atHeight) external view override returns (Header memory) {
+        _checkHeight(atHeight);
+        return _headers[atHeight];
+    }
+
+    /// @inheritdoc ILearningChain
+    function ommers(uint64 atHeight) external view override returns (Ommer[] memory) {
+        _checkHeight(atHeight);
+        return _ommers[atHeight];
+    }
+
+    /// @inheritdoc ILearningChain
+    function ommerCount(uint64 atHeight) external view override returns (uint16) {
+        _checkHeight(atHeight);
+        return _ommerCounts[atHeight];
+    }
+
+    /// @inheritdoc ILearningChain
+    function isIncluded(Header calldata blockHeader, uint256 index, bytes32 value, bytes32[] calldata proof)
+        external
+        view
+        override
+        returns (bool)
+    {
+        bytes32 given = Headers.hash(blockHeader);
+        if (given != headerHash(blockHeader.height)) revert UnknownHeader(blockHeader.height, given);
+        return Headers.isIncluded(blockHeader.bodyRoot, index, value, proof);
+    }
+
+    /// @dev Appends the block of `ranked[0]` and pays R_w, R_r and the reference reward.
+    /// @param ranked the winner, then the best ommers
+    /// @param ommersAtHeight O_num of the new height; 0 after overtime, when there are no ommers
+    function _appendBlock(
+        uint64 roundId,
+        uint64 taskId,
+        Candidate[] memory ranked,
+        uint16 ommersAtHeight,
+        bytes32[] memory body
+    ) internal {
+        Candidate memory winner = ranked[0];
+        height++;
+        Header memory added;
+        added.height = height;
+        added.taskId = taskId;
+        added.winner = winner.miner;
+        added.previousHash = _headerHashes[height - 1];
+        added.model = winner.model;
+        added.trainPpm = winner.trainPpm;
+        added.testPpm = winner.testPpm;
+        added.ommerHash = _referenceOmmer(winner.miner);
+        added.bodyRoot = Headers.bodyRoot(body);
+        added.anchorHash = blockhash(block.number - 1);
+        added.timestamp = uint64(block.timestamp);
+        _store(roundId, added, body);
+        if (ommersAtHeight > 0) _addOmmers(ranked, ommersAtHeight);
+        _mint(winner.miner, WINNER_REWARD);
+    }
+
+    function _store(uint64 roundId, Header memory added, bytes32[] memory body) private {
+        bytes32 hash = Headers.hash(added);
+        _headers[added.height] = added;
+        _headerHashes[added.height] = hash;
+        emit BlockAppended(added.height, roundId, hash, added, body);
+    }
+
+    function _addOmmers(Candidate[] memory ranked, uint16 ommersAtHeight) private {
+        _ommerCounts[height] = ommersAtHeight;
+        for (uint256 i = 1; i < ranked.length; i++) {
+            Candidate memory added = ranked[i];
+            bytes32 hash =
+                keccak256(abi.encode(height, added.miner, added.model, added.trainPpm, added.testPpm));
+            _ommers[height].push(Ommer(added.miner, added.trainPpm, added.testPpm, false, hash));
+            emit OmmerAdded(height, added.miner, added.testPpm, hash);
+        }
+    }
+
+    /// @dev References the best unreferenced ommer of the last heights, if there is one, in the block at `height`.
+    function _referenceOmmer(address winner) private returns (bytes32) {
+        (uint64 ommerHeight, uint256 index) = _bestOmmer();
+        if (ommerHeight == 0) return bytes32(0);
+        Ommer storage best = _ommers[ommerHeight][index];
+        best.isReferenced = true;
+        uint256 ommerReward = OmmerRewards.rewardDown(
+            OMMER_FORMULA, WINNER_REWARD, height, ommerHeight, _ommerCounts[ommerHeight]
+        );
+        uint256 referenceReward = WINNER_REWARD / OmmerRewards.REFERENCE_DIVISOR;
+        emit OmmerReferenced(height, ommerHeight, best.miner, ommerReward, referenceReward);
+        _mint(best.miner, ommerReward);
+        _mint(winner, referenceReward);
+        return best.hash;
+    }
+
+    function _mint(address to, uint256 amount) private {
+        TOKEN.mint(to, amount);
+    }
+
+    /// @return bestHeight 0 if there is none: genesis has no ommers
+    function _bestOmmer() private view returns (uint64 bestHeight, uint256 bestIndex) {
+        uint256 oldest = height > OmmerRewards.MAX_DEPTH ? height - OmmerRewards.MAX_DEPTH : 1;
+        uint256 bestPpm;
+        for (uint64 atHeight = uint64(oldest); atHeight < height; atHeight++) {
+            Ommer[] storage candidates = _ommers[atHeight];
+            for (uint256 i = 0; i < candidates.length; i++) {
+                if (candidates[i].isReferenced) continue;
+                if (bestHeight != 0 && candidates[i].testPpm <= bestPpm) continue;
+                (bestHeight, bestIndex, bestPpm) = (atHeight, i, candidates[i].testPpm);
+            }
+        }
+    }
+
+    function _checkHeight(uint64 atHeight) private view {
+        if (atHeight > height) revert UnknownHeight(atHeight);
+    }
+}

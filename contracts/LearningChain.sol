@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {BlockLedger} from "./BlockLedger.sol";
+import {RoundTreasury} from "./RoundTreasury.sol";
+import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
+import {IRewardToken} from "./interfaces/IRewardToken.sol";
+import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Cid, Cids} from "./libraries/Cids.sol";
+import {Commitments} from "./libraries/Commitments.sol";
+import {Ranking} from "./libraries/Ranking.sol";
+
+/// @title LearningChain
+/// @notice See the documentation in {ILearningChain}.
+/// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
+contract LearningChain is RoundTreasury, BlockLedger {
+    uint256 private constant PPM = 1_000_000;
+    uint32 private constant MAX_TOLERANCE_PPM = 50_000;
+    /// @notice Rounds that are opened for a task before it is refunded.
+    uint8 public constant MAX_ATTEMPTS = 2;
+
+    uint32 private immutable KEYS_WINDOW_S;
+    uint32 private immutable OVERTIME_WINDOW_S;
+    uint32 private immutable RELEASE_WINDOW_S;
+    uint32 private immutable REVEAL_WINDOW_S;
+    IdleTask private _idleTask;
+
+    constructor(
+        IRewardReservoir reservoir,
+        IRewardToken token,
+        ITaskMarket market,
+        IVerifierCommittee committee,
+        ChainParameters memory given,
+        IdleTask memory idle
+    )
+        RoundTreasury(reservoir, market, committee, given.minerBondWei)
+        BlockLedger(token, given.winnerReward, given.ommerFormula, idle.manifest)
+    {
+        if (given.keysWindowS == 0) revert InvalidParameter("keysWindowS", 0);
+        if (given.overtimeWindowS == 0) revert InvalidParameter("overtimeWindowS", 0);
+        if (given.releaseWindowS == 0) revert InvalidParameter("releaseWindowS", 0);
+        if (given.revealWindowS == 0) revert InvalidParameter("revealWindowS", 0);
+        _checkIdleTask(idle);
+        KEYS_WINDOW_S = given.keysWindowS;
+        OVERTIME_WINDOW_S = given.overtimeWindowS;
+        RELEASE_WINDOW_S = given.releaseWindowS;
+        REVEAL_WINDOW_S = given.revealWindowS;
+        _idleTask = idle;
+    }
+
+    /// @inheritdoc ILearningChain
+    function openRound() external override returns (uint64 roundId) {
+        _checkNoRound();
+        uint64 taskId = MARKET.popMostValuable();
+        ITaskMarket.Task memory task = _task(taskId);
+        ITaskMarket.TaskTerms memory terms = task.terms;
+        Terms memory kept =
+            Terms(task.client, terms.requiredTrainPpm, terms.timeLimitS, terms.solutionsWanted);
+        return _open(taskId, kept, Phase.Keys, KEYS_WINDOW_S);
+    }
+
+    /// @inheritdoc ILearningChain
+    function openIdleRound() external override returns (uint64 roundId) {
+        _checkNoRound();
+        uint256 pending = MARKET.pendingCount();
+        if (pending != 0) revert TasksPending(pending);
+        IdleTask storage idle = _idleTask;
+        Terms memory kept = Terms(msg.sender, idle.requiredTrainPpm, idle.timeLimitS, idle.solutionsWanted);
+        return _open(0, kept, Phase.Training, kept.timeLimitS);
+    }
+
+    /// @inheritdoc ILearningChain
+    function publishKeys(uint64 roundId, Cid calldata keys) external override {
+        // Check: the client, in time.
+        RoundState storage state = _states[roundId];
+        _checkOpen(roundId, state.round, Phase.Keys);
+        _checkClient(roundId, state);
+        Cids.check(keys);
+
+        // Effect: the training clock starts.
+        state.round.keys = keys;
+        _record(state.round);
+        emit KeysPublished(roundId, keys);
+        _enter(roundId, state.round, Phase.Training, state.terms.timeLimitS);
+    }
+
+    /// @inheritdoc ILearningChain
+    function commit(uint64 roundId, bytes32 commitment, uint32 claimedTrainPpm) external payable override {
+        // Check: in time, good enough, bonded, once per miner, and room left.
+        RoundState storage state = _states[roundId];
+        bool isOvertime = state.round.phase == Phase.Overtime;
+        _checkOpen(roundId, state.round, isOvertime ? Phase.Overtime : Phase.Training);
+        if (commitment == bytes32(0)) revert EmptyCommitment();
+        if (claimedTrainPpm > PPM) revert InvalidAccuracy(claimedTrainPpm);
+        if (!isOvertime && claimedTrainPpm < state.terms.requiredTrainPpm) {
+            revert ClaimBelowRequired(claimedTrainPpm, state.terms.requiredTrainPpm);
+        }
+        if (msg.value != MINER_BOND_WEI) revert WrongBond(msg.value, MINER_BOND_WEI);
+        if (state.entries[msg.sender].indexPlusOne != 0) revert AlreadyCommitted(roundId, msg.sender);
+        if (state.round.submissionCount == MAX_SUBMISSIONS) revert RoundFull(roundId, MAX_SUBMISSIONS);
+
+        // Effect: enter it.
+        _addSubmission(roundId, state, commitment, claimedTrainPpm);
+
+        // Interaction: the reservoir holds the bond.
+        RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Bond, _account(state.round.taskId));
+    }
+
+    /// @inheritdoc ILearningChain
+    function releaseTestSet(uint64 roundId, Cid calldata testSet, bytes32 salt) external override {
+        // Check: the client, in time, after the last commit's block, and what was committed to.
+        RoundState storage state = _states[roundId];
+        Round storage released = state.round;
+        _checkOpen(roundId, released, Phase.Release);
+        _checkClient(roundId, state);
+        if (block.timestamp <= released.commitsClosedAt) {
+            revert ReleaseTooEarly(roundId, released.commitsClosedAt);
+        }
+        Cids.check(testSet);
+        _checkCommitment(
+            _task(released.taskId).terms.testSetCommitment,
+            Commitments.testSet(address(MARKET), msg.sender, testSet, salt)
+        );
+
+        // Effect: on to the reveals.
+        released.testSet = testSet;
+        released.isTestSetReleased = true;
+        _record(released);
+        emit TestSetReleased(roundId, testSet);
+        _enter(roundId, released, Phase.Reveal, REVEAL_WINDOW_S);
+    }
+
+    /// @inheritdoc ILearningChain
+    function reveal(uint64 roundId, Cid calldata model, bytes32 salt) external override {
+        // Check: in time, committed, not yet revealed, and what was committed to.
+        RoundState storage state = _states[roundId];
+        _checkOpen(roundId, state.round, Phase.Reveal);
+        Entry storage entry = state.entries[msg.sender];
+        if (entry.indexPlusOne == 0) revert NotCommitted(roundId, msg.sender);
+        if (entry.isRevealed) revert AlreadyRevealed(roundId, msg.sender);
+        Cids.check(model);
+        bytes32 previousHash = state.round.previousHash;
+        _checkCommitment(
+            entry.commitment,
+            Commitments.solution(address(this), roundId, msg.sender, previousHash, model, salt)
+        );
+
+        // Effect: open it.
+        _openSubmission(roundId, state, model);
+    }
+
+    /// @inheritdoc ILearningChain
+    function advance(uint64 roundId) external override returns (Phase phase) {
+        RoundState storage state = _states[roundId];
+        phase = state.round.phase;
+        if (!isDue(roundId)) revert NotDue(roundId, phase, state.round.deadline);
+        _record(state.round);
+        if (phase == Phase.Keys) _endKeys(roundId, state);
+        else if (phase == Phase.Training) _endTraining(roundId, state.round);
+        else if (phase == Phase.Overtime) _endOvertime(roundId, state);
+        else if (phase == Phase.Release) _enter(roundId, state.round, Phase.Reveal, REVEAL_WINDOW_S);
+        else if (phase == Phase.Reveal) _endReveal(roundId, state);
+        else _endVoting(roundId, state);
+        return state.round.phase;
+    }
+
+    /// @inheritdoc ILearningChain
+    function parameters() external view override returns (ChainParameters memory) {
+        return ChainParameters(
+            KEYS_WINDOW_S,
+            OVERTIME_WINDOW_S,
+            RELEASE_WINDOW_S,
+            REVEAL_WINDOW_S,
+            MINER_BOND_WEI,
+            WINNER_REWARD,
+            OMMER_FORMULA
+        );
+    }
+
+    /// @inheritdoc ILearningChain
+    function idleTask() external view override returns (IdleTask memory) {
+        return _idleTask;
+    }
+
+    /// @inheritdoc ILearningChain
+    function isDue(uint64 roundId) public view override returns (bool) {
+        RoundState storage state = _states[roundId];
+        Round storage queried = state.round;
+        Phase phase = queried.phase;
+        if (_isOver(phase)) return false;
+        if (phase == Phase.Voting) {
+            IVerifierCommittee.BallotPhase ballotPhase = _ballot(queried).phase;
+            return ballotPhase == IVerifierCommittee.BallotPhase.Closed
+                || ballotPhase == IVerifierCommittee.BallotPhase.Void;
+        }
+        if (block.timestamp >= queried.deadline) return true;
+        if (phase == Phase.Reveal) return queried.revealedCount == queried.submissionCount;
+        if (phase == Phase.Keys || phase == Phase.Release) return false;
+        if (queried.submissionCount == MAX_SUBMISSIONS) return true;
+        return phase == Phase.Training && queried.qualifiedCount >= state.terms.solutionsWanted;
+    }
+
+    function _open(uint64 taskId, Terms memory terms, Phase phase, uint32 windowS)
+        private
+        returns (uint64 roundId)
+    {
+        roundId = ++roundCount;
+        RoundState storage state = _states[roundId];
+        Round storage opened = state.round;
+        opened.taskId = taskId;
+        opened.height = height + 1;
+        opened.previousHash = headerHash(height);
+        opened.opener = msg.sender;
+        state.terms = terms;
+        _record(opened);
+        emit RoundOpened(roundId, taskId, opened.height, opened.previousHash);
+        _enter(roundId, opened, phase, windowS);
+    }
+
+    function _endKeys(uint64 roundId, RoundState storage state) private {
+        _abort(roundId, state.round, AbortReason.KeysMissing);
+        _forfeitToCommittee(roundId, state);
+        _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
+    }
+
+    function _endTraining(uint64 roundId, Round storage ending) private {
+        if (ending.submissionCount != 0) {
+            _closeCommits(roundId, ending);
+            return;
+        }
+        ending.isOvertime = true;
+        _enter(roundId, ending, Phase.Overtime, OVERTIME_WINDOW_S);
+    }
+
+    function _endOvertime(uint64 roundId, RoundState storage state) private {
+        uint64 taskId = state.round.taskId;
+        if (state.round.submissionCount != 0) {
+            _closeCommits(roundId, state.round);
+        } else if (taskId != 0 && _task(taskId).attempts < MAX_ATTEMPTS) {
+            _abort(roundId, state.round, AbortReason.NoSolution);
+            _relist(taskId);
+        } else {
+            _abortAndSettle(roundId, state, AbortReason.NoSolution, 0);
+        }
+    }
+
+    /// @dev An idle round's data is public: there is no test set to wait for.
+    function _closeCommits(uint64 roundId, Round storage closing) private {
+        closing.commitsClosedAt = uint40(block.timestamp);
+        bool isIdle = closing.taskId == 0;
+        _enter(
+            roundId,
+            closing,
+            isIdle ? Phase.Reveal : Phase.Release,
+            isIdle ? REVEAL_WINDOW_S : RELEASE_WINDOW_S
+        );
+    }
+
+    function _endReveal(uint64 roundId, RoundState storage state) private {
+        Round storage ending = state.round;
+        _recordSubmissions(state);
+        uint256 revealed = _revealedSet(state);
+        for (uint256 i = 0; i < ending.submissionCount; i++) {
+            if (!_has(revealed, i)) emit BondForfeited(roundId, state.miners[i], MINER_BOND_WEI);
+        }
+        if (revealed == 0) {
+            _abortAndSettle(roundId, state, AbortReason.NothingRevealed, 0);
+        } else if (!_isCommitteeSeated()) {
+            _abortAndSettle(roundId, state, AbortReason.QuorumLost, revealed);
+        } else {
+            _enter(roundId, ending, Phase.Voting, 0);
+            ITaskMarket.Task memory task = _task(ending.taskId);
+            uint32 tolerancePpm = ending.taskId == 0 ? _idleTask.tolerancePpm : task.terms.tolerancePpm;
+            _openBallot(state, tolerancePpm, task.verifierFeeWei);
+        }
+    }
+
+    function _endVoting(uint64 roundId, RoundState storage state) private {
+        IVerifierCommittee.Ballot memory ballot = _ballot(state.round);
+        if (ballot.phase == IVerifierCommittee.BallotPhase.Void) {
+            _abortAndSettle(roundId, state, AbortReason.QuorumLost, _revealedSet(state));
+        } else {
+            _finalise(roundId, state, ballot.transcript);
+        }
+    }
+
+    /// @dev The committee's medians make the block, or show that there is none to make.
+    function _finalise(uint64 roundId, RoundState storage state, bytes32 ballotTranscript) private {
+        Round storage ended = state.round;
+        (Candidate[] memory candidates, uint256 valid) = _judged(state);
+        Candidate[] memory ranked = _ranked(candidates, valid, ended.isTestSetReleased);
+        ITaskMarket.Task memory task = _task(ended.taskId);
+        if (valid == 0) {
+            _abortAndSettle(roundId, state, AbortReason.NoValidSolution, 0);
+        } else if (_isBelowFloor(ended, ranked[0].testPpm, task.terms.minTestPpm)) {
+            _abortAndSettle(roundId, state, AbortReason.BelowFloor, valid);
+        } else {
+            _enter(roundId, ended, Phase.Finalised, 0);
+            uint256 ommersAtHeight = ended.isOvertime ? 0 : _size(valid) - 1;
+            bytes32[] memory body = _body(ended, task.terms.manifest, ballotTranscript);
+            _appendBlock(roundId, ended.taskId, ranked, uint16(ommersAtHeight), body);
+            _settleBonds(roundId, state, valid);
+            _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, ranked[0].miner);
+        }
+    }
+
+    function _abortAndSettle(uint64 roundId, RoundState storage state, AbortReason reason, uint256 returned)
+        private
+    {
+        _abort(roundId, state.round, reason);
+        _settleBonds(roundId, state, returned);
+        _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
+    }
+
+    /// @dev What a block commits to. `Source: PoLe, section 3.3`
+    function _body(Round storage ended, Cid memory manifest, bytes32 ballotTranscript)
+        private
+        returns (bytes32[] memory body)
+    {
+        body = new bytes32[](5);
+        body[0] = MARKET.taskListHash();
+        body[1] = MARKET.takeNewTasks();
+        body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
+        body[3] = keccak256(abi.encode(ended.transcript, ballotTranscript));
+        if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
+    }
+
+    /// @return candidates per submission; zeros where it was not revealed
+    /// @return valid the set of the valid; in time the committee's train accuracy must reach the required one as well
+    function _judged(RoundState storage state)
+        private
+        view
+        returns (Candidate[] memory candidates, uint256 valid)
+    {
+        IVerifierCommittee.Verdict[] memory verdicts = COMMITTEE.outcome(state.round.ballotId);
+        uint32 neededTrainPpm = state.round.isOvertime ? 0 : state.terms.requiredTrainPpm;
+        candidates = new Candidate[](state.round.submissionCount);
+        uint256 entry;
+        for (uint256 i = 0; i < candidates.length; i++) {
+            Submission memory revealed = _submission(state, i);
+            if (!revealed.isRevealed) continue;
+            IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
+            candidates[i] = Candidate(revealed.miner, revealed.model, verdict.trainPpm, verdict.testPpm);
+            if (verdict.isValid && verdict.trainPpm >= neededTrainPpm) valid |= 1 << i;
+        }
+    }
+
+    function _ballot(Round storage voted) private view returns (IVerifierCommittee.Ballot memory) {
+        return COMMITTEE.ballot(voted.ballotId);
+    }
+
+    function _checkNoRound() private view {
+        if (!_isOver(_states[roundCount].round.phase)) revert RoundInProgress(roundCount);
+    }
+
+    /// @dev A client that withheld the test set cannot invoke its floor: it would get a model for its bond alone.
+    function _isBelowFloor(Round storage ended, uint32 testPpm, uint32 minTestPpm)
+        private
+        view
+        returns (bool)
+    {
+        return ended.isOvertime && ended.isTestSetReleased && testPpm < minTestPpm;
+    }
+
+    /// @dev The winner and the best ommers, best first: by test accuracy, by train accuracy without a test set.
+    function _ranked(Candidate[] memory candidates, uint256 valid, bool isTestSetReleased)
+        private
+        pure
+        returns (Candidate[] memory ranked)
+    {
+        uint256[] memory scores = new uint256[](candidates.length);
+        for (uint256 i = 0; i < scores.length; i++) {
+            if (!_has(valid, i)) continue;
+            scores[i] = 1 + (isTestSetReleased ? candidates[i].testPpm : candidates[i].trainPpm);
+        }
+        uint256[] memory positions = Ranking.best(scores, 1 + MAX_OMMERS);
+        ranked = new Candidate[](positions.length);
+        for (uint256 i = 0; i < positions.length; i++) {
+            ranked[i] = candidates[positions[i]];
+        }
+    }
+
+    function _checkIdleTask(IdleTask memory idle) private pure {
+        Cids.check(idle.manifest);
+        if (idle.timeLimitS == 0) revert InvalidParameter("timeLimitS", 0);
+        if (idle.requiredTrainPpm > PPM) revert InvalidAccuracy(idle.requiredTrainPpm);
+        if (idle.tolerancePpm > MAX_TOLERANCE_PPM) {
+            revert InvalidParameter("tolerancePpm", idle.tolerancePpm);
+        }
+        if (idle.solutionsWanted == 0 || idle.solutionsWanted > MAX_SUBMISSIONS) {
+            revert InvalidParameter("solutionsWanted", idle.solutionsWanted);
+        }
+    }
+}

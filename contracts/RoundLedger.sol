@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {Cid} from "./libraries/Cids.sol";
+
+/// @title RoundLedger
+/// @notice What is kept of rounds and their submissions. See {ILearningChain}.
+abstract contract RoundLedger is ILearningChain {
+    uint16 public constant MAX_SUBMISSIONS = 64;
+
+    /// @dev What a commit reads of the task, in one word.
+    /// @param client the opener in an idle round
+    struct Terms {
+        address client;
+        uint32 requiredTrainPpm;
+        uint32 timeLimitS;
+        uint16 solutionsWanted;
+    }
+
+    /// @dev A submission in four new words, with what a reveal changes in one of them: a miner's commit and reveal
+    /// must stay under 200,000 gas.
+    struct Entry {
+        uint16 indexPlusOne;
+        uint32 claimedTrainPpm;
+        uint40 committedAt;
+        bool isRevealed;
+        uint8 modelCodec;
+        bytes32 commitment;
+        bytes32 modelDigest;
+    }
+
+    /// @dev Behind one mapping, so that a function finds the place once and hands it on.
+    struct RoundState {
+        Round round;
+        Terms terms;
+        address[MAX_SUBMISSIONS] miners;
+        mapping(address miner => Entry) entries;
+    }
+
+    /// @inheritdoc ILearningChain
+    uint64 public override roundCount;
+    mapping(uint64 roundId => RoundState) internal _states;
+
+    /// @inheritdoc ILearningChain
+    function round(uint64 roundId) external view override returns (Round memory) {
+        return _states[roundId].round;
+    }
+
+    /// @inheritdoc ILearningChain
+    function submission(uint64 roundId, uint16 index) external view override returns (Submission memory) {
+        return _submission(_states[roundId], index);
+    }
+
+    /// @inheritdoc ILearningChain
+    function submissions(uint64 roundId) external view override returns (Submission[] memory all) {
+        RoundState storage state = _states[roundId];
+        all = new Submission[](state.round.submissionCount);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = _submission(state, i);
+        }
+    }
+
+    /// @inheritdoc ILearningChain
+    function submissionIndexOf(uint64 roundId, address miner) external view override returns (uint16) {
+        return _states[roundId].entries[miner].indexPlusOne;
+    }
+
+    /// @param windowS 0: the phase has no deadline
+    function _enter(uint64 roundId, Round storage entered, Phase phase, uint32 windowS) internal {
+        entered.phase = phase;
+        entered.deadline = windowS == 0 ? 0 : uint40(block.timestamp) + windowS;
+        emit PhaseChanged(roundId, phase, entered.deadline);
+    }
+
+    function _abort(uint64 roundId, Round storage aborted, AbortReason reason) internal {
+        aborted.abortReason = reason;
+        _enter(roundId, aborted, Phase.Aborted, 0);
+        emit RoundAborted(roundId, reason);
+    }
+
+    /// @dev A new entry's other fields are zero already; writing them would cost a word.
+    function _addSubmission(
+        uint64 roundId,
+        RoundState storage state,
+        bytes32 commitment,
+        uint32 claimedTrainPpm
+    ) internal {
+        uint16 index = state.round.submissionCount++;
+        if (claimedTrainPpm >= state.terms.requiredTrainPpm) state.round.qualifiedCount++;
+        state.miners[index] = msg.sender;
+        Entry storage entry = state.entries[msg.sender];
+        entry.indexPlusOne = index + 1;
+        entry.claimedTrainPpm = claimedTrainPpm;
+        entry.committedAt = uint40(block.timestamp);
+        entry.commitment = commitment;
+        emit SolutionCommitted(roundId, msg.sender, index, claimedTrainPpm);
+    }
+
+    function _openSubmission(uint64 roundId, RoundState storage state, Cid calldata model) internal {
+        Entry storage entry = state.entries[msg.sender];
+        state.round.revealedCount++;
+        entry.isRevealed = true;
+        entry.modelCodec = model.codec;
+        entry.modelDigest = model.digest;
+        emit SolutionRevealed(roundId, msg.sender, entry.indexPlusOne - 1, model);
+    }
+
+    /// @dev Extends the round's transcript by this transaction.
+    function _record(Round storage recorded) internal {
+        recorded.transcript = keccak256(abi.encode(recorded.transcript, msg.sender, keccak256(msg.data)));
+    }
+
+    /// @dev Extends the round's transcript by all submissions at once, so that no miner pays for it.
+    function _recordSubmissions(RoundState storage state) internal {
+        bytes32 transcript = state.round.transcript;
+        uint256 count = state.round.submissionCount;
+        for (uint256 i = 0; i < count; i++) {
+            transcript = keccak256(abi.encode(transcript, _submission(state, i)));
+        }
+        state.round.transcript = transcript;
+    }
+
+    function _checkOpen(uint64 roundId, Round storage checked, Phase needed) internal view {
+        if (checked.phase != needed) revert WrongPhase(roundId, checked.phase);
+        if (block.timestamp >= checked.deadline) revert DeadlinePassed(roundId, checked.deadline);
+    }
+
+    function _checkClient(uint64 roundId, RoundState storage state) internal view {
+        if (msg.sender != state.terms.client) revert NotClient(roundId, state.terms.client, msg.sender);
+    }
+
+    function _checkCommitment(bytes32 expected, bytes32 actual) internal pure {
+        if (actual != expected) revert CommitmentMismatch(expected, actual);
+    }
+
+    function _submission(RoundState storage state, uint256 index) internal view returns (Submission memory) {
+        address miner = state.miners[index];
+        Entry storage entry = state.entries[miner];
+        return Submission({
+            miner: miner,
+            claimedTrainPpm: entry.claimedTrainPpm,
+            committedAt: entry.committedAt,
+            isRevealed: entry.isRevealed,
+            commitment: entry.commitment,
+            model: Cid(entry.modelCodec, entry.modelDigest)
+        });
+    }
+
+    /// @dev Sets of submissions are bit sets: bit i is submission i.
+    function _revealedSet(RoundState storage state) internal view returns (uint256 set) {
+        uint256 count = state.round.submissionCount;
+        for (uint256 i = 0; i < count; i++) {
+            if (state.entries[state.miners[i]].isRevealed) set |= 1 << i;
+        }
+    }
+
+    function _isOver(Phase phase) internal pure returns (bool) {
+        return phase == Phase.None || phase == Phase.Finalised || phase == Phase.Aborted;
+    }
+
+    function _size(uint256 set) internal pure returns (uint256 count) {
+        for (; set != 0; set &= set - 1) {
+            count++;
+        }
+    }
+
+    function _has(uint256 set, uint256 index) internal pure returns (bool) {
+        return (set >> index) & 1 == 1;
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
+import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {RoundLedger} from "./RoundLedger.sol";
+
+/// @title RoundTreasury
+/// @notice Where a round's money goes. Every way to end a round empties both of its accounts.
+/// @dev Accounts of a round in the reservoir: Escrow `taskId` (reward and fee) and Bond `taskId` (the client's and all
+/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; rounds never overlap.
+abstract contract RoundTreasury is RoundLedger {
+    IRewardReservoir public immutable RESERVOIR;
+    ITaskMarket public immutable MARKET;
+    IVerifierCommittee public immutable COMMITTEE;
+    uint128 internal immutable MINER_BOND_WEI;
+
+    /// @param reservoir must already list this contract as an operator
+    constructor(
+        IRewardReservoir reservoir,
+        ITaskMarket market,
+        IVerifierCommittee committee,
+        uint128 minerBondWei
+    ) {
+        if (!reservoir.isOperator(address(this))) {
+            revert IRewardReservoir.NotOperator(address(this));
+        }
+        if (address(market) == address(0) || address(committee) == address(0)) {
+            revert IRewardReservoir.ZeroAddress();
+        }
+        if (minerBondWei == 0) revert InvalidParameter("minerBondWei", 0);
+        RESERVOIR = reservoir;
+        MARKET = market;
+        COMMITTEE = committee;
+        MINER_BOND_WEI = minerBondWei;
+    }
+
+    /// @dev The client's bond goes to the seated verifiers, who lost the round's fee; without any, to the opener.
+    function _forfeitToCommittee(uint64 roundId, RoundState storage state) internal {
+        bytes32 account = _account(state.round.taskId);
+        uint256 amountWei = _held(IRewardReservoir.Pot.Bond, account);
+        if (amountWei == 0) return;
+        emit BondForfeited(roundId, state.terms.client, amountWei);
+        if (!_isCommitteeSeated()) {
+            _creditRest(IRewardReservoir.Pot.Bond, account, state.round.opener);
+            return;
+        }
+        // Ballots use small numbers as accounts; a hash cannot meet one.
+        bytes32 committeeAccount = keccak256(abi.encode("pole.keys-missing.v1", address(this), roundId));
+        _moveToCommittee(IRewardReservoir.Pot.Bond, account, committeeAccount, amountWei);
+        COMMITTEE.distribute(committeeAccount);
+    }
+
+    /// @dev Opens the ballot over what was revealed; the verifier fee and the bonds of those who did not reveal are
+    /// what the verifiers can earn.
+    function _openBallot(RoundState storage state, uint32 tolerancePpm, uint256 feeWei) internal {
+        Round storage voted = state.round;
+        voted.ballotId = COMMITTEE.openBallot(voted.revealedCount, tolerancePpm, state.terms.client);
+        bytes32 account = _account(voted.taskId);
+        bytes32 ballotAccount = _account(voted.ballotId);
+        uint256 forfeitedWei = uint256(voted.submissionCount - voted.revealedCount) * MINER_BOND_WEI;
+        _moveToCommittee(IRewardReservoir.Pot.Escrow, account, ballotAccount, feeWei);
+        _moveToCommittee(IRewardReservoir.Pot.Bond, account, ballotAccount, forfeitedWei);
+    }
+
+    /// @dev Hands everything back to the market and the task to the list.
+    function _relist(uint64 taskId) internal {
+        _moveToMarket(IRewardReservoir.Pot.Escrow, _account(taskId));
+        _moveToMarket(IRewardReservoir.Pot.Bond, _account(taskId));
+        MARKET.relist(taskId);
+    }
+
+    /// @dev Ends the task, if there is one, with all escrow left going to `payee`.
+    function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
+        if (taskId == 0) return;
+        _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
+        MARKET.close(taskId, outcome);
+    }
+
+    /// @dev Returns the bonds of the submissions in the set. A client that withheld the test set loses its bond in equal
+    /// shares to them; if there are none, to all who revealed; if nobody did, to all who committed. All else, and the
+    /// rounding dust, goes to the client. Without submissions, the client gets its bond back.
+    function _settleBonds(uint64 roundId, RoundState storage state, uint256 returned) internal {
+        uint256 revealed = _revealedSet(state);
+        uint256 all = (1 << state.round.submissionCount) - 1;
+        uint256 sharers = returned != 0 ? returned : revealed != 0 ? revealed : all;
+        uint256 shareWei = all == 0 ? 0 : _forfeitClientBond(roundId, state) / _size(sharers);
+        address[] memory payees = new address[](state.round.submissionCount);
+        uint256[] memory amountsWei = new uint256[](payees.length);
+        for (uint256 i = 0; i < payees.length; i++) {
+            payees[i] = state.miners[i];
+            if (_has(sharers, i)) amountsWei[i] = shareWei;
+            if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;
+            else if (_has(revealed, i)) emit BondForfeited(roundId, payees[i], MINER_BOND_WEI);
+        }
+        bytes32 account = _account(state.round.taskId);
+        RESERVOIR.creditMany(IRewardReservoir.Pot.Bond, account, payees, amountsWei);
+        _creditRest(IRewardReservoir.Pot.Bond, account, state.terms.client);
+    }
+
+    function _isCommitteeSeated() internal view returns (bool) {
+        return COMMITTEE.seatedCount() != 0;
+    }
+
+    function _task(uint64 taskId) internal view returns (ITaskMarket.Task memory) {
+        return MARKET.task(taskId);
+    }
+
+    /// @return bondWei what the client loses: nothing unless it withheld a test set, which idle rounds do not have
+    function _forfeitClientBond(uint64 roundId, RoundState storage state) private returns (uint256 bondWei) {
+        if (state.round.taskId == 0 || state.round.isTestSetReleased) return 0;
+        bondWei = _task(state.round.taskId).bondWei;
+        if (bondWei != 0) emit BondForfeited(roundId, state.terms.client, bondWei);
+    }
+
+    /// @dev The committee keeps all that it may share in its escrow.
+    function _moveToCommittee(
+        IRewardReservoir.Pot pot,
+        bytes32 account,
+        bytes32 committeeAccount,
+        uint256 amountWei
+    ) private {
+        _move(pot, account, address(COMMITTEE), IRewardReservoir.Pot.Escrow, committeeAccount, amountWei);
+    }
+
+    function _moveToMarket(IRewardReservoir.Pot pot, bytes32 account) private {
+        _move(pot, account, address(MARKET), pot, account, _held(pot, account));
+    }
+
+    function _move(
+        IRewardReservoir.Pot pot,
+        bytes32 account,
+        address toOperator,
+        IRewardReservoir.Pot toPot,
+        bytes32 toAccount,
+        uint256 amountWei
+    ) private {
+        if (amountWei != 0) {
+            RESERVOIR.move(pot, account, toOperator, toPot, toAccount, amountWei);
+        }
+    }
+
+    function _creditRest(IRewardReservoir.Pot pot, bytes32 account, address payee) private {
+        uint256 amountWei = _held(pot, account);
+        if (amountWei != 0) RESERVOIR.credit(pot, account, payee, amountWei);
+    }
+
+    function _held(IRewardReservoir.Pot pot, bytes32 account) private view returns (uint256 amountWei) {
+        return RESERVOIR.balanceOf(address(this), pot, account);
+    }
+
+    function _account(uint64 id) internal pure returns (bytes32) {
+        return bytes32(uint256(id));
+    }
+}
