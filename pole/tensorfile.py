@@ -42,7 +42,7 @@ def write_tensors(tensors: dict[str, NDArray[Any]], metadata: dict[str, str] | N
     """Serialise; equal arrays give equal bytes (metadata: at most one entry, since their order is not kept)."""
     if metadata is not None and len(metadata) > 1:
         raise ValueError(f"{len(metadata)} metadata entries have no fixed order; give one")
-    return bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, metadata))
+    return bytes(save({name: np.asarray(array, order="C") for name, array in tensors.items()}, metadata))
 
 
 def read_tensors(content: bytes, what: str, error: type[PoleError]) -> TensorFile:
