@@ -175,7 +175,7 @@ def test_load_features__test_set_of_a_task_without_one__refused(tmp_path: Path) 
 
 def test_load_features__more_than_fits_in_memory__refused(tmp_path: Path) -> None:
     task = Task(tmp_path, DENSE, is_encrypted=False)
-    task.document["data"]["training_set"] *= 1_000
+    task.document["data"]["training_set"] *= 500
     for file in task.document["data"]["training_set"]:
         file["rows"] = 1_000_000
     task.document["mapping"] = {"kind": "dense", "vectors": 65_536, "segments": 16, "normalisation": "none"}
