@@ -69,8 +69,7 @@ def load_features(
     files = _files(manifest, test_set)
     loader = _Loader(store, manifest, previous_hash, _checked_keys(store, manifest, previous_hash, keys))
     cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader.opened_dtype, loader.opened_width)
-    x = _allocate((sum(file.rows for file in files), *loader.output_shape))
-    labels = np.empty(len(x), dtype=np.int64)
+    x, labels = _allocate(sum(file.rows for file in files), loader.output_shape)
     done = 0
     for file in files:
         for part_x, part_labels in _mapped_parts(loader, cache, file, _Counter(progress, done, len(x))):
@@ -84,11 +83,13 @@ def load_features(
     return Features(normalised[:trained], labels[:trained], normalised[trained:], labels[trained:], constants)
 
 
-def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _allocate(rows: int, shape: tuple[int, ...]) -> Part:
     try:
-        return np.empty(shape, dtype=np.float32)
-    except (MemoryError, ValueError) as exc:
-        raise DataInvalid(f"the task's mapped features {shape} do not fit in this machine's memory; skip it") from exc
+        return np.empty((rows, *shape), dtype=np.float32), np.empty(rows, dtype=np.int64)
+    except MemoryError as exc:
+        raise DataInvalid(
+            f"{rows} rows of mapped features {shape} do not fit in this machine's memory; skip this task"
+        ) from exc
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,15 @@ def task(tmp_path: Path) -> Task:
     return Task(tmp_path, DENSE)
 
 
+@pytest.fixture
+def address_space_limit() -> Iterator[None]:
+    """A real refusal by the system: 16 GiB is less than a billion rows need, and more than the tests do."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
@@ -173,12 +183,12 @@ def test_load_features__test_set_of_a_task_without_one__refused(tmp_path: Path) 
         task.load(test_set=task.test[1])
 
 
+@pytest.mark.usefixtures("address_space_limit")
 def test_load_features__more_than_fits_in_memory__refused(tmp_path: Path) -> None:
     task = Task(tmp_path, DENSE, is_encrypted=False)
     task.document["data"]["training_set"] *= 500
     for file in task.document["data"]["training_set"]:
         file["rows"] = 1_000_000
-    task.document["mapping"] = {"kind": "dense", "vectors": 65_536, "segments": 16, "normalisation": "none"}
     with pytest.raises(DataInvalid, match="do not fit in this machine's memory"):
         task.load()
 
