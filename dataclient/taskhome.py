@@ -79,11 +79,17 @@ class Prepared(Record):
 
 
 class Submitted(Record):
-    """Where a task lives on chain; `previous_hashes`: hex of every hash that keys were issued for (the leak)."""
+    """Where a task lives on chain. `deployment`: `Deployment.identity`, which tells restarted test chains apart."""
 
     task_id: int
-    chain_id: int
-    market: str
+    deployment: str
+    client: str
+
+
+class Issued(Record):
+    """Hex of every previous hash that keys were issued for, written before the keys leave: what has leaked."""
+
+    previous_hashes: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,12 @@ class TaskHome:
 
     def keep_submitted(self, submitted: Submitted) -> None:
         submitted.write(self.folder / "submitted.json")
+
+    def issued(self) -> Issued:
+        return Issued.read(self.folder / "issued.json") or Issued()
+
+    def keep_issued(self, issued: Issued) -> None:
+        issued.write(self.folder / "issued.json")
 
 
 def write_private(path: Path, content: bytes) -> None:

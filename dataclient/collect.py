@@ -1,0 +1,128 @@
+"""Collects the model that a task was solved with, and has the client check it on its own plain rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from dataclient.bundle import Bundle, Description, Normalisation, Origin
+from dataclient.prepare import read_rows
+from dataclient.submit import Client
+from dataclient.taskhome import Submitted, TaskHome
+from pole.errors import BadInput
+from pole.evaluation import score_ppm
+from pole.manifest import Manifest
+from pole.mapping import output_shape, project, statistics
+from pole.modelfile import load_model
+from pole.modelspec import build_model
+from pole.records import Header, Task, TaskState
+from pole.roundfiles import fetch_manifest
+
+UNSOLVED = {
+    TaskState.PENDING: "it is waiting for a round; keep `serve` running",
+    TaskState.IN_ROUND: "its round is running; keep `serve` running",
+    TaskState.REFUNDED: "it ended without a winner and the money was refunded; collect it with `withdraw`",
+    TaskState.CANCELLED: "it was cancelled; collect the money with `withdraw`",
+}
+
+
+@dataclass(frozen=True)
+class OwnFeatures:
+    """Normalised features of the client's own plain rows under the winning round's mapping."""
+
+    train_x: npt.NDArray[np.float32]
+    train_y: npt.NDArray[np.int64]
+    test_x: npt.NDArray[np.float32]
+    test_y: npt.NDArray[np.int64]
+    normalisation: Normalisation
+
+
+def fetch_model(client: Client, home: TaskHome, folder: Path) -> Bundle:
+    """Gets the winning model by its CID, checks and scores it, and writes it with all that using it needs.
+
+    Raises BadInput if the task is not solved, and what the store and the model's checks raise.
+    """
+    submitted = require_submitted(client, home)
+    task = client.ledger.task(submitted.task_id)
+    if task.state is not TaskState.SOLVED:
+        raise BadInput(f"task {home.name!r} has no model: {UNSOLVED.get(task.state, 'the market does not know it')}")
+    header = winning_header(client, submitted.task_id)
+    bundle = _bundle(client, home, task, header)
+    bundle.write(folder)
+    return bundle
+
+
+def require_submitted(client: Client, home: TaskHome) -> Submitted:
+    """Where the task is on this chain. Raises BadInput if it is not."""
+    submitted = home.submitted()
+    if submitted is None:
+        raise BadInput(f"task {home.name!r} is not on the market yet; run `submit` on its task file (again)")
+    if submitted.deployment != client.gateway.deployment.identity:
+        raise BadInput(f"task {home.name!r} is on another chain; give the --rpc and --deployment it was submitted with")
+    return submitted
+
+
+def winning_header(client: Client, task_id: int) -> Header:
+    """The header of the block that solved a task, newest first. Raises BadInput."""
+    for height in range(client.ledger.height(), 0, -1):
+        header = client.ledger.header(height)
+        if header.task_id == task_id:
+            return header
+    raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
+
+
+def _bundle(client: Client, home: TaskHome, task: Task, header: Header) -> Bundle:
+    manifest = fetch_manifest(client.store, task.terms.manifest)
+    if header.model is None:
+        raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
+    weights = client.store.get(header.model, manifest.max_model_bytes)
+    own = own_features(home, manifest, header.previous_hash)
+    model = _loaded(manifest, weights)
+    plain = home.plain()
+    description = Description(
+        model=str(header.model),
+        manifest_cid=str(task.terms.manifest),
+        manifest=manifest,
+        previous_hash=header.previous_hash.hex(),
+        normalisation=own.normalisation,
+        feature_names=None if plain is None else plain.feature_names,
+        origin=_origin(client, header),
+        own_train_ppm=score_ppm(model, own.train_x, own.train_y, manifest.metric),
+        own_test_ppm=score_ppm(model, own.test_x, own.test_y, manifest.metric),
+    )
+    return Bundle(description, weights)
+
+
+def _loaded(manifest: Manifest, weights: bytes) -> nn.Module:
+    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
+    model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+    load_model(weights, model)
+    return model
+
+
+def _origin(client: Client, header: Header) -> Origin:
+    return Origin(
+        chain_id=client.gateway.deployment.chain_id,
+        task_id=header.task_id,
+        height=header.height,
+        header_hash=client.ledger.header_hash(header.height).hex(),
+        winner=header.winner,
+        voted_train_ppm=header.train_ppm,
+        voted_test_ppm=header.test_ppm,
+    )
+
+
+def own_features(home: TaskHome, manifest: Manifest, previous_hash: bytes) -> OwnFeatures:
+    """What miners decrypt, computed from the plain rows instead: the same integers, so the same floats."""
+    training, test = read_rows(home, manifest)
+    mapped = project(manifest.mapping, previous_hash, training.x)
+    constants = statistics(manifest.mapping, [mapped])
+    return OwnFeatures(
+        constants.apply(mapped),
+        training.labels,
+        constants.apply(project(manifest.mapping, previous_hash, test.x)),
+        test.labels,
+        Normalisation(mean=constants.mean.astype(float).tolist(), scale=constants.scale.astype(float).tolist()),
+    )

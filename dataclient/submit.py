@@ -1,0 +1,172 @@
+"""Commissions prepared tasks: escrows reward, fee and bond, exactly once per task."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataclient.estimate import CLIENT_GAS, Payment, payment_for
+from dataclient.prepare import keep_rows, prepare
+from dataclient.taskfile import TaskFile, TaskSource, read_task_file, wei_to_ether
+from dataclient.taskhome import Prepared, Submitted, TaskHome, check_private, open_task_home
+from pole.cid import Cid
+from pole.commitments import test_set_commitment
+from pole.errors import BadInput, InsufficientFunds
+from pole.gateway import Gateway
+from pole.journal import Journal
+from pole.ledger import Ledger
+from pole.records import MarketParameters, TaskTerms
+from pole.reverts import RevertDecoder, node_errors
+from pole.store import Store
+
+Progressed = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Client:
+    """What the data client acts with. `home` holds its secrets, one folder per task."""
+
+    gateway: Gateway
+    ledger: Ledger
+    journal: Journal
+    store: Store
+    home: Path
+
+
+@dataclass(frozen=True)
+class Order:
+    """One task on its way to the market; `submitted` is None until it is there."""
+
+    home: TaskHome
+    task: TaskFile
+    payment: Payment
+    submitted: Submitted | None
+
+
+def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[Order]:
+    """Reads and checks all task files before anything is encrypted or spent; the first problem stops them all."""
+    check_private(client.home)
+    sources = [read_task_file(path) for path in paths]
+    names = [source.task.name for source in sources]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise BadInput(f"several of the task files are named {', '.join(repeated)}; give each task its own name")
+    parameters = client.ledger.market_parameters()
+    for source in sources:
+        check_terms(source, parameters)
+    orders = [_order(client, source, parameters, is_new) for source in sources]
+    for order in orders:
+        keep_rows(order.task, order.home)
+    check_balance(client, orders)
+    return orders
+
+
+def _order(client: Client, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
+    home = open_task_home(client.home, source, is_new=is_new)
+    submitted = home.submitted()
+    identity = client.gateway.deployment.identity
+    if submitted is not None and submitted.deployment != identity:
+        raise BadInput(
+            f"task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
+            "say --again to commission it on this one, with a new key"
+        )
+    return Order(home, source.task, payment_for(source.task.terms.reward_wei, parameters), submitted)
+
+
+def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
+    """Refuses what the market would refuse. Raises BadInput."""
+    terms = source.task.terms
+    if terms.reward_wei < parameters.min_reward_wei:
+        raise BadInput(
+            f"{source.path}: reward {terms.reward_ether} ether is under the market's minimum of "
+            f"{wei_to_ether(parameters.min_reward_wei)}; raise reward_ether"
+        )
+    if terms.time_limit_s > parameters.max_time_limit_s:
+        raise BadInput(
+            f"{source.path}: time limit {terms.time_limit_s} s is over the market's maximum of "
+            f"{parameters.max_time_limit_s} s; lower time_limit_s"
+        )
+
+
+def check_balance(client: Client, orders: Sequence[Order]) -> None:
+    """Refuses to begin what the account cannot pay to the end. Raises InsufficientFunds."""
+    open_orders = [order for order in orders if order.submitted is None and not _was_sent(client, order)]
+    if not open_orders:
+        return
+    gas_wei = len(open_orders) * CLIENT_GAS * gas_price_wei(client.gateway)
+    needed_wei = sum(order.payment.value_wei for order in open_orders) + gas_wei
+    balance_wei = client.gateway.balance_wei(client.gateway.address)
+    if balance_wei < needed_wei:
+        raise InsufficientFunds(
+            f"{client.gateway.address} has {wei_to_ether(balance_wei)} ether, but {len(open_orders)} task(s) need "
+            f"{wei_to_ether(needed_wei)} with gas; fund the account or lower the rewards"
+        )
+
+
+def _was_sent(client: Client, order: Order) -> bool:
+    return client.journal.attempt(_key(order.home)) is not None
+
+
+def _key(home: TaskHome) -> str:
+    return f"submit/{home.name}"
+
+
+def gas_price_wei(gateway: Gateway) -> int:
+    """The node's suggestion, for estimates only."""
+    with node_errors(RevertDecoder([]), "reading the gas price"):
+        return int(gateway.web3.eth.gas_price)
+
+
+def submit(client: Client, order: Order, progress: Progressed | None = None) -> Submitted:
+    """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
+    if order.submitted is not None:
+        return order.submitted
+    prepared = prepare(order.task, order.home, client.store, progress)
+    _check_stored(client, order, prepared)
+    receipt = client.gateway.transact(
+        client.journal,
+        _key(order.home),
+        "TaskMarket",
+        "submit",
+        terms_of(client, order.task, prepared),
+        value_wei=order.payment.value_wei,
+    )
+    [event] = client.gateway.events_of(receipt, "TaskMarket", "TaskSubmitted")
+    submitted = Submitted(
+        task_id=int(event.arguments["taskId"]),
+        deployment=client.gateway.deployment.identity,
+        client=client.gateway.address,
+    )
+    order.home.keep_submitted(submitted)
+    return submitted
+
+
+def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
+    """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
+    cids = [prepared.manifest, *(part.cid for part in order.home.progress().parts)]
+    missing = [cid for cid in cids if not client.store.has(Cid.parse(cid))]
+    if missing:
+        raise BadInput(
+            f"task {order.home.name!r} was prepared with another store ({missing[0]} is not in this one); "
+            "give the same --store, or say --again to prepare it anew"
+        )
+
+
+def terms_of(client: Client, task: TaskFile, prepared: Prepared) -> TaskTerms:
+    """The terms as the market takes them; the commitment binds the test set to this client and market."""
+    deployment = client.gateway.deployment
+    commitment = test_set_commitment(
+        deployment.chain_id,
+        deployment.address("TaskMarket"),
+        client.gateway.address,
+        prepared.test_set_cid,
+        prepared.salt_bytes,
+    )
+    return TaskTerms(
+        manifest=prepared.manifest_cid,
+        test_set_commitment=commitment,
+        time_limit_s=task.terms.time_limit_s,
+        required_train_ppm=task.terms.required_train_ppm,
+        min_test_ppm=task.terms.min_test_ppm,
+        tolerance_ppm=task.terms.tolerance_ppm,
+        solutions_wanted=task.terms.solutions_wanted,
+    )
