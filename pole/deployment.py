@@ -1,7 +1,6 @@
 """The deployment file: which contracts, on which chain, with which ABIs. The deploy script writes it, roles read it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,6 +8,7 @@ from eth_utils.address import is_checksum_address
 from eth_utils.crypto import keccak
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pole.atomicfile import write_atomically
 from pole.errors import BadInput
 
 ContractName = Literal["RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain"]
@@ -83,12 +83,7 @@ class Deployment(_Document):
     def save(self, path: Path) -> None:
         """Write the file so that a reader sees the old content or the new, never half of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("w") as file:
-            json.dump(self.model_dump(mode="json"), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, json.dumps(self.model_dump(mode="json"), indent=1).encode())
 
     def address(self, contract: ContractName) -> str:
         return self.contracts[contract].address

@@ -26,7 +26,7 @@ def configure(is_json: bool = False, level: str = "info") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso" if is_json else "%H:%M:%S", utc=is_json),
             redact,
-            *([structlog.processors.format_exc_info] if is_json else []),
+            structlog.processors.format_exc_info if is_json else _without_status,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -40,4 +40,10 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
     for name in event:
         if any(part in name.lower() for part in _SECRET_PARTS):
             event[name] = "<redacted>"
+    return event
+
+
+def _without_status(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """People have just read it as a sentence."""
+    event.pop("status", None)
     return event

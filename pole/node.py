@@ -1,0 +1,169 @@
+"""The loop of a role that never stops: act, say what is awaited, poll; survive the node, the network and signals."""
+
+import json
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pole.atomicfile import write_atomically
+from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
+from pole.gateway import Gateway
+from pole.journal import Journal
+from pole.ledger import Ledger
+from pole.records import Ballot, Phase, Round
+
+if TYPE_CHECKING:
+    from pole.cli import RoleContext
+
+_MAX_BACKOFF_S = 30.0
+_DAY_S = 86_400
+STATUS_FILE = "status.json"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a role waits for, until when (block time; None: for as long as it takes), and what it will do then."""
+
+    what: str
+    until_s: int | None
+    then: str
+
+    def sentence(self, now_s: int) -> str:
+        """For people, e.g. "waiting for the vote until 12:00:05 (in 12 s); then I will reveal"."""
+        return f"waiting for {self.what}{_until(self.until_s, now_s)}; then I will {self.then}"
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT arrived. Not an Exception, so that nothing on the way takes it for a failure to handle."""
+
+
+class Node(ABC):
+    """Base of the long-running roles: implement `act`, call `run`.
+
+    `act` does everything that can be done now and returns what it waits for. It must be safe to call again after dying
+    at any line, so it derives all it does from the chain and the journal.
+    """
+
+    def __init__(self, context: "RoleContext") -> None:
+        self.context = context
+        self._said: Waiting | None = None
+        self._failures = 0
+
+    @abstractmethod
+    def act(self) -> Waiting:
+        """One pass: do what is due, say what is awaited."""
+
+    def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Poll until a signal comes or `is_done()`; a signal may interrupt `act` at any line."""
+        previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not is_done():
+                time.sleep(self.step())
+        except Stopped:
+            self.context.log.info("stopping on request; everything needed to go on is in the journal")
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self._write_status("stopped", self._said)
+
+    def step(self) -> float:
+        """Act once and report; returns the seconds to sleep before the next step."""
+        try:
+            waiting = self.act()
+        except TransientChainError as exc:
+            self._failures += 1
+            pause_s = min(self.context.poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
+            self.context.log.warning(f"{exc}; trying again in {pause_s:.0f} s")
+            self._write_status("retrying", Waiting(str(exc), None, "try again"))
+            self._said = None
+            return pause_s
+        except (TransactionReverted, InsufficientFunds) as exc:
+            waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
+        self._failures = 0
+        self._say(waiting)
+        return self.context.poll_s
+
+    def _say(self, waiting: Waiting) -> None:
+        """Once per change, so that the log shows every state and no repetition."""
+        if waiting == self._said:
+            return
+        self._said = waiting
+        try:
+            now_s = self.context.gateway.block_time()
+        except TransientChainError:
+            now_s = int(time.time())
+        self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
+        self._write_status("waiting", waiting)
+
+    def _write_status(self, state: str, waiting: Waiting | None) -> None:
+        """`status.json` in the role's home: the same for programs."""
+        status = {
+            "role": self.context.role,
+            "account": self.context.gateway.address if self.context.gateway.has_account else None,
+            "pid": os.getpid(),
+            "state": state,
+            "written_at_s": int(time.time()),
+            **(asdict(waiting) if waiting else {"what": None, "until_s": None, "then": None}),
+        }
+        try:
+            write_atomically(self.context.home / STATUS_FILE, json.dumps(status).encode())
+        except OSError as exc:
+            self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
+
+
+def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 3) -> bool:
+    """Move the current round and its ballot on if they are due; losing the race to somebody else is fine.
+
+    An account takes its turn in one of `slots` consecutive blocks, so that not all roles pay for the same step.
+    Returns whether something was advanced.
+    """
+    current = ledger.current_round()
+    if current is None or not _is_my_turn(gateway, slots):
+        return False
+    if current.phase is Phase.VOTING and ledger.is_ballot_due(current.ballot_id):
+        ballot = ledger.ballot(current.ballot_id)
+        if not _try(gateway, journal, _ballot_key(ballot), "VerifierCommittee", ballot.ballot_id):
+            return False
+    if not ledger.is_round_due(current.round_id):
+        return False
+    return _try(gateway, journal, _round_key(current), "LearningChain", current.round_id)
+
+
+def _round_key(current: Round) -> str:
+    return f"advance/round/{current.round_id}/{current.phase.name}/{current.deadline}"
+
+
+def _ballot_key(ballot: Ballot) -> str:
+    return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
+
+
+def _is_my_turn(gateway: Gateway, slots: int) -> bool:
+    return slots <= 1 or (gateway.block_number() + int(gateway.address, 16)) % slots == 0
+
+
+def _try(gateway: Gateway, journal: Journal, key: str, contract: str, number: int) -> bool:
+    try:
+        if contract == "LearningChain":
+            gateway.transact(journal, key, "LearningChain", "advance", number)
+        else:
+            gateway.transact(journal, key, "VerifierCommittee", "advance", number)
+    except TransactionReverted:  # somebody was faster
+        return False
+    return True
+
+
+def _until(until_s: int | None, now_s: int) -> str:
+    if until_s is None:
+        return ""
+    form = "%H:%M:%S" if abs(until_s - now_s) < _DAY_S else "%Y-%m-%d %H:%M:%S"
+    left = f"in {until_s - now_s} s" if until_s >= now_s else f"overdue by {now_s - until_s} s"
+    return f" until {time.strftime(form, time.localtime(until_s))} ({left})"
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)
