@@ -24,6 +24,10 @@ _ABANDONED_AFTER_S = 24 * 3600
 class Store(Protocol):
     """What the roles need of content-addressed storage; IPFS fits the same shape."""
 
+    @property
+    def location(self) -> str:
+        """What `open_store` takes to open the same store, also in another process."""
+
     def put(self, content: bytes) -> Cid:
         """Keep content durably and return its name; putting it again changes nothing."""
 
@@ -53,6 +57,10 @@ class DirectoryStore:
             self._remove_abandoned()
         except OSError as exc:
             _refuse(exc, f"cannot use {root} as a content store")
+
+    @property
+    def location(self) -> str:
+        return str(self.root.resolve())
 
     def put(self, content: bytes) -> Cid:
         cid = cid_of(content)
@@ -149,7 +157,7 @@ class DirectoryStore:
     def _remove_abandoned(self) -> None:
         """Remove what killed writers left, but nothing that a living one may still be writing."""
         for path in self.root.glob(f"{_INCOMING}*"):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # gone by now, or another user's
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
                     path.unlink()
 

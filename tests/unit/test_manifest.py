@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ from pole.manifest import (
     Manifest,
     largest_inner_product,
 )
+from pole.mapping import output_shape
+from pole.modelspec import parameter_bytes
 
 CID = str(cid_of(b"rows"))
 
@@ -205,3 +209,32 @@ def test_largest_inner_product__worked_by_hand(
 ) -> None:
     data = DataSet.model_validate({**DIGITS["data"], "shape": shape})
     assert largest_inner_product(mapping, data) == largest
+
+
+# --- its documentation -----------------------------------------------------------------------------------------------
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "manifest.md").read_text()
+
+
+def test_reference__its_example__validates_and_builds() -> None:
+    example = REFERENCE.split("```json")[1].split("```")[0]
+    manifest = Manifest.from_bytes(example.encode())
+    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
+    assert outputs == (16,)
+    assert parameter_bytes(manifest.model, outputs, 10) < manifest.max_model_bytes
+
+
+def _words(schema: Any) -> set[str]:
+    """Every field name and every allowed literal of a JSON schema."""
+    if isinstance(schema, list):
+        return set().union(*map(_words, schema))
+    if not isinstance(schema, dict):
+        return set()
+    literals = {str(value) for value in [*schema.get("enum", []), schema.get("const", "version")]}
+    return set(schema.get("properties", {})) | literals | _words(list(schema.values()))
+
+
+def test_reference__every_field_and_literal_of_the_schema__is_mentioned() -> None:
+    words = _words(Manifest.model_json_schema())
+    assert {"rank_limit", "global_average_pool", "cifar"} < words
+    assert {word for word in words if not re.search(rf"\b{re.escape(word)}\b", REFERENCE)} == set()
