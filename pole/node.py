@@ -123,7 +123,7 @@ def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int =
     Returns whether something was advanced.
     """
     current = ledger.current_round()
-    if current is None or not _is_my_turn(gateway, slots):
+    if current is None or not is_my_turn(gateway, slots):
         return False
     if current.phase is Phase.VOTING and ledger.is_ballot_due(current.ballot_id):
         ballot = ledger.ballot(current.ballot_id)
@@ -142,7 +142,8 @@ def _ballot_key(ballot: Ballot) -> str:
     return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
 
 
-def _is_my_turn(gateway: Gateway, slots: int) -> bool:
+def is_my_turn(gateway: Gateway, slots: int = 3) -> bool:
+    """Whether this block is the account's turn to do what anybody may do; see `advance_due`."""
     return slots <= 1 or (gateway.block_number() + int(gateway.address, 16)) % slots == 0
 
 

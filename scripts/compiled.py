@@ -1,0 +1,55 @@
+"""ABIs and bytecode of the contracts without ape, cached by the content of the sources: for tests and measurements."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import solcx
+
+from pole.atomicfile import write_atomically
+
+ROOT = Path(__file__).parent.parent
+_VERSION = "0.8.37"
+
+
+def compiled(*extra_sources: Path) -> dict[str, dict[str, Any]]:
+    """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in contracts/ and of `extra_sources`."""
+    sources = _sources([*sorted((ROOT / "contracts").rglob("*.sol")), *extra_sources])
+    cache = ROOT / ".build" / f"compiled-{_digest(sources)}.json"
+    if not cache.is_file():
+        cache.parent.mkdir(exist_ok=True)
+        write_atomically(cache, json.dumps(_compile(sources)).encode())
+    found: dict[str, dict[str, Any]] = json.loads(cache.read_bytes())
+    return found
+
+
+def _sources(paths: list[Path]) -> dict[str, str]:
+    """Source text by the name under which the compiler sees it."""
+    return {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+
+
+def _digest(sources: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps([_VERSION, sources], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _compile(sources: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """With the settings of ape-config.yaml and foundry.toml."""
+    os.environ.setdefault("SOLCX_BINARY_PATH", str(ROOT / "tools" / "solc"))
+    request = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in sources.items()},
+        "settings": {
+            "evmVersion": "shanghai",
+            "optimizer": {"enabled": True, "runs": 200},
+            "remappings": ["@openzeppelin/contracts=node_modules/@openzeppelin/contracts"],
+            "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
+        },
+    }
+    output = solcx.compile_standard(request, solc_version=_VERSION, base_path=str(ROOT), allow_paths=[str(ROOT)])
+    return {
+        name: {"abi": contract["abi"], "bytecode": f"0x{contract['evm']['bytecode']['object']}"}
+        for file in output["contracts"].values()
+        for name, contract in file.items()
+    }

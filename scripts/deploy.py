@@ -1,0 +1,120 @@
+"""`ape run deploy`: creates the contracts, checks their wiring and writes the deployment file that the roles read."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+from ape import accounts, chain, project
+from ape.cli import ConnectedProviderCommand
+from eth_utils.address import to_checksum_address
+
+from pole.cid import Cid
+from pole.deployment import ContractName, DeployedContract, Deployment
+from pole.errors import BadInput, PoleError
+from pole.idle import publish_idle_task
+from pole.profiles import PROFILES, Profile, profile
+from pole.records import OmmerFormula
+from pole.rollout import deploy
+from pole.store import open_store
+
+_DEVELOPMENT_FUNDS_WEI = 100 * 10**18
+
+
+@click.command(cls=ConnectedProviderCommand)
+@click.option(
+    "--profile", "profile_name", type=click.Choice(list(PROFILES)), help="[default: local on development networks]"
+)
+@click.option(
+    "--account", "alias", help="ape account that pays.  [default: first test account on development networks]"
+)
+@click.option(
+    "--ommer-formula",
+    type=click.Choice([formula.name.lower() for formula in OmmerFormula]),
+    default="fraction",
+    show_default=True,
+    help="Reading of equation (2): R_w / (H_w - H_o) * O_num, or as printed.",
+)
+@click.option(
+    "--store", envvar="POLE_STORE", default="~/.pole/store", show_default=True, help="Where the idle task is put."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: deployments/<chain id>.json]")
+def cli(profile_name: str | None, alias: str | None, ommer_formula: str, store: str, out: Path | None) -> None:
+    """Deploy the contracts and write the deployment file that the roles read.
+
+    Works on ethereum:local:foundry, ethereum:local:test and on a running node (--network ethereum:local:http://...).
+    """
+    try:
+        chosen = _with_formula(_profile(profile_name), OmmerFormula[ommer_formula.upper()])
+        manifest = publish_idle_task(open_store(str(Path(store).expanduser())))
+        deployment = _deploy(_account(alias), chosen, manifest)
+        path = out or Path(project.path) / "deployments" / f"{deployment.chain_id}.json"
+        deployment.save(path)
+    except PoleError as exc:
+        raise click.ClickException(str(exc)) from exc
+    for name, contract in deployment.contracts.items():
+        click.echo(f"{name:18} {contract.address}")
+    click.echo(f"profile {deployment.profile}, chain {deployment.chain_id}, written to {path}")
+
+
+def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
+    created: dict[str, Any] = {}
+
+    def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
+        container = project.contracts[name]
+        created[name] = instance = account.deploy(container, *arguments)
+        receipt = chain.provider.get_receipt(instance.txn_hash)
+        abi = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in container.contract_type.abi]
+        return DeployedContract(
+            address=to_checksum_address(instance.address),
+            transaction_hash=_hex(receipt.txn_hash),
+            block_number=receipt.block_number,
+            abi=abi,
+        )
+
+    def view(name: ContractName, function: str, arguments: list[Any]) -> Any:
+        result = getattr(created[name], function)(*arguments)
+        return _plain(result)
+
+    genesis = _hex(chain.provider.get_block(0).hash)
+    return deploy(account.address, account.nonce, chosen, manifest, (chain.chain_id, genesis), create, view)
+
+
+def _profile(name: str | None) -> Profile:
+    if name is None and not chain.provider.network.is_dev:
+        raise BadInput("give --profile: parameters cannot be changed after a deployment to a public network")
+    return profile(name or "local")
+
+
+def _with_formula(chosen: Profile, formula: OmmerFormula) -> Profile:
+    return dataclasses.replace(chosen, chain=dataclasses.replace(chosen.chain, ommer_formula=formula))
+
+
+def _account(alias: str | None) -> Any:
+    """The ape account; a test account on somebody else's development node gets ether from that node's first account."""
+    if alias is not None:
+        if alias not in accounts.aliases:
+            raise BadInput(f"ape has no account {alias!r}; see `ape accounts list`, or `ape accounts generate {alias}`")
+        return accounts.load(alias)
+    if not chain.provider.network.is_dev:
+        raise BadInput("give --account: there are no test accounts on a public network")
+    account = accounts.test_accounts[0]
+    web3 = chain.provider.web3
+    if account.balance == 0 and web3.eth.accounts:
+        sent = web3.eth.send_transaction(
+            {"from": web3.eth.accounts[0], "to": account.address, "value": _DEVELOPMENT_FUNDS_WEI}
+        )
+        web3.eth.wait_for_transaction_receipt(sent)
+    return account
+
+
+def _hex(value: Any) -> str:
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return text if text.startswith("0x") else f"0x{text}"
+
+
+def _plain(value: Any) -> Any:
+    """ape's structs as tuples."""
+    if isinstance(value, str | bytes | int):
+        return value
+    return tuple(_plain(part) for part in value)
