@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataclient.prepare import ciphertext_bytes
-from dataclient.taskfile import TaskFile, wei_to_ether
+from dataclient.taskfile import TaskFile
 from pole.encryption import MasterKey, backend
 from pole.manifest import DenseMapping
+from pole.money import wei_to_ether
 from pole.records import MarketParameters
 
 PPM = 1_000_000

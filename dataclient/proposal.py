@@ -9,7 +9,7 @@ from typing import Literal
 from dataclient.baseline import baseline_ppm
 from dataclient.plain import PlainData
 from dataclient.sources import SourceOptions
-from dataclient.taskfile import Encryption, TaskFile, Terms, ether_to_wei, is_named_set
+from dataclient.taskfile import Encryption, TaskFile, Terms, is_named_set
 from pole.errors import BadInput
 from pole.manifest import (
     Activation,
@@ -26,6 +26,7 @@ from pole.manifest import (
     Pool,
 )
 from pole.mapping import output_shape
+from pole.money import ether_to_wei
 
 THRESHOLD_MARGIN_PPM = 30_000
 PPM_PER_PERCENT = 10_000

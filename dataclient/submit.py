@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataclient.estimate import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
-from dataclient.taskfile import TaskFile, TaskSource, read_task_file, wei_to_ether
+from dataclient.taskfile import TaskFile, TaskSource, read_task_file
 from dataclient.taskhome import Prepared, Submitted, TaskHome, check_private, open_task_home
 from pole.cid import Cid
 from pole.commitments import test_set_commitment
@@ -14,6 +14,7 @@ from pole.errors import BadInput, InsufficientFunds
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.ledger import Ledger
+from pole.money import wei_to_ether
 from pole.records import MarketParameters, TaskTerms
 from pole.reverts import RevertDecoder, node_errors
 from pole.store import Store

@@ -19,10 +19,11 @@ from dataclient.proposal import (
     threshold_ppm,
 )
 from dataclient.sources import SourceOptions, load_source, training_and_test
-from dataclient.taskfile import TaskFile, ether_to_wei, parse_task, read_task_file, wei_to_ether
+from dataclient.taskfile import TaskFile, parse_task, read_task_file
 from dataclient.template import render, write_task_file
 from pole.errors import BadInput
 from pole.manifest import ConvolutionalMapping, DenseMapping, TorchvisionModel
+from pole.money import ether_to_wei, wei_to_ether
 
 
 @pytest.fixture(scope="module")
