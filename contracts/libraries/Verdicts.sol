@@ -28,7 +28,7 @@ library Verdicts {
     function pack(IVerifierCommittee.Verdict[] memory vote) internal pure returns (uint256[] memory words) {
         words = new uint256[]((vote.length + PER_WORD - 1) / PER_WORD);
         for (uint256 i = 0; i < vote.length; i++) {
-            uint256 packed = (vote[i].isValid ? 1 : 0) << (2 * PPM_BITS);
+            uint256 packed = vote[i].isValid ? uint256(1) << (2 * PPM_BITS) : 0;
             packed |= (uint256(vote[i].trainPpm) << PPM_BITS) | vote[i].testPpm;
             words[i / PER_WORD] |= packed << (VERDICT_BITS * (i % PER_WORD));
         }

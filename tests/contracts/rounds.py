@@ -1,0 +1,190 @@
+"""Steps of a round for the contract tests: each is one method, taken by the right account with usable values."""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from types import SimpleNamespace
+from typing import Any
+
+from eth_utils.crypto import keccak
+
+GWEI = 10**9
+MIN_STAKE_WEI = 10_000 * GWEI
+MINER_BOND_WEI = 2_000 * GWEI
+CLIENT_BOND_WEI = 5_000 * GWEI
+FEE_WEI = 10_000 * GWEI
+REWARD_WEI = 90_000 * GWEI
+WINNER_REWARD = 32 * 10**18
+WINDOW_S = 120
+TIME_LIMIT_S = 300
+ESCROW, BOND, STAKE = range(3)
+SALT = keccak(text="salt")
+ZERO_HASH = bytes(32)
+ZERO_ADDRESS = "0x" + "00" * 20
+INVALID = (False, 0, 0)
+
+Cid = tuple[int, bytes]
+Verdict = tuple[bool, int, int]
+Vote = Sequence[Verdict]
+
+
+class Phase(IntEnum):
+    NONE, KEYS, TRAINING, OVERTIME, RELEASE, REVEAL, VOTING, FINALISED, ABORTED = range(9)
+
+
+class AbortReason(IntEnum):
+    NONE, KEYS_MISSING, NO_SOLUTION, NOTHING_REVEALED, QUORUM_LOST, NO_VALID_SOLUTION, BELOW_FLOOR = range(7)
+
+
+class BallotPhase(IntEnum):
+    NONE, COMMIT, REVEAL, CLOSED, VOID = range(5)
+
+
+class TaskState(IntEnum):
+    NONE, PENDING, IN_ROUND, SOLVED, REFUNDED, CANCELLED = range(6)
+
+
+def make_cid(name: str) -> Cid:
+    return (0x55, keccak(text=name))
+
+
+TEST_SET = make_cid("test set")
+KEYS = make_cid("keys")
+
+
+def account_of(number: int) -> bytes:
+    """The reservoir's account of a task, a round's bonds or a ballot."""
+    return number.to_bytes(32, "big")
+
+
+def valid(train_ppm: int, test_ppm: int) -> Verdict:
+    return (True, train_ppm, test_ppm)
+
+
+def vote_on(committee: Any, commitments: Any, ballot_id: int, votes: dict[Any, Vote]) -> None:
+    """Commits and reveals these votes and closes the ballot; absent members must be waited for by the caller."""
+    for verifier, vote in votes.items():
+        commit_vote(committee, commitments, ballot_id, verifier, vote)
+    committee.advance(ballot_id, sender=next(iter(votes)))
+    for verifier, vote in votes.items():
+        committee.revealVote(ballot_id, vote, SALT, sender=verifier)
+    committee.advance(ballot_id, sender=next(iter(votes)))
+
+
+def commit_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
+    hashed = commitments.vote(committee.address, ballot_id, verifier.address, list(vote), SALT)
+    committee.commitVote(ballot_id, hashed, sender=verifier)
+
+
+class Play:
+    """A deployed system and who acts on it. `round_id` is the current round's."""
+
+    def __init__(self, system: SimpleNamespace, network: Any, commitments: Any, **roles: Any) -> None:
+        self.system = system
+        self.chain, self.committee, self.market = system.chain, system.committee, system.market
+        self.reservoir, self.token = system.reservoir, system.token
+        self.network, self.commitments = network, commitments
+        self.client, self.stranger = roles["client"], roles["stranger"]
+        self.miners, self.verifiers = roles["miners"], roles["verifiers"]
+
+    # --- reading ---
+
+    @property
+    def round_id(self) -> int:
+        return int(self.chain.roundCount())
+
+    @property
+    def round(self) -> Any:
+        return self.chain.round(self.round_id)
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self.round.phase)
+
+    @property
+    def ballot_id(self) -> int:
+        return int(self.round.ballotId)
+
+    def credit_wei(self, account: Any) -> int:
+        return int(self.reservoir.creditOf(account))
+
+    def held_wei(self, pot: int, task_id: int) -> int:
+        """What the chain holds of a task's round."""
+        return int(self.reservoir.balanceOf(self.chain, pot, account_of(task_id)))
+
+    # --- time ---
+
+    def wait(self, seconds: int) -> None:
+        self.network.mine(deltatime=seconds)
+
+    def wait_for_deadline(self) -> None:
+        self.network.pending_timestamp = self.round.deadline
+        self.network.mine()
+
+    # --- steps ---
+
+    def stake(self, *amounts_wei: int) -> None:
+        for verifier, amount_wei in zip(self.verifiers, amounts_wei, strict=False):
+            self.committee.stake(sender=verifier, value=amount_wei)
+
+    def submit(self, create_task: Any, **terms: Any) -> int:
+        commitment = self.commitments.test_set(self.market.address, self.client.address, TEST_SET, SALT)
+        return int(create_task(self.market, testSetCommitment=commitment, **terms))
+
+    def open(self, *, has_keys: bool = True) -> int:
+        self.chain.openRound(sender=self.stranger)
+        if has_keys:
+            self.chain.publishKeys(self.round_id, KEYS, sender=self.client)
+        return self.round_id
+
+    def solution(self, miner: Any, model: Cid | None = None) -> bytes:
+        previous_hash = self.round.previousHash
+        model = model or self.model(miner)
+        return bytes(
+            self.commitments.solution(self.chain.address, self.round_id, miner.address, previous_hash, model, SALT)
+        )
+
+    def model(self, miner: Any) -> Cid:
+        """The model that this miner has trained in this round."""
+        return make_cid(f"model of {miner.address} in {self.round_id}")
+
+    def commit(self, *miners: Any, claim_ppm: int = 950_000) -> None:
+        for miner in miners:
+            self.chain.commit(self.round_id, self.solution(miner), claim_ppm, sender=miner, value=MINER_BOND_WEI)
+
+    def advance(self) -> None:
+        self.chain.advance(self.round_id, sender=self.stranger)
+
+    def release(self) -> None:
+        self.chain.releaseTestSet(self.round_id, TEST_SET, SALT, sender=self.client)
+
+    def reveal(self, *miners: Any) -> None:
+        for miner in miners:
+            self.chain.reveal(self.round_id, self.model(miner), SALT, sender=miner)
+
+    def vote(self, vote: Vote) -> None:
+        """All seated verifiers cast the same vote; the ballot closes."""
+        self.vote_each({verifier: vote for verifier in self.verifiers if self.committee.verifier(verifier).isSeated})
+
+    def vote_each(self, votes: dict[Any, Vote]) -> None:
+        vote_on(self.committee, self.commitments, self.ballot_id, votes)
+
+    # --- stretches ---
+
+    def to_reveal(self, *miners: Any) -> None:
+        """From training: these miners commit, commits close, the client releases."""
+        self.commit(*miners)
+        if not self.chain.isDue(self.round_id):
+            self.wait_for_deadline()
+        self.advance()
+        if self.phase == Phase.RELEASE:
+            self.release()
+
+    def to_voting(self, *miners: Any) -> None:
+        self.to_reveal(*miners)
+        self.reveal(*miners)
+        self.advance()
+
+    def finish(self, vote: Vote) -> None:
+        """From voting."""
+        self.vote(vote)
+        self.advance()
