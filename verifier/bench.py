@@ -33,11 +33,16 @@ class Opinion:
 
 @dataclass
 class Session:
-    """What is known so far about a ballot's models; entries without an opinion can be asked for again."""
+    """What is known so far about a ballot's models; entries without an opinion can be asked for again.
+
+    `retry_at_s`: not before this time of the monotonic clock.
+    """
 
     opinions: dict[int, Opinion] = field(default_factory=dict)
     unavailable: dict[int, str] = field(default_factory=dict)
     problem: str = ""
+    is_test_set_missing: bool = False
+    retry_at_s: float = 0.0
     warning: str = ""
 
     def reject_all(self, models: dict[int, Cid], reason: str) -> None:
@@ -50,7 +55,7 @@ def judge_all(case: Case, models: dict[int, Cid], limits: Limits, session: Sessi
     One process judges all; if it dies over a model, the model gets a process of its own, and is invalid if that dies
     too. `session.problem` says what is missing if it comes back undone. `give_up_at_s` is on the monotonic clock.
     """
-    session.problem, session.unavailable = "", {}
+    session.problem, session.is_test_set_missing, session.unavailable = "", False, {}
     for entry in _duplicates(models):
         session.opinions[entry] = Opinion(INVALID, f"model {models[entry]} was committed by an earlier entry")
     todo = {entry: cid for entry, cid in models.items() if entry not in session.opinions}
@@ -102,8 +107,9 @@ def _note(line: Line, models: dict[int, Cid], session: Session) -> None:
     match line.finding:
         case Finding.READY:
             session.warning = line.reason
-        case Finding.RETRY:
+        case Finding.RETRY | Finding.NO_TEST_SET:
             session.problem = line.reason
+            session.is_test_set_missing = line.finding is Finding.NO_TEST_SET
         case Finding.HOPELESS:
             session.reject_all(models, line.reason)
         case Finding.UNAVAILABLE:

@@ -64,20 +64,25 @@ def findings(request: Request) -> Iterator[Line]:
     store = open_store(request.case.store)
     try:
         bench = Bench(store, request.case)
-    except (ContentNotFound, ContentMismatch, MemoryError) as exc:
-        yield Line(finding=Finding.RETRY, reason=f"{type(exc).__name__}: {exc}")
+    except (PoleError, MemoryError) as exc:
+        kind = Finding.RETRY if may_heal(exc) else Finding.HOPELESS
+        yield Line(finding=kind, reason=f"{type(exc).__name__}: {exc}")
         return
-    except StoreError as exc:
-        kind = Finding.HOPELESS if isinstance(exc, ContentTooLarge) else Finding.RETRY
-        yield Line(finding=kind, reason=str(exc))
-        return
-    except PoleError as exc:
-        yield Line(finding=Finding.HOPELESS, reason=f"{type(exc).__name__}: {exc}")
+    if bench.is_test_set_missing:
+        yield Line(finding=Finding.NO_TEST_SET, reason=bench.test_set_problem)
         return
     yield Line(finding=Finding.READY, reason=bench.test_set_problem)
     _lower(resource.RLIMIT_FSIZE, FILE_BYTES_WHEN_JUDGING)
     for entry, model in request.models:
         yield bench.judge(entry, Cid.parse(model))
+
+
+def may_heal(exc: BaseException) -> bool:
+    """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
+    if isinstance(exc, StoreError):
+        return not isinstance(exc, ContentTooLarge)
+    # A feature cache that cannot be written is bad input too (--home), but the disk's fault.
+    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError)
 
 
 class Bench:
@@ -91,7 +96,7 @@ class Bench:
         self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None)
         self.train = self._features(None)
         self._new_model()
-        self.test_set_problem = ""
+        self.test_set_problem, self.is_test_set_missing = "", False
         self.test = self._test_features()
 
     def judge(self, entry: int, cid: Cid) -> Line:
@@ -115,14 +120,17 @@ class Bench:
         return score_ppm(model, self.test.test_x, self.test.test_y, self.manifest.metric)
 
     def _test_features(self) -> Features | None:
-        """None if the client released a test set that cannot be used: its fault, and no reason to fail the miners."""
+        """None if the released test set is missing or useless: the client's fault, no reason to fail the miners."""
         if self.case.test_set is None:
             return None
         try:
             return self._features(Cid.parse(self.case.test_set))
-        except (ContentNotFound, ContentMismatch):
-            raise
+        except (ContentNotFound, ContentMismatch) as exc:
+            self.test_set_problem, self.is_test_set_missing = str(exc), True
+            return None
         except PoleError as exc:
+            if may_heal(exc):
+                raise
             self.test_set_problem = f"the test set cannot be used, all models get test accuracy 0: {exc}"
             return None
 

@@ -12,12 +12,13 @@ class Finding(StrEnum):
     """What a line is about.
 
     `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
-    memory). `hopeless`: manifest, keys or data are wrong for everybody: no model can be valid. `judged`: a verdict.
-    `unavailable`: a model's content cannot be had, so far.
+    memory). `no_test_set`: all is there but the released test set. `hopeless`: manifest, keys or data are wrong for
+    everybody: no model can be valid. `judged`: a verdict. `unavailable`: a model's content cannot be had, so far.
     """
 
     READY = "ready"
     RETRY = "retry"
+    NO_TEST_SET = "no_test_set"
     HOPELESS = "hopeless"
     JUDGED = "judged"
     UNAVAILABLE = "unavailable"

@@ -1,0 +1,108 @@
+"""The miner's command line: `python -m miner`."""
+
+import secrets
+import sys
+
+import click
+import torch
+
+from miner.assignment import Limits
+from miner.node import MinerNode, MinerOptions
+from miner.training import choose_device, load_trainer
+from pole.cli import RoleContext, exit_code, role_options
+from pole.money import wei_to_ether
+from pole.rolecommands import last_status, withdraw_command
+
+
+@click.group()
+def cli() -> None:
+    """Train the models that others commission, and earn their rewards."""
+
+
+@cli.command()
+@role_options("miner")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads to train with.  [default: all]")
+@click.option("--seed", type=click.IntRange(0), help="Of initial weights and mini-batches.  [default: random]")
+@click.option(
+    "--trainer",
+    default="miner.trainer:train",
+    show_default=True,
+    help="Training method as module:function; see docs/miner-plugin.md.",
+)
+@click.option(
+    "--margin-ppm",
+    type=click.IntRange(0, 1_000_000),
+    help="Train accuracy beyond the required one.  [default: the task's tolerance, at most a quarter of the rest]",
+)
+@click.option(
+    "--commit-latency",
+    type=click.FloatRange(0.5),
+    help="Seconds before the deadline to stop and commit, some three blocks.  [default: by time limit, 4 to 40]",
+)
+@click.option("--min-reward-wei", type=click.IntRange(0), default=0, show_default=True, help="Decline cheaper tasks.")
+@click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
+@click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
+@click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
+@click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
+@click.option("--once", is_flag=True, help="Exit after one round; the same as --rounds 1.")
+def run(
+    context: RoleContext,
+    *,
+    device: str,
+    threads: int,
+    seed: int | None,
+    trainer: str,
+    margin_ppm: int | None,
+    commit_latency: float | None,
+    min_reward_wei: int,
+    max_data_bytes: int,
+    idle: bool,
+    withdraw_over: int | None,
+    rounds: int | None,
+    once: bool,
+) -> None:
+    """Follow the chain: train on the most valuable task, commit, reveal, and start again."""
+    if threads:
+        torch.set_num_threads(threads)
+    options = MinerOptions(
+        trainer=load_trainer(trainer),
+        device=choose_device(device),
+        seed=secrets.randbelow(1 << 31) if seed is None else seed,
+        limits=Limits(min_reward_wei, max_data_bytes),
+        margin_ppm=margin_ppm,
+        commit_latency_s=commit_latency,
+        is_idle_allowed=idle,
+        withdraw_over_wei=withdraw_over,
+        cache_dir=context.home / "features",
+    )
+    node = MinerNode(context, options)
+    enough = 1 if once else rounds
+    context.log.info(f"miner {context.gateway.address} trains on {options.device} with seed {options.seed}")
+    node.run(lambda: enough is not None and node.rounds_ended >= enough)
+
+
+@cli.command()
+@role_options("miner", is_exclusive=False)
+def status(context: RoleContext) -> None:
+    """Say what the account owns, which round is on, and what the running miner waits for."""
+    address = context.gateway.address
+    click.echo(f"account   {address}")
+    click.echo(f"balance   {wei_to_ether(context.gateway.balance_wei(address))} ether")
+    click.echo(f"credit    {wei_to_ether(context.ledger.credit_wei(address))} ether (python -m miner withdraw)")
+    click.echo(f"token     {wei_to_ether(context.ledger.token_balance(address))}")
+    current = context.ledger.current_round()
+    if current is None:
+        click.echo(f"round     none; {context.ledger.pending_count()} tasks are pending")
+    else:
+        index = context.ledger.submission_index(current.round_id, address)
+        mine = "not committed" if index is None else f"committed as number {index}"
+        click.echo(f"round     {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}")
+    click.echo(f"process   {last_status(context.home)}")
+
+
+cli.add_command(withdraw_command("miner"))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(cli))

@@ -1,0 +1,36 @@
+"""Commands that every role has alike."""
+
+from pathlib import Path
+
+import click
+
+from pole.cli import RoleContext, role_options
+from pole.money import wei_to_ether
+from pole.node import STATUS_FILE
+
+
+def withdraw_command(role: str) -> click.Command:
+    """The role's `withdraw`."""
+
+    @click.command("withdraw")
+    @role_options(role, is_exclusive=False)
+    @click.option("--to", "recipient", help="Address to send to.  [default: the account itself]")
+    def withdraw(context: RoleContext, *, recipient: str | None) -> None:
+        """Turn the account's credit in the reservoir into ether."""
+        to, credit_wei = recipient or context.gateway.address, context.ledger.credit_wei(context.gateway.address)
+        if credit_wei == 0:
+            click.echo("there is nothing to withdraw")
+            return
+        key = f"withdraw/{context.gateway.block_number()}"
+        context.gateway.transact(context.journal, key, "RewardReservoir", "withdraw", to)
+        click.echo(f"sent {wei_to_ether(credit_wei)} ether to {to}")
+
+    return withdraw
+
+
+def last_status(home: Path) -> str:
+    """What the role's process wrote last about itself (JSON), for people who ask."""
+    try:
+        return (home / STATUS_FILE).read_text()
+    except OSError:
+        return "has not run from this --home yet"

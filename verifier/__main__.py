@@ -1,0 +1,125 @@
+"""The verifier's command line: `python -m verifier`."""
+
+import sys
+from typing import Any
+
+import click
+
+from pole.cli import RoleContext, exit_code, role_options
+from pole.money import ether_to_wei, wei_to_ether
+from pole.rolecommands import last_status, withdraw_command
+from verifier.node import VerifierNode
+from verifier.opinion import Limits
+
+
+class Ether(click.ParamType):
+    """An amount of ether on the command line, in wei to the program."""
+
+    name = "ether"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return ether_to_wei(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+ETHER = Ether()
+
+
+@click.group()
+def cli() -> None:
+    """Judge the models that miners reveal, and earn the verifiers' fee."""
+
+
+@cli.command()
+@role_options("verifier")
+@click.option("--stake", "stake_wei", type=ETHER, default=0, metavar="ETHER", help="Stake so much before the start.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads to judge with."
+)
+@click.option("--judge-memory-mib", type=click.IntRange(64), default=8192, show_default=True)
+@click.option("--judge-cpu-s", type=click.IntRange(1), default=1800, show_default=True, help="Processor time a model.")
+@click.option("--judge-wall-s", type=click.IntRange(1), default=1800, show_default=True, help="Time a model.")
+@click.option(
+    "--vote-latency",
+    type=click.FloatRange(0.5),
+    help="Seconds before the deadline by which to commit a vote.  [default: a tenth of the window, 3 to 40]",
+)
+@click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
+def run(
+    context: RoleContext,
+    *,
+    stake_wei: int,
+    threads: int,
+    judge_memory_mib: int,
+    judge_cpu_s: int,
+    judge_wall_s: int,
+    vote_latency: float | None,
+    rounds: int | None,
+) -> None:
+    """Follow the chain: judge every revealed model in a process of its own, vote, start again."""
+    limits = Limits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
+    window_s = context.ledger.committee_parameters().vote_commit_window_s
+    reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
+    node = VerifierNode(context, limits, reserve_s, stake_wei)
+    node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
+
+
+@cli.command()
+@role_options("verifier", is_exclusive=False)
+@click.argument("amount_wei", type=ETHER, metavar="ETHER")
+def stake(context: RoleContext, *, amount_wei: int) -> None:
+    """Add ETHER to the stake, and take a seat in the committee."""
+    key = f"stake/by-hand/{context.gateway.block_number()}"
+    context.gateway.transact(context.journal, key, "VerifierCommittee", "stake", value_wei=amount_wei)
+    verifier = context.ledger.verifier(context.gateway.address)
+    click.echo(f"stake is {wei_to_ether(verifier.stake_wei)} ether; {'seated' if verifier.is_seated else 'not seated'}")
+
+
+@cli.command()
+@role_options("verifier", is_exclusive=False)
+def unstake(context: RoleContext) -> None:
+    """Give up the seat; called again after the unbonding period, turn the stake into a credit."""
+    address = context.gateway.address
+    verifier = context.ledger.verifier(address)
+    if verifier.is_seated:
+        key = f"unstake/request/{context.gateway.block_number()}"
+        context.gateway.transact(context.journal, key, "VerifierCommittee", "requestUnstake")
+        release_at = context.ledger.verifier(address).release_at
+        click.echo(f"the seat is given up; unstake again from block time {release_at} on")
+    elif verifier.stake_wei == 0:
+        click.echo("there is no stake")
+    elif context.gateway.block_time() < verifier.release_at or verifier.open_ballots:
+        left_s = max(0, verifier.release_at - context.gateway.block_time())
+        click.echo(f"still unbonding: {left_s} s and {verifier.open_ballots} open ballots to go")
+    else:
+        key = f"unstake/complete/{context.gateway.block_number()}"
+        context.gateway.transact(context.journal, key, "VerifierCommittee", "completeUnstake")
+        click.echo(f"{wei_to_ether(verifier.stake_wei)} ether are credited; python -m verifier withdraw sends them")
+
+
+@cli.command()
+@role_options("verifier", is_exclusive=False)
+def status(context: RoleContext) -> None:
+    """Say what the account owns, whether it is seated, and what the running verifier waits for."""
+    address = context.gateway.address
+    verifier = context.ledger.verifier(address)
+    if verifier.is_seated:
+        seat = "seated"
+    else:
+        seat = f"unbonding until {verifier.release_at}" if verifier.release_at else "not seated"
+    click.echo(f"account   {address}")
+    click.echo(f"balance   {wei_to_ether(context.gateway.balance_wei(address))} ether")
+    click.echo(f"stake     {wei_to_ether(verifier.stake_wei)} ether, {seat}, {verifier.open_ballots} open ballots")
+    click.echo(f"credit    {wei_to_ether(context.ledger.credit_wei(address))} ether (python -m verifier withdraw)")
+    click.echo(f"process   {last_status(context.home)}")
+
+
+cli.add_command(withdraw_command("verifier"))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(cli))

@@ -1,0 +1,96 @@
+"""A verifier that follows the chain: prepare while others train, judge, commit a vote, reveal it, again."""
+
+from pole.cli import RoleContext
+from pole.money import wei_to_ether
+from pole.node import Node, Waiting, advance_due
+from pole.records import Ballot, BallotPhase, Phase, Round
+from verifier.opinion import Limits
+from verifier.voting import Voting
+
+
+class VerifierNode(Node):
+    """`wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone."""
+
+    def __init__(self, context: RoleContext, limits: Limits, reserve_s: float, wanted_stake_wei: int = 0) -> None:
+        super().__init__(context)
+        self.voting = Voting(context, limits, reserve_s)
+        self.wanted_stake_wei = wanted_stake_wei
+        self.rounds_ended = 0
+        self._followed: int | None = None
+
+    @property
+    def _address(self) -> str:
+        return self.context.gateway.address
+
+    def act(self) -> Waiting:
+        context = self.context
+        advance_due(context.gateway, context.journal, context.ledger)
+        self._top_up()
+        current = context.ledger.current_round()
+        self._note_end(current)
+        if current is None:
+            return self._unseated() or Waiting("a round to open", None, "prepare to judge its models")
+        self._followed = current.round_id
+        if current.phase is Phase.VOTING:
+            return self._take_part(current, context.ledger.ballot(current.ballot_id))
+        return self._unseated() or self._prepare(current)
+
+    def _note_end(self, current: Round | None) -> None:
+        if self._followed is not None and (current is None or current.round_id != self._followed):
+            ended = self.context.ledger.round(self._followed)
+            how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
+            self.context.log.info(f"round {self._followed}: ended with {how}")
+            self.rounds_ended, self._followed = self.rounds_ended + 1, None
+
+    def _top_up(self) -> None:
+        """Stakes what is missing of the wanted stake; exactly once per amount, also through a crash."""
+        if not self.wanted_stake_wei:
+            return
+        verifier = self.context.ledger.verifier(self._address)
+        if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:
+            return
+        missing_wei = self.wanted_stake_wei - verifier.stake_wei
+        key = f"stake/{verifier.stake_wei}/{self.wanted_stake_wei}"
+        self.context.gateway.transact(self.context.journal, key, "VerifierCommittee", "stake", value_wei=missing_wei)
+        self.context.log.info(f"staked {wei_to_ether(missing_wei)} ether")
+
+    def _unseated(self) -> Waiting | None:
+        verifier = self.context.ledger.verifier(self._address)
+        if verifier.is_seated:
+            return None
+        least = wei_to_ether(self.context.ledger.committee_parameters().min_stake_wei)
+        return Waiting(f"a seat: {self._address} has none (python -m verifier stake {least})", None, "judge models")
+
+    def _prepare(self, current: Round) -> Waiting:
+        """Opens the inner products before the vote needs them."""
+        if current.phase is Phase.KEYS:
+            return Waiting("the client's functional keys", current.deadline, "check them and open the features")
+        problem = self.voting.prepare(current)
+        if problem:
+            return Waiting(f"the round's files ({problem})", current.deadline, "prepare to judge")
+        return Waiting(f"the miners ({current.phase.name.lower()})", current.deadline, "judge what they reveal")
+
+    def _take_part(self, current: Round, ballot: Ballot) -> Waiting:
+        ledger, ballot_id = self.context.ledger, ballot.ballot_id
+        if ledger.weight_wei(ballot_id, self._address) == 0:
+            return Waiting(f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline, "look for the next")
+        has_committed = any(ledger.vote_commitment(ballot_id, self._address))
+        if ballot.phase is BallotPhase.COMMIT and not has_committed:
+            vote = self.voting.vote(current, ballot)
+            if isinstance(vote, Waiting):
+                return vote
+            self.voting.commit(ballot, vote)
+        if ballot.phase is BallotPhase.REVEAL and has_committed and not ledger.votes(ballot_id, self._address):
+            own = self.voting.recall(ballot_id)
+            if own is None:
+                self.context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
+                return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
+            self.voting.reveal(ballot, own)
+        return self._after_vote(ballot)
+
+    def _after_vote(self, ballot: Ballot) -> Waiting:
+        if ballot.phase is BallotPhase.COMMIT:
+            return Waiting("the other verifiers to commit their votes", ballot.deadline, "reveal mine")
+        if ballot.phase is BallotPhase.REVEAL:
+            return Waiting("the other verifiers to reveal their votes", ballot.deadline, "see the round finalised")
+        return Waiting("somebody to finalise the round", None, "look for the next")
