@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
+import {Intruder} from "./Intruder.sol";
+import {VM} from "./Vm.sol";
+
+/// @notice The calls that a campaign is made of. A role that has nothing to do lets the round go on instead, so that
+/// no call is wasted and none may revert.
+contract Handler is Intruder {
+    uint256 private _callCount;
+
+    constructor(OmmerFormula formula) {
+        _pass(0);
+        _deploy(formula);
+    }
+
+    function clientSubmits(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (market.pendingCount() < MAX_PENDING) _submitTask(seed);
+        else _goOn(seed);
+    }
+
+    function clientCancels(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 4 == 0) _cancelTask(seed >> 2);
+        else _goOn(seed);
+    }
+
+    function minerCommits(uint256 seed) external observed {
+        seed = _mix(seed);
+        uint64 roundId = chain.roundCount();
+        ILearningChain.Round memory round = chain.round(roundId);
+        bool isTaking =
+            round.phase == ILearningChain.Phase.Training || round.phase == ILearningChain.Phase.Overtime;
+        if (isTaking && _nowS < round.deadline) _commitOrLapse(roundId, round.phase, seed);
+        else _goOn(seed);
+    }
+
+    function verifierStakes(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 2 == 0 || committee.seated().length < 3) _stake(seed >> 1);
+        else _goOn(seed);
+    }
+
+    function verifierLeaves(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 64 == 0) _everybodyLeaves();
+        else if (seed % 8 == 0) _requestUnstake(seed >> 6);
+        else if (seed % 8 < 4) _completeUnstake(_verifier(seed >> 6));
+        else _goOn(seed);
+    }
+
+    function payeeWithdraws(uint256 seed) external observed {
+        seed = _mix(seed);
+        address[] memory all = payees();
+        if (all.length == 0 || owedWei[all[seed % all.length]] == 0) _goOn(seed);
+        else _withdraw(all[seed % all.length]);
+    }
+
+    /// @notice Whoever's turn it is acts.
+    function roundGoesOn(uint256 seed) external observed {
+        _goOn(_mix(seed));
+    }
+
+    /// @notice Nobody acts until the deadline: keys, commits, releases, reveals and votes go missing.
+    function nobodyActs(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 4 == 0) _lapse();
+        else _goOn(seed);
+    }
+
+    function timePasses(uint256 seed) external observed {
+        seed = _mix(seed);
+        _pass(seed % 32);
+        _goOn(seed >> 8);
+    }
+
+    function intruderTries(uint256 seed) external observed {
+        _tryIllegal(_mix(seed));
+    }
+
+    /// @notice Brings everything to its end: the round finishes, tasks and stakes are taken back, all is withdrawn.
+    function windUp() external {
+        while (isRoundOpen()) _lapseObserved();
+        for (uint64 taskId = market.taskCount(); market.pendingCount() > 0; taskId--) {
+            _cancelObserved(taskId);
+        }
+        for (uint256 i = 0; i < VERIFIERS; i++) {
+            _leaveObserved(_verifier(i));
+        }
+        address[] memory all = payees();
+        for (uint256 i = 0; i < all.length; i++) {
+            if (owedWei[all[i]] > 0) _withdrawObserved(all[i]);
+        }
+    }
+
+    /// @dev Does what is due now: opens, advances, or lets the next one in line act.
+    function _goOn(uint256 seed) private {
+        uint64 roundId = chain.roundCount();
+        ILearningChain.Round memory round = chain.round(roundId);
+        if (round.phase == ILearningChain.Phase.None || _isFinal(round.phase)) {
+            _open();
+        } else if (chain.isDue(roundId)) {
+            chain.advance(roundId);
+        } else if (round.phase == ILearningChain.Phase.Keys) {
+            _publishKeys(roundId);
+        } else if (round.phase == ILearningChain.Phase.Release) {
+            _releaseTestSet(roundId);
+        } else if (round.phase == ILearningChain.Phase.Reveal) {
+            _revealSolution(roundId, seed);
+        } else if (round.phase == ILearningChain.Phase.Voting) {
+            _voteOrLapse(round.ballotId, seed);
+        } else if (seed % 2 == 0) {
+            _commitOrLapse(roundId, round.phase, seed >> 1);
+        }
+    }
+
+    /// @dev In one round of eight no miner finds anything; in another none does in time.
+    function _commitOrLapse(uint64 roundId, ILearningChain.Phase phase, uint256 seed) private {
+        bool isOvertime = phase == ILearningChain.Phase.Overtime;
+        uint256 luck = uint256(keccak256(abi.encode("luck", roundId))) % 8;
+        if (luck == 0 || (luck == 1 && !isOvertime)) _lapse();
+        else _commitSolution(roundId, isOvertime, seed);
+    }
+
+    function _everybodyLeaves() private {
+        for (uint256 i = 0; i < VERIFIERS; i++) {
+            _requestUnstake(i);
+        }
+    }
+
+    /// @dev For one ballot of eight nobody votes; for another nobody opens its vote.
+    function _voteOrLapse(uint64 ballotId, uint256 seed) private {
+        IVerifierCommittee.BallotPhase phase = committee.ballot(ballotId).phase;
+        uint256 turnout = uint256(keccak256(abi.encode("turnout", ballotId))) % 8;
+        bool isMissed = turnout == 0 || (turnout == 1 && phase == IVerifierCommittee.BallotPhase.Reveal);
+        if (isMissed) _lapse();
+        else if (committee.isDue(ballotId)) committee.advance(ballotId);
+        else _vote(ballotId, seed);
+    }
+
+    function _open() private {
+        uint256 pending = market.pendingCount();
+        VM.prank(_stranger());
+        if (pending > 0) chain.openRound();
+        else chain.openIdleRound();
+    }
+
+    /// @dev Passes the next deadline of the round or its ballot, and advances it.
+    function _lapse() private {
+        uint64 roundId = chain.roundCount();
+        if (!isRoundOpen()) return;
+        ILearningChain.Round memory round = chain.round(roundId);
+        if (round.phase == ILearningChain.Phase.Voting && !chain.isDue(roundId)) {
+            IVerifierCommittee.Ballot memory ballot = committee.ballot(round.ballotId);
+            if (ballot.deadline > _nowS) _pass(ballot.deadline - _nowS);
+            committee.advance(round.ballotId);
+            return;
+        }
+        if (round.deadline > _nowS) _pass(round.deadline - _nowS);
+        chain.advance(roundId);
+    }
+
+    function _withdraw(address payee) private {
+        VM.prank(payee);
+        reservoir.withdraw(payable(payee));
+    }
+
+    function _lapseObserved() private observed {
+        _lapse();
+    }
+
+    function _cancelObserved(uint64 taskId) private observed {
+        if (stateOf[taskId] != ITaskMarket.TaskState.Pending) return;
+        VM.prank(market.task(taskId).client);
+        market.cancel(taskId);
+    }
+
+    function _leaveObserved(address verifier) private observed {
+        IVerifierCommittee.Verifier memory leaver = committee.verifier(verifier);
+        if (leaver.stakeWei == 0) return;
+        if (leaver.isSeated) {
+            VM.prank(verifier);
+            committee.requestUnstake();
+        }
+        uint256 releaseAt = committee.verifier(verifier).releaseAt;
+        if (releaseAt > _nowS) _pass(releaseAt - _nowS);
+        VM.prank(verifier);
+        committee.completeUnstake();
+    }
+
+    function _withdrawObserved(address payee) private observed {
+        _withdraw(payee);
+    }
+
+    /// @dev The fuzzer likes small and repeated numbers; the handlers want many different ones.
+    function _mix(uint256 seed) private returns (uint256) {
+        return uint256(keccak256(abi.encode(seed, ++_callCount)));
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
+import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
+import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
+import {Roles} from "./Roles.sol";
+import {VM} from "./Vm.sol";
+
+/// @notice Tries what must be refused in the state of the moment.
+abstract contract Intruder is Roles {
+    uint256 private constant ATTEMPTS = 12;
+
+    function _tryIllegal(uint256 seed) internal {
+        uint256 kind = seed % ATTEMPTS;
+        if (kind < 5) _tryAsStranger(kind);
+        else if (kind < 9) _tryOutOfTurn(kind, seed >> 8);
+        else _tryWithWrongSecret(kind, seed >> 8);
+    }
+
+    /// @dev What only a contract of the system may do.
+    function _tryAsStranger(uint256 kind) private {
+        address stranger = _stranger();
+        if (kind == 0) {
+            _mustFail(stranger, address(market), abi.encodeCall(ITaskMarket.popMostValuable, ()));
+        } else if (kind == 1) {
+            bytes memory data = abi.encodeCall(ITaskMarket.close, (1, ITaskMarket.TaskState.Refunded));
+            _mustFail(stranger, address(market), data);
+        } else if (kind == 2) {
+            bytes memory data =
+                abi.encodeCall(IRewardReservoir.credit, (IRewardReservoir.Pot.Escrow, 0, stranger, 0));
+            _mustFail(stranger, address(reservoir), data);
+        } else if (kind == 3) {
+            _mustFail(stranger, address(token), abi.encodeCall(IRewardToken.mint, (stranger, 1)));
+        } else {
+            bytes memory data = abi.encodeCall(IVerifierCommittee.openBallot, (1, 0, stranger));
+            _mustFail(stranger, address(committee), data);
+        }
+    }
+
+    /// @dev What somebody may do, but not now.
+    function _tryOutOfTurn(uint256 kind, uint256 seed) private {
+        uint64 roundId = chain.roundCount();
+        ILearningChain.Round memory round = chain.round(roundId);
+        if (kind == 5) {
+            bool mustBeIdle = !isRoundOpen() && market.pendingCount() == 0;
+            bytes memory data = mustBeIdle
+                ? abi.encodeCall(ILearningChain.openRound, ())
+                : abi.encodeCall(ILearningChain.openIdleRound, ());
+            _mustFail(_stranger(), address(chain), data);
+        } else if (kind == 6) {
+            uint64 any = uint64(seed % (roundId + 2));
+            if (!chain.isDue(any)) {
+                _mustFail(_stranger(), address(chain), abi.encodeCall(ILearningChain.advance, (any)));
+            }
+        } else if (kind == 7) {
+            uint64 any = uint64(seed % (committee.nextBallotId() + 1));
+            if (!committee.isDue(any)) {
+                bytes memory data = abi.encodeCall(IVerifierCommittee.advance, (any));
+                _mustFail(_stranger(), address(committee), data);
+            }
+        } else if (round.taskId != 0) {
+            bytes memory data = abi.encodeCall(ITaskMarket.cancel, (round.taskId));
+            if (isRoundOpen()) _mustFail(_clientOf(roundId), address(market), data);
+        }
+    }
+
+    /// @dev Openings of commitments to something else, and money that is not owed.
+    function _tryWithWrongSecret(uint256 kind, uint256 seed) private {
+        uint64 roundId = chain.roundCount();
+        Cid memory wrong = Cid(Cids.RAW, keccak256("something else"));
+        if (kind == 9) {
+            bytes memory data = abi.encodeCall(ILearningChain.reveal, (roundId, wrong, bytes32(seed)));
+            _mustFail(_miner(seed), address(chain), data);
+        } else if (kind == 10) {
+            if (chain.round(roundId).taskId == 0) return;
+            bytes memory data = abi.encodeCall(ILearningChain.releaseTestSet, (roundId, wrong, bytes32(seed)));
+            _mustFail(_clientOf(roundId), address(chain), data);
+        } else {
+            address payee = _miner(seed);
+            if (owedWei[payee] != 0) return;
+            bytes memory data = abi.encodeCall(IRewardReservoir.withdraw, (payable(payee)));
+            _mustFail(payee, address(reservoir), data);
+        }
+    }
+
+    function _mustFail(address caller, address target, bytes memory data) private {
+        VM.prank(caller);
+        (bool wasDone,) = target.call(data);
+        if (wasDone) _violate("I10: a call that must be refused was accepted");
+        else refusedAttempts++;
+    }
+}

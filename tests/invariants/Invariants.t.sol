@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
+import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
+import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
+import {Books} from "./Books.sol";
+import {Handler} from "./Handler.sol";
+import {FuzzSelector, VM} from "./Vm.sol";
+
+/// @notice The invariants of docs/invariants.md, checked after every call of every campaign.
+abstract contract Invariants {
+    Handler internal handler;
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    function targetSelectors() external view returns (FuzzSelector[] memory targets) {
+        bytes4[] memory selectors = new bytes4[](10);
+        selectors[0] = Handler.clientSubmits.selector;
+        selectors[1] = Handler.clientCancels.selector;
+        selectors[2] = Handler.minerCommits.selector;
+        selectors[3] = Handler.verifierStakes.selector;
+        selectors[4] = Handler.verifierLeaves.selector;
+        selectors[5] = Handler.payeeWithdraws.selector;
+        selectors[6] = Handler.roundGoesOn.selector;
+        selectors[7] = Handler.nobodyActs.selector;
+        selectors[8] = Handler.timePasses.selector;
+        selectors[9] = Handler.intruderTries.selector;
+        targets = new FuzzSelector[](1);
+        targets[0] = FuzzSelector(address(handler), selectors);
+    }
+
+    /// @notice I11: after everything has ended and everybody has withdrawn, the reservoir is empty.
+    function afterInvariant() external {
+        handler.windUp();
+        _checkTransitions();
+        VM.assertEq(address(handler.reservoir()).balance, 0, "I11: ether is stuck in the reservoir");
+        VM.assertEq(handler.openAccounts().length, 0, "I11: an account still holds money");
+        VM.assertEq(handler.reservoir().totalCredits(), 0, "I11: a credit cannot be withdrawn");
+    }
+
+    function _checkSums() internal view {
+        IRewardReservoir reservoir = handler.reservoir();
+        uint256 sumWei = reservoir.totalCredits();
+        for (uint8 pot = 0; pot < 3; pot++) {
+            uint256 totalWei = reservoir.total(IRewardReservoir.Pot(pot));
+            sumWei += totalWei;
+            VM.assertEq(totalWei, handler.potWei(IRewardReservoir.Pot(pot)), "I2: a pot is not its accounts");
+        }
+        VM.assertEq(
+            address(reservoir).balance, sumWei, "I1: the balance is not the sum of the pots and credits"
+        );
+    }
+
+    function _checkAccounts() internal view {
+        IRewardReservoir reservoir = handler.reservoir();
+        Books.Account[] memory accounts = handler.openAccounts();
+        for (uint256 i = 0; i < accounts.length; i++) {
+            Books.Account memory booked = accounts[i];
+            uint256 balanceWei = reservoir.balanceOf(booked.operator, booked.pot, booked.account);
+            VM.assertEq(balanceWei, booked.amountWei, "I2: an account is not what its events say");
+        }
+        address[] memory payees = handler.payees();
+        for (uint256 i = 0; i < payees.length; i++) {
+            uint256 creditWei = reservoir.creditOf(payees[i]);
+            VM.assertEq(creditWei, handler.owedWei(payees[i]), "I2: a credit is not what its events say");
+        }
+        VM.assertEq(reservoir.totalCredits(), handler.totalOwedWei(), "I2: the credits do not add up");
+    }
+
+    /// @dev What each operator holds is what its own state says it should.
+    function _checkOperators() internal view {
+        ITaskMarket market = handler.market();
+        (uint256 escrowWei, uint256 bondWei) = _pendingWei(market);
+        VM.assertEq(
+            _held(address(market), IRewardReservoir.Pot.Escrow), escrowWei, "I3: escrow of the market"
+        );
+        VM.assertEq(_held(address(market), IRewardReservoir.Pot.Bond), bondWei, "I3: bonds of the market");
+        IVerifierCommittee committee = handler.committee();
+        VM.assertEq(
+            _held(address(committee), IRewardReservoir.Pot.Stake), _stakesWei(committee), "I3: stakes"
+        );
+        if (handler.isRoundOpen()) return;
+        address chain = address(handler.chain());
+        VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
+        VM.assertEq(_held(chain, IRewardReservoir.Pot.Escrow), 0, "I4: an ended round holds escrow");
+        VM.assertEq(_held(chain, IRewardReservoir.Pot.Bond), 0, "I4: an ended round holds bonds");
+    }
+
+    function _checkTransitions() internal view {
+        string memory violation = handler.violation();
+        VM.assertTrue(bytes(violation).length == 0, violation);
+    }
+
+    /// @dev Headers form one chain, and each paid at most R_w, R_r <= R_w and R_w/32.
+    function _checkBlocks() internal view {
+        ILearningChain chain = handler.chain();
+        uint64 height = chain.height();
+        if (height > 0) {
+            bytes32 previousHash = chain.header(height).previousHash;
+            VM.assertTrue(
+                previousHash == chain.headerHash(height - 1), "I9: a header does not name the one before"
+            );
+        }
+        uint256 winnerReward = chain.parameters().winnerReward;
+        uint256 supply = handler.token().totalSupply();
+        uint256 references = handler.seen(ILearningChain.OmmerReferenced.selector);
+        VM.assertTrue(
+            supply >= height * winnerReward + references * (winnerReward / 32), "I9: a reward was not issued"
+        );
+        uint256 most = height * winnerReward + references * (winnerReward + winnerReward / 32);
+        VM.assertTrue(supply <= most, "I9: more was issued than blocks and ommers earn");
+    }
+
+    function _held(address operator, IRewardReservoir.Pot pot) private view returns (uint256) {
+        return handler.heldWei(operator, pot);
+    }
+
+    function _pendingWei(ITaskMarket market) private view returns (uint256 escrowWei, uint256 bondWei) {
+        uint256 pending = market.pendingCount();
+        for (uint64 taskId = market.taskCount(); pending > 0; taskId--) {
+            if (handler.stateOf(taskId) != ITaskMarket.TaskState.Pending) continue;
+            ITaskMarket.Task memory task = market.task(taskId);
+            VM.assertTrue(
+                task.state == ITaskMarket.TaskState.Pending, "I5: a task is not in the state announced"
+            );
+            escrowWei += uint256(task.rewardWei) + task.verifierFeeWei;
+            bondWei += task.bondWei;
+            pending--;
+        }
+    }
+
+    function _stakesWei(IVerifierCommittee committee) private view returns (uint256 stakesWei) {
+        address[] memory verifiers = handler.verifiers();
+        for (uint256 i = 0; i < verifiers.length; i++) {
+            stakesWei += committee.verifier(verifiers[i]).stakeWei;
+        }
+    }
+}
+
+/// @notice Four campaigns: each invariant below is one, over the equation (2) of the paper in one of its two readings.
+contract FractionInvariants is Invariants {
+    function setUp() external {
+        handler = new Handler(OmmerFormula.Fraction);
+    }
+
+    function invariant_balance_is_the_sum_of_escrows_bonds_stakes_and_credits() external view {
+        _checkSums();
+    }
+
+    function invariant_accounts_hold_what_their_operators_owe() external view {
+        _checkAccounts();
+        _checkOperators();
+    }
+}
+
+contract PrintedInvariants is Invariants {
+    function setUp() external {
+        handler = new Handler(OmmerFormula.Printed);
+    }
+
+    function invariant_no_forbidden_transition() external view {
+        _checkTransitions();
+    }
+
+    function invariant_headers_and_rewards_follow_the_blocks() external view {
+        _checkSums();
+        _checkBlocks();
+    }
+}

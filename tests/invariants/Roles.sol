@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
+import {Commitments} from "../../contracts/libraries/Commitments.sol";
+import {VM} from "./Vm.sol";
+import {World} from "./World.sol";
+
+/// @notice What clients, miners and verifiers do when it is their turn. Every secret is a hash of what it belongs to,
+/// so that nothing has to be remembered between commit and reveal.
+abstract contract Roles is World {
+    uint256 internal constant CLIENTS = 3;
+    uint256 internal constant MINERS = 6;
+    uint256 internal constant VERIFIERS = 5;
+    uint256 internal constant MAX_PENDING = 5;
+    uint32 internal constant REQUIRED_PPM = 800_000;
+
+    function _client(uint256 seed) internal pure returns (address) {
+        return _account("client", seed % CLIENTS);
+    }
+
+    function _miner(uint256 seed) internal pure returns (address) {
+        return _account("miner", seed % MINERS);
+    }
+
+    function _verifier(uint256 seed) internal pure returns (address) {
+        return _account("verifier", seed % VERIFIERS);
+    }
+
+    function verifiers() external pure returns (address[] memory all) {
+        all = new address[](VERIFIERS);
+        for (uint256 i = 0; i < VERIFIERS; i++) {
+            all[i] = _verifier(i);
+        }
+    }
+
+    function _stranger() internal pure returns (address) {
+        return _account("stranger", 0);
+    }
+
+    // --- clients ---
+
+    function _submitTask(uint256 seed) internal {
+        address client = _client(seed);
+        uint64 taskId = market.taskCount() + 1;
+        (Cid memory testSet, bytes32 salt) = _testSetOf(taskId);
+        ITaskMarket.TaskTerms memory terms = ITaskMarket.TaskTerms({
+            manifest: Cid(Cids.RAW, keccak256(abi.encode("manifest", taskId))),
+            testSetCommitment: Commitments.testSet(address(market), client, testSet, salt),
+            timeLimitS: uint32(60 + (seed >> 8) % 240),
+            requiredTrainPpm: REQUIRED_PPM,
+            minTestPpm: (seed >> 16) % 2 == 0 ? 800_000 : 0,
+            tolerancePpm: uint32(1_000 + (seed >> 24) % 49_000),
+            solutionsWanted: uint16(1 + (seed >> 40) % 4)
+        });
+        uint256 paymentWei = 2 * MIN_REWARD_WEI + (seed >> 48) % 1_000_000;
+        VM.deal(client, CLIENT_BOND_WEI + paymentWei);
+        VM.prank(client);
+        market.submit{value: CLIENT_BOND_WEI + paymentWei}(terms);
+    }
+
+    function _cancelTask(uint256 seed) internal {
+        uint64 newest = market.taskCount();
+        for (uint64 back = 0; back < 8 && back < newest; back++) {
+            uint64 taskId = newest - uint64((back + seed) % (newest < 8 ? newest : 8));
+            if (stateOf[taskId] != ITaskMarket.TaskState.Pending) continue;
+            VM.prank(market.task(taskId).client);
+            market.cancel(taskId);
+            return;
+        }
+    }
+
+    function _publishKeys(uint64 roundId) internal {
+        VM.prank(_clientOf(roundId));
+        chain.publishKeys(roundId, Cid(Cids.DAG_PB, keccak256(abi.encode("keys", roundId))));
+    }
+
+    function _releaseTestSet(uint64 roundId) internal {
+        (Cid memory testSet, bytes32 salt) = _testSetOf(chain.round(roundId).taskId);
+        VM.prank(_clientOf(roundId));
+        chain.releaseTestSet(roundId, testSet, salt);
+    }
+
+    function _clientOf(uint64 roundId) internal view returns (address) {
+        return market.task(chain.round(roundId).taskId).client;
+    }
+
+    // --- miners ---
+
+    /// @dev The first miner from a random one on that has not committed. In overtime some claim enough all the same.
+    function _commitSolution(uint64 roundId, bool isOvertime, uint256 seed) internal {
+        for (uint256 i = 0; i < MINERS; i++) {
+            address miner = _miner(seed % MINERS + i);
+            if (chain.submissionIndexOf(roundId, miner) != 0) continue;
+            uint32 claim = uint32((isOvertime ? 0 : REQUIRED_PPM) + (seed >> 16) % 200_000);
+            bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
+            VM.deal(miner, MINER_BOND_WEI);
+            VM.prank(miner);
+            chain.commit{value: MINER_BOND_WEI}(roundId, commitment, claim);
+            return;
+        }
+    }
+
+    function _revealSolution(uint64 roundId, uint256 seed) internal {
+        uint16 count = chain.round(roundId).submissionCount;
+        for (uint256 i = 0; i < count; i++) {
+            ILearningChain.Submission memory sealed_ =
+                chain.submission(roundId, uint16((seed % count + i) % count));
+            if (sealed_.isRevealed) continue;
+            VM.prank(sealed_.miner);
+            chain.reveal(roundId, _modelOf(roundId, sealed_.miner), _saltOf(roundId, sealed_.miner));
+            return;
+        }
+    }
+
+    function _solutionOf(uint64 roundId, address miner, Cid memory model) internal view returns (bytes32) {
+        bytes32 previousHash = chain.round(roundId).previousHash;
+        return
+            Commitments.solution(address(chain), roundId, miner, previousHash, model, _saltOf(roundId, miner));
+    }
+
+    // --- verifiers ---
+
+    function _stake(uint256 seed) internal {
+        address verifier = _verifier(seed);
+        if (committee.verifier(verifier).releaseAt != 0) return;
+        uint256 amountWei = MIN_STAKE_WEI + (seed >> 8) % (3 * MIN_STAKE_WEI);
+        VM.deal(verifier, amountWei);
+        VM.prank(verifier);
+        committee.stake{value: amountWei}();
+    }
+
+    function _requestUnstake(uint256 seed) internal {
+        address verifier = _verifier(seed);
+        if (!committee.verifier(verifier).isSeated) return;
+        VM.prank(verifier);
+        committee.requestUnstake();
+    }
+
+    function _completeUnstake(address verifier) internal {
+        if (!_canLeave(verifier)) return;
+        VM.prank(verifier);
+        committee.completeUnstake();
+    }
+
+    function _canLeave(address verifier) internal view returns (bool) {
+        IVerifierCommittee.Verifier memory leaver = committee.verifier(verifier);
+        return leaver.releaseAt != 0 && _nowS >= leaver.releaseAt && leaver.openBallots == 0;
+    }
+
+    /// @dev The first member from a random one on that has not yet acted in the ballot's phase.
+    function _vote(uint64 ballotId, uint256 seed) internal {
+        IVerifierCommittee.Ballot memory ballot = committee.ballot(ballotId);
+        address[] memory members = committee.members(ballotId);
+        for (uint256 i = 0; i < members.length; i++) {
+            address member = members[(seed % members.length + i) % members.length];
+            bool hasCommitted = committee.commitmentOf(ballotId, member) != bytes32(0);
+            if (ballot.phase == IVerifierCommittee.BallotPhase.Commit) {
+                if (hasCommitted) continue;
+                _commitVote(ballotId, member);
+                return;
+            }
+            if (!hasCommitted || committee.votes(ballotId, member).length != 0) continue;
+            _revealVote(ballotId, member);
+            return;
+        }
+    }
+
+    function _commitVote(uint64 ballotId, address member) private {
+        IVerifierCommittee.Verdict[] memory verdicts = _verdictsOf(ballotId, member);
+        bytes32 salt = _saltOf(ballotId, member);
+        VM.prank(member);
+        committee.commitVote(ballotId, Commitments.vote(address(committee), ballotId, member, verdicts, salt));
+    }
+
+    function _revealVote(uint64 ballotId, address member) private {
+        IVerifierCommittee.Verdict[] memory verdicts = _verdictsOf(ballotId, member);
+        VM.prank(member);
+        committee.revealVote(ballotId, verdicts, _saltOf(ballotId, member));
+    }
+
+    /// @dev One in eight models is bad. Of the verifiers, one in sixteen calls all models bad and one guesses; the
+    /// others measure, each a little differently but inside the tolerance.
+    function _verdictsOf(uint64 ballotId, address member)
+        internal
+        view
+        returns (IVerifierCommittee.Verdict[] memory verdicts)
+    {
+        IVerifierCommittee.Ballot memory ballot = committee.ballot(ballotId);
+        verdicts = new IVerifierCommittee.Verdict[](ballot.entryCount);
+        uint256 mood = uint256(keccak256(abi.encode("mood", ballotId, member))) % 16;
+        if (mood == 0) return verdicts;
+        for (uint256 i = 0; i < verdicts.length; i++) {
+            uint256 truth = uint256(keccak256(abi.encode("truth", ballotId, i)));
+            uint256 noise = uint256(keccak256(abi.encode("noise", ballotId, i, member)));
+            if (mood == 1) truth = noise;
+            if (truth % 8 == 0) continue;
+            uint256 offPpm = noise % (ballot.tolerancePpm / 2);
+            verdicts[i].isValid = true;
+            verdicts[i].trainPpm = uint32(750_000 + (truth >> 8) % 200_000 + offPpm);
+            verdicts[i].testPpm = uint32(500_000 + (truth >> 64) % 400_000 + offPpm);
+        }
+    }
+
+    // --- secrets ---
+
+    function _testSetOf(uint64 taskId) internal pure returns (Cid memory testSet, bytes32 salt) {
+        testSet = Cid(Cids.RAW, keccak256(abi.encode("test set", taskId)));
+        salt = keccak256(abi.encode("test-set salt", taskId));
+    }
+
+    function _modelOf(uint64 roundId, address miner) internal pure returns (Cid memory) {
+        return Cid(Cids.RAW, keccak256(abi.encode("model", roundId, miner)));
+    }
+
+    function _saltOf(uint64 id, address owner) internal pure returns (bytes32) {
+        return keccak256(abi.encode("salt", id, owner));
+    }
+
+    function _account(string memory role, uint256 number) private pure returns (address) {
+        return address(uint160(uint256(keccak256(abi.encode(role, number)))));
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
+import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
+import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
+import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
+import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
+import {LearningChain} from "../../contracts/LearningChain.sol";
+import {RewardReservoir} from "../../contracts/RewardReservoir.sol";
+import {RewardToken} from "../../contracts/RewardToken.sol";
+import {TaskMarket} from "../../contracts/TaskMarket.sol";
+import {VerifierCommittee} from "../../contracts/VerifierCommittee.sol";
+import {VM} from "./Vm.sol";
+
+/// @notice The whole deployment, with short windows and small sums.
+abstract contract System {
+    uint128 internal constant CLIENT_BOND_WEI = 5_000;
+    uint128 internal constant MIN_REWARD_WEI = 1_000;
+    uint128 internal constant MINER_BOND_WEI = 700;
+    uint128 internal constant MIN_STAKE_WEI = 10_000;
+    uint128 internal constant WINNER_REWARD = 32_003;
+
+    IRewardReservoir public reservoir;
+    IRewardToken public token;
+    ITaskMarket public market;
+    IVerifierCommittee public committee;
+    ILearningChain public chain;
+
+    function _deploy(OmmerFormula formula) internal {
+        uint256 nonce = VM.getNonce(address(this));
+        address[] memory operators = new address[](3);
+        for (uint256 i = 0; i < 3; i++) {
+            operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
+        }
+        address[] memory chains = new address[](1);
+        chains[0] = operators[2];
+
+        reservoir = new RewardReservoir(operators);
+        token = new RewardToken(chains);
+        market = new TaskMarket(reservoir, operators[2], _marketParameters());
+        committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
+        chain = new LearningChain(reservoir, token, market, committee, _chainParameters(formula), _idleTask());
+        require(address(chain) == operators[2], "addresses were not predicted");
+    }
+
+    function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {
+        return ITaskMarket.MarketParameters({
+            clientBondWei: CLIENT_BOND_WEI,
+            minRewardWei: MIN_REWARD_WEI,
+            verifierFeePpm: 70_000,
+            maxTimeLimitS: 3_600
+        });
+    }
+
+    function _committeeParameters() private pure returns (IVerifierCommittee.CommitteeParameters memory) {
+        return IVerifierCommittee.CommitteeParameters({
+            minStakeWei: MIN_STAKE_WEI,
+            unbondingPeriodS: 300,
+            voteCommitWindowS: 120,
+            voteRevealWindowS: 120,
+            maxExtensions: 1,
+            absencePenaltyPpm: 50_000,
+            noisePenaltyPpm: 200_000
+        });
+    }
+
+    function _chainParameters(OmmerFormula formula)
+        private
+        pure
+        returns (ILearningChain.ChainParameters memory)
+    {
+        return ILearningChain.ChainParameters({
+            keysWindowS: 120,
+            overtimeWindowS: 120,
+            releaseWindowS: 120,
+            revealWindowS: 120,
+            minerBondWei: MINER_BOND_WEI,
+            winnerReward: WINNER_REWARD,
+            ommerFormula: formula
+        });
+    }
+
+    function _idleTask() private pure returns (ILearningChain.IdleTask memory) {
+        return ILearningChain.IdleTask({
+            manifest: Cid(Cids.RAW, keccak256("idle manifest")),
+            timeLimitS: 120,
+            requiredTrainPpm: 800_000,
+            tolerancePpm: 5_000,
+            solutionsWanted: 2
+        });
+    }
+}
