@@ -57,8 +57,14 @@ library Verdicts {
         uint256 entryCount
     ) internal pure returns (IVerifierCommittee.Verdict[] memory outcome) {
         outcome = new IVerifierCommittee.Verdict[](entryCount);
+        // Filled anew for every entry: memory costs more the more is in use.
+        uint256[] memory trainPairs = new uint256[](votes.length);
+        uint256[] memory testPairs = new uint256[](votes.length);
         for (uint256 entry = 0; entry < entryCount; entry++) {
-            outcome[entry] = _median(votes, weights, entry);
+            if (!_pairs(votes, weights, entry, trainPairs, testPairs)) continue;
+            outcome[entry].isValid = true;
+            outcome[entry].trainPpm = uint32(WeightedMedian.lower(trainPairs));
+            outcome[entry].testPpm = uint32(WeightedMedian.lower(testPairs));
         }
     }
 
@@ -76,30 +82,27 @@ library Verdicts {
         return true;
     }
 
-    function _median(IVerifierCommittee.Verdict[][] memory votes, uint256[] memory weights, uint256 entry)
-        private
-        pure
-        returns (IVerifierCommittee.Verdict memory verdict)
-    {
-        uint256[] memory trainPpms = new uint256[](votes.length);
-        uint256[] memory testPpms = new uint256[](votes.length);
-        // The votes that call the entry invalid weigh nothing in its medians.
-        uint256[] memory validWeights = new uint256[](votes.length);
-        uint256 total;
-        uint256 valid;
+    /// @dev Fills in what each vote says of one entry; the votes that call it invalid weigh nothing in its medians.
+    /// @return isValid whether more than half of the weight calls the entry valid
+    function _pairs(
+        IVerifierCommittee.Verdict[][] memory votes,
+        uint256[] memory weights,
+        uint256 entry,
+        uint256[] memory trainPairs,
+        uint256[] memory testPairs
+    ) private pure returns (bool isValid) {
+        uint256 totalWeight;
+        uint256 validWeight;
         for (uint256 i = 0; i < votes.length; i++) {
-            IVerifierCommittee.Verdict memory vote = votes[i][entry];
-            total += weights[i];
-            if (!vote.isValid) continue;
-            valid += weights[i];
-            validWeights[i] = weights[i];
-            trainPpms[i] = vote.trainPpm;
-            testPpms[i] = vote.testPpm;
+            IVerifierCommittee.Verdict memory verdict = votes[i][entry];
+            uint256 weight = weights[i];
+            totalWeight += weight;
+            if (!verdict.isValid) weight = 0;
+            validWeight += weight;
+            trainPairs[i] = WeightedMedian.pair(verdict.trainPpm, uint128(weight));
+            testPairs[i] = WeightedMedian.pair(verdict.testPpm, uint128(weight));
         }
-        if (valid * 2 <= total) return verdict;
-        verdict.isValid = true;
-        verdict.trainPpm = uint32(WeightedMedian.lower(trainPpms, validWeights));
-        verdict.testPpm = uint32(WeightedMedian.lower(testPpms, validWeights));
+        return validWeight * 2 > totalWeight;
     }
 
     function _distance(uint256 a, uint256 b) private pure returns (uint256) {

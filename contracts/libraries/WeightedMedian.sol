@@ -4,44 +4,43 @@ pragma solidity 0.8.37;
 /// @title WeightedMedian
 /// @notice The lower weighted median: the smallest value that at least half of the weight does not exceed.
 library WeightedMedian {
-    /// @dev A value shares a word with its weight, so that sorting moves one word per step.
     uint256 private constant WEIGHT_BITS = 128;
 
     error Empty();
-    error LengthMismatch(uint256 values, uint256 weights);
-    error TooLarge(uint256 value, uint256 weight);
 
-    /// @param values each under 2^128
-    /// @param weights each under 2^128; the array stays as it is
-    function lower(uint256[] memory values, uint256[] memory weights) internal pure returns (uint256) {
-        if (values.length != weights.length) revert LengthMismatch(values.length, weights.length);
-        if (values.length == 0) revert Empty();
-        uint256[] memory sorted = new uint256[](values.length);
-        uint256 total;
-        for (uint256 i = 0; i < values.length; i++) {
-            _insert(sorted, i, values[i], weights[i]);
-            total += weights[i];
-        }
-        return _lowerOfSorted(sorted, total);
+    /// @notice A value and its weight in one word, so that sorting moves one word per step.
+    function pair(uint128 value, uint128 weight) internal pure returns (uint256) {
+        return (uint256(value) << WEIGHT_BITS) | weight;
     }
 
-    /// @dev Insertion costs nothing where the values agree, which is what honest votes do.
-    function _insert(uint256[] memory sorted, uint256 count, uint256 value, uint256 weight) private pure {
-        if (value >> WEIGHT_BITS != 0 || weight >> WEIGHT_BITS != 0) revert TooLarge(value, weight);
-        uint256 place = count;
-        while (place > 0 && sorted[place - 1] >> WEIGHT_BITS > value) {
-            sorted[place] = sorted[place - 1];
-            place--;
-        }
-        sorted[place] = (value << WEIGHT_BITS) | weight;
-    }
-
-    function _lowerOfSorted(uint256[] memory sorted, uint256 total) private pure returns (uint256) {
+    /// @notice Sorts the pairs in place and returns the median of their values; one without a weight changes nothing.
+    function lower(uint256[] memory pairs) internal pure returns (uint256) {
+        uint256 total = _sort(pairs);
         uint256 passed;
-        for (uint256 i = 0; i < sorted.length; i++) {
-            passed += uint128(sorted[i]);
-            if (passed * 2 >= total) return sorted[i] >> WEIGHT_BITS;
+        for (uint256 i = 0; i < pairs.length; i++) {
+            passed += uint128(pairs[i]);
+            if (passed != 0 && passed * 2 >= total) return pairs[i] >> WEIGHT_BITS;
         }
         revert Empty();
+    }
+
+    /// @dev Insertion sort: no step at all where the values agree, which is what honest votes do. Nothing can
+    /// overflow: `place` never exceeds the length, and under 2^128 weights of 128 bits fit a word.
+    function _sort(uint256[] memory pairs) private pure returns (uint256 total) {
+        uint256 count = pairs.length;
+        unchecked {
+            for (uint256 i = 0; i < count; i++) {
+                uint256 inserted = pairs[i];
+                uint256 value = inserted >> WEIGHT_BITS;
+                uint256 place = i;
+                for (; place != 0; place--) {
+                    uint256 previous = pairs[place - 1];
+                    if (previous >> WEIGHT_BITS <= value) break;
+                    pairs[place] = previous;
+                }
+                pairs[place] = inserted;
+                total += uint128(inserted);
+            }
+        }
     }
 }
