@@ -11,13 +11,14 @@ import solcx
 from pole.atomicfile import write_atomically
 
 ROOT = Path(__file__).parent.parent
+CONTRACTS = ROOT / "contracts"
 _VERSION = "0.8.37"
 
 
-def compiled(*extra_sources: Path) -> dict[str, dict[str, Any]]:
-    """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in contracts/ and of `extra_sources`."""
-    sources = _sources([*sorted((ROOT / "contracts").rglob("*.sol")), *extra_sources])
-    cache = ROOT / ".build" / f"compiled-{_digest(sources)}.json"
+def compiled(folder: Path = CONTRACTS) -> dict[str, dict[str, Any]]:
+    """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in `folder`, which may import from contracts/."""
+    sources = _sources(folder)
+    cache = ROOT / ".build" / f"compiled-{_digest({**_sources(CONTRACTS), **sources})}-{folder.name}.json"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)
         write_atomically(cache, json.dumps(_compile(sources)).encode())
@@ -25,9 +26,9 @@ def compiled(*extra_sources: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _sources(paths: list[Path]) -> dict[str, str]:
+def _sources(folder: Path) -> dict[str, str]:
     """Source text by the name under which the compiler sees it."""
-    return {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+    return {str(path.relative_to(ROOT)): path.read_text() for path in sorted(folder.rglob("*.sol"))}
 
 
 def _digest(sources: dict[str, str]) -> str:

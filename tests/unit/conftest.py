@@ -1,0 +1,98 @@
+"""Shared by the unit tests: a real node, the compiled contracts and a real deployment on that node."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+
+from pole.cid import cid_of
+from pole.deployment import CONTRACT_NAMES, DeployedContract, Deployment
+from pole.devchain import development_chain
+from pole.gateway import Gateway
+from pole.journal import Journal
+from pole.profiles import LOCAL
+from scripts.compiled import compiled
+from scripts.deployer import create_contract, deploy_with_web3
+
+HERE = Path(__file__).parent
+ETHER = 10**18
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> dict[str, dict[str, Any]]:
+    """ABI and bytecode of every contract, harnesses included."""
+    return compiled() | compiled(HERE / "contracts")
+
+
+@pytest.fixture(scope="session")
+def vectors() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((HERE.parent / "vectors" / "commitments.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="session")
+def anvil() -> Iterator[str]:
+    """Address of an anvil that mines every second."""
+    with development_chain("anvil", block_time_s=1) as chain:
+        yield chain.rpc_url
+
+
+@pytest.fixture(scope="session")
+def web3(anvil: str) -> Web3:
+    return Web3(HTTPProvider(anvil))
+
+
+def funded(web3: Web3, balance_wei: int = 100 * ETHER) -> LocalAccount:
+    """A new account with ether, by anvil's own method."""
+    account: LocalAccount = Account.create()
+    web3.provider.make_request("anvil_setBalance", [account.address, hex(balance_wei)])  # type: ignore[arg-type]
+    return account
+
+
+@pytest.fixture
+def new_account(web3: Web3) -> Callable[..., LocalAccount]:
+    """`new_account(balance_wei=...)` on the session's anvil."""
+    return lambda balance_wei=100 * ETHER: funded(web3, balance_wei)
+
+
+@pytest.fixture(scope="session")
+def deployment(web3: Web3) -> Deployment:
+    """All contracts with the local profile, deployed once on the session's anvil."""
+    return deploy_with_web3(web3, funded(web3), LOCAL, cid_of(b"idle manifest"))
+
+
+def probe_deployment(web3: Web3, artifacts: dict[str, dict[str, Any]]) -> Deployment:
+    """A deployment whose every contract is one Probe, to test sending without the protocol."""
+    probe = artifacts["Probe"]
+    created: DeployedContract = create_contract(web3, funded(web3), probe["abi"], probe["bytecode"], [])
+    return Deployment(
+        chain_id=web3.eth.chain_id,
+        genesis_hash=web3.eth.get_block(0)["hash"].to_0x_hex(),
+        block_number=created.block_number,
+        profile="probe",
+        deployer=created.address,
+        parameters={},
+        idle_manifest="",
+        contracts=dict.fromkeys(CONTRACT_NAMES, created),
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal(tmp_path / "journal.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def connect(anvil: str, deployment: Deployment, web3: Web3) -> Callable[..., Gateway]:
+    """`connect(account=...)`: a gateway to the real deployment, by default with a new funded account."""
+
+    def connected(account: LocalAccount | None = None) -> Gateway:
+        return Gateway.connect(anvil, deployment, account or funded(web3), poll_s=0.05)
+
+    return connected
