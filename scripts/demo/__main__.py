@@ -1,0 +1,168 @@
+"""`python -m scripts.demo`: commission, train, verify, vote and pay on a local chain, and show it."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from pole.cli import exit_code
+from pole.deployment import Deployment
+from pole.devchain import development_chain
+from pole.errors import BadInput
+from pole.gateway import Gateway
+from pole.ledger import Ledger
+from scripts.demo import report
+from scripts.demo.stage import Actor, DemoFailed, Stage, stage
+from scripts.demo.view import View
+
+# ape's name for a network given by its address is its own local chain, whose id this is.
+_CHAIN_ID = 1337
+_STAKE_ETHER = 2
+_MINERS = _VERIFIERS = 3
+_LIMIT_S = {"iris": 30, "digits": 60, "mnist": 1_800}
+_REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to commission."""
+
+    sets: Sequence[str]
+    data_dir: Path | None
+    is_encrypted: bool
+
+    def source(self, name: str) -> str:
+        return f"torchvision:{name}" if name == "mnist" else f"sklearn:{name}"
+
+
+@click.command()
+@click.option(
+    "--dataset",
+    "sets",
+    type=click.Choice(list(_LIMIT_S)),
+    multiple=True,
+    default=("iris", "digits"),
+    show_default=True,
+    help="What to commission; may be given several times.",
+)
+@click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="torchvision's files.")
+@click.option("--no-encryption", is_flag=True, help="Commission the data in the clear; the mapping still applies.")
+@click.option("--keep", is_flag=True, help="Keep logs, keys and content afterwards, and say where.")
+@click.option(
+    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also write the end as an SVG picture."
+)
+def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep: bool, picture: Path | None) -> None:
+    """The main job on a local chain: anvil, five contracts, one data client, three miners, three verifiers."""
+    if "mnist" in sets and data_dir is None:
+        raise BadInput("--dataset mnist needs --data-dir, the folder that holds torchvision's MNIST/raw")
+    plan = Plan(sets, data_dir and data_dir.resolve(), not no_encryption)
+    console = Console(record=picture is not None, width=None if picture is None else 120)
+    folder = Path(tempfile.mkdtemp(prefix="pole-demo-"))
+    try:
+        with development_chain("anvil", chain_id=_CHAIN_ID) as chain, stage(folder, chain) as built:
+            play(console, built, plan)
+        if picture is not None:
+            console.save_svg(str(picture), title="make demo")
+    except DemoFailed:
+        keep = True
+        raise
+    finally:
+        if keep:
+            console.print(f"logs, keys and content: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def play(console: Console, built: Stage, plan: Plan) -> None:
+    """The whole demo on a running chain."""
+    started = time.monotonic()
+    console.rule("[bold]Useful proof of work: the main job")
+    client, miners, verifiers = cast_actors(built)
+    actors = [client, *miners, *verifiers]
+    console.print("Deploying with [bold]ape run deploy --profile local[/bold] ...")
+    built.deploy()
+    gateway = Gateway.connect(built.chain.rpc_url, Deployment.load(built.deployment))
+    tasks = commission(console, built, client, plan)
+    start_roles(built, client, miners, verifiers)
+    wanted = len(tasks)
+
+    def is_done() -> bool:
+        failed = built.failed()
+        if failed:
+            raise DemoFailed(f"{failed[0]} ended with an error:\n{_tail(built, failed[0], actors)}")
+        ledger = Ledger(gateway)
+        latest = ledger.latest_round()
+        return latest is not None and latest.round_id >= wanted and latest.phase.is_over and not ledger.pending_count()
+
+    View(console, built, gateway, actors).follow(is_done, time.sleep)
+    built.stop()
+    finish(console, built, gateway, actors, tasks)
+    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+
+
+def cast_actors(built: Stage) -> tuple[Actor, list[Actor], list[Actor]]:
+    """Accounts 1 to 7 of the development chain; account 0 deploys."""
+    client = built.actor("client", "dataclient", 1)
+    miners = [built.actor(f"miner-{n}", "miner", 1 + n) for n in range(1, _MINERS + 1)]
+    verifiers = [built.actor(f"verifier-{n}", "verifier", 1 + _MINERS + n) for n in range(1, _VERIFIERS + 1)]
+    return client, miners, verifiers
+
+
+def commission(console: Console, built: Stage, client: Actor, plan: Plan) -> dict[int, str]:
+    """Write and submit a task file per data set; returns their names by task id."""
+    files = []
+    for name in plan.sets:
+        out = built.folder / f"{name}.toml"
+        command = ["dataclient", "init", plan.source(name), "--out", str(out), "--name", name]
+        command += ["--time-limit", str(_LIMIT_S[name]), "--reward", str(_REWARD_ETHER[name])]
+        command += ["--solutions-wanted", str(_MINERS)]
+        command += ["--data-dir", str(plan.data_dir)] if plan.data_dir and name == "mnist" else []
+        command += [] if plan.is_encrypted else ["--no-encryption"]
+        console.print(f"Commissioning [bold]{name}[/bold] ({'encrypted' if plan.is_encrypted else 'in the clear'}) ...")
+        built.run(command)
+        files.append(str(out))
+    built.run(["dataclient", "submit", *files], client, shows_output=True)
+    return {number: name for number, name in enumerate(plan.sets, start=1)}
+
+
+def start_roles(built: Stage, client: Actor, miners: Sequence[Actor], verifiers: Sequence[Actor]) -> None:
+    """Verifiers first, then the client, then the miners, who open the rounds."""
+    for verifier in verifiers:
+        built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
+    built.start(["dataclient", "serve"], client)
+    for seed, miner in enumerate(miners, start=1):
+        built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed)], miner)
+
+
+def finish(console: Console, built: Stage, gateway: Gateway, actors: Sequence[Actor], tasks: dict[int, str]) -> None:
+    """Collect the money and the models, and print what happened."""
+    ledger = Ledger(gateway)
+    names = {actor.address: actor.name for actor in actors}
+    for actor in actors:
+        built.run([actor.role, "withdraw"], actor)
+    used, paid_wei = report.gas_of_run(gateway)
+    console.print(report.blocks(ledger, gateway, names, tasks))
+    console.print(report.payments(ledger, gateway, actors, paid_wei))
+    console.print(report.gas(used))
+    client = actors[0]
+    for task_id, name in tasks.items():
+        console.rule(f"[bold]{name}: the client's model on rows that no miner saw")
+        bundle = built.folder / f"{name}-model"
+        console.print(
+            built.run(["dataclient", "fetch-model", str(task_id), "--out", str(bundle)], client), highlight=False
+        )
+
+
+def _tail(built: Stage, name: str, actors: Sequence[Actor]) -> str:
+    actor = next(actor for actor in actors if actor.name == name)
+    return built.log_of(actor).read_text(errors="replace")[-2000:]
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(cli))

@@ -1,0 +1,110 @@
+"""What the demo says at the end: the blocks, who was paid what, gas per step."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from eth_utils.abi import function_signature_to_4byte_selector
+from rich.table import Table
+from web3.types import TxData
+
+from pole.gateway import Gateway
+from pole.ledger import Ledger
+from scripts.demo.stage import Actor
+from scripts.demo.view import ppm_as_percent
+
+_ETHER = 10**18
+
+
+def ether(amount_wei: int) -> str:
+    return f"{amount_wei / _ETHER:.4f}"
+
+
+def blocks(ledger: Ledger, gateway: Gateway, names: Mapping[str, str], tasks: Mapping[int, str]) -> Table:
+    """One row per block, with its own ommers and the one that it references."""
+    table = Table("height", "task", "winner", "train", "test", "ommers", "references", title="Blocks")
+    referenced = {event.arguments["height"]: event for event in gateway.logs("LearningChain", "OmmerReferenced")}
+    for height in range(1, ledger.height() + 1):
+        header = ledger.header(height)
+        own = ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in ledger.ommers(height)) or "-"
+        event = referenced.get(height)
+        reference = "-"
+        if event is not None:
+            paid = event.arguments
+            reference = f"{names[paid['miner']]} of {paid['ommerHeight']} (R_r {ether(paid['ommerReward'])})"
+        table.add_row(
+            str(height),
+            tasks.get(header.task_id, "idle"),
+            names[header.winner],
+            ppm_as_percent(header.train_ppm),
+            ppm_as_percent(header.test_ppm),
+            own,
+            reference,
+        )
+    return table
+
+
+def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid_wei: Mapping[str, int]) -> Table:
+    """Credits that each role earned, got back or withdrew, tokens minted to it, and what its gas cost."""
+    table = Table(
+        "who",
+        *("credited (ETH)", "of it withdrawn", "reward token", "stake (ETH)", "gas paid (ETH)"),
+        title="Who was paid what",
+        caption="Credits hold returned bonds as well as rewards and fees.",
+    )
+    credited = _sums(gateway, "Credited", "payee")
+    withdrawn = _sums(gateway, "Withdrawn", "payee")
+    for actor in actors:
+        table.add_row(
+            actor.name,
+            ether(credited[actor.address]),
+            ether(withdrawn[actor.address]),
+            ether(ledger.token_balance(actor.address)),
+            ether(ledger.verifier(actor.address).stake_wei),
+            f"{gas_paid_wei[actor.address] / _ETHER:.6f}",
+        )
+    return table
+
+
+def gas(used: Mapping[str, Sequence[int]]) -> Table:
+    """Gas per step over all transactions of the run."""
+    table = Table("step", "times", "median gas", "most", title="Gas per step")
+    for step, amounts in sorted(used.items()):
+        table.add_row(step, str(len(amounts)), f"{round(statistics.median(amounts)):,}", f"{max(amounts):,}")
+    return table
+
+
+def gas_of_run(gateway: Gateway) -> tuple[dict[str, list[int]], dict[str, int]]:
+    """Gas by step, and wei paid for gas by account, of every transaction to the contracts since the deployment."""
+    steps = _selectors(gateway)
+    used: dict[str, list[int]] = defaultdict(list)
+    paid_wei: dict[str, int] = defaultdict(int)
+    for number in range(gateway.deployment.block_number, gateway.block_number() + 1):
+        block = gateway.web3.eth.get_block(number, full_transactions=True)
+        for transaction in cast(Sequence[TxData], block["transactions"]):
+            step = steps.get((transaction.get("to"), bytes(transaction["input"])[:4]))
+            if step is None:
+                continue
+            receipt = gateway.web3.eth.get_transaction_receipt(transaction["hash"])
+            used[step].append(receipt["gasUsed"])
+            paid_wei[transaction["from"]] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+    return used, paid_wei
+
+
+def _selectors(gateway: Gateway) -> dict[tuple[Any, bytes], str]:
+    """(contract address, function selector) -> "Contract.function"."""
+    found: dict[tuple[Any, bytes], str] = {}
+    for name, contract in gateway.deployment.contracts.items():
+        instance: Any = gateway.web3.eth.contract(address=cast(Any, contract.address), abi=cast(Any, contract.abi))
+        for function in instance.all_functions():
+            selector = function_signature_to_4byte_selector(function.signature)
+            found[(contract.address, selector)] = f"{name}.{function.fn_name}"
+    return found
+
+
+def _sums(gateway: Gateway, event: str, who: str) -> dict[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for entry in gateway.logs("RewardReservoir", event):
+        sums[entry.arguments[who]] += entry.arguments["amountWei"]
+    return sums
