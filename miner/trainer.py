@@ -14,6 +14,7 @@ import structlog
 import torch
 from torch import nn
 
+from miner.adamw import AdamW
 from miner.augmentation import augmentation_for
 from miner.checkpoint import load_checkpoint, save_checkpoint
 from miner.training import Progress, TrainingJob
@@ -55,9 +56,7 @@ class DefaultTrainer:
         self.generator = torch.Generator().manual_seed(job.seed)
         self.batch_rows = batch_rows(len(self.y), job.device)
         self.peak_rate, self.is_half_precision = peak_rate(job), is_half_precision(self.model, job.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.peak_rate, weight_decay=WEIGHT_DECAY, fused=job.device.type == "cuda"
-        )
+        self.optimizer = AdamW(self.model.parameters(), WEIGHT_DECAY)
         self.schedule = Schedule(len(self.y) // self.batch_rows + 1)
         self.step = load_checkpoint(job.checkpoint_path, self.model, self.optimizer)
         self.best_ppm, self.best_state = -1, copy.deepcopy(self.model.state_dict())
@@ -88,15 +87,13 @@ class DefaultTrainer:
     def _train_on(self, batch: torch.Tensor) -> torch.Tensor:
         """One step of gradient descent; returns the loss, still on the device."""
         self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.peak_rate * self.schedule.share(self.step, self.job.seconds_left())
         x = self.x[batch] if self.augment is None else self.augment(self.x[batch], self.generator)
         with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.is_half_precision):
             loss = nn.functional.cross_entropy(self.model(x).float(), self.y[batch])
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
-        self.optimizer.step()
+        self.optimizer.step(self.peak_rate * self.schedule.share(self.step, self.job.seconds_left()))
         self.step += 1
         return loss.detach()
 
@@ -104,7 +101,7 @@ class DefaultTrainer:
         """Whether the model now reaches the target; remembers the best, and goes back to it if training diverged."""
         if not math.isfinite(loss):
             self.model.load_state_dict(self.best_state)
-            self.optimizer.state.clear()
+            self.optimizer.forget()
             return False
         train_ppm = score_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
         self.job.report(Progress(epoch, self.step, loss, train_ppm))
