@@ -33,10 +33,7 @@ contract Handler is Intruder {
     function minerCommits(uint256 seed) external observed {
         seed = _mix(seed);
         uint64 roundId = chain.roundCount();
-        ILearningChain.Round memory round = chain.round(roundId);
-        bool isTaking =
-            round.phase == ILearningChain.Phase.Training || round.phase == ILearningChain.Phase.Overtime;
-        if (isTaking && _nowS < round.deadline) _commitOrLapse(roundId, round.phase, seed);
+        if (_isTaking(roundId)) _commitOrLapse(roundId, chain.round(roundId).phase, seed);
         else _goOn(seed);
     }
 

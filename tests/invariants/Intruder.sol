@@ -12,13 +12,14 @@ import {VM} from "./Vm.sol";
 
 /// @notice Tries what must be refused in the state of the moment.
 abstract contract Intruder is Roles {
-    uint256 private constant ATTEMPTS = 12;
+    uint256 private constant ATTEMPTS = 14;
 
     function _tryIllegal(uint256 seed) internal {
         uint256 kind = seed % ATTEMPTS;
         if (kind < 5) _tryAsStranger(kind);
         else if (kind < 9) _tryOutOfTurn(kind, seed >> 8);
-        else _tryWithWrongSecret(kind, seed >> 8);
+        else if (kind < 12) _tryWithWrongSecret(kind, seed >> 8);
+        else _tryLateCommit(seed >> 8);
     }
 
     /// @dev What only a contract of the system may do.
@@ -85,6 +86,27 @@ abstract contract Intruder is Roles {
             bytes memory data = abi.encodeCall(IRewardReservoir.withdraw, (payable(payee)));
             _mustFail(payee, address(reservoir), data);
         }
+    }
+
+    /// @dev After commits have closed the test set may be out: whoever commits then knows the answers.
+    function _tryLateCommit(uint256 seed) private {
+        uint64 roundId = chain.roundCount();
+        address miner = _miner(seed);
+        if (_isTaking(roundId) && chain.submissionIndexOf(roundId, miner) == 0) return;
+        VM.deal(miner, MINER_BOND_WEI);
+        VM.prank(miner);
+        try chain.commit{value: MINER_BOND_WEI}(roundId, bytes32(seed), 1_000_000) {
+            _violate("I10: a late or second commit was accepted");
+        } catch {
+            refusedAttempts++;
+        }
+    }
+
+    function _isTaking(uint64 roundId) internal view returns (bool) {
+        ILearningChain.Round memory round = chain.round(roundId);
+        bool isPhase =
+            round.phase == ILearningChain.Phase.Training || round.phase == ILearningChain.Phase.Overtime;
+        return isPhase && _nowS < round.deadline;
     }
 
     function _mustFail(address caller, address target, bytes memory data) private {
