@@ -70,7 +70,7 @@ class Trainer(Protocol):
     The caller stops asking when it has what it needs, so a trainer may loop for ever.
     """
 
-    def __call__(self, job: TrainingJob) -> Iterator[nn.Module]: ...
+    def __call__(self, job: TrainingJob, /) -> Iterator[nn.Module]: ...
 
 
 @dataclass(frozen=True)
