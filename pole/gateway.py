@@ -13,7 +13,7 @@ from eth_typing import ChecksumAddress
 from web3 import HTTPProvider, Web3
 from web3._utils.events import get_event_data
 from web3.contract import Contract
-from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, LogTopicError
+from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI
 from web3.types import BlockIdentifier, LogReceipt
 
 from pole.deployment import CONTRACT_NAMES, ContractName, Deployment
@@ -146,7 +146,7 @@ class Gateway:
                 continue
             try:
                 found.append(_event(contract, get_event_data(self.web3.codec, abi, log)))
-            except LogTopicError:  # another event of the same contract
+            except MismatchedABI:  # another event of the same contract
                 continue
         return found
 

@@ -172,15 +172,15 @@ class Sender:
             self._web3.eth.send_raw_transaction(HexBytes(attempt.raw or b""))
         except Web3RPCError as exc:
             message = rpc_message(exc)
-            if any(words in message for words in ("already known", "already imported", "nonce too low")):
-                return  # waiting for the receipt tells the rest
+            if any(words in message for words in ("already known", "already imported", "nonce too low", "replacement")):
+                return  # it is there, or another one has its nonce: waiting for the receipt tells which
             if any(words in message for words in ("underpriced", "less than block base fee", "intrinsic gas")):
                 raise _Refused(f"{attempt.description}: the node refuses the transaction: {message}") from exc
             raise_for_rpc_error(exc, attempt.description)
 
     def _await_receipt(self, journal: Journal, attempt: Attempt, request: Request) -> Receipt | None:
         """Poll until mined; None if another transaction took the nonce. Raises TransactionReverted if it failed."""
-        started, reported, nonce_used = time.monotonic(), time.monotonic(), 0
+        started, reported, nonce_used, was_lost = time.monotonic(), time.monotonic(), 0, False
         while True:
             receipt = self._find_receipt(journal, attempt)
             if receipt is not None:
@@ -190,7 +190,9 @@ class Sender:
                 journal.settle(attempt, TransactionState.REPLACED)
                 return None
             if not nonce_used and not self._is_known(attempt):
-                log.info("the node lost a transaction, sending it again", key=attempt.key, hash=attempt.hash)
+                if not was_lost:
+                    log.info("sending a transaction that the node does not know", key=attempt.key, hash=attempt.hash)
+                was_lost = True
                 self._broadcast(journal, attempt)
             now = time.monotonic()
             if now - reported >= _REPORT_EVERY_S:
