@@ -9,8 +9,6 @@ contract GreedyPayee {
     IRewardReservoir public immutable RESERVOIR;
     bool public isGreedy = true;
 
-    error WithdrawalFailed(address to, uint256 amountWei);
-
     constructor(IRewardReservoir reservoir) {
         RESERVOIR = reservoir;
     }

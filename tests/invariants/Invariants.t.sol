@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
-import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
@@ -112,10 +111,10 @@ abstract contract Invariants {
         uint256 supply = handler.token().totalSupply();
         uint256 references = handler.seen(ILearningChain.OmmerReferenced.selector);
         VM.assertTrue(
-            supply >= height * winnerReward + references * (winnerReward / 32), "I9: a reward was not issued"
+            supply >= height * winnerReward + references * (winnerReward / 32), "I22: a reward was not issued"
         );
         uint256 most = height * winnerReward + references * (winnerReward + winnerReward / 32);
-        VM.assertTrue(supply <= most, "I9: more was issued than blocks and ommers earn");
+        VM.assertTrue(supply <= most, "I22: more was issued than blocks and ommers earn");
     }
 
     function _held(address operator, IRewardReservoir.Pot pot) private view returns (uint256) {

@@ -1,0 +1,25 @@
+"""docs/invariants.md names only tests that exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMED = re.compile(r"`((?:test|testFuzz|invariant)_\w+|afterInvariant)`")
+DEFINED = re.compile(r"(?:def|function) ((?:test|testFuzz|invariant)_\w+|afterInvariant)\b")
+
+
+def defined_tests() -> set[str]:
+    sources = [*(ROOT / "tests/invariants").glob("*.t.sol"), *(ROOT / "tests/contracts").glob("test_*.py")]
+    return {name for source in sources for name in DEFINED.findall(source.read_text())}
+
+
+def test_document__every_test_it_names__exists() -> None:
+    named = set(NAMED.findall((ROOT / "docs/invariants.md").read_text()))
+    assert len(named) > 20
+    assert named - defined_tests() == set()
+
+
+def test_document__every_invariant_test__is_named() -> None:
+    named = set(NAMED.findall((ROOT / "docs/invariants.md").read_text()))
+    invariants = {name for name in defined_tests() if name.startswith("invariant_")}
+    assert invariants - named == set()
