@@ -65,7 +65,8 @@ def run(
     window_s = context.ledger.committee_parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei)
-    node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
+    with node.voting.judge:
+        node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Runs the judging process, and makes verdicts of what it finds or of how it ends."""
+"""Keeps the judging process, and makes verdicts of what it finds or of how it ends."""
 
 import os
 import queue
@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -49,11 +50,11 @@ class Session:
         self.opinions.update({entry: Opinion(INVALID, reason) for entry in models})
 
 
-def judge_all(case: Case, models: dict[int, Cid], limits: Limits, session: Session, give_up_at_s: float) -> None:
+def judge_all(judge: "Judge", case: Case, models: dict[int, Cid], session: Session, give_up_at_s: float) -> None:
     """Judges the entries of `models` that have no opinion yet; with no models, it only prepares the features.
 
-    One process judges all; if it dies over a model, the model gets a process of its own, and is invalid if that dies
-    too. `session.problem` says what is missing if it comes back undone. `give_up_at_s` is on the monotonic clock.
+    If the process dies over a model, the model is the first that the next process gets, and invalid if that dies too.
+    `session.problem` says what is missing if this comes back undone. `give_up_at_s` is on the monotonic clock.
     """
     session.problem, session.is_test_set_missing, session.unavailable = "", False, {}
     for entry in _duplicates(models):
@@ -61,14 +62,14 @@ def judge_all(case: Case, models: dict[int, Cid], limits: Limits, session: Sessi
     todo = {entry: cid for entry, cid in models.items() if entry not in session.opinions}
     if models and not todo:
         return
-    died_over = _run(case, todo, limits, session, give_up_at_s)
+    died_over = _ask(judge, case, todo, session, give_up_at_s)
     while died_over is not None and time.monotonic() < give_up_at_s:
         entry, how = died_over
-        again = _run(case, {entry: todo[entry]}, limits, session, give_up_at_s)
+        again = _ask(judge, case, {entry: todo[entry]}, session, give_up_at_s)
         if again is not None and time.monotonic() < give_up_at_s:
             session.opinions[entry] = Opinion(INVALID, f"judging it ended the judging process twice: {how}")
         todo = {e: cid for e, cid in todo.items() if e not in session.opinions and e != entry}
-        died_over = _run(case, todo, limits, session, give_up_at_s) if todo else None
+        died_over = _ask(judge, case, todo, session, give_up_at_s) if todo else None
 
 
 def _duplicates(models: dict[int, Cid]) -> list[int]:
@@ -77,30 +78,26 @@ def _duplicates(models: dict[int, Cid]) -> list[int]:
     return [entry for entry, cid in sorted(models.items()) if first.setdefault(cid, entry) != entry]
 
 
-def _run(
-    case: Case, models: dict[int, Cid], limits: Limits, session: Session, give_up_at_s: float
+def _ask(
+    judge: "Judge", case: Case, models: dict[int, Cid], session: Session, give_up_at_s: float
 ) -> tuple[int, str] | None:
-    """One process over these models. Returns the entry that it died over and how, or None if it came to its end.
+    """One request. Returns the entry that the process died over and how, or None if it came to its end.
 
-    A process that dies before its features stand proves nothing against any model: that is a `problem`.
+    A process that dies before the features stand proves nothing against any model: that is a `problem`.
     """
-    order = sorted(models)
-    request = Request(case=case, models=[(entry, str(models[entry])) for entry in order], limits=limits)
-    heard: list[int] = []
-    is_ready = False
-    with JudgingProcess(request) as process:
-        for line in process.lines(limits.wall_s, give_up_at_s):
-            is_ready = is_ready or line.finding is Finding.READY
-            _note(line, models, session)
-            if line.entry >= 0:
-                heard.append(line.entry)
-        how = process.how_it_ended()
-    if session.problem or not how or (len(heard) == len(order) and is_ready):
+    order, heard = sorted(models), 0
+    is_ready = is_done = False
+    for line in judge.ask(Request(case=case, models=[(entry, str(models[entry])) for entry in order]), give_up_at_s):
+        is_ready = is_ready or line.finding is Finding.READY
+        is_done = is_done or line.finding is Finding.DONE
+        heard += line.entry >= 0
+        _note(line, models, session)
+    if is_done:
         return None
-    if not is_ready:
-        session.problem = f"the judging process ended before the features were ready: {how}"
-        return None
-    return order[len(heard)], how
+    if is_ready and heard < len(order):
+        return order[heard], judge.how_it_ended
+    session.problem = session.problem or f"the judging process ended: {judge.how_it_ended}"
+    return None
 
 
 def _note(line: Line, models: dict[int, Cid], session: Session) -> None:
@@ -119,11 +116,56 @@ def _note(line: Line, models: dict[int, Cid], session: Session) -> None:
             session.opinions[line.entry] = Opinion(verdict, line.reason)
 
 
-class JudgingProcess:
-    """The child process; leaving the context ends it."""
+class Judge:
+    """Keeps a judging process at hand, since starting one costs seconds; a new one takes the place of one that died."""
 
-    def __init__(self, request: Request) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
+    def __init__(self, limits: Limits) -> None:
+        self.how_it_ended = ""
+        self._limits = limits
+        self._process: JudgingProcess | None = None
+
+    def __enter__(self) -> "Judge":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Starts the process, if there is none; it loads its libraries in the background."""
+        if self._process is None:
+            self._process = JudgingProcess(self._limits)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def ask(self, request: Request, give_up_at_s: float) -> Iterator[Line]:
+        """Findings as they come, `done` last. Without that, the process is gone and `how_it_ended` says why."""
+        self.start()
+        assert self._process is not None
+        is_done = False
+        try:
+            for line in self._process.ask(request, self._limits.wall_s, give_up_at_s):
+                is_done = line.finding is Finding.DONE
+                yield line
+        finally:
+            if not is_done:
+                self.how_it_ended = self._process.how_it_ended()
+                self.close()
+
+
+class JudgingProcess:
+    """One child process. It ends with `close`, and by itself if this process dies."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", "verifier.judge"],
             stdin=subprocess.PIPE,
@@ -133,64 +175,68 @@ class JudgingProcess:
             cwd=Path(__file__).parent.parent,
             start_new_session=True,
         )
-        self._request = request.model_dump_json().encode()
+        self._stdin, self._stdout = _pipe(self._process.stdin), _pipe(self._process.stdout)
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._ended = ""
         self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
+        self._write(limits.model_dump_json())
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def __enter__(self) -> "JudgingProcess":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._process.kill()
         self._process.wait()
         self._thread.join()
+        with suppress(OSError):
+            self._stdin.close()
+        self._stdout.close()
         self._errors.close()
 
-    def lines(self, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
-        """Findings as they come. Ends with the process, or after `wall_s` without one, or at `give_up_at_s`."""
+    def ask(self, request: Request, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
+        """Findings until `done`, or the process's end, or `wall_s` without one, or `give_up_at_s`."""
+        self._write(request.model_dump_json())
         while True:
             patience_s = min(wall_s, give_up_at_s - time.monotonic())
             try:
                 raw = self._lines.get(timeout=max(0.0, patience_s))
                 if raw is None:
                     return
-                yield Line.model_validate_json(raw)
+                line = Line.model_validate_json(raw)
             except queue.Empty:
                 self._ended = f"no finding within {patience_s:.0f} s"
                 return
             except ValidationError:
                 self._ended = f"it wrote something that is no finding: {raw!r:.100}"
                 return
+            yield line
+            if line.finding is Finding.DONE:
+                return
 
     def how_it_ended(self) -> str:
-        """Empty if it finished as it should."""
+        """What was wrong with it, for people."""
         if self._ended:
             return self._ended
-        code = self._process.wait()
-        if code == 0:
-            return ""
+        code = self._process.poll()
+        if code is None:
+            return "it was interrupted"
         self._errors.seek(0)
         last = self._errors.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
         return f"signal {-code}" if code < 0 else f"exit code {code}: {last}"
 
+    def _write(self, line: str) -> None:
+        with suppress(OSError):  # the process is gone; the end of its output says so
+            self._stdin.write(line.encode() + b"\n")
+            self._stdin.flush()
+
     def _pump(self) -> None:
-        """Feeds the request and queues the output; a dead process ends both."""
-        try:
-            with _pipe(self._process.stdout) as stdout:
-                with _pipe(self._process.stdin) as stdin:
-                    stdin.write(self._request)
-                for line in stdout:
-                    self._lines.put(line)
-        except OSError:
-            pass  # the process is gone; how it ended says the rest
-        finally:
-            self._lines.put(None)
+        """Queues the output until the process ends."""
+        for line in self._stdout:
+            self._lines.put(line)
+        self._process.wait()
+        self._lines.put(None)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

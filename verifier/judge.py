@@ -1,9 +1,10 @@
-"""Judges models in a process of its own: `python -m verifier.judge`, a request on stdin, findings on stdout.
+"""Judges models in a process of its own: `python -m verifier.judge`, requests on stdin, findings on stdout.
 
 Nothing in here knows a key or the chain, so that a hostile file can at worst end this process.
 Source: PoLe, Algorithm 2
 """
 
+import math
 import resource
 import sys
 from collections.abc import Iterator
@@ -35,28 +36,51 @@ FILE_BYTES_WHEN_JUDGING = 1 << 20
 
 
 def main() -> None:
-    """Reads one request, writes findings as they come."""
-    request = Request.model_validate_json(sys.stdin.buffer.read())
-    torch.set_num_threads(request.limits.threads)
-    confine(request.limits, models=max(1, len(request.models)))
-    for line in findings(request):
-        sys.stdout.write(line.model_dump_json() + "\n")
-        sys.stdout.flush()
+    """Reads the limits, then request after request, a line each; writes findings as they come. Ends with its input."""
+    limits = Limits.model_validate_json(sys.stdin.buffer.readline())
+    torch.set_num_threads(limits.threads)
+    confine(limits)
+    for raw in sys.stdin.buffer:
+        request = Request.model_validate_json(raw)
+        allow(limits, models=len(request.models))
+        for line in findings(request):
+            _say(line)
+        _say(Line(finding=Finding.DONE))
 
 
-def confine(limits: Limits, models: int) -> None:
-    """Caps memory, processor time, file sizes and core dumps of this process, for good."""
+def _say(line: Line) -> None:
+    sys.stdout.write(line.model_dump_json() + "\n")
+    sys.stdout.flush()
+
+
+def confine(limits: Limits) -> None:
+    """Caps memory, file sizes and core dumps of this process, for good."""
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    _lower(resource.RLIMIT_AS, mapped + limits.memory_bytes)
-    _lower(resource.RLIMIT_CPU, limits.cpu_s * (models + 1))
-    _lower(resource.RLIMIT_FSIZE, limits.file_bytes)
-    _lower(resource.RLIMIT_CORE, 0)
+    for kind, value in (
+        (resource.RLIMIT_AS, mapped + limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (capped, capped))
 
 
-def _lower(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (capped, capped))
+def allow(limits: Limits, models: int) -> None:
+    """Processor time for one more request; beyond it, the system ends this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (models + 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+    _cap_files(limits.file_bytes)
+
+
+def _cap_files(size_bytes: int) -> None:
+    """Lowers (or raises again, up to what `confine` left) the size of files that may be written."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (size_bytes if hard == resource.RLIM_INFINITY else min(size_bytes, hard), hard)
+    )
 
 
 def findings(request: Request) -> Iterator[Line]:
@@ -72,7 +96,7 @@ def findings(request: Request) -> Iterator[Line]:
         yield Line(finding=Finding.NO_TEST_SET, reason=bench.test_set_problem)
         return
     yield Line(finding=Finding.READY, reason=bench.test_set_problem)
-    _lower(resource.RLIMIT_FSIZE, FILE_BYTES_WHEN_JUDGING)
+    _cap_files(FILE_BYTES_WHEN_JUDGING)
     for entry, model in request.models:
         yield bench.judge(entry, Cid.parse(model))
 

@@ -14,6 +14,7 @@ class Finding(StrEnum):
     `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
     memory). `no_test_set`: all is there but the released test set. `hopeless`: manifest, keys or data are wrong for
     everybody: no model can be valid. `judged`: a verdict. `unavailable`: a model's content cannot be had, so far.
+    `done`: the request is answered.
     """
 
     READY = "ready"
@@ -22,6 +23,7 @@ class Finding(StrEnum):
     HOPELESS = "hopeless"
     JUDGED = "judged"
     UNAVAILABLE = "unavailable"
+    DONE = "done"
 
 
 class Line(Document):
@@ -61,4 +63,3 @@ class Request(Document):
 
     case: Case
     models: list[tuple[int, str]]
-    limits: Limits

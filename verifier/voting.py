@@ -9,7 +9,7 @@ from pole.cli import RoleContext
 from pole.commitments import SALT_BYTES, vote_commitment
 from pole.node import Waiting
 from pole.records import Ballot, Round, Verdict
-from verifier.bench import INVALID, Opinion, Session, judge_all
+from verifier.bench import INVALID, Judge, Opinion, Session, judge_all
 from verifier.opinion import Case, Limits
 
 RETRY_S = 3.0
@@ -31,6 +31,7 @@ class Voting:
 
     def __init__(self, context: RoleContext, limits: Limits, reserve_s: float) -> None:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
+        self.judge = Judge(limits)
         self._sessions: dict[int, Session] = {}
         self._prepared: dict[int, float] = {}
 
@@ -52,7 +53,7 @@ class Voting:
         if ready == float("inf") or time.monotonic() < ready:
             return ""
         session, give_up_at_s = Session(), time.monotonic() + self.limits.wall_s
-        judge_all(self.case(current), {}, self.limits, session, give_up_at_s)
+        judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
         self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
         return session.problem
 
@@ -118,12 +119,12 @@ class Voting:
             return
         give_up_at_s = time.monotonic() + seconds_left
         window_s = self.context.ledger.committee_parameters().vote_commit_window_s
-        judge_all(self.case(current), models, self.limits, session, give_up_at_s)
+        judge_all(self.judge, self.case(current), models, session, give_up_at_s)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
                 f"round {current.round_id}: no test set, test accuracy 0 for all: {session.problem}"
             )
-            judge_all(self.case(current, has_test_set=False), models, self.limits, session, give_up_at_s)
+            judge_all(self.judge, self.case(current, has_test_set=False), models, session, give_up_at_s)
         session.retry_at_s = time.monotonic() + RETRY_S
 
     def _models(self, current: Round) -> dict[int, Cid]:

@@ -1,10 +1,13 @@
 """The judging process on real files, honest and hostile: every one gets a verdict, and nobody crashes."""
 
+import os
 import pickle
+import signal
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,8 +20,8 @@ from pole.dataset import Rows, rows_to_bytes
 from pole.modelfile import save_model
 from pole.records import Verdict
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
-from verifier.bench import INVALID, JudgingProcess, Session, judge_all
-from verifier.opinion import Case, Finding, Limits, Request
+from verifier.bench import INVALID, Judge, Session, judge_all
+from verifier.opinion import Case, Finding, Limits, Line, Request
 
 OTHER_HASH = bytes(range(2, 34))
 
@@ -64,7 +67,8 @@ def case_of(iris: Commission, cache: Path, **changes: str | None) -> Case:
 
 def judge(case: Case, models: dict[int, Cid], limits: Limits | None = None, seconds: float = 120.0) -> Session:
     session = Session()
-    judge_all(case, models, limits or Limits(), session, time.monotonic() + seconds)
+    with Judge(limits or Limits()) as a_judge:
+        judge_all(a_judge, case, models, session, time.monotonic() + seconds)
     return session
 
 
@@ -185,12 +189,69 @@ def test_judge__time_is_up__gives_up_without_a_verdict(iris: Commission, cache: 
     assert session.opinions == {}
 
 
-def test_judge__no_processor_time_left__is_a_problem_and_no_verdict(
-    iris: Commission, tmp_path: Path, honest: bytes
-) -> None:
-    session = judge(case_of(iris, tmp_path), {0: iris.store.put(honest)}, Limits(cpu_s=0))
+def test_judge__process_hangs__is_a_problem_and_no_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
+    session = Session()
+    with Judge(Limits(wall_s=1)) as a_judge:
+        assert a_judge.pid is not None
+        os.kill(a_judge.pid, signal.SIGSTOP)
+        judge_all(a_judge, case_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
     assert session.opinions == {}
-    assert "signal" in session.problem
+    assert "no finding within 1 s" in session.problem
+
+
+class Script(Judge):
+    """A judging process that says and dies as written: per request, the findings before its end."""
+
+    def __init__(self, *answers: list[Line]) -> None:
+        super().__init__(Limits())
+        self.answers, self.asked = list(answers), list[list[int]]()
+        self.how_it_ended = "signal 11"
+
+    def ask(self, request: Request, give_up_at_s: float) -> Iterator[Line]:
+        self.asked.append([entry for entry, _ in request.models])
+        return iter(self.answers.pop(0))
+
+
+READY, DONE = Line(finding=Finding.READY), Line(finding=Finding.DONE)
+
+
+def valid(entry: int) -> Line:
+    return Line(finding=Finding.JUDGED, entry=entry, is_valid=True, train_ppm=9, test_ppm=8)
+
+
+def scripted(script: Script, count: int) -> Session:
+    session = Session()
+    case = Case(store="", cache_dir="", manifest="", previous_hash="", keys=None, test_set=None)
+    judge_all(script, case, {i: cid_of(bytes([i])) for i in range(count)}, session, time.monotonic() + 60)
+    return session
+
+
+def test_judge_all__process_dies_over_a_model_twice__only_this_one_is_invalid() -> None:
+    script = Script([READY, valid(0)], [READY], [READY, valid(2), DONE])
+    session = scripted(script, 3)
+    assert script.asked == [[0, 1, 2], [1], [2]]
+    assert session.opinions[1].verdict == INVALID
+    assert "signal 11" in session.opinions[1].reason
+    assert session.opinions[0].verdict == session.opinions[2].verdict == Verdict(True, 9, 8)
+
+
+def test_judge_all__process_dies_over_a_model_once__it_gets_its_verdict() -> None:
+    script = Script([READY], [READY, valid(0), DONE], [READY, valid(1), DONE])
+    session = scripted(script, 2)
+    assert session.opinions[0].verdict == session.opinions[1].verdict == Verdict(True, 9, 8)
+
+
+def test_judge_all__process_dies_before_the_features_stand__no_model_is_blamed() -> None:
+    session = scripted(Script([]), 2)
+    assert session.opinions == {}
+    assert "signal 11" in session.problem
+
+
+def test_allow__endless_work__is_ended_by_the_system() -> None:
+    program = "from verifier.judge import *; allow(Limits(cpu_s=0), 0)\nwhile True: pass"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run([sys.executable, "-c", program], env=environment, timeout=60)
+    assert ended.returncode == -signal.SIGXCPU
 
 
 @pytest.mark.parametrize(
@@ -201,7 +262,7 @@ def test_judge__no_processor_time_left__is_a_problem_and_no_verdict(
     ],
 )
 def test_confine__greedy_process__gets_no_more(limits: str, greed: str, ending: bytes, tmp_path: Path) -> None:
-    program = f"from verifier.judge import *; confine(Limits({limits}), 1); {greed}"
+    program = f"from verifier.judge import *; confine(Limits({limits})); {greed}"
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path, env=environment)
     assert ended.returncode == 1
@@ -224,17 +285,39 @@ def test_judging_process__environment__has_no_password(
 ) -> None:
     monkeypatch.setenv("POLE_PASSWORD", "correct horse")
     monkeypatch.setenv("POLE_RPC", "http://127.0.0.1:8545")
-    with JudgingProcess(Request(case=case_of(iris, cache), models=[], limits=Limits())) as process:
-        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-        findings = [line.finding for line in process.lines(60, time.monotonic() + 60)]
-    assert findings == [Finding.READY]
+    with Judge(Limits()) as a_judge:
+        pid = a_judge.pid
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+        request = Request(case=case_of(iris, cache), models=[])
+        findings = [line.finding for line in a_judge.ask(request, time.monotonic() + 60)]
+    assert findings == [Finding.READY, Finding.DONE]
     assert b"horse" not in environment
     assert b"POLE" not in environment
     assert b"PATH=" in environment
-    assert not Path(f"/proc/{process.pid}").exists()
+    assert not Path(f"/proc/{pid}").exists()
 
 
-def test_judge__twice_the_same__same_numbers(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__asked_again__is_the_same_process_with_the_same_numbers(
+    iris: Commission, cache: Path, honest: bytes
+) -> None:
     models = {0: iris.store.put(honest)}
-    verdicts = {judge(case_of(iris, cache), models).opinions[0].verdict for _ in range(2)}
-    assert len(verdicts) == 1
+    sessions = [Session(), Session()]
+    pids = set()
+    with Judge(Limits()) as a_judge:
+        for session in sessions:
+            judge_all(a_judge, case_of(iris, cache), models, session, time.monotonic() + 60)
+            pids.add(a_judge.pid)
+    assert sessions[0].opinions == sessions[1].opinions
+    assert len(pids) == 1
+
+
+def test_judge__process_is_killed_from_outside__a_new_one_answers(iris: Commission, cache: Path, honest: bytes) -> None:
+    session = Session()
+    with Judge(Limits()) as a_judge:
+        assert a_judge.pid is not None
+        os.kill(a_judge.pid, signal.SIGKILL)
+        judge_all(a_judge, case_of(iris, cache), {}, session, time.monotonic() + 60)
+        assert "signal 9" in session.problem
+        judge_all(a_judge, case_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
+    assert session.problem == ""
+    assert session.opinions[0].verdict.is_valid
