@@ -18,8 +18,6 @@ from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from tests.contracts.rounds import MIN_STAKE_WEI, Play
-
 RAW_CODEC = 0x55
 GWEI = 10**9
 MINUTE_S = 60
@@ -337,19 +335,3 @@ def money() -> Callable[[Any], None]:
         assert reservoir.balance == accounted_wei
 
     return check
-
-
-@pytest.fixture(scope="module")
-def play(  # one fixture for all roles, so that a test names only what it is about
-    system: SimpleNamespace,
-    chain: Any,
-    commitments: SimpleNamespace,
-    client: Any,
-    miners: list[Any],
-    verifiers: list[Any],
-    stranger: Any,
-) -> Play:
-    """`system` with three verifiers seated by the smallest stake; see `rounds.py` for the steps."""
-    started = Play(system, chain, commitments, client=client, miners=miners, verifiers=verifiers, stranger=stranger)
-    started.stake(*[MIN_STAKE_WEI] * 3)
-    return started

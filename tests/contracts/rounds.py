@@ -60,6 +60,11 @@ def valid(train_ppm: int, test_ppm: int) -> Verdict:
     return (True, train_ppm, test_ppm)
 
 
+def plain(vote: Any) -> list[Verdict]:
+    """A vote as ape returns it, as tuples."""
+    return [(verdict.isValid, verdict.trainPpm, verdict.testPpm) for verdict in vote]
+
+
 def vote_on(committee: Any, commitments: Any, ballot_id: int, votes: dict[Any, Vote]) -> None:
     """Commits and reveals these votes and closes the ballot; absent members must be waited for by the caller."""
     for verifier, vote in votes.items():

@@ -1,0 +1,24 @@
+"""A whole deployment with three seated verifiers, and its round."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.contracts.rounds import MIN_STAKE_WEI, Play
+
+
+@pytest.fixture(scope="module")
+def play(  # one fixture for all roles, so that a test names only what it is about
+    system: SimpleNamespace,
+    chain: Any,
+    commitments: SimpleNamespace,
+    client: Any,
+    miners: list[Any],
+    verifiers: list[Any],
+    stranger: Any,
+) -> Play:
+    """`system` with three verifiers seated by the smallest stake; see `rounds.py` for the steps."""
+    started = Play(system, chain, commitments, client=client, miners=miners, verifiers=verifiers, stranger=stranger)
+    started.stake(*[MIN_STAKE_WEI] * 3)
+    return started

@@ -1,0 +1,252 @@
+"""VerifierCommittee, seats and stakes: who may sit, who is displaced, when a stake may leave, shares of money."""
+
+from typing import Any
+
+import pytest
+
+from tests.contracts.rounds import ESCROW, MIN_STAKE_WEI, STAKE, ZERO_ADDRESS, account_of
+
+UNBONDING_S = 600
+SEATS = 21
+TREASURE = account_of(7 << 200)
+
+
+def stake_account(verifier: Any) -> bytes:
+    return account_of(int(verifier.address, 16))
+
+
+@pytest.fixture
+def staked(committee: Any, verifier: Any) -> Any:
+    """The committee with `verifier` seated by the smallest stake."""
+    committee.stake(sender=verifier, value=MIN_STAKE_WEI)
+    return committee
+
+
+@pytest.fixture
+def full(committee: Any, accounts: Any, other_client: Any) -> list[Any]:
+    """21 verifiers; the fourth has the smallest stake of all."""
+    sitting = [accounts[i] for i in range(len(accounts)) if i not in (2, 7, 8, 11, 12)][:SEATS]
+    for place, account in enumerate(sitting):
+        committee.stake(sender=account, value=MIN_STAKE_WEI + (0 if place == 3 else 1_000 + place))
+    return sitting
+
+
+# --- constructor ---
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("minStakeWei", 0),
+        ("voteCommitWindowS", 0),
+        ("voteRevealWindowS", 0),
+        ("absencePenaltyPpm", 1_000_001),
+        ("noisePenaltyPpm", 1_000_001),
+    ],
+)
+def test_constructor__parameter_no_ballot_could_work_with__reverts(
+    project: Any, deploy: Any, committee: Any, reverts: Any, name: str, value: int
+) -> None:
+    with reverts(committee.InvalidParameter, name=name.encode().ljust(32, b"\0"), value=value):
+        deploy(committee={name: value})
+
+
+def test_constructor__zero_chain__reverts(
+    project: Any, deployer: Any, committee: Any, create_address: Any, reverts: Any
+) -> None:
+    reservoir = deployer.deploy(project.RewardReservoir, [create_address(deployer.address, deployer.nonce + 2)])
+    with reverts(committee.ZeroAddress):
+        deployer.deploy(project.VerifierCommittee, reservoir, [ZERO_ADDRESS], committee.parameters())
+
+
+def test_constructor__not_an_operator_of_the_reservoir__reverts(
+    project: Any, stranger: Any, reservoir: Any, committee: Any, chain_account: Any, create_address: Any, reverts: Any
+) -> None:
+    # eth-tester simulates the creation under the next nonce.
+    with reverts(committee.NotOperator, caller=create_address(stranger.address, stranger.nonce + 1)):
+        stranger.deploy(project.VerifierCommittee, reservoir, [chain_account], committee.parameters())
+
+
+def test_parameters__are_those_given(committee: Any, chain_account: Any, stranger: Any, reservoir: Any) -> None:
+    parameters = committee.parameters()
+    assert parameters.minStakeWei == MIN_STAKE_WEI
+    assert parameters.unbondingPeriodS == UNBONDING_S
+    assert (parameters.voteCommitWindowS, parameters.voteRevealWindowS) == (120, 120)
+    assert (parameters.absencePenaltyPpm, parameters.noisePenaltyPpm) == (50_000, 200_000)
+    assert parameters.maxExtensions == 2
+    assert committee.RESERVOIR() == reservoir
+    assert committee.isChain(chain_account)
+    assert not committee.isChain(stranger)
+
+
+# --- stake ---
+
+
+def test_stake__too_little__reverts(committee: Any, verifier: Any, reverts: Any) -> None:
+    with reverts(committee.StakeTooSmall, stakeWei=MIN_STAKE_WEI - 1, neededWei=MIN_STAKE_WEI):
+        committee.stake(sender=verifier, value=MIN_STAKE_WEI - 1)
+
+
+def test_stake__nothing_more__reverts(staked: Any, verifier: Any, reverts: Any) -> None:
+    with reverts(staked.StakeTooSmall, stakeWei=MIN_STAKE_WEI, neededWei=MIN_STAKE_WEI + 1):
+        staked.stake(sender=verifier)
+
+
+def test_stake__while_unbonding__reverts(staked: Any, verifier: Any, reverts: Any) -> None:
+    staked.requestUnstake(sender=verifier)
+    release_at = staked.verifier(verifier).releaseAt
+    with reverts(staked.StillUnbonding, verifier=verifier.address, releaseAt=release_at):
+        staked.stake(sender=verifier, value=MIN_STAKE_WEI)
+
+
+def test_stake__first__seats(committee: Any, reservoir: Any, verifier: Any, money: Any) -> None:
+    receipt = committee.stake(sender=verifier, value=MIN_STAKE_WEI)
+    assert committee.Staked(verifier, MIN_STAKE_WEI, MIN_STAKE_WEI) in receipt.events
+    assert tuple(committee.verifier(verifier).items()) == (
+        ("stakeWei", MIN_STAKE_WEI),
+        ("releaseAt", 0),
+        ("openBallots", 0),
+        ("isSeated", True),
+    )
+    assert committee.seated() == [verifier]
+    assert committee.seatedCount() == 1
+    assert reservoir.balanceOf(committee, STAKE, stake_account(verifier)) == MIN_STAKE_WEI
+    money(reservoir)
+
+
+def test_stake__again__adds(staked: Any, reservoir: Any, verifier: Any) -> None:
+    staked.stake(sender=verifier, value=5)
+    assert staked.verifier(verifier).stakeWei == MIN_STAKE_WEI + 5
+    assert staked.seatedCount() == 1
+    assert reservoir.balanceOf(staked, STAKE, stake_account(verifier)) == MIN_STAKE_WEI + 5
+
+
+def test_stake__full_committee__outbids_the_smallest_only(
+    committee: Any, full: list[Any], verifiers: list[Any], reverts: Any
+) -> None:
+    with reverts(committee.StakeTooSmall, stakeWei=MIN_STAKE_WEI, neededWei=MIN_STAKE_WEI + 1):
+        committee.stake(sender=verifiers[0], value=MIN_STAKE_WEI)
+    smallest = full[3]
+
+    receipt = committee.stake(sender=verifiers[0], value=MIN_STAKE_WEI + 1)
+
+    release_at = committee.verifier(smallest).releaseAt
+    assert committee.Unseated(smallest, MIN_STAKE_WEI, release_at) in receipt.events
+    assert release_at == receipt.timestamp + UNBONDING_S
+    sitting = [account.address for account in [*full, verifiers[0]] if account != smallest]
+    assert sorted(committee.seated()) == sorted(sitting)
+    assert committee.verifier(smallest).stakeWei == MIN_STAKE_WEI
+    # The next must outbid the one who just entered.
+    with reverts(committee.StakeTooSmall, stakeWei=MIN_STAKE_WEI + 1, neededWei=MIN_STAKE_WEI + 2):
+        committee.stake(sender=verifiers[1], value=MIN_STAKE_WEI + 1)
+
+
+# --- requestUnstake ---
+
+
+def test_request_unstake__no_seat__reverts(committee: Any, stranger: Any, reverts: Any) -> None:
+    with reverts(committee.NotSeated, verifier=stranger.address):
+        committee.requestUnstake(sender=stranger)
+
+
+def test_request_unstake__twice__reverts(staked: Any, verifier: Any, reverts: Any) -> None:
+    staked.requestUnstake(sender=verifier)
+    with reverts(staked.NotSeated, verifier=verifier.address):
+        staked.requestUnstake(sender=verifier)
+
+
+def test_request_unstake__seated__starts_the_period(staked: Any, verifier: Any) -> None:
+    receipt = staked.requestUnstake(sender=verifier)
+    left = staked.verifier(verifier)
+    assert left.releaseAt == receipt.timestamp + UNBONDING_S
+    assert not left.isSeated
+    assert staked.seated() == []
+    assert staked.Unseated(verifier, MIN_STAKE_WEI, left.releaseAt) in receipt.events
+
+
+# --- completeUnstake ---
+
+
+def test_complete_unstake__never_staked__reverts(committee: Any, stranger: Any, reverts: Any) -> None:
+    with reverts(committee.NotUnbonding, verifier=stranger.address):
+        committee.completeUnstake(sender=stranger)
+
+
+def test_complete_unstake__still_seated__reverts(staked: Any, verifier: Any, reverts: Any) -> None:
+    with reverts(staked.NotUnbonding, verifier=verifier.address):
+        staked.completeUnstake(sender=verifier)
+
+
+def test_complete_unstake__before_the_period_is_over__reverts(
+    staked: Any, verifier: Any, chain: Any, reverts: Any
+) -> None:
+    release_at = staked.requestUnstake(sender=verifier).timestamp + UNBONDING_S
+    chain.mine(timestamp=release_at - 2)
+    with reverts(staked.UnbondingNotOver, verifier=verifier.address, releaseAt=release_at, openBallots=0):
+        staked.completeUnstake(sender=verifier)
+
+
+def test_complete_unstake__open_ballot__reverts_until_it_ends(
+    staked: Any, verifier: Any, chain: Any, chain_account: Any, reverts: Any
+) -> None:
+    staked.openBallot(1, 0, chain_account, sender=chain_account)
+    release_at = staked.requestUnstake(sender=verifier).timestamp + UNBONDING_S
+    chain.mine(timestamp=release_at + 1)
+    with reverts(staked.UnbondingNotOver, verifier=verifier.address, releaseAt=release_at, openBallots=1):
+        staked.completeUnstake(sender=verifier)
+    for _ in range(3):  # nobody votes: two extensions, then void
+        staked.advance(1, sender=verifier)
+        chain.mine(deltatime=120)
+    assert staked.ballot(1).phase == 4
+    staked.completeUnstake(sender=verifier)
+
+
+def test_complete_unstake__period_over__credits_the_stake(
+    staked: Any, reservoir: Any, verifier: Any, chain: Any, money: Any
+) -> None:
+    staked.requestUnstake(sender=verifier)
+    chain.mine(deltatime=UNBONDING_S)
+    receipt = staked.completeUnstake(sender=verifier)
+    assert staked.Unstaked(verifier, MIN_STAKE_WEI) in receipt.events
+    assert reservoir.creditOf(verifier) == MIN_STAKE_WEI
+    assert reservoir.total(STAKE) == 0
+    money(reservoir)
+    # As if it had never staked.
+    staked.stake(sender=verifier, value=MIN_STAKE_WEI)
+    assert staked.verifier(verifier).isSeated
+
+
+# --- distribute ---
+
+
+def fund(reservoir: Any, committee: Any, chain_account: Any, amount_wei: int) -> None:
+    reservoir.deposit(ESCROW, TREASURE, sender=chain_account, value=amount_wei)
+    reservoir.move(ESCROW, TREASURE, committee, ESCROW, TREASURE, amount_wei, sender=chain_account)
+
+
+def test_distribute__not_a_chain__reverts(staked: Any, stranger: Any, reverts: Any) -> None:
+    with reverts(staked.NotChain, caller=stranger.address):
+        staked.distribute(TREASURE, sender=stranger)
+
+
+def test_distribute__nobody_seated__reverts(committee: Any, chain_account: Any, reverts: Any) -> None:
+    with reverts(committee.NoSeatedVerifier):
+        committee.distribute(TREASURE, sender=chain_account)
+
+
+def test_distribute__unequal_stakes__shares_by_stake(
+    staked: Any, reservoir: Any, verifiers: list[Any], chain_account: Any, money: Any
+) -> None:
+    staked.stake(sender=verifiers[1], value=2 * MIN_STAKE_WEI)
+    fund(reservoir, staked, chain_account, 100)
+    receipt = staked.distribute(TREASURE, sender=chain_account)
+    # A third and two thirds of 100, rounded down; the wei left goes to the first.
+    assert [reservoir.creditOf(verifier) for verifier in verifiers[:2]] == [34, 66]
+    assert staked.FeePaid(0, verifiers[1], 66) in receipt.events
+    assert reservoir.balanceOf(staked, ESCROW, TREASURE) == 0
+    money(reservoir)
+
+
+def test_distribute__nothing_there__pays_nobody(staked: Any, reservoir: Any, chain_account: Any) -> None:
+    assert not list(staked.distribute(TREASURE, sender=chain_account).events)
+    assert reservoir.totalCredits() == 0
