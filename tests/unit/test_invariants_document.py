@@ -9,7 +9,7 @@ DEFINED = re.compile(r"(?:def|function) ((?:test|testFuzz|invariant)_\w+|afterIn
 
 
 def defined_tests() -> set[str]:
-    sources = [*(ROOT / "tests/invariants").glob("*.t.sol"), *(ROOT / "tests/contracts").glob("test_*.py")]
+    sources = [*(ROOT / "tests/invariants").glob("*.t.sol"), *(ROOT / "tests/contracts").rglob("test_*.py")]
     return {name for source in sources for name in DEFINED.findall(source.read_text())}
 
 
