@@ -1,0 +1,216 @@
+"""The data client's command line: `python -m dataclient`."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dataclient.bundle import Bundle, read_bundle
+from dataclient.collect import fetch_model, require_submitted
+from dataclient.draft import draft
+from dataclient.node import ClientNode, client_of
+from dataclient.predict import predict, read_new_rows, write_predictions
+from dataclient.proposal import Wishes
+from dataclient.sources import SourceOptions
+from dataclient.status import status_table
+from dataclient.submit import Client, Order, read_orders, submit
+from dataclient.taskhome import find_task_home
+from dataclient.template import write_task_file
+from pole.cli import RoleContext, exit_code, role_options
+from pole.deployment import Deployment
+from pole.evaluation import PPM
+from pole.profiles import PUBLIC
+from pole.records import MarketParameters
+from pole.rolecommands import last_status, withdraw_command
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def cli() -> None:
+    """Commission models: publish encrypted rows, escrow a reward, get the best model that miners train.
+
+    A task goes through init (write a task file), submit (encrypt and escrow), serve (until it is solved) and
+    fetch-model. The encryption is timed release, not privacy: it keeps miners from starting early, and whoever has the
+    keys of enough rounds can recover the rows. Do not commission what must stay secret.
+    """
+
+
+@cli.command()
+@click.argument("source")
+@click.option("--label", help="Column of a CSV that holds the class.")
+@click.option("--drop", multiple=True, help="Column of a CSV to leave out; may be given several times.")
+@click.option("--data-dir", type=click.Path(exists=True, file_okay=False), help="Where torchvision's files lie.")
+@click.option("--image-size", type=click.IntRange(1, 1024), nargs=2, help="Resize images to HEIGHT WIDTH.")
+@click.option("--max-training-rows", type=click.IntRange(2))
+@click.option("--max-test-rows", type=click.IntRange(2))
+@click.option(
+    "--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the split.")
+@click.option("--name", help="Of the task.  [default: from SOURCE]")
+@click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
+@click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
+@click.option("--required-train-ppm", type=click.IntRange(1, PPM), help="[default: from a quick linear model]")
+@click.option("--solutions-wanted", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--bits", type=click.IntRange(1, 8), help="Of a feature.  [default: 8 for columns, 4 for pixels]")
+@click.option("--vectors", type=click.IntRange(1), help="Query vectors.  [default: what the rank limit allows]")
+@click.option("--segments", type=click.IntRange(1), help="Slices of a row.  [default: by width]")
+@click.option("--mapping", type=click.Choice(["dense", "convolutional"]))
+@click.option("--no-encryption", is_flag=True, help="Publish the rows in the clear; the mapping still applies.")
+@click.option("--plain-test-set", is_flag=True, help="Release the test set in the clear.")
+@click.option("--deployment", type=_FILE, help="Deployment whose fees to count with.  [default: the public profile's]")
+@click.option("--out", type=_FILE, help="The task file.  [default: NAME.toml]")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def init(source: str, *, out: Path | None, force: bool, deployment: Path | None, **given: Any) -> None:
+    """Write a commented task file for SOURCE, and say what the task will cost.
+
+    SOURCE is a .csv with a named --label column, an .npz with arrays x and y, a folder with one folder of images per
+    class, sklearn:NAME (iris, digits, wine, breast_cancer) or torchvision:NAME (mnist, fashion_mnist, cifar10).
+    The test set is split off here and stays on this machine until it is released.
+    """
+    drafted = draft(_source_options(source, given), _wishes(given), _market(deployment))
+    path = out or Path(f"{drafted.proposal.task.name}.toml")
+    write_task_file(path, drafted.text, is_overwriting=force)
+    for remark in drafted.remarks:
+        click.echo(remark)
+    click.echo(f"wrote {path}; look it over, then: python -m dataclient submit {path}")
+
+
+@cli.command("submit")
+@click.argument("task_files", nargs=-1, required=True, type=_FILE)
+@role_options("dataclient", is_exclusive=False)
+@click.option("--again", is_flag=True, help="Commission the same files once more, as new tasks with new keys.")
+def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again: bool) -> None:
+    """Encrypt and store the rows of TASK_FILES, and escrow their rewards.
+
+    Everything is checked before anything is spent. Killed and called again, it goes on where it was and never pays
+    twice. Run `serve` afterwards: without it the functional keys are not published and the bond is lost.
+    """
+    client = client_of(context)
+    orders = read_orders(client, task_files, is_new=again)
+    for order in orders:
+        was_there = order.submitted is not None
+        submitted = _submit_with_progress(client, order)
+        said = "is already" if was_there else "is now"
+        click.echo(f"{order.home.name} {said} task {submitted.task_id}; paid {order.payment}")
+
+
+@cli.command()
+@role_options("dataclient")
+@click.option("--until-idle", is_flag=True, help="Exit when no task of this client is open.")
+def serve(context: RoleContext, *, until_idle: bool) -> None:
+    """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed."""
+    node = ClientNode(context)
+    node.run(lambda: until_idle and node.is_idle)
+
+
+@cli.command()
+@role_options("dataclient", is_exclusive=False)
+def status(context: RoleContext) -> None:
+    """Show every task: its state and round, its escrow, and how much of its data the keys have given away."""
+    Console().print(status_table(client_of(context)))
+    click.echo(f"process  {last_status(context.home)}")
+
+
+@cli.command()
+@click.argument("task")
+@role_options("dataclient", is_exclusive=False)
+def cancel(context: RoleContext, *, task: str) -> None:
+    """Take TASK (name or number) off the list, while no round has it; everything paid becomes a credit."""
+    client = client_of(context)
+    home = find_task_home(context.home, task)
+    task_id = require_submitted(client, home).task_id
+    context.gateway.transact(context.journal, f"cancel/{task_id}", "TaskMarket", "cancel", task_id)
+    click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
+
+
+@cli.command("fetch-model")
+@click.argument("task")
+@role_options("dataclient", is_exclusive=False)
+@click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: TASK-model]")
+def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None) -> None:
+    """Collect the model that won TASK (name or number), check it, and report its accuracy on the client's own rows."""
+    home = find_task_home(context.home, task)
+    out = folder or Path(f"{home.name}-model")
+    for line in _report(fetch_model(client_of(context), home, out)):
+        click.echo(line)
+    click.echo(f"wrote {out}; use it with: python -m dataclient predict {out} NEW_ROWS.csv")
+
+
+@cli.command("predict")
+@click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("rows", type=_FILE)
+@click.option("--out", type=_FILE, default=Path("predictions.csv"), show_default=True)
+@click.option("--label", help="Column (or .npz array) with the true class, to score by.")
+def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | None) -> None:
+    """Classify plain ROWS (.csv or .npz) with a model from fetch-model, mapping included."""
+    bundle = read_bundle(bundle_dir)
+    found = predict(bundle, read_new_rows(rows, bundle, label))
+    write_predictions(out, bundle, found)
+    click.echo(f"wrote {len(found.classes)} predictions to {out}")
+    if found.accuracy is not None:
+        click.echo(f"accuracy {100 * found.accuracy:.2f} %")
+    if found.clipped_fraction > 0:
+        click.echo(f"{100 * found.clipped_fraction:.1f} % of the values lay outside the range of the training data")
+
+
+cli.add_command(withdraw_command("dataclient"))
+
+
+def _source_options(source: str, given: dict[str, Any]) -> SourceOptions:
+    return SourceOptions(
+        source=source,
+        label=given["label"],
+        drop=list(given["drop"]),
+        data_dir=given["data_dir"],
+        image_size=list(given["image_size"]) if given["image_size"] else None,
+        max_training_rows=given["max_training_rows"],
+        max_test_rows=given["max_test_rows"],
+        test_fraction=given["test_fraction"],
+        seed=given["seed"],
+    )
+
+
+def _wishes(given: dict[str, Any]) -> Wishes:
+    scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
+    alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted")
+    more = ("bits", "vectors", "segments", "mapping")
+    return Wishes(
+        scheme=scheme,
+        is_test_set_encrypted=scheme != "none" and not given["plain_test_set"],
+        **{name: given[name] for name in (*alike, *more)},
+    )
+
+
+def _market(deployment: Path | None) -> MarketParameters:
+    if deployment is None:
+        return PUBLIC.market
+    return MarketParameters(**Deployment.load(deployment).parameters["market"])
+
+
+def _submit_with_progress(client: Client, order: Order) -> Any:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} rows"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"encrypting {order.home.name}", total=None)
+        return submit(client, order, lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _report(bundle: Bundle) -> list[str]:
+    description, origin = bundle.description, bundle.description.origin
+    return [
+        f"model {description.model}, by {origin.winner}, block {origin.height}",
+        f"train accuracy {_percent(description.own_train_ppm)} (voted {_percent(origin.voted_train_ppm)})",
+        f"test accuracy  {_percent(description.own_test_ppm)} (voted {_percent(origin.voted_test_ppm)})",
+    ]
+
+
+def _percent(ppm: int) -> str:
+    return f"{100 * ppm / PPM:.2f} %"
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(cli))

@@ -1,0 +1,186 @@
+"""What a data client owes its task while a round runs: functional keys when it opens, the test set after commits close.
+
+Everything is journaled, so a restarted client goes on where it was: the hashes that keys were issued for before the
+keys leave this machine, the transactions before they are sent, and the test set is published only once its release is
+on chain, so that nobody can train on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from dataclient.submit import Client
+from dataclient.taskhome import Issued, Prepared, TaskHome, all_task_homes
+from pole.cid import Cid
+from pole.encryption import MasterKey, issue_keys, issued_rank, warning_rank
+from pole.errors import JournalError, KeyRefused
+from pole.manifest import InnerProductEncryption, Manifest
+from pole.node import Waiting, advance_due
+from pole.records import Phase, Round, Task, TaskState
+from pole.roundfiles import fetch_manifest
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class ServedTask:
+    """One of this client's tasks on this chain."""
+
+    home: TaskHome
+    task: Task
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client still owes it anything."""
+        return self.task.state in (TaskState.PENDING, TaskState.IN_ROUND)
+
+
+def served_tasks(client: Client) -> list[ServedTask]:
+    """All tasks of this client that were submitted to this deployment, by name."""
+    identity = client.gateway.deployment.identity
+    found = []
+    for home in all_task_homes(client.home):
+        submitted = home.submitted()
+        if submitted is not None and submitted.deployment == identity:
+            found.append(ServedTask(home, client.ledger.task(submitted.task_id)))
+    return found
+
+
+class Server:
+    """One step at a time of serving all tasks of a client; `act` is called again and again by a node."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._refused: set[int] = set()
+
+    def act(self) -> Waiting | None:
+        """Does what is due; returns what it waits for next, or None when no task of its own is open."""
+        client = self._client
+        tasks = served_tasks(client)
+        latest = client.ledger.latest_round()
+        mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
+        if latest is not None and mine is not None:
+            self._publish_released(latest, mine)
+        if not any(served.is_open for served in tasks):
+            return None
+        if latest is None or latest.phase.is_over or mine is None:
+            advance_due(client.gateway, client.journal, client.ledger)
+            return self._waiting_for_turn(tasks, latest)
+        return self._serve_round(latest, mine)
+
+    def _waiting_for_turn(self, tasks: Sequence[ServedTask], latest: Round | None) -> Waiting:
+        names = ", ".join(served.home.name for served in tasks if served.is_open)
+        if latest is not None and not latest.phase.is_over:
+            what = f"the round of another task ({latest.task_id}, {latest.phase.name.lower()}) to end"
+            return Waiting(what, latest.deadline or None, f"a round for {names} can open")
+        return Waiting(f"a round for {names} to open", None, "publish its functional keys")
+
+    def _serve_round(self, current: Round, served: ServedTask) -> Waiting:
+        if current.phase is Phase.KEYS and current.round_id not in self._refused:
+            self._publish_keys(current, served)
+        elif current.phase is Phase.RELEASE and self._client.gateway.block_time() > current.commits_closed_at:
+            self._release(current, served)
+        else:
+            advance_due(self._client.gateway, self._client.journal, self._client.ledger)
+        return waiting_in_round(self._client.ledger.round(current.round_id), served.home.name)
+
+    # --- keys ------------------------------------------------------------------------------------------------------
+
+    def _publish_keys(self, current: Round, served: ServedTask) -> None:
+        client = self._client
+        manifest = fetch_manifest(client.store, served.task.terms.manifest)
+        try:
+            keys = self._issue(current, served, manifest)
+        except KeyRefused as exc:
+            self._refused.add(current.round_id)
+            log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
+            return
+        client.gateway.transact(
+            client.journal, f"keys/{current.round_id}", "LearningChain", "publishKeys", current.round_id, keys
+        )
+        log.info("functional keys published", task=served.home.name, round_id=current.round_id, keys=str(keys))
+
+    def _issue(self, current: Round, served: ServedTask, manifest: Manifest) -> Cid:
+        """CID of the round's keys; of the manifest for an unencrypted task, which has none to give."""
+        if not isinstance(manifest.encryption, InnerProductEncryption):
+            return served.task.terms.manifest
+        home, this = served.home, current.previous_hash
+        issued = [bytes.fromhex(text) for text in home.issued().previous_hashes]
+        keys = issue_keys(MasterKey.load(home.master_key), manifest, this, [past for past in issued if past != this])
+        if this not in issued:
+            home.keep_issued(Issued(previous_hashes=[*home.issued().previous_hashes, this.hex()]))
+        warn_of_leak(home, manifest)
+        return self._client.store.put(keys.to_bytes())
+
+    # --- test set ----------------------------------------------------------------------------------------------------
+
+    def _release(self, current: Round, served: ServedTask) -> None:
+        client, prepared = self._client, require_prepared(served.home)
+        client.gateway.transact(
+            client.journal,
+            f"release/{current.round_id}",
+            "LearningChain",
+            "releaseTestSet",
+            current.round_id,
+            prepared.test_set_cid,
+            prepared.salt_bytes,
+        )
+        self._publish_released(client.ledger.round(current.round_id), served)
+
+    def _publish_released(self, latest: Round, served: ServedTask) -> None:
+        """Puts the test set into the store once its release is mined, also after a restart in between."""
+        prepared = require_prepared(served.home)
+        if not latest.is_test_set_released or self._client.store.has(prepared.test_set_cid):
+            return
+        self._client.store.put_file(served.home.test_set)
+        log.info("test set released", task=served.home.name, round_id=latest.round_id, cid=prepared.test_set)
+
+
+def require_prepared(home: TaskHome) -> Prepared:
+    """The secrets of a submitted task. Raises JournalError if they are lost."""
+    prepared = home.prepared()
+    if prepared is None:
+        raise JournalError(
+            f"{home.folder} lacks prepared.json, without which the test set cannot be released; restore it"
+        )
+    return prepared
+
+
+def leaked_rank(home: TaskHome, manifest: Manifest) -> int:
+    """Rank per segment of all keys that were ever issued for a task."""
+    return issued_rank(manifest, [bytes.fromhex(text) for text in home.issued().previous_hashes])
+
+
+def warn_of_leak(home: TaskHome, manifest: Manifest) -> None:
+    rank, warning = leaked_rank(home, manifest), warning_rank(manifest)
+    if rank > warning:
+        log.warning(
+            "the keys issued so far may let others recover this task's data: timed release is not privacy",
+            task=home.name,
+            rank=rank,
+            warning_rank=warning,
+        )
+
+
+def waiting_in_round(current: Round, name: str) -> Waiting:
+    """What the client waits for in a round of its own task, until when, and what comes then."""
+    until_s = current.deadline or None
+    match current.phase:
+        case Phase.KEYS:
+            return Waiting(f"the key window of {name} to pass, no keys were issued", until_s, "lose the bond")
+        case Phase.TRAINING:
+            what = f"miners of {name} ({current.qualified_count} qualified)"
+            return Waiting(what, until_s, "release the test set, or overtime begins")
+        case Phase.OVERTIME:
+            what = f"late miners of {name} ({current.submission_count} committed)"
+            return Waiting(what, until_s, "release the test set, or the task returns to the list")
+        case Phase.RELEASE:
+            return Waiting(f"the next block, to release the test set of {name}", until_s, "release it")
+        case Phase.REVEAL:
+            what = f"miners of {name} to reveal ({current.revealed_count} of {current.submission_count})"
+            return Waiting(what, until_s, "the verifiers vote")
+        case Phase.VOTING:
+            return Waiting(f"the verifiers' votes on {name}", until_s, "the block is appended and the winner paid")
+        case _:
+            return Waiting(f"the round of {name} is over", until_s, "collect the model with fetch-model")

@@ -1,0 +1,59 @@
+"""What a client sees of its tasks: state, round, what is awaited, how much of the data its keys have given away."""
+
+from rich.table import Table
+
+from dataclient.serve import ServedTask, leaked_rank, served_tasks
+from dataclient.submit import Client
+from pole.encryption import warning_rank
+from pole.errors import ContentNotFound
+from pole.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest
+from pole.money import wei_to_ether
+from pole.records import Round, TaskState
+from pole.roundfiles import fetch_manifest
+
+
+def status_table(client: Client) -> Table:
+    """One row per task on this chain."""
+    table = Table("task", "number", "state", "round", "until (block time)", "in escrow (ETH)", "leak")
+    current = client.ledger.current_round()
+    for served in served_tasks(client):
+        table.add_row(*_row(client, served, current))
+    return table
+
+
+def _row(client: Client, served: ServedTask, current: Round | None) -> list[str]:
+    task = served.task
+    is_mine = current is not None and current.task_id == task.task_id
+    round_text = f"{current.round_id}: {current.phase.name.lower()}" if current and is_mine else "-"
+    until = str(current.deadline) if current and is_mine and current.deadline else "-"
+    is_held = task.state in (TaskState.PENDING, TaskState.IN_ROUND)
+    escrow_wei = task.reward_wei + task.verifier_fee_wei + task.bond_wei if is_held else 0
+    state = task.state.name.lower().replace("_", " ")
+    return [
+        served.home.name,
+        str(task.task_id),
+        state,
+        round_text,
+        until,
+        wei_to_ether(escrow_wei),
+        _leak(client, served),
+    ]
+
+
+def _leak(client: Client, served: ServedTask) -> str:
+    """Rank of all keys ever issued, against where recovery starts to be practical and where keys are refused."""
+    try:
+        manifest = fetch_manifest(client.store, served.task.terms.manifest)
+    except ContentNotFound:
+        return "unknown (the manifest is not in this store)"
+    if not isinstance(manifest.encryption, InnerProductEncryption):
+        return "published in the clear"
+    if isinstance(manifest.mapping, ConvolutionalMapping):
+        return "all, once a round has opened" if served.home.issued().previous_hashes else "nothing yet"
+    return _rank_text(manifest, manifest.encryption.rank_limit, leaked_rank(served.home, manifest))
+
+
+def _rank_text(manifest: Manifest, limit: int, rank: int) -> str:
+    warning = warning_rank(manifest)
+    note = f"; above {warning}, recovery is a matter of effort" if rank > warning else ""
+    return f"rank {rank} of at most {limit}{note}"
