@@ -26,7 +26,7 @@ def load_account(source: str, password_file: Path | None = None) -> LocalAccount
     """
     path = find_keyfile(source)
     content = read_keyfile(path)
-    password = _password(password_file, f"Password for {path.name}: ")
+    password = read_password(password_file, f"Password for {path.name}: ")
     try:
         account: LocalAccount = Account.from_key(Account.decrypt(content, password))
     except (ValueError, KeyError, TypeError) as exc:
@@ -74,7 +74,8 @@ def read_keyfile(path: Path) -> dict[str, object]:
     return content
 
 
-def _password(password_file: Path | None, prompt: str) -> str:
+def read_password(password_file: Path | None, prompt: str) -> str:
+    """From the file, else from POLE_PASSWORD, else asked for on the terminal; never from an argument."""
     if password_file is not None:
         try:
             return password_file.read_text().rstrip("\r\n")
