@@ -1,0 +1,37 @@
+"""The usual company of a test: who takes part as a real process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.demo.stage import Actor
+from tests.e2e.world import World
+
+# The margin: to train well beyond what is required, lest a weak model tie with it.
+_MINER = ["run", "--device", "cpu", "--threads", "1", "--seed", "1", "--margin-ppm", "200000"]
+COMMANDS = {"dataclient": ["serve"], "miner": _MINER, "verifier": ["run", "--stake", "2"]}
+
+
+@dataclass
+class Company:
+    """A world with a data client, a miner and two verifiers of equal stake, all real processes."""
+
+    world: World
+    client: Actor
+    miner: Actor
+    verifiers: list[Actor]
+    is_orderly: bool = True
+
+    def gather(self, but: Actor | None = None) -> None:
+        """Start whoever is missing, and wait until the verifiers have their seats."""
+        for actor in (self.client, self.miner, *self.verifiers):
+            if actor != but and not self.world.is_running(actor):
+                self.world.start(actor, *COMMANDS[actor.role])
+        seats = {verifier.address for verifier in self.verifiers}
+        self.world.until("the verifiers' seats", lambda: seats <= set(self.world.ledger.seated()))
+
+
+def found(folder: Path) -> Company:
+    world = World(folder)
+    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.node.is_my_turn`.
+    verifiers = [world.actor("verifier-1", "verifier", 17), world.actor("verifier-2", "verifier", 3)]
+    return Company(world, world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2), verifiers)

@@ -1,0 +1,60 @@
+"""One world for many tests: starting its processes takes longer than most tests do."""
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.e2e.company import Company, found
+from tests.e2e.world import World
+
+_WORLD = pytest.StashKey[World]()
+_HAS_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="session")
+def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Company]]:
+    """The newest one last."""
+    all_of_them: list[Company] = []
+    yield all_of_them
+    for company in all_of_them:
+        company.world.close()
+
+
+@pytest.fixture
+def company(
+    request: pytest.FixtureRequest, companies: list[Company], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Company]:
+    """Shared from test to test, as long as each leaves it in order; afterwards every wei must be accounted for."""
+    if not companies or not companies[-1].is_orderly:
+        while companies:
+            companies.pop().world.close()
+        companies.append(found(tmp_path_factory.mktemp("world")))
+    current = companies[-1]
+    request.node.stash[_WORLD] = current.world
+    current.is_orderly = False
+    yield current
+    if not request.node.stash.get(_HAS_PASSED, False):
+        return
+    check(current.world)
+    current.is_orderly = True
+
+
+def check(world: World) -> None:
+    """What must hold after every test."""
+    world.check_processes()
+    world.held_wei()
+    assert world.ledger.current_round() is None, f"the test left a round behind: {world.summary()}"
+    assert world.ledger.pending_count() == 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the processes said last beside every failure."""
+    report = yield
+    if report.when == "call":
+        item.stash[_HAS_PASSED] = report.passed
+    if report.failed and (world := item.stash.get(_WORLD, None)) is not None:
+        report.sections.append(("the end of all logs", world.tails()))
+    return report

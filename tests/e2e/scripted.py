@@ -1,0 +1,115 @@
+"""Participants that do exactly what a test tells them, in the test's own process: direct calls, no judgement."""
+
+import secrets
+from typing import Any
+
+from web3.types import RPCEndpoint
+
+from pole.cid import Cid, cid_of
+from pole.commitments import SALT_BYTES, solution_commitment, test_set_commitment, vote_commitment
+from pole.deployment import ContractName
+from pole.gateway import Gateway
+from pole.journal import Journal
+from pole.ledger import Ledger
+from pole.records import Round, TaskTerms, Verdict
+from pole.sender import Receipt
+from tests.e2e.site import Site, development_account
+
+
+class Participant:
+    """One account."""
+
+    def __init__(self, site: Site, index: int) -> None:
+        self.site = site
+        self.gateway = Gateway.connect(site.rpc_url, site.deployment, development_account(index), poll_s=0.1)
+        self.ledger = Ledger(self.gateway)
+        self.address = self.gateway.address
+        self.salt = secrets.token_bytes(SALT_BYTES)
+        self._journal = Journal(site.folder / f"scripted-{index}.sqlite", is_exclusive=False)
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def send(self, contract: ContractName, function: str, *arguments: Any, value_wei: int = 0) -> Receipt:
+        """A transaction of its own each time."""
+        key = f"{function}/{secrets.token_hex(8)}"
+        return self.gateway.transact(self._journal, key, contract, function, *arguments, value_wei=value_wei)
+
+    def withdraw(self) -> None:
+        """Turn all credit into ether, if there is any."""
+        if self.ledger.credit_wei(self.address):
+            self.send("RewardReservoir", "withdraw", self.address)
+
+    @property
+    def _chain_id(self) -> int:
+        return self.site.deployment.chain_id
+
+
+class ScriptedMiner(Participant):
+    """Commits to any bytes with any claim; reveals when told."""
+
+    content = b""
+
+    def commit(self, current: Round, content: bytes, claimed_train_ppm: int) -> None:
+        self.content = content
+        commitment = solution_commitment(
+            self._chain_id,
+            self.site.deployment.address("LearningChain"),
+            current.round_id,
+            self.address,
+            current.previous_hash,
+            cid_of(content),
+            self.salt,
+        )
+        bond_wei = self.ledger.chain_parameters().miner_bond_wei
+        self.send("LearningChain", "commit", current.round_id, commitment, claimed_train_ppm, value_wei=bond_wei)
+
+    def reveal(self, current: Round) -> Cid:
+        """Publish what was committed to, and open the commitment."""
+        cid = self.site.store.put(self.content)
+        self.send("LearningChain", "reveal", current.round_id, cid, self.salt)
+        return cid
+
+
+class ScriptedVerifier(Participant):
+    """Votes as told."""
+
+    def stake(self, amount_wei: int) -> None:
+        self.send("VerifierCommittee", "stake", value_wei=amount_wei)
+
+    def commit_vote(self, ballot_id: int, verdicts: list[Verdict]) -> None:
+        address = self.site.deployment.address("VerifierCommittee")
+        commitment = vote_commitment(self._chain_id, address, ballot_id, self.address, verdicts, self.salt)
+        self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
+
+    def reveal_vote(self, ballot_id: int, verdicts: list[Verdict]) -> None:
+        self.send("VerifierCommittee", "revealVote", ballot_id, verdicts, self.salt)
+
+    def leave(self) -> None:
+        self.send("VerifierCommittee", "requestUnstake")
+
+
+class ScriptedClient(Participant):
+    """Commissions, issues keys and releases test sets that are nothing but CIDs."""
+
+    def submit(self, manifest: Cid, test_set: Cid, reward_wei: int, **terms: int) -> int:
+        """Returns the task's id."""
+        market = self.site.deployment.address("TaskMarket")
+        commitment = test_set_commitment(self._chain_id, market, self.address, test_set, self.salt)
+        parameters = self.ledger.market_parameters()
+        net_ppm = 1_000_000 - parameters.verifier_fee_ppm
+        value_wei = parameters.client_bond_wei + reward_wei * 1_000_000 // net_ppm
+        given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0, "tolerance_ppm": 5_000}
+        complete = TaskTerms(manifest, commitment, **{"solutions_wanted": 1, **given, **terms})
+        receipt = self.send("TaskMarket", "submit", complete, value_wei=value_wei)
+        [event] = self.gateway.events_of(receipt, "TaskMarket", "TaskSubmitted")
+        return int(event.arguments["taskId"])
+
+    def publish_keys(self, current: Round, keys: Cid) -> None:
+        self.send("LearningChain", "publishKeys", current.round_id, keys)
+
+    def release(self, current: Round, test_set: Cid) -> None:
+        """Not before the next second, as the contract asks; a node that mines on demand stands still until told."""
+        for method, parameters in (("evm_increaseTime", [1]), ("evm_mine", [])):
+            self.gateway.web3.provider.make_request(RPCEndpoint(method), parameters)
+        self.send("LearningChain", "releaseTestSet", current.round_id, test_set, self.salt)

@@ -1,0 +1,77 @@
+"""Where an end-to-end test takes place: a node with the contracts deployed, and a folder for everything else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+
+from pole.deployment import Deployment
+from pole.devchain import MNEMONIC
+from pole.idle import publish_idle_task
+from pole.profiles import ETHER, IdleTerms, Profile
+from pole.records import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.store import Store, open_store
+from scripts.deployer import deploy_with_web3
+
+DEPLOYER = 0
+
+PROFILE = Profile(
+    "e2e",
+    MarketParameters(
+        client_bond_wei=ETHER // 10,
+        min_reward_wei=ETHER // 100,
+        verifier_fee_ppm=100_000,
+        max_time_limit_s=600,
+    ),
+    CommitteeParameters(
+        min_stake_wei=ETHER,
+        unbonding_period_s=60,
+        vote_commit_window_s=90,
+        vote_reveal_window_s=90,
+        max_extensions=1,
+        absence_penalty_ppm=20_000,
+        noise_penalty_ppm=100_000,
+    ),
+    ChainParameters(
+        keys_window_s=90,
+        overtime_window_s=90,
+        release_window_s=90,
+        reveal_window_s=90,
+        miner_bond_wei=ETHER // 20,
+        winner_reward=32 * ETHER,
+        ommer_formula=OmmerFormula.FRACTION,
+    ),
+    IdleTerms(time_limit_s=60, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
+)
+"""Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One deployment on one node; `store` is the content store that all share."""
+
+    rpc_url: str
+    deployment: Deployment
+    folder: Path
+
+    @property
+    def store(self) -> Store:
+        return open_store(str(self.folder / "store"))
+
+
+def development_account(index: int) -> LocalAccount:
+    """Account `index` of every development chain."""
+    Account.enable_unaudited_hdwallet_features()
+    account: LocalAccount = Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
+    return account
+
+
+def deploy_site(rpc_url: str, folder: Path) -> Site:
+    """Deploy the contracts with windows for tests; the deployment file is `deployment.json` in the folder."""
+    web3 = Web3(HTTPProvider(rpc_url, exception_retry_configuration=None))
+    manifest = publish_idle_task(open_store(str(folder / "store")))
+    deployment = deploy_with_web3(web3, development_account(DEPLOYER), PROFILE, manifest)
+    deployment.save(folder / "deployment.json")
+    return Site(rpc_url, deployment, folder)

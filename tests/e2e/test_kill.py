@@ -1,0 +1,71 @@
+"""`kill -9` at the worst moment of each role: the restarted process finishes what the dead one began."""
+
+import pytest
+
+from pole.records import BallotPhase, Phase
+from tests.e2e.company import Company
+from tests.e2e.site import PROFILE
+from tests.e2e.tasks import write_rows
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+CLIENT_BOND_WEI, MINER_BOND_WEI = PROFILE.market.client_bond_wei, PROFILE.chain.miner_bond_wei
+
+
+def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_paid(company: Company) -> None:
+    world, miner = company.world, company.miner
+    company.gather()
+    start = world.gateway.block_number()
+    task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-miner")
+    world.until("the miner's commit", lambda: world.has_committed(task_id, miner))
+    with world.frozen():
+        world.kill(miner)
+        current = world.round_of(task_id)
+        assert current is not None
+        assert current.phase in (Phase.TRAINING, Phase.RELEASE)
+    assert world.in_phase(task_id, Phase.REVEAL).revealed_count == 0
+    world.restart(miner)
+    ended = world.ended(task_id)
+    assert (ended.phase, ended.revealed_count) == (Phase.FINALISED, 1)
+    assert world.ledger.header(ended.height).winner == miner.address
+    assert world.credited_since(start)[miner.address] == world.ledger.task(task_id).reward_wei + MINER_BOND_WEI
+
+
+def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_after_restart(company: Company) -> None:
+    world, verifier = company.world, company.verifiers[0]
+    company.gather()
+    start = world.gateway.block_number()
+    task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-verifier")
+    ballot = world.voting(task_id, BallotPhase.COMMIT)
+    world.until("its vote", lambda: any(world.ledger.vote_commitment(ballot.ballot_id, verifier.address)))
+    with world.frozen():
+        world.kill(verifier)
+        assert not world.ledger.votes(ballot.ballot_id, verifier.address)
+    world.voting(task_id, BallotPhase.REVEAL)
+    world.restart(verifier)
+    ended = world.ended(task_id)
+    assert ended.phase is Phase.FINALISED
+    assert world.ledger.votes(ballot.ballot_id, verifier.address) == world.ledger.outcome(ballot.ballot_id)
+    assert world.slashed_since(start) == {}
+    fee_wei = world.ledger.task(task_id).verifier_fee_wei
+    assert world.credited_since(start)[verifier.address] == fee_wei // 2
+
+
+def test_client__killed_between_open_and_keys__issues_them_after_restart_and_gets_its_bond_back(
+    company: Company,
+) -> None:
+    world, client = company.world, company.client
+    company.gather()
+    start = world.gateway.block_number()
+    rows = write_rows(world.folder / "rows.csv")
+    task_id = world.commission(client, rows, "killed-client", scheme="ipfe-secp256k1")
+    world.in_phase(task_id, Phase.KEYS)
+    with world.frozen():
+        world.kill(client)
+        current = world.round_of(task_id)
+        assert current is not None
+        assert (current.phase, current.keys) == (Phase.KEYS, None)
+    world.restart(client)
+    ended = world.ended(task_id)
+    assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
+    assert world.credited_since(start)[client.address] == CLIENT_BOND_WEI

@@ -1,0 +1,241 @@
+"""A chain, the contracts and the roles as processes of their own, driven and watched from outside by a test."""
+
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from web3.types import RPCEndpoint
+
+from dataclient.submit import Client, read_orders, submit
+from pole.devchain import development_chain
+from pole.gateway import Gateway
+from pole.journal import Journal
+from pole.ledger import Ledger
+from pole.records import Ballot, BallotPhase, Phase, Pot, Round
+from scripts.demo.stage import Actor, Stage
+from tests.e2e.scripted import Participant
+from tests.e2e.site import deploy_site, development_account
+from tests.e2e.tasks import write_task
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Participant)
+
+POLL_S = 0.05
+PATIENCE_S = 60.0
+_TAIL_LINES = 40
+_ROLE_POLL_S = "0.2"
+
+
+class World:
+    """One anvil with one-second blocks, one deployment, and the processes that a test starts.
+
+    Account numbers are those of the development chain; 0 deployed. `close` ends everything.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._resources = ExitStack()
+        chain = self._resources.enter_context(development_chain("anvil", block_time_s=None))
+        self.stage = Stage(folder, chain)
+        self._resources.callback(self.stage.stop)
+        self.site = deploy_site(chain.rpc_url, folder)
+        self.gateway = Gateway.connect(chain.rpc_url, self.site.deployment)
+        self.ledger = Ledger(self.gateway)
+        self._participants: dict[int, Participant] = {}
+        self._commands: dict[str, tuple[Actor, list[str]]] = {}
+        self.thaw()
+
+    def close(self) -> None:
+        """Stop all processes and the chain, and remove the folder."""
+        for participant in self._participants.values():
+            participant.close()
+        self._resources.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def actor(self, name: str, role: str, index: int) -> Actor:
+        return self.stage.actor(name, role, index)
+
+    def start(self, actor: Actor, *arguments: str) -> None:
+        """Start a role, `python -m <role> <arguments>`; it may not end before the test says so."""
+        self._commands[actor.name] = actor, list(arguments)
+        self.stage.start([actor.role, *arguments, "--poll-interval", _ROLE_POLL_S], actor)
+
+    def kill(self, actor: Actor) -> None:
+        """SIGKILL: the process gets no chance to write anything."""
+        process = self.stage.processes.pop(actor.name)
+        assert process.poll() is None, f"{actor.name} ended by itself, with status {process.returncode}"
+        process.kill()
+        process.wait()
+
+    def restart(self, actor: Actor) -> None:
+        """Start a killed role again, with the arguments it had; its log goes on."""
+        self.start(actor, *self._commands[actor.name][1])
+
+    def is_running(self, actor: Actor) -> bool:
+        return actor.name in self.stage.processes
+
+    def check_processes(self) -> None:
+        """Nothing that was started has ended, and nothing failed in a way that it did not expect itself."""
+        ended = {name: process.poll() for name, process in self.stage.processes.items() if process.poll() is not None}
+        assert not ended, f"ended unexpectedly, with status: {ended}"
+        crashed = [path.name for path in self.logs() if "Traceback (most recent call last)" in path.read_text()]
+        assert not crashed, f"a traceback is in {crashed}"
+
+    def logs(self) -> list[Path]:
+        return sorted(self.folder.glob("*.log"))
+
+    def tails(self) -> str:
+        """The end of every process's log."""
+        return "\n".join(f"--- {path.name}\n{_tail(path)}" for path in self.logs())
+
+    # --- scripted participants ---------------------------------------------------------------------------------------
+
+    def scripted(self, kind: type[P], index: int) -> P:
+        """The participant with this account; the same one each time."""
+        known = self._participants.get(index)
+        if known is None:
+            known = self._participants[index] = kind(self.site, index)
+        assert isinstance(known, kind)
+        return known
+
+    def commission(self, client: Actor, rows: Path, name: str, **terms: Any) -> int:
+        """What `python -m dataclient submit` does, without the time that it takes to start; returns the task's id."""
+        file = write_task(self.folder / f"{name}.toml", rows, **terms)
+        gateway = Gateway.connect(self.site.rpc_url, self.site.deployment, self.account(client), poll_s=0.1)
+        path = client.home / f"journal-{self.site.deployment.identity}.sqlite"
+        with Journal(path, is_exclusive=False) as journal:
+            seat = Client(gateway, Ledger(gateway), journal, self.site.store, client.home)
+            [order] = read_orders(seat, [file], is_new=False)
+            return submit(seat, order).task_id
+
+    def account(self, actor: Actor) -> Any:
+        [account] = [development_account(i) for i in range(20) if development_account(i).address == actor.address]
+        return account
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def until(self, what: str, look: Callable[[], T | None], patience_s: float = PATIENCE_S) -> T:
+        """Poll until `look` returns something true, and return it; fails if a process ends meanwhile."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            found = look()
+            if found:
+                return found
+            self.check_processes()
+            assert time.monotonic() < deadline, f"waited {patience_s:.0f} s for {what}; {self.summary()}"
+            time.sleep(POLL_S)
+
+    def pass_deadline(self, deadline_s: int) -> None:
+        """Move the chain's clock there, as if everybody had waited."""
+        ahead_s = deadline_s - self.gateway.block_time()
+        if ahead_s > 0:
+            self._rpc("evm_increaseTime", ahead_s)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """No blocks meanwhile: what the test sees stays as it is."""
+        self._rpc("evm_setIntervalMining", 0)
+        yield
+        self.thaw()
+
+    @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """A block per transaction meanwhile, instead of one per second."""
+        self._rpc("evm_setAutomine", True)
+        yield
+        self.thaw()
+
+    def thaw(self) -> None:
+        self._rpc("evm_setIntervalMining", 1)
+
+    def _rpc(self, method: str, *parameters: Any) -> None:
+        reply = self.gateway.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        assert "error" not in reply, reply
+
+    # --- rounds ------------------------------------------------------------------------------------------------------
+
+    def round_of(self, task_id: int) -> Round | None:
+        """The newest round, if it is this task's."""
+        latest = self.ledger.latest_round()
+        return latest if latest is not None and latest.task_id == task_id else None
+
+    def in_phase(self, task_id: int, phase: Phase) -> Round:
+        """Wait until the task's round is in a phase."""
+
+        def look() -> Round | None:
+            current = self.round_of(task_id)
+            return current if current is not None and current.phase is phase else None
+
+        return self.until(f"task {task_id} to be in phase {phase.name}", look)
+
+    def ended(self, task_id: int) -> Round:
+        """Wait until the task's round is over."""
+
+        def look() -> Round | None:
+            current = self.round_of(task_id)
+            return current if current is not None and current.phase.is_over else None
+
+        return self.until(f"the round of task {task_id} to end", look)
+
+    def voting(self, task_id: int, phase: BallotPhase) -> Ballot:
+        """Wait until the ballot on the task's round is in a phase."""
+
+        def look() -> Ballot | None:
+            current = self.round_of(task_id)
+            ballot = self.ledger.ballot(current.ballot_id) if current is not None and current.ballot_id else None
+            return ballot if ballot is not None and ballot.phase is phase else None
+
+        return self.until(f"the ballot on task {task_id} to be in phase {phase.name}", look)
+
+    def has_committed(self, task_id: int, miner: Actor | Participant) -> bool:
+        current = self.round_of(task_id)
+        return current is not None and self.ledger.submission_index(current.round_id, miner.address) is not None
+
+    # --- money -------------------------------------------------------------------------------------------------------
+
+    def credited_since(self, block: int) -> dict[str, int]:
+        """Wei credited by the reservoir after a block, by payee."""
+        return self._sums("RewardReservoir", "Credited", "payee", "amountWei", block)
+
+    def minted_since(self, block: int) -> dict[str, int]:
+        """Units of the reward token minted after a block, by owner."""
+        minted: dict[str, int] = defaultdict(int)
+        for event in self.gateway.logs("RewardToken", "Transfer", from_block=block + 1):
+            minted[event.arguments["to"]] += event.arguments["value"]
+        return minted
+
+    def slashed_since(self, block: int) -> dict[str, int]:
+        """Wei of stake lost after a block, by verifier."""
+        return self._sums("VerifierCommittee", "Slashed", "verifier", "amountWei", block)
+
+    def _sums(self, contract: Any, event: str, who: str, amount: str, block: int) -> dict[str, int]:
+        sums: dict[str, int] = defaultdict(int)
+        for entry in self.gateway.logs(contract, event, from_block=block + 1):
+            sums[entry.arguments[who]] += entry.arguments[amount]
+        return sums
+
+    def held_wei(self) -> int:
+        """The reservoir's ether, after checking that its books account for every wei of it."""
+        block = self.gateway.block_number()
+        address: Any = self.site.deployment.address("RewardReservoir")
+        balance_wei = int(self.gateway.web3.eth.get_balance(address, block))
+        booked = {pot.name: int(self.gateway.call("RewardReservoir", "total", pot, block=block)) for pot in Pot}
+        booked["CREDITS"] = int(self.gateway.call("RewardReservoir", "totalCredits", block=block))
+        assert balance_wei == sum(booked.values()), f"the reservoir has {balance_wei} wei, its books say {booked}"
+        return balance_wei
+
+    def summary(self) -> str:
+        """Where the chain stands, for failures."""
+        latest = self.ledger.latest_round()
+        ballot = self.ledger.ballot(latest.ballot_id) if latest is not None and latest.ballot_id else None
+        return f"block time {self.gateway.block_time()}, round {latest}, ballot {ballot}"
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
