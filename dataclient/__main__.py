@@ -1,30 +1,32 @@
-"""The data client's command line: `python -m dataclient`."""
+"""The data client's command line: `python -m dataclient`.
+
+What computes with models or rows is imported by the commands that do: torch alone takes seconds.
+"""
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dataclient.bundle import Bundle, read_bundle
-from dataclient.collect import fetch_model, require_submitted
-from dataclient.draft import draft
-from dataclient.node import ClientNode, client_of
-from dataclient.predict import predict, read_new_rows, write_predictions
-from dataclient.proposal import Wishes
-from dataclient.sources import SourceOptions
+from dataclient.client import Client, client_of
+from dataclient.node import ClientNode
 from dataclient.status import status_table
-from dataclient.submit import Client, Order, read_orders, submit
 from dataclient.taskhome import find_task_home
-from dataclient.template import write_task_file
 from pole.cli import RoleContext, exit_code, role_options
 from pole.deployment import Deployment
-from pole.evaluation import PPM
+from pole.errors import BadInput
 from pole.profiles import PUBLIC
 from pole.records import MarketParameters
 from pole.rolecommands import last_status, withdraw_command
+
+if TYPE_CHECKING:
+    from dataclient.bundle import Bundle
+    from dataclient.proposal import Wishes
+    from dataclient.sources import SourceOptions
+    from dataclient.submit import Order
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -54,7 +56,7 @@ def cli() -> None:
 @click.option("--name", help="Of the task.  [default: from SOURCE]")
 @click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
 @click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
-@click.option("--required-train-ppm", type=click.IntRange(1, PPM), help="[default: from a quick linear model]")
+@click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from a quick linear model]")
 @click.option("--solutions-wanted", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--bits", type=click.IntRange(1, 8), help="Of a feature.  [default: 8 for columns, 4 for pixels]")
 @click.option("--vectors", type=click.IntRange(1), help="Query vectors.  [default: what the rank limit allows]")
@@ -72,6 +74,9 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     class, sklearn:NAME (iris, digits, wine, breast_cancer) or torchvision:NAME (mnist, fashion_mnist, cifar10).
     The test set is split off here and stays on this machine until it is released.
     """
+    from dataclient.draft import draft
+    from dataclient.template import write_task_file
+
     drafted = draft(_source_options(source, given), _wishes(given), _market(deployment))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)
@@ -90,6 +95,8 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
     Everything is checked before anything is spent. Killed and called again, it goes on where it was and never pays
     twice. Run `serve` afterwards: without it the functional keys are not published and the bond is lost.
     """
+    from dataclient.submit import read_orders
+
     client = client_of(context)
     orders = read_orders(client, task_files, is_new=again)
     for order in orders:
@@ -121,6 +128,8 @@ def status(context: RoleContext) -> None:
 @role_options("dataclient", is_exclusive=False)
 def cancel(context: RoleContext, *, task: str) -> None:
     """Take TASK (name or number) off the list, while no round has it; everything paid becomes a credit."""
+    from dataclient.collect import require_submitted
+
     client = client_of(context)
     home = find_task_home(context.home, task)
     task_id = require_submitted(client, home).task_id
@@ -134,6 +143,8 @@ def cancel(context: RoleContext, *, task: str) -> None:
 @click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: TASK-model]")
 def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None) -> None:
     """Collect the model that won TASK (name or number), check it, and report its accuracy on the client's own rows."""
+    from dataclient.collect import fetch_model
+
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
     for line in _report(fetch_model(client_of(context), home, out)):
@@ -148,6 +159,9 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
 @click.option("--label", help="Column (or .npz array) with the true class, to score by.")
 def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | None) -> None:
     """Classify plain ROWS (.csv or .npz) with a model from fetch-model, mapping included."""
+    from dataclient.bundle import read_bundle
+    from dataclient.predict import predict, read_new_rows, write_predictions
+
     bundle = read_bundle(bundle_dir)
     found = predict(bundle, read_new_rows(rows, bundle, label))
     write_predictions(out, bundle, found)
@@ -161,12 +175,19 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | Non
 cli.add_command(withdraw_command("dataclient"))
 
 
-def _source_options(source: str, given: dict[str, Any]) -> SourceOptions:
+def _source_options(source: str, given: dict[str, Any]) -> "SourceOptions":
+    """Paths become absolute: the task file may be written to another folder than the one that init runs in."""
+    from dataclient.sources import SourceOptions
+    from dataclient.taskfile import is_named_set
+
+    if not source.strip():
+        raise BadInput("SOURCE is empty; give a file, a folder, sklearn:NAME or torchvision:NAME")
+    data_dir = given["data_dir"]
     return SourceOptions(
-        source=source,
+        source=source if is_named_set(source) else str(Path(source).expanduser().absolute()),
         label=given["label"],
         drop=list(given["drop"]),
-        data_dir=given["data_dir"],
+        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
         image_size=list(given["image_size"]) if given["image_size"] else None,
         max_training_rows=given["max_training_rows"],
         max_test_rows=given["max_test_rows"],
@@ -175,7 +196,9 @@ def _source_options(source: str, given: dict[str, Any]) -> SourceOptions:
     )
 
 
-def _wishes(given: dict[str, Any]) -> Wishes:
+def _wishes(given: dict[str, Any]) -> "Wishes":
+    from dataclient.proposal import Wishes
+
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
     alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted")
     more = ("bits", "vectors", "segments", "mapping")
@@ -192,14 +215,16 @@ def _market(deployment: Path | None) -> MarketParameters:
     return MarketParameters(**Deployment.load(deployment).parameters["market"])
 
 
-def _submit_with_progress(client: Client, order: Order) -> Any:
+def _submit_with_progress(client: Client, order: "Order") -> Any:
+    from dataclient.submit import submit
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} rows"))
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"encrypting {order.home.name}", total=None)
         return submit(client, order, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _report(bundle: Bundle) -> list[str]:
+def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
@@ -209,7 +234,7 @@ def _report(bundle: Bundle) -> list[str]:
 
 
 def _percent(ppm: int) -> str:
-    return f"{100 * ppm / PPM:.2f} %"
+    return f"{ppm / 10_000:.2f} %"
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from torch import nn
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
+from dataclient.client import Client
 from dataclient.prepare import read_rows
-from dataclient.submit import Client
 from dataclient.taskhome import Submitted, TaskHome
 from pole.errors import BadInput
 from pole.evaluation import score_ppm

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dataclient.estimate import CLIENT_GAS, Effort, duration, effort_of, payment_for, size
+from dataclient.prepare import check_task
 from dataclient.proposal import Proposal, Wishes, propose
 from dataclient.sources import SourceOptions, load_source, training_and_test
 from dataclient.template import render
@@ -31,6 +32,7 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     effort = effort_of(proposal.task, features, training.rows, test.rows)
     if wishes.time_limit_s is None and effort.decryption_s > 1:  # miners decrypt on the training clock
         proposal = propose(training, options, wishes, test_rows=test.rows, miner_setup_s=effort.decryption_s)
+    check_task(proposal.task, training, test.rows)
     rows = (
         f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
     )

@@ -33,7 +33,7 @@ def load_image_folder(root: Path, image_size: tuple[int, int] | None) -> PlainDa
         if image.shape != images[0].shape:
             raise BadInput(
                 f"{path} is {_size(image)}, but {files[0][1]} is {_size(images[0])}; "
-                "scale them to one size with --image-size HEIGHTxWIDTH"
+                "scale them to one size with --image-size HEIGHT WIDTH"
             )
     labels = np.asarray([label for label, _ in files], dtype=np.int64)
     return PlainData(np.stack(images), labels, tuple(folder.name for folder in folders))
@@ -63,7 +63,7 @@ def _read_image(path: Path, is_grey: bool, image_size: tuple[int, int] | None) -
     try:
         with Image.open(path) as opened:
             if image_size is None and max(opened.size) > MAX_SIDE:
-                raise BadInput(f"{path} is {opened.height}x{opened.width}; scale it with --image-size HEIGHTxWIDTH")
+                raise BadInput(f"{path} is {opened.height}x{opened.width}; scale it with --image-size HEIGHT WIDTH")
             image = opened.convert("L" if is_grey else "RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
         raise BadInput(f"cannot read image {path}: {exc}") from exc

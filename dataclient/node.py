@@ -1,7 +1,7 @@
 """The data client as a long-running role: serves its tasks until told to stop, or until none is open."""
 
+from dataclient.client import client_of
 from dataclient.serve import Server
-from dataclient.submit import Client
 from pole.cli import RoleContext
 from pole.node import Node, Waiting
 
@@ -20,8 +20,3 @@ class ClientNode(Node):
         waiting = self._server.act()
         self.is_idle = waiting is None
         return waiting or NOTHING_OPEN
-
-
-def client_of(context: RoleContext) -> Client:
-    """What the data client's functions work with."""
-    return Client(context.gateway, context.ledger, context.journal, context.store, context.home)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from dataclient.plain import PlainData
 from dataclient.sources import load_source, training_and_test
-from dataclient.taskfile import TaskFile
+from dataclient.taskfile import TaskFile, first_problem
 from dataclient.taskhome import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
 from pole.cid import Cid, cid_of, cid_of_file
 from pole.commitments import SALT_BYTES
@@ -96,17 +96,23 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
     data = load_source(task.data)
     check_fits(task, data)
     training, test = training_and_test(data, task.data)
-    plain = PlainParts(
-        shape=list(data.shape),
-        class_names=list(data.class_names),
-        feature_names=None if data.feature_names is None else list(data.feature_names),
-        training_rows=training.rows,
-        test_rows=test.rows,
-    )
-    check_model(draft_manifest(task, plain))
+    plain = check_task(task, training, test.rows)
     for part, path in ((training, home.training_rows), (test, home.test_rows)):
         write_private(path, rows_to_bytes(Rows(discretised(part, task), part.labels)))
     home.keep_plain(plain)
+    return plain
+
+
+def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainParts:
+    """Refuses a task whose manifest would contradict itself or whose model cannot be built; describes its rows."""
+    plain = PlainParts(
+        shape=list(training.shape),
+        class_names=list(training.class_names),
+        feature_names=None if training.feature_names is None else list(training.feature_names),
+        training_rows=training.rows,
+        test_rows=test_rows,
+    )
+    check_model(draft_manifest(task, plain))
     return plain
 
 
@@ -194,10 +200,7 @@ def _contradictions(task: TaskFile) -> Iterator[None]:
     try:
         yield
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise ManifestInvalid(f"task {task.name!r}: {where + ': ' if where else ''}{message}") from exc
+        raise ManifestInvalid(f"task {task.name!r}: {first_problem(exc)}") from exc
 
 
 def check_model(manifest: Manifest) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from dataclient.baseline import baseline_ppm
 from dataclient.plain import PlainData
 from dataclient.sources import SourceOptions
-from dataclient.taskfile import Encryption, TaskFile, Terms, is_named_set
+from dataclient.taskfile import Encryption, TaskFile, Terms, first_problem, is_named_set
 from pole.errors import BadInput
 from pole.manifest import (
     Activation,
@@ -69,6 +71,15 @@ def propose(
 ) -> Proposal:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
+    try:
+        return _propose(training, options, wishes, test_rows, miner_setup_s)
+    except ValidationError as exc:
+        raise BadInput(f"{options.source} cannot be commissioned like this: {first_problem(exc)}") from exc
+
+
+def _propose(
+    training: PlainData, options: SourceOptions, wishes: Wishes, test_rows: int, miner_setup_s: float
+) -> Proposal:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
     outputs = output_shape(mapping, training.shape)
@@ -156,9 +167,7 @@ def propose_encryption(mapping: AnyMapping, shape: tuple[int, ...], wishes: Wish
     if isinstance(mapping, DenseMapping):
         width = math.prod(shape) // mapping.segments
         if width < 2:
-            raise BadInput(
-                "a single feature per segment cannot be encrypted: any key opens it; choose --encryption none"
-            )
+            raise BadInput("a single feature per segment cannot be encrypted: any key opens it; say --no-encryption")
         rank_limit = max(mapping.vectors, min(2 * mapping.vectors, 3 * width // 8))
     return Encryption(scheme="ipfe-secp256k1", rank_limit=rank_limit, encrypt_test_set=wishes.is_test_set_encrypted)
 

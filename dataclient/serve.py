@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from dataclient.submit import Client
+from dataclient.client import Client
+from dataclient.submit import finish_interrupted
 from dataclient.taskhome import Issued, Prepared, TaskHome, all_task_homes
 from pole.cid import Cid
 from pole.encryption import MasterKey, issue_keys, issued_rank, warning_rank
-from pole.errors import JournalError, KeyRefused
-from pole.manifest import InnerProductEncryption, Manifest
+from pole.errors import JournalError, KeyRefused, StoreError
+from pole.manifest import DenseMapping, InnerProductEncryption, Manifest
 from pole.node import Waiting, advance_due
 from pole.records import Phase, Round, Task, TaskState
 from pole.roundfiles import fetch_manifest
@@ -53,10 +54,18 @@ class Server:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._refused: set[int] = set()
+        self._warned: set[tuple[int, int]] = set()
 
     def act(self) -> Waiting | None:
         """Does what is due; returns what it waits for next, or None when no task of its own is open."""
+        try:
+            return self._act()
+        except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
+            return Waiting(f"the content store to work again ({exc})", None, "go on")
+
+    def _act(self) -> Waiting | None:
         client = self._client
+        finish_interrupted(client)
         tasks = served_tasks(client)
         latest = client.ledger.latest_round()
         mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
@@ -71,21 +80,38 @@ class Server:
 
     def _waiting_for_turn(self, tasks: Sequence[ServedTask], latest: Round | None) -> Waiting:
         names = ", ".join(served.home.name for served in tasks if served.is_open)
+        self._warn_of_refusal(tasks)
         if latest is not None and not latest.phase.is_over:
             what = f"the round of another task ({latest.task_id}, {latest.phase.name.lower()}) to end"
             return Waiting(what, latest.deadline or None, f"a round for {names} can open")
         return Waiting(f"a round for {names} to open", None, "publish its functional keys")
 
     def _serve_round(self, current: Round, served: ServedTask) -> Waiting:
-        if current.phase is Phase.KEYS and current.round_id not in self._refused:
+        now_s = self._client.gateway.block_time()
+        is_in_time = now_s < current.deadline
+        if current.phase is Phase.KEYS and is_in_time and current.round_id not in self._refused:
             self._publish_keys(current, served)
-        elif current.phase is Phase.RELEASE and self._client.gateway.block_time() > current.commits_closed_at:
+        elif current.phase is Phase.RELEASE and is_in_time and now_s > current.commits_closed_at:
             self._release(current, served)
         else:
             advance_due(self._client.gateway, self._client.journal, self._client.ledger)
         return waiting_in_round(self._client.ledger.round(current.round_id), served.home.name)
 
-    # --- keys ------------------------------------------------------------------------------------------------------
+    # --- keys --------------------------------------------------------------------------------------------------------
+
+    def _warn_of_refusal(self, tasks: Sequence[ServedTask]) -> None:
+        """Says in time that a task which comes back to the list would get no keys again: cancelling saves its bond."""
+        height = self._client.ledger.height()
+        for served in tasks:
+            is_back = served.task.state is TaskState.PENDING and served.task.attempts > 0
+            if not is_back or (served.task.task_id, height) in self._warned:
+                continue
+            self._warned.add((served.task.task_id, height))
+            reason = refusal(self._client, served, self._client.ledger.header_hash(height))
+            if reason is not None:
+                log.warning(
+                    f"keys for the next round would be refused: {reason}; cancel the task", task=served.home.name
+                )
 
     def _publish_keys(self, current: Round, served: ServedTask) -> None:
         client = self._client
@@ -145,6 +171,17 @@ def require_prepared(home: TaskHome) -> Prepared:
             f"{home.folder} lacks prepared.json, without which the test set cannot be released; restore it"
         )
     return prepared
+
+
+def refusal(client: Client, served: ServedTask, next_hash: bytes) -> str | None:
+    """Why keys for a round on `next_hash` would be refused, or None if they would be issued."""
+    manifest = fetch_manifest(client.store, served.task.terms.manifest)
+    if not isinstance(manifest.encryption, InnerProductEncryption) or not isinstance(manifest.mapping, DenseMapping):
+        return None
+    issued = [bytes.fromhex(text) for text in served.home.issued().previous_hashes]
+    rank = issued_rank(manifest, [*issued, next_hash])
+    limit = manifest.encryption.rank_limit
+    return f"they would raise the leak to rank {rank}, over the limit of {limit}" if rank > limit else None
 
 
 def leaked_rank(home: TaskHome, manifest: Manifest) -> int:

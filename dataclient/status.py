@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
+from dataclient.client import Client
 from dataclient.serve import ServedTask, leaked_rank, served_tasks
-from dataclient.submit import Client
 from pole.encryption import warning_rank
 from pole.errors import ContentNotFound
 from pole.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest

@@ -4,33 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataclient.client import Client
 from dataclient.estimate import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
 from dataclient.taskfile import TaskFile, TaskSource, read_task_file
-from dataclient.taskhome import Prepared, Submitted, TaskHome, check_private, open_task_home
+from dataclient.taskhome import Prepared, Submitted, TaskHome, all_task_homes, check_private, open_task_home
 from pole.cid import Cid
 from pole.commitments import test_set_commitment
 from pole.errors import BadInput, InsufficientFunds
 from pole.gateway import Gateway
-from pole.journal import Journal
-from pole.ledger import Ledger
+from pole.journal import TransactionState
 from pole.money import wei_to_ether
 from pole.records import MarketParameters, TaskTerms
 from pole.reverts import RevertDecoder, node_errors
-from pole.store import Store
 
 Progressed = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Client:
-    """What the data client acts with. `home` holds its secrets, one folder per task."""
-
-    gateway: Gateway
-    ledger: Ledger
-    journal: Journal
-    store: Store
-    home: Path
 
 
 @dataclass(frozen=True)
@@ -139,6 +127,18 @@ def submit(client: Client, order: Order, progress: Progressed | None = None) -> 
     )
     order.home.keep_submitted(submitted)
     return submitted
+
+
+def finish_interrupted(client: Client) -> None:
+    """Takes note of tasks whose payment was signed before `submit` was killed: they are on chain, and need serving."""
+    for home in all_task_homes(client.home):
+        if home.submitted() is not None or home.prepared() is None:
+            continue
+        attempt = client.journal.attempt(_key(home))
+        if attempt is not None and attempt.state in (TransactionState.SENT, TransactionState.MINED):
+            task = read_task_file(home.task_file).task
+            payment = payment_for(task.terms.reward_wei, client.ledger.market_parameters())
+            submit(client, Order(home, task, payment, None))
 
 
 def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:

@@ -1,7 +1,6 @@
 """The task file: everything that a client decides about a task, as TOML."""
 
 import hashlib
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,13 +97,19 @@ def parse_task(document: dict[str, object], path: Path) -> TaskFile:
     try:
         task = TaskFile.model_validate(document)
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "document"
-        message = re.sub("^Value error, ", "", first["msg"])
-        raise BadInput(f"{path}: {where}: {message} ({exc.error_count()} problem(s) in all)") from exc
+        raise BadInput(f"{path}: {first_problem(exc)}") from exc
     base = path.resolve().parent
     located = {"source": _located(task.data.source, base), "data_dir": _located(task.data.data_dir, base)}
     return task.model_copy(update={"data": task.data.model_copy(update=located)})
+
+
+def first_problem(exc: ValidationError) -> str:
+    """One line of what pydantic says: where, what, and how many more there are."""
+    first = exc.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" ({exc.error_count()} problems in all)" if exc.error_count() > 1 else ""
+    return f"{where}: {message}{more}" if where else f"{message}{more}"
 
 
 def is_named_set(source: str) -> bool:
