@@ -91,6 +91,11 @@ class Play:
         self.client, self.stranger = roles["client"], roles["stranger"]
         self.miners, self.verifiers = roles["miners"], roles["verifiers"]
 
+    def on(self, system: SimpleNamespace) -> "Play":
+        """The same people on another deployment."""
+        roles = {"client": self.client, "miners": self.miners, "verifiers": self.verifiers, "stranger": self.stranger}
+        return Play(system, self.network, self.commitments, **roles)
+
     # --- reading ---
 
     @property
@@ -116,6 +121,23 @@ class Play:
         """What the chain holds of a task's round."""
         return int(self.reservoir.balanceOf(self.chain, pot, account_of(task_id)))
 
+    def body_of(self, height: int) -> list[bytes]:
+        """The values that the block's body root was made of."""
+        logs = self.chain.BlockAppended.range(self.network.blocks.height + 1)
+        return next([bytes(value) for value in log.body] for log in logs if log.height == height)
+
+    def credits_wei(self, accounts: Sequence[Any]) -> list[int]:
+        return [self.credit_wei(account) for account in accounts]
+
+    def check_settled(self, task_id: int) -> None:
+        """The round's accounts are empty and the reservoir's invariant holds."""
+        assert [self.held_wei(pot, task_id) for pot in (ESCROW, BOND)] == [0, 0]
+        accounted_wei = sum(self.reservoir.total(pot) for pot in range(3)) + self.reservoir.totalCredits()
+        assert self.reservoir.balance == accounted_wei
+
+    def check_aborted(self, reason: AbortReason) -> None:
+        assert (self.phase, self.round.abortReason, self.round.deadline) == (Phase.ABORTED, reason, 0)
+
     # --- time ---
 
     def wait(self, seconds: int) -> None:
@@ -131,9 +153,11 @@ class Play:
         for verifier, amount_wei in zip(self.verifiers, amounts_wei, strict=False):
             self.committee.stake(sender=verifier, value=amount_wei)
 
+    def test_set_commitment(self, client: Any) -> bytes:
+        return bytes(self.commitments.test_set(self.market.address, client.address, TEST_SET, SALT))
+
     def submit(self, create_task: Any, **terms: Any) -> int:
-        commitment = self.commitments.test_set(self.market.address, self.client.address, TEST_SET, SALT)
-        return int(create_task(self.market, testSetCommitment=commitment, **terms))
+        return int(create_task(self.market, testSetCommitment=self.test_set_commitment(self.client), **terms))
 
     def open(self, *, has_keys: bool = True) -> int:
         self.chain.openRound(sender=self.stranger)
@@ -189,7 +213,35 @@ class Play:
         self.reveal(*miners)
         self.advance()
 
+    def to_unreleased_reveal(self, *miners: Any) -> None:
+        """From training: these miners commit, and the client withholds the test set."""
+        self.commit(*miners)
+        if not self.chain.isDue(self.round_id):
+            self.wait_for_deadline()
+        self.advance()
+        self.wait_for_deadline()
+        self.advance()
+
+    def to_overtime(self) -> None:
+        """From training: nobody qualifies in time."""
+        self.wait_for_deadline()
+        self.advance()
+
     def finish(self, vote: Vote) -> None:
         """From voting."""
         self.vote(vote)
         self.advance()
+
+    def play(self, create_task: Any, vote: Vote) -> None:
+        """A whole round over a new task, with one miner for each verdict."""
+        self.submit(create_task, solutionsWanted=len(vote))
+        self.open()
+        self.to_voting(*self.miners[: len(vote)])
+        self.finish(vote)
+        assert self.phase == Phase.FINALISED
+
+    def play_idle(self, vote: Vote) -> None:
+        """A whole idle round, with one miner for each verdict."""
+        self.chain.openIdleRound(sender=self.stranger)
+        self.to_voting(*self.miners[: len(vote)])
+        self.finish(vote)

@@ -1,0 +1,131 @@
+"""LearningChain.commit: what is refused, what is kept, and how many fit."""
+
+from typing import Any
+
+import pytest
+
+from tests.contracts.rounds import (
+    BOND,
+    CLIENT_BOND_WEI,
+    MINER_BOND_WEI,
+    SALT,
+    ZERO_HASH,
+    Phase,
+    Play,
+)
+
+REQUIRED_PPM = 900_000
+
+
+@pytest.fixture(scope="module")
+def training(play: Play, create_task: Any) -> Play:
+    """A round in `Training` that wants two solutions of at least 90 %."""
+    play.submit(create_task)
+    play.open()
+    return play
+
+
+@pytest.fixture
+def overtime(training: Play) -> Play:
+    training.wait_for_deadline()
+    training.advance()
+    return training
+
+
+def test_commit__unknown_round__reverts(training: Play, reverts: Any) -> None:
+    with reverts(training.chain.WrongPhase, roundId=2, phase=Phase.NONE):
+        training.chain.commit(2, SALT, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+
+
+def test_commit__commits_closed__reverts(training: Play, reverts: Any) -> None:
+    training.commit(*training.miners[:2])
+    training.advance()
+    with reverts(training.chain.WrongPhase, roundId=1, phase=Phase.RELEASE):
+        training.commit(training.miners[2])
+
+
+def test_commit__at_the_deadline__reverts(training: Play, reverts: Any) -> None:
+    deadline = training.round.deadline
+    training.wait_for_deadline()
+    with reverts(training.chain.DeadlinePassed, roundId=1, deadline=deadline):
+        training.commit(training.miners[0])
+
+
+def test_commit__empty__reverts(training: Play, reverts: Any) -> None:
+    with reverts(training.chain.EmptyCommitment):
+        training.chain.commit(1, ZERO_HASH, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+
+
+def test_commit__claim_above_one__reverts(training: Play, reverts: Any) -> None:
+    with reverts(training.chain.InvalidAccuracy, ppm=1_000_001):
+        training.commit(training.miners[0], claim_ppm=1_000_001)
+
+
+def test_commit__claim_below_required__reverts(training: Play, reverts: Any) -> None:
+    with reverts(training.chain.ClaimBelowRequired, claimedTrainPpm=REQUIRED_PPM - 1, requiredTrainPpm=REQUIRED_PPM):
+        training.commit(training.miners[0], claim_ppm=REQUIRED_PPM - 1)
+
+
+@pytest.mark.parametrize("sent_wei", [0, MINER_BOND_WEI - 1, MINER_BOND_WEI + 1])
+def test_commit__other_bond__reverts(training: Play, reverts: Any, sent_wei: int) -> None:
+    with reverts(training.chain.WrongBond, sentWei=sent_wei, neededWei=MINER_BOND_WEI):
+        training.chain.commit(1, SALT, REQUIRED_PPM, sender=training.miners[0], value=sent_wei)
+
+
+def test_commit__twice__reverts(training: Play, reverts: Any) -> None:
+    training.commit(training.miners[0])
+    with reverts(training.chain.AlreadyCommitted, roundId=1, miner=training.miners[0].address):
+        training.commit(training.miners[0])
+
+
+def test_commit__sixty_fifth__reverts_and_the_round_is_due(
+    training: Play, project: Any, deployer: Any, reverts: Any
+) -> None:
+    training.commit(*training.miners[:1])
+    crowd = deployer.deploy(project.Crowd)
+    crowd.commit(training.chain, 1, REQUIRED_PPM, 63, sender=deployer, value=63 * MINER_BOND_WEI)
+    assert training.round.submissionCount == 64
+    with reverts(training.chain.RoundFull, roundId=1, maxSubmissions=64):
+        training.commit(training.miners[1])
+    assert training.chain.isDue(1)
+
+
+def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
+    miner = training.miners[1]
+    training.commit(training.miners[0])
+    transcript = training.round.transcript
+    hashed = training.solution(miner)
+    receipt = training.chain.commit(1, hashed, REQUIRED_PPM, sender=miner, value=MINER_BOND_WEI)
+    kept = training.chain.submission(1, 1)
+    assert (kept.miner, kept.claimedTrainPpm, kept.commitment) == (miner, REQUIRED_PPM, hashed)
+    assert (kept.committedAt, kept.isRevealed, kept.model.digest) == (receipt.timestamp, False, ZERO_HASH)
+    assert training.chain.submissionIndexOf(1, miner) == 2
+    assert training.chain.submissionIndexOf(1, training.miners[2]) == 0
+    assert (training.round.submissionCount, training.round.qualifiedCount) == (2, 2)
+    assert [each.miner for each in training.chain.submissions(1)] == training.miners[:2]
+    assert training.chain.SolutionCommitted(1, miner, 1, REQUIRED_PPM) in receipt.events
+    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    # Commits join the transcript when revealing ends, at nobody's cost.
+    assert training.round.transcript == transcript
+    money(training.reservoir)
+
+
+def test_commit__enough_qualified__more_may_come_until_somebody_advances(training: Play) -> None:
+    training.commit(*training.miners[:2])
+    assert training.chain.isDue(1)
+    training.commit(training.miners[2])
+    assert training.round.submissionCount == 3
+
+
+def test_commit__overtime__any_claim_counts(overtime: Play) -> None:
+    overtime.commit(overtime.miners[0], claim_ppm=0)
+    overtime.commit(overtime.miners[1], claim_ppm=REQUIRED_PPM)
+    assert (overtime.round.submissionCount, overtime.round.qualifiedCount) == (2, 1)
+    assert not overtime.chain.isDue(1)
+
+
+def test_commit__overtime_over__reverts(overtime: Play, reverts: Any) -> None:
+    deadline = overtime.round.deadline
+    overtime.wait_for_deadline()
+    with reverts(overtime.chain.DeadlinePassed, roundId=1, deadline=deadline):
+        overtime.commit(overtime.miners[0], claim_ppm=0)
