@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.console import Console
 
+from dataclient.plain import PlainData
+from dataclient.sources import load_source, training_and_test
+from dataclient.taskfile import read_task_file
 from pole.cli import exit_code
 from pole.deployment import Deployment
 from pole.devchain import development_chain
@@ -27,6 +31,8 @@ _STAKE_ETHER = 2
 _MINERS = _VERIFIERS = 3
 _LIMIT_S = {"iris": 30, "digits": 60, "mnist": 1_800}
 _REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
+_REQUIRED_PPM = {"iris": 900_000, "digits": 970_000, "mnist": 960_000}
+_ROWS_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -121,14 +127,14 @@ def commission(console: Console, built: Stage, client: Actor, plan: Plan) -> dic
         out = built.folder / f"{name}.toml"
         command = ["dataclient", "init", plan.source(name), "--out", str(out), "--name", name]
         command += ["--time-limit", str(_LIMIT_S[name]), "--reward", str(_REWARD_ETHER[name])]
-        command += ["--solutions-wanted", str(_MINERS)]
+        command += ["--solutions-wanted", str(_MINERS), "--required-train-ppm", str(_REQUIRED_PPM[name])]
         command += ["--data-dir", str(plan.data_dir)] if plan.data_dir and name == "mnist" else []
         command += [] if plan.is_encrypted else ["--no-encryption"]
         console.print(f"Commissioning [bold]{name}[/bold] ({'encrypted' if plan.is_encrypted else 'in the clear'}) ...")
         built.run(command)
         files.append(str(out))
     built.run(["dataclient", "submit", *files], client, shows_output=True)
-    return {number: name for number, name in enumerate(plan.sets, start=1)}
+    return dict(enumerate(plan.sets, start=1))
 
 
 def start_roles(built: Stage, client: Actor, miners: Sequence[Actor], verifiers: Sequence[Actor]) -> None:
@@ -146,17 +152,32 @@ def finish(console: Console, built: Stage, gateway: Gateway, actors: Sequence[Ac
     names = {actor.address: actor.name for actor in actors}
     for actor in actors:
         built.run([actor.role, "withdraw"], actor)
-    used, paid_wei = report.gas_of_run(gateway)
+    used = report.gas_of_run(gateway)
     console.print(report.blocks(ledger, gateway, names, tasks))
-    console.print(report.payments(ledger, gateway, actors, paid_wei))
+    console.print(report.payments(ledger, gateway, actors, used.paid_wei))
     console.print(report.gas(used))
-    client = actors[0]
-    for task_id, name in tasks.items():
+    for name in tasks.values():
         console.rule(f"[bold]{name}: the client's model on rows that no miner saw")
-        bundle = built.folder / f"{name}-model"
-        console.print(
-            built.run(["dataclient", "fetch-model", str(task_id), "--out", str(bundle)], client), highlight=False
-        )
+        console.print(use_model(built, actors[0], name), highlight=False)
+
+
+def use_model(built: Stage, client: Actor, name: str) -> str:
+    """What fetch-model and predict say about a task's model and its held-out rows."""
+    bundle, rows, out = (built.folder / f"{name}{suffix}" for suffix in ("-model", "-rows.npz", "-predictions.csv"))
+    fetched = built.run(["dataclient", "fetch-model", name, "--out", str(bundle)], client)
+    test = held_out(built.folder / f"{name}.toml")
+    labels = np.array(test.class_names)[test.labels]
+    np.savez(rows, x=test.x, label=labels)
+    predicted = built.run(["dataclient", "predict", str(bundle), str(rows), "--out", str(out), "--label", "label"])
+    found = [line.split(",")[1] for line in out.read_text().splitlines()[1:]]
+    shown = ", ".join(f"{is_} ({was})" for is_, was in zip(found[:_ROWS_SHOWN], labels[:_ROWS_SHOWN], strict=True))
+    return "\n".join([*fetched.splitlines()[1:3], *predicted.splitlines()[1:2], f"predicted (true): {shown}"])
+
+
+def held_out(task_file: Path) -> PlainData:
+    """The test rows of a task file, split off as init and submit did."""
+    options = read_task_file(task_file).task.data
+    return training_and_test(load_source(options), options)[1]
 
 
 def _tail(built: Stage, name: str, actors: Sequence[Actor]) -> str:

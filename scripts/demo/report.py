@@ -3,6 +3,7 @@
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from eth_utils.abi import function_signature_to_4byte_selector
@@ -15,6 +16,15 @@ from scripts.demo.stage import Actor
 from scripts.demo.view import ppm_as_percent
 
 _ETHER = 10**18
+
+
+@dataclass(frozen=True)
+class GasUsed:
+    """By step: gas of transactions that did it, and how many came after somebody else's. By account: wei paid."""
+
+    succeeded: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    reverted: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    paid_wei: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def ether(amount_wei: int) -> str:
@@ -67,19 +77,19 @@ def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid
     return table
 
 
-def gas(used: Mapping[str, Sequence[int]]) -> Table:
+def gas(used: GasUsed) -> Table:
     """Gas per step over all transactions of the run."""
-    table = Table("step", "times", "median gas", "most", title="Gas per step")
-    for step, amounts in sorted(used.items()):
-        table.add_row(step, str(len(amounts)), f"{round(statistics.median(amounts)):,}", f"{max(amounts):,}")
+    table = Table("step", "times", "median gas", "most", "came too late", title="Gas per step")
+    for step, amounts in sorted(used.succeeded.items()):
+        median = round(statistics.median(amounts))
+        table.add_row(step, str(len(amounts)), f"{median:,}", f"{max(amounts):,}", str(used.reverted[step] or "-"))
     return table
 
 
-def gas_of_run(gateway: Gateway) -> tuple[dict[str, list[int]], dict[str, int]]:
-    """Gas by step, and wei paid for gas by account, of every transaction to the contracts since the deployment."""
+def gas_of_run(gateway: Gateway) -> GasUsed:
+    """What every transaction to the contracts since the deployment used."""
     steps = _selectors(gateway)
-    used: dict[str, list[int]] = defaultdict(list)
-    paid_wei: dict[str, int] = defaultdict(int)
+    used = GasUsed()
     for number in range(gateway.deployment.block_number, gateway.block_number() + 1):
         block = gateway.web3.eth.get_block(number, full_transactions=True)
         for transaction in cast(Sequence[TxData], block["transactions"]):
@@ -87,9 +97,12 @@ def gas_of_run(gateway: Gateway) -> tuple[dict[str, list[int]], dict[str, int]]:
             if step is None:
                 continue
             receipt = gateway.web3.eth.get_transaction_receipt(transaction["hash"])
-            used[step].append(receipt["gasUsed"])
-            paid_wei[transaction["from"]] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
-    return used, paid_wei
+            used.paid_wei[transaction["from"]] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
+            if receipt["status"] == 1:
+                used.succeeded[step].append(receipt["gasUsed"])
+            else:
+                used.reverted[step] += 1
+    return used
 
 
 def _selectors(gateway: Gateway) -> dict[tuple[Any, bytes], str]:
