@@ -12,8 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataclient.client import Client, client_of
-from dataclient.node import ClientNode
-from dataclient.status import status_table
 from dataclient.taskhome import find_task_home
 from pole.cli import RoleContext, exit_code, role_options
 from pole.deployment import Deployment
@@ -111,6 +109,8 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
 @click.option("--until-idle", is_flag=True, help="Exit when no task of this client is open.")
 def serve(context: RoleContext, *, until_idle: bool) -> None:
     """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed."""
+    from dataclient.node import ClientNode
+
     node = ClientNode(context)
     node.run(lambda: until_idle and node.is_idle)
 
@@ -119,6 +119,8 @@ def serve(context: RoleContext, *, until_idle: bool) -> None:
 @role_options("dataclient", is_exclusive=False)
 def status(context: RoleContext) -> None:
     """Show every task: its state and round, its escrow, and how much of its data the keys have given away."""
+    from dataclient.status import status_table
+
     Console().print(status_table(client_of(context)))
     click.echo(f"process  {last_status(context.home)}")
 
