@@ -121,8 +121,8 @@ def own_features(home: TaskHome, manifest: Manifest, previous_hash: bytes) -> Ow
     constants = statistics(manifest.mapping, [mapped])
     return OwnFeatures(
         constants.apply(mapped),
-        training.labels,
+        training.labels.copy(),  # torch warns of read-only arrays
         constants.apply(project(manifest.mapping, previous_hash, test.x)),
-        test.labels,
+        test.labels.copy(),
         Normalisation(mean=constants.mean.astype(float).tolist(), scale=constants.scale.astype(float).tolist()),
     )

@@ -10,9 +10,8 @@ import pytest
 
 from dataclient import prepare as prepare_module
 from dataclient.prepare import prepare, read_rows
-from dataclient.taskfile import TaskSource, parse_task, read_task_file
+from dataclient.taskfile import TaskSource, read_task_file
 from dataclient.taskhome import TaskHome, all_task_homes, check_private, find_task_home, open_task_home
-from dataclient.template import render
 from pole.cid import Cid, cid_of
 from pole.dataset import rows_from_bytes
 from pole.encryption import MasterKey, issue_keys
@@ -21,8 +20,8 @@ from pole.features import load_features
 from pole.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.mapping import project, statistics
 from pole.store import DirectoryStore
+from tests.unit.errand import ROWS, write_small_task
 
-ROWS = 24
 PREVIOUS_HASH = bytes(range(32))
 
 
@@ -36,23 +35,7 @@ def write_task(tmp_path: Path) -> Callable[..., TaskSource]:
     """Writes a small CSV and a task file on it; sections given by name replace fields of the default."""
 
     def write(name: str = "small", **changes: dict[str, Any]) -> TaskSource:
-        generator = np.random.default_rng(5)
-        lines = [f"{a:.3f},{b:.3f},{c:.3f},{i % 2}" for i, (a, b, c) in enumerate(generator.normal(size=(ROWS, 3)))]
-        (tmp_path / "rows.csv").write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
-        document: dict[str, Any] = {
-            "name": name,
-            "data": {"source": "rows.csv", "label": "kind", "test_fraction": 0.25},
-            "discretisation": {"bits": 4, "minimum": [-3.0], "maximum": [3.0]},
-            "mapping": {"kind": "dense", "vectors": 2},
-            "model": {"kind": "graph", "layers": [{"name": "classes", "type": "linear", "size": 2}]},
-            "encryption": {"scheme": "ipfe-secp256k1", "rank_limit": 2, "encrypt_test_set": True},
-            "terms": {"reward_ether": "1", "time_limit_s": 60, "required_train_ppm": 900_000},
-        }
-        for section, fields in changes.items():
-            document[section] = {**document[section], **fields}
-        path = tmp_path / f"{name}.toml"
-        path.write_text(render(parse_task(document, path), []))
-        return read_task_file(path)
+        return read_task_file(write_small_task(tmp_path, name, **changes))
 
     return write
 
