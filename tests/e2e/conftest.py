@@ -1,6 +1,8 @@
 """One world for many tests: starting its processes takes longer than most tests do."""
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,14 @@ from tests.e2e.world import World
 
 _WORLD = pytest.StashKey[World]()
 _HAS_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A world of the test's own, without anybody."""
+    with closing(World(tmp_path)) as own:
+        request.node.stash[_WORLD] = own
+        yield own
 
 
 @pytest.fixture(scope="session")

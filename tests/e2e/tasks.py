@@ -91,7 +91,7 @@ def _model() -> GraphModel:
     )
 
 
-def read_classes(path: Path) -> Sequence[str]:
-    """The column of classes that `predict` wrote."""
+def read_classes(path: Path, column: str) -> Sequence[str]:
+    """A column of a CSV: `LABEL` of rows, `class` of what `predict` wrote."""
     with path.open(newline="") as file:
-        return [row["class"] for row in csv.DictReader(file)]
+        return [row[column] for row in csv.DictReader(file)]

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from web3.types import RPCEndpoint
 
-from dataclient.submit import Client, read_orders, submit
+from dataclient.client import Client
+from dataclient.submit import read_orders, submit
 from pole.devchain import development_chain
 from pole.gateway import Gateway
 from pole.journal import Journal
@@ -45,6 +46,7 @@ class World:
         self.site = deploy_site(chain.rpc_url, folder)
         self.gateway = Gateway.connect(chain.rpc_url, self.site.deployment)
         self.ledger = Ledger(self.gateway)
+        self._numbers: dict[str, int] = {}
         self._participants: dict[int, Participant] = {}
         self._commands: dict[str, tuple[Actor, list[str]]] = {}
         self.thaw()
@@ -59,6 +61,7 @@ class World:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def actor(self, name: str, role: str, index: int) -> Actor:
+        self._numbers[name] = index
         return self.stage.actor(name, role, index)
 
     def start(self, actor: Actor, *arguments: str) -> None:
@@ -107,16 +110,18 @@ class World:
     def commission(self, client: Actor, rows: Path, name: str, **terms: Any) -> int:
         """What `python -m dataclient submit` does, without the time that it takes to start; returns the task's id."""
         file = write_task(self.folder / f"{name}.toml", rows, **terms)
-        gateway = Gateway.connect(self.site.rpc_url, self.site.deployment, self.account(client), poll_s=0.1)
+        gateway = Gateway.connect(
+            self.site.rpc_url, self.site.deployment, development_account(self.number(client)), poll_s=0.1
+        )
         path = client.home / f"journal-{self.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
             seat = Client(gateway, Ledger(gateway), journal, self.site.store, client.home)
             [order] = read_orders(seat, [file], is_new=False)
             return submit(seat, order).task_id
 
-    def account(self, actor: Actor) -> Any:
-        [account] = [development_account(i) for i in range(20) if development_account(i).address == actor.address]
-        return account
+    def number(self, actor: Actor) -> int:
+        """Of the account that an actor was given."""
+        return self._numbers[actor.name]
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -136,6 +141,7 @@ class World:
         ahead_s = deadline_s - self.gateway.block_time()
         if ahead_s > 0:
             self._rpc("evm_increaseTime", ahead_s)
+            self._rpc("evm_mine")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
