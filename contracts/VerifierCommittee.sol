@@ -192,6 +192,7 @@ contract VerifierCommittee is VerifierStakes {
         if (ending.extensions == _parameters.maxExtensions) {
             _enter(ballotId, ending, BallotPhase.Void, 0);
             _release(ballotId);
+            _sharePenalties(ballotId, _members[ballotId], _weights(ballotId));
             _refund(ballotId, ending.refundTo);
             return;
         }
@@ -228,7 +229,8 @@ contract VerifierCommittee is VerifierStakes {
         if (insideCount == 0) {
             _refund(ballotId, closing.refundTo);
         } else {
-            _share(ballotId, _ballotAccount(ballotId), voters, weights);
+            bytes32 account = _ballotAccount(ballotId);
+            _share(ballotId, account, _escrowWei(account), voters, weights);
         }
     }
 
@@ -269,6 +271,14 @@ contract VerifierCommittee is VerifierStakes {
             weights[count] = member.weightWei;
             cast[count] = Verdicts.unpack(member.packedVote, closing.entryCount);
             count++;
+        }
+    }
+
+    function _weights(uint64 ballotId) private view returns (uint256[] memory weights) {
+        address[] memory accounts = _members[ballotId];
+        weights = new uint256[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; i++) {
+            weights[i] = _memberOf[ballotId][accounts[i]].weightWei;
         }
     }
 

@@ -21,6 +21,8 @@ abstract contract VerifierStakes is IVerifierCommittee {
     mapping(address account => bool isAllowed) public isChain;
     mapping(address account => Verifier) internal _verifiers;
     EnumerableSet.AddressSet internal _seated;
+    /// @dev What slashing brought into a ballot's account so far; the rest of the account is the chain's money.
+    mapping(uint64 ballotId => uint256) private _penaltiesWei;
 
     modifier onlyChain() {
         if (!isChain[msg.sender]) revert NotChain(msg.sender);
@@ -97,7 +99,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         for (uint256 i = 0; i < payees.length; i++) {
             stakesWei[i] = _verifiers[payees[i]].stakeWei;
         }
-        _share(0, account, payees, stakesWei);
+        _share(0, account, _escrowWei(account), payees, stakesWei);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -147,6 +149,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         uint256 amountWei = Math.min(penaltyWei, slashed.stakeWei);
         if (amountWei == 0) return;
         slashed.stakeWei -= uint128(amountWei);
+        _penaltiesWei[ballotId] += amountWei;
         emit Slashed(ballotId, account, amountWei, wasAbsent);
         if (slashed.isSeated && slashed.stakeWei < _parameters.minStakeWei) _unseat(account);
         RESERVOIR.move(
@@ -159,11 +162,14 @@ abstract contract VerifierStakes is IVerifierCommittee {
         );
     }
 
-    /// @dev Shares the whole escrow account by weight; the rounding dust goes to the first payee with a weight.
-    function _share(uint64 ballotId, bytes32 account, address[] memory payees, uint256[] memory weights)
-        internal
-    {
-        uint256 totalWei = RESERVOIR.balanceOf(address(this), IRewardReservoir.Pot.Escrow, account);
+    /// @dev Shares this much of an escrow account by weight; the rounding dust goes to the first payee with a weight.
+    function _share(
+        uint64 ballotId,
+        bytes32 account,
+        uint256 totalWei,
+        address[] memory payees,
+        uint256[] memory weights
+    ) internal {
         if (totalWei == 0) return;
         uint256 totalWeight;
         uint256 first = payees.length;
@@ -184,9 +190,15 @@ abstract contract VerifierStakes is IVerifierCommittee {
         RESERVOIR.creditMany(IRewardReservoir.Pot.Escrow, account, payees, amountsWei);
     }
 
+    /// @dev Shares a ballot's penalties among all its members, so that nobody gains from a ballot that others cannot
+    /// take part in: neither the client, who may have commissioned what no verifier can judge, nor its accomplice.
+    function _sharePenalties(uint64 ballotId, address[] memory accounts, uint256[] memory weights) internal {
+        _share(ballotId, _ballotAccount(ballotId), _penaltiesWei[ballotId], accounts, weights);
+    }
+
     function _refund(uint64 ballotId, address refundTo) internal {
         bytes32 account = _ballotAccount(ballotId);
-        uint256 amountWei = RESERVOIR.balanceOf(address(this), IRewardReservoir.Pot.Escrow, account);
+        uint256 amountWei = _escrowWei(account);
         if (amountWei != 0) {
             RESERVOIR.credit(IRewardReservoir.Pot.Escrow, account, refundTo, amountWei);
         }
@@ -200,6 +212,10 @@ abstract contract VerifierStakes is IVerifierCommittee {
                 (smallest, smallestWei) = (account, _verifiers[account].stakeWei);
             }
         }
+    }
+
+    function _escrowWei(bytes32 account) internal view returns (uint256 amountWei) {
+        return RESERVOIR.balanceOf(address(this), IRewardReservoir.Pot.Escrow, account);
     }
 
     function _stakeAccount(address account) private pure returns (bytes32) {

@@ -30,7 +30,8 @@ interface IVerifierCommittee {
         uint32 testPpm;
     }
 
-    /// @param refundTo who gets the fee and the penalties if no verifier earns them
+    /// @param refundTo who gets what the chain paid in if the ballot is void, and the penalties as well if it closes
+    /// with no vote inside the tolerance; the penalties of a void ballot are shared by all members
     /// @param transcript hash chain over the ballot's commits and reveals
     struct Ballot {
         address chain;

@@ -168,7 +168,9 @@ def test_advance__commit_quorum_never_met__void_and_refunded(
         seated.advance(ballot_id, sender=verifiers[0])
     assert phase(seated, ballot_id) == BallotPhase.VOID
     assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 2 + [MIN_STAKE_WEI - 3 * ABSENCE_WEI] * 2
-    assert reservoir.creditOf(client) == FEE_WEI + 6 * ABSENCE_WEI
+    # The penalties are all members', so that nobody has an interest in a ballot that others cannot take part in.
+    assert reservoir.creditOf(client) == FEE_WEI
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [6 * ABSENCE_WEI // 4] * 4
     assert [seated.verifier(verifier).openBallots for verifier in verifiers] == [0] * 4
     assert seated.outcome(ballot_id) == []
     money(reservoir)
@@ -193,7 +195,20 @@ def test_advance__reveal_quorum_missed__extends_then_void(
         MIN_STAKE_WEI - 3 * ABSENCE_WEI,
         MIN_STAKE_WEI - ABSENCE_WEI,
     ]
-    assert reservoir.creditOf(client) == FEE_WEI + 7 * ABSENCE_WEI
+    assert reservoir.creditOf(client) == FEE_WEI
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [7 * ABSENCE_WEI // 4] * 4
+    money(reservoir)
+
+
+def test_advance__nobody_could_judge__costs_nobody_anything(
+    seated: Any, ballot_id: int, verifiers: list[Any], chain: Any, reservoir: Any, client: Any, money: Any
+) -> None:
+    for _ in range(3):
+        chain.mine(timestamp=seated.ballot(ballot_id).deadline)
+        seated.advance(ballot_id, sender=client)
+    assert phase(seated, ballot_id) == BallotPhase.VOID
+    assert reservoir.creditOf(client) == FEE_WEI
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [3 * ABSENCE_WEI] * 4
     money(reservoir)
 
 
@@ -236,7 +251,7 @@ def test_advance__slashed_in_two_ballots__never_below_zero(
     committee.advance(2, sender=deployer)
     assert committee.verifier(verifier).stakeWei == 0
     assert reservoir.total(STAKE) == 0
-    assert reservoir.creditOf(deployer) == 101
+    assert reservoir.creditOf(verifier) == 101  # as the only member
     committee.completeUnstake(sender=verifier)  # nothing left, but free to start again
     committee.stake(sender=verifier, value=100)
     money(reservoir)

@@ -218,8 +218,8 @@ def test_advance__quorum_lost__client_and_miners_get_theirs_back(in_training: Pl
     lose_quorum(in_training)
     in_training.advance()
     in_training.check_aborted(AbortReason.QUORUM_LOST)
-    penalties_wei = 3 * 3 * ABSENCE_WEI
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + penalties_wei
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
+    assert in_training.credits_wei(in_training.verifiers[:3]) == [3 * ABSENCE_WEI] * 3
     assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
     # The test set is out: the task cannot be trained for again.
     assert in_training.market.task(1).state == TaskState.REFUNDED
