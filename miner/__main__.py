@@ -74,7 +74,6 @@ def run(
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,
-        cache_dir=context.home / "features",
     )
     node = MinerNode(context, options)
     enough = 1 if once else rounds

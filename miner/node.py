@@ -1,7 +1,6 @@
 """A miner that follows the chain: open, train, commit, reveal, report, again. Source: PoLe, Algorithm 1"""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -26,6 +25,7 @@ from pole.commitments import solution_commitment
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
 from pole.node import Node, Waiting, advance_due, is_my_turn
 from pole.records import Phase, Round
+from pole.roundfiles import feature_cache
 
 # Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
 HOPELESS = (NotWorthIt, ManifestInvalid, EncryptionError, DataInvalid, ContentTooLarge)
@@ -43,7 +43,6 @@ class MinerOptions:
     commit_latency_s: float | None
     is_idle_allowed: bool
     withdraw_over_wei: int | None
-    cache_dir: Path
 
 
 class MinerNode(Node):
@@ -109,6 +108,8 @@ class MinerNode(Node):
         has_task = ledger.pending_count() > 0
         if not has_task and not self.options.is_idle_allowed:
             return Waiting("a task", None, "open a round and train")
+        if not ledger.seated():
+            return Waiting("a verifier to take a seat: without any, a round decides nothing", None, "open a round")
         function = "openRound" if has_task else "openIdleRound"
         if is_my_turn(self.context.gateway):
             key = f"open/{ledger.round_count() + 1}/{function}"
@@ -182,8 +183,9 @@ class MinerNode(Node):
     def _collect(self, current: Round, terms: Terms) -> Assignment:
         if self._assignment is None or self._assignment[0] != current.round_id:
             manifest = check_manifest(self.context.store, current, terms, self.options.limits)
+            cache = feature_cache(self.context.home, current.previous_hash)
             with Display(self.context.log, f"round {current.round_id}, preparing {manifest.name!r}") as display:
-                found = collect(self.context.store, current, terms, manifest, self.options.cache_dir, display.rows)
+                found = collect(self.context.store, current, terms, manifest, cache, display.rows)
             self._assignment = (current.round_id, found)
         return self._assignment[1]
 

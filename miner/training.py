@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pole.errors import BadInput
+from pole.errors import BadInput, ModelInvalid
 from pole.evaluation import Metric, score_ppm
 from pole.manifest import Manifest
 from pole.modelfile import load_model, save_model
 from pole.modelspec import build_model
 
 SAMPLE_ROWS = 256
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -98,19 +101,28 @@ def best_candidate(
 ) -> Candidate | None:
     """Trains until the target is reached or `job.is_over`; returns the best model seen, `known` included.
 
-    `keep` is called with every new best, so that it survives a crash. None only if time was up before any model.
+    `keep` is called with every new best, so that it survives a crash. None if no model came that fits the task.
     """
     best = known
     if best is not None and best.train_ppm >= job.target_ppm:
         return best
     for model in trainer(job):
-        candidate = judge(job, model)
-        if best is None or candidate.train_ppm > best.train_ppm:
+        candidate = _judged(job, model)
+        if candidate is not None and (best is None or candidate.train_ppm > best.train_ppm):
             best = candidate
             keep(best)
-        if best.train_ppm >= job.target_ppm or job.is_over():
+        if job.is_over() or (best is not None and best.train_ppm >= job.target_ppm):
             break
     return best
+
+
+def _judged(job: TrainingJob, model: nn.Module) -> Candidate | None:
+    """None, with a warning, for a model that no verifier would accept: the next one may be better."""
+    try:
+        return judge(job, model)
+    except ModelInvalid as exc:
+        log.warning(f"the trainer yielded a model that cannot be submitted: {exc}")
+        return None
 
 
 def scoring_time_s(job: TrainingJob) -> float:

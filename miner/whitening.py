@@ -16,7 +16,7 @@ from pole.manifest import AnyModel, GraphModel, Linear
 
 # Directions with less variance than this share of the mean are not blown up to unit variance: they are mostly
 # rounding, and would need weights that cancel badly in float32.
-VARIANCE_FLOOR = 1e-3
+VARIANCE_FLOOR = 1e-5
 # Largest change of a logit by folding, relative to the largest logit (float32 has 24 bits; sums lose some).
 FOLD_TOLERANCE = 1e-3
 

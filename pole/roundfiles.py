@@ -1,5 +1,8 @@
 """What miners and verifiers fetch alike when a round opens: the manifest and the functional keys."""
 
+import shutil
+from pathlib import Path
+
 from pole.cid import Cid
 from pole.encryption import FunctionalKeys, max_keys_bytes
 from pole.errors import KeyRefused
@@ -22,3 +25,13 @@ def fetch_keys(store: Store, manifest: Manifest, keys: Cid | None) -> Functional
     if keys is None:
         raise KeyRefused("the task is encrypted, but no functional keys were published for this round")
     return FunctionalKeys.from_bytes(store.get(keys, max_keys_bytes(manifest)))
+
+
+def feature_cache(home: Path, previous_hash: bytes) -> Path:
+    """The folder for a round's features, after removing those of all other heights: they never come back."""
+    caches = home / "features"
+    mine = caches / previous_hash.hex()
+    for other in caches.glob("*"):
+        if other != mine:
+            shutil.rmtree(other, ignore_errors=True)
+    return mine

@@ -9,6 +9,7 @@ from pole.cli import RoleContext
 from pole.commitments import SALT_BYTES, vote_commitment
 from pole.node import Waiting
 from pole.records import Ballot, Round, Verdict
+from pole.roundfiles import feature_cache
 from verifier.bench import INVALID, Judge, Opinion, Session, judge_all
 from verifier.opinion import Case, Limits
 
@@ -40,7 +41,7 @@ class Voting:
         test_set = current.test_set if has_test_set and current.is_test_set_released else None
         return Case(
             store=self.context.store.location,
-            cache_dir=str((self.context.home / "features").resolve()),
+            cache_dir=str(feature_cache(self.context.home.resolve(), current.previous_hash)),
             manifest=str(self.context.ledger.manifest_of(current)),
             previous_hash=current.previous_hash.hex(),
             keys=str(current.keys) if current.keys else None,

@@ -80,7 +80,6 @@ class Seats:
             commit_latency_s=None,
             is_idle_allowed=is_idle_allowed,
             withdraw_over_wei=None,
-            cache_dir=context.home / "features",
         )
         return MinerNode(context, options)
 
@@ -94,7 +93,7 @@ class Seats:
         context = self.context("client", "client", client)
         market = self.deployment.address("TaskMarket")
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
-        terms = TaskTerms(commission.manifest_cid, commitment, 60, 900_000, 0, 10_000, 1)
+        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 10_000, 1)
         value_wei = ETHER + LOCAL.market.client_bond_wei
         context.gateway.transact(context.journal, "submit", "TaskMarket", "submit", terms, value_wei=value_wei)
         return context.ledger.task_count()
@@ -128,12 +127,16 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def taken_seats(folder: Path, idle: Commission) -> Iterator[Seats]:
-    """A fresh chain whose idle task is `idle`."""
+def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[Seats]:
+    """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
     with ExitStack() as resources:
         chain = resources.enter_context(development_chain("anvil", block_time_s=None))
         web3 = Web3(HTTPProvider(chain.rpc_url))
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
         deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
-        yield Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
+        seats = Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
+        if has_absent_verifier:
+            absent = seats.context("verifier", "absent", seats.funded())
+            absent.gateway.transact(absent.journal, "stake", "VerifierCommittee", "stake", value_wei=ETHER)
+        yield seats

@@ -124,6 +124,13 @@ def test_best_candidate__trainer_gets_worse__keeps_the_best(iris: Commission, tm
     assert [candidate.train_ppm for candidate in kept] == [judge(job, worse).train_ppm, judge(job, good).train_ppm]
 
 
+def test_best_candidate__trainer_yields_what_does_not_fit__is_passed_over(iris: Commission, tmp_path: Path) -> None:
+    job = job_for(iris, tmp_path, target_ppm=1)
+    best = best_candidate(lambda _: iter([nn.Linear(3, 3), iris.new_model()]), job, None, forget)
+    assert best is not None
+    assert best_candidate(lambda _: iter([nn.Linear(3, 3)]), job, None, forget) is None
+
+
 def test_best_candidate__known_one_is_enough__does_not_train(iris: Commission, tmp_path: Path) -> None:
     def never(_: TrainingJob) -> Iterator[nn.Module]:
         raise AssertionError("trained")

@@ -7,25 +7,29 @@ import pytest
 
 from pole.node import Waiting
 from pole.records import Phase, Verdict
-from tests.unit.commission import Commission, commission_iris
+from tests.unit.commission import Commission, commission_digits
 from tests.unit.seats import ETHER, Seats, round_of, step_until, taken_seats, until_phase
 from verifier.node import VerifierNode
 
 
 @pytest.fixture
-def iris(tmp_path: Path) -> Commission:
-    return commission_iris(tmp_path / "store")
+def digits(tmp_path: Path) -> Commission:
+    return commission_digits(tmp_path / "store")
 
 
 @pytest.fixture
-def seats(iris: Commission, tmp_path: Path) -> Iterator[Seats]:
-    with taken_seats(tmp_path, iris) as taken:
+def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
+    with taken_seats(tmp_path, digits) as taken:
         yield taken
 
 
 def has_voted(node: VerifierNode) -> bool:
     ledger = node.context.ledger
     return ledger.ballot_count() > 0 and any(ledger.vote_commitment(1, node.context.gateway.address))
+
+
+def seconds_to_deadline(node: VerifierNode) -> int:
+    return node.context.ledger.ballot(1).deadline - node.context.gateway.block_time()
 
 
 def test_act__no_stake__says_how_to_get_a_seat(seats: Seats) -> None:
@@ -82,7 +86,7 @@ def test_act__journaled_but_not_committed_when_killed__commits_the_same_vote(sea
 
 
 def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: Seats) -> None:
-    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=5.0)
+    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=12.0)
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
     [entry] = verifier.context.ledger.entries(1)
@@ -90,20 +94,20 @@ def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: 
     waiting = verifier.act()
     assert str(entry.model) in waiting.what
     assert verifier.voting.recall(1) is None
-    seats.pass_time(31)
+    seats.pass_time(seconds_to_deadline(verifier) - 20)
     step_until([verifier], lambda: has_voted(verifier))
     vote = verifier.voting.recall(1)
     assert vote is not None
     assert vote.verdicts == [Verdict(False, 0, 0)]
 
 
-def test_act__training_set_vanished__never_blames_a_model(seats: Seats, iris: Commission) -> None:
+def test_act__training_set_vanished__never_blames_a_model(seats: Seats, digits: Commission) -> None:
     miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=5.0)
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
-    (iris.store.root / iris.manifest.data.training_set[0].cid).unlink()
-    assert iris.manifest.data.training_set[0].cid in verifier.act().what
-    seats.pass_time(36)
+    (digits.store.root / digits.manifest.data.training_set[0].cid).unlink()
+    assert digits.manifest.data.training_set[0].cid in verifier.act().what
+    seats.pass_time(seconds_to_deadline(verifier) - 4)
     waiting = verifier.act()
     assert "without my vote" in waiting.what
     assert verifier.voting.recall(1) is None
