@@ -102,12 +102,12 @@ def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: 
 
 
 def test_act__training_set_vanished__never_blames_a_model(seats: Seats, digits: Commission) -> None:
-    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=5.0)
+    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=25.0)
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
     (digits.store.root / digits.manifest.data.training_set[0].cid).unlink()
     assert digits.manifest.data.training_set[0].cid in verifier.act().what
-    seats.pass_time(seconds_to_deadline(verifier) - 4)
+    seats.pass_time(seconds_to_deadline(verifier) - 20)
     waiting = verifier.act()
     assert "without my vote" in waiting.what
     assert verifier.voting.recall(1) is None
