@@ -29,6 +29,7 @@ _PATIENCE_S = 120.0
 _REPORT_EVERY_S = 15.0
 _MAX_REPLANS = 5
 _NONCE_CHECKS = 3  # behind a load balancer, receipts can lag behind nonces
+_RESUMED = (TransactionState.SENT, TransactionState.MINED)
 
 log = structlog.get_logger()
 
@@ -82,7 +83,7 @@ class Sender:
         """See `Gateway.transact`."""
         for _ in range(_MAX_REPLANS):
             attempt = journal.attempt(key)
-            if attempt is None or attempt.state not in (TransactionState.SENT, TransactionState.MINED):
+            if attempt is None or attempt.state not in _RESUMED:
                 attempt = self._start(journal, key, request)
             receipt = self._await_receipt(journal, attempt, request)
             if receipt is not None:
@@ -99,6 +100,9 @@ class Sender:
         """Simulate, sign, store, broadcast; a refusal by the simulation leaves nothing that could be sent."""
         with journal.sending():
             self._rebroadcast_outstanding(journal)
+            known = journal.attempt(key)
+            if known is not None and known.state in _RESUMED:  # another process was here while this one waited
+                return known
             transaction = self._prepare(request)
             planned = journal.plan(key, request.what)
             transaction["nonce"] = cast(Any, self._next_nonce(journal))
@@ -148,12 +152,12 @@ class Sender:
     def _rebroadcast_outstanding(self, journal: Journal) -> None:
         """Settle what ended meanwhile and send the rest again, lest a dropped transaction leave a gap in the nonces."""
         for attempt in journal.outstanding():
-            if self._find_receipt(journal, attempt) is None:
-                if self._is_nonce_used(attempt):
-                    journal.settle(attempt, TransactionState.REPLACED)
-                elif not self._is_known(attempt):
-                    with suppress(InsufficientFunds, _Refused):  # marked as refused: its key plans anew when it is due
-                        self._broadcast(journal, attempt)
+            # The nonce first: one that is mined between two looks must not pass for replaced, and be sent again. What
+            # became of one without a receipt whose nonce is used is for its own key to find out, patiently.
+            is_nonce_used = self._is_nonce_used(attempt)
+            if self._find_receipt(journal, attempt) is None and not is_nonce_used and not self._is_known(attempt):
+                with suppress(InsufficientFunds, _Refused):  # marked as refused: its key plans anew when it is due
+                    self._broadcast(journal, attempt)
 
     # --- broadcast and wait ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,36 @@ def test_transact__two_processes_with_one_key__both_get_through(
     assert nonce_of(Gateway.connect(anvil, probe, account)) == 6
 
 
+class MeetingJournal(Journal):
+    """Waits for the other process where both have found nothing under their key and are about to send."""
+
+    def __init__(self, path: Path, meeting: threading.Barrier) -> None:
+        super().__init__(path, is_exclusive=False)
+        self._meeting = meeting
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        self._meeting.wait(20)
+        with super().sending():
+            yield
+
+
+def test_transact__two_commands_with_one_journal_and_key__send_once(
+    anvil: str, probe: Deployment, account: LocalAccount, path: Path
+) -> None:
+    meeting = threading.Barrier(2)
+
+    def work(_: int) -> str:
+        gateway = Gateway.connect(anvil, probe, account, poll_s=0.05)
+        with MeetingJournal(path, meeting) as journal:
+            return gateway.transact(journal, "k", CONTRACT, "add", 1).transaction_hash
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(work, range(2))
+    assert first == second
+    assert nonce_of(Gateway.connect(anvil, probe, account)) == 1
+
+
 # --- sending: a node that mines only when told to --------------------------------------------------------------------
 
 
@@ -374,6 +405,30 @@ def test_transact__block_reorganised_away__sends_the_same_again(manual: Manual) 
     with Journal(manual.path) as journal:
         assert states(journal, "k") == ["mined"]
     assert nonce_of(manual.gateway) == 1
+
+
+def test_transact__mined_while_another_key_looks__is_not_taken_for_replaced(
+    manual: Manual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = manual.gateway._sender
+    assert sender is not None
+    sender._patience_s = 0.3
+    with pytest.raises(TransientChainError):
+        manual.transact("k").result(30)
+    looked_up = sender._find_receipt
+
+    def mined_meanwhile(journal: Journal, attempt: Attempt) -> dict[str, Any] | None:
+        receipt = looked_up(journal, attempt)
+        manual.request("evm_mine")
+        return receipt
+
+    monkeypatch.setattr(sender, "_find_receipt", mined_meanwhile)
+    with Journal(manual.path) as journal:
+        manual.gateway.transact(journal, "other", CONTRACT, "add", 1)
+        monkeypatch.undo()
+        manual.gateway.transact(journal, "k", CONTRACT, "add", 1)
+        assert states(journal, "k") == ["mined"]
+    assert nonce_of(manual.gateway) == 2
 
 
 def test_transact__not_mined_in_time__is_transient_and_resumes(manual: Manual) -> None:
