@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dataclient.sources import SourceOptions
     from dataclient.submit import Order
 
+_PIPED_WIDTH = 160
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -121,7 +122,8 @@ def status(context: RoleContext) -> None:
     """Show every task: its state and round, its escrow, and how much of its data the keys have given away."""
     from dataclient.status import status_table
 
-    Console().print(status_table(client_of(context)))
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+    console.print(status_table(client_of(context)))
     click.echo(f"process  {last_status(context.home)}")
 
 

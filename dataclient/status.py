@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from dataclient.client import Client
-from dataclient.serve import ServedTask, leaked_rank, served_tasks
+from dataclient.serve import ServedTask, leaked_rank, served_tasks, waiting_in_round
 from pole.encryption import warning_rank
 from pole.errors import ContentNotFound
 from pole.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest
@@ -14,18 +14,17 @@ from pole.roundfiles import fetch_manifest
 
 def status_table(client: Client) -> Table:
     """One row per task on this chain."""
-    table = Table("task", "number", "state", "round", "until (block time)", "in escrow (ETH)", "leak")
-    current = client.ledger.current_round()
+    table = Table("task", "number", "state", "round", "waits for", "until", "in escrow (ETH)", "leak")
+    current, now_s = client.ledger.current_round(), client.gateway.block_time()
     for served in served_tasks(client):
-        table.add_row(*_row(client, served, current))
+        table.add_row(*_row(client, served, current, now_s))
     return table
 
 
-def _row(client: Client, served: ServedTask, current: Round | None) -> list[str]:
+def _row(client: Client, served: ServedTask, current: Round | None, now_s: int) -> list[str]:
     task = served.task
-    is_mine = current is not None and current.task_id == task.task_id
-    round_text = f"{current.round_id}: {current.phase.name.lower()}" if current and is_mine else "-"
-    until = str(current.deadline) if current and is_mine and current.deadline else "-"
+    mine = current if current is not None and current.task_id == task.task_id else None
+    round_text = f"{mine.round_id}: {mine.phase.name.lower()}" if mine else "-"
     is_held = task.state in (TaskState.PENDING, TaskState.IN_ROUND)
     escrow_wei = task.reward_wei + task.verifier_fee_wei + task.bond_wei if is_held else 0
     state = task.state.name.lower().replace("_", " ")
@@ -34,10 +33,25 @@ def _row(client: Client, served: ServedTask, current: Round | None) -> list[str]
         str(task.task_id),
         state,
         round_text,
-        until,
+        _waits_for(served, mine),
+        _until(mine, now_s),
         wei_to_ether(escrow_wei),
         _leak(client, served),
     ]
+
+
+def _waits_for(served: ServedTask, mine: Round | None) -> str:
+    if mine is not None:
+        return waiting_in_round(mine, served.home.name).what
+    return "a round to open" if served.task.state is TaskState.PENDING else "-"
+
+
+def _until(mine: Round | None, now_s: int) -> str:
+    """Seconds of block time to the end of the phase."""
+    if mine is None or not mine.deadline:
+        return "-"
+    left_s = mine.deadline - now_s
+    return f"in {left_s} s" if left_s >= 0 else f"overdue by {-left_s} s"
 
 
 def _leak(client: Client, served: ServedTask) -> str:

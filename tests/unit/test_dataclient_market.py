@@ -1,10 +1,13 @@
 """Submitting, serving and collecting on a real chain, step by step; the client dies wherever it can."""
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+from structlog.testing import capture_logs
 
 from dataclient.bundle import read_bundle
 from dataclient.client import Client, client_of
@@ -12,6 +15,7 @@ from dataclient.collect import fetch_model
 from dataclient.node import NOTHING_OPEN, ClientNode
 from dataclient.prepare import prepare
 from dataclient.serve import Server, served_tasks
+from dataclient.status import status_table
 from dataclient.submit import read_orders, submit
 from dataclient.taskhome import Issued, Submitted, TaskHome, find_task_home
 from pole.cid import Cid
@@ -20,6 +24,7 @@ from pole.commitments import test_set_commitment
 from pole.errors import BadInput, InsufficientFunds, PoleError, StoreError
 from pole.evaluation import score_ppm
 from pole.gateway import Gateway
+from pole.money import wei_to_ether
 from pole.node import Waiting
 from pole.records import AbortReason, Phase, TaskState, Verdict
 from pole.store import DirectoryStore
@@ -279,6 +284,47 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert client.ledger.credit_wei(client.gateway.address) == ETHER + -(-ETHER // 9)
 
 
+def relisted(server: Server, hand: Hand, seats: Seats) -> None:
+    """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
+    for phase in (Phase.OVERTIME, Phase.ABORTED):
+        seats.pass_time(hand.current().deadline - hand.context.gateway.block_time())
+        acted(server, seats, phase)
+
+
+def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    server = Server(client)
+    hand.open_round()
+    act(server)
+    first = hand.current().keys
+    relisted(server, hand, seats)
+    with capture_logs() as logs:
+        assert act(server).what == "a round for small to open"
+    assert not any("refused" in entry["event"] for entry in logs)
+    hand.open_round()
+    act(server)
+    assert (hand.current().phase, hand.current().keys) == (Phase.TRAINING, first)
+    assert len(home.issued().previous_hashes) == 1
+
+
+def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    server = Server(client)
+    hand.open_round()
+    act(server)
+    home.keep_issued(Issued(previous_hashes=["0f" * 32]))
+    relisted(server, hand, seats)
+    with capture_logs() as logs:
+        act(server)
+        act(server)
+    [warning] = [entry for entry in logs if "refused" in entry["event"]]
+    assert warning["event"].endswith("over the limit of 2; cancel the task")
+
+
 def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Client, hand: Hand, tmp_path: Path) -> None:
     home = commissioned(client, tmp_path, encryption=PLAIN)
     hand.open_round()
@@ -406,3 +452,29 @@ def test_fetch_model__task_of_another_chain__is_refused(client: Client, tmp_path
     order.home.keep_submitted(Submitted(task_id=1, deployment="elsewhere", client="0x"))
     with pytest.raises(PoleError, match="is on another chain"):
         fetch_model(client, order.home, tmp_path / "model")
+
+
+# --- status ---
+
+
+def shown(client: Client) -> str:
+    console = Console(width=240, record=True, file=StringIO())
+    console.print(status_table(client))
+    return " ".join(console.export_text().split())
+
+
+def test_status_table__says_what_is_awaited_until_when_and_what_leaked(
+    client: Client, hand: Hand, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    submitted = home.submitted()
+    assert submitted is not None
+    held = f"{wei_to_ether(ETHER + -(-ETHER // 9) + BOND_WEI)} │ rank 0 of at most 2"
+    assert f"small │ {submitted.task_id} │ pending │ - │ a round to open │ - │ {held}" in shown(client)
+    opened = hand.open_round()
+    act(Server(client))
+    left_s = hand.current().deadline - client.gateway.block_time()
+    assert (
+        f"in round │ {opened.round_id}: training │ miners of small (0 qualified) │ in {left_s} s │ "
+        f"{wei_to_ether(ETHER + -(-ETHER // 9) + BOND_WEI)} │ rank 2 of at most 2; above 0, recovery" in shown(client)
+    )
