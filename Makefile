@@ -34,7 +34,7 @@ $(INSTALLED_PY): requirements.txt tools/uv.txt
 $(INSTALLED_NODE): package-lock.json .npmrc
 	@command -v npm >/dev/null || { echo "error: npm not found; install Node 20" >&2; exit 1; }
 	@echo "Installing the Solidity toolchain ..."
-	@npm ci --silent --no-fund --no-audit
+	@npm ci --loglevel=error --no-fund --no-audit
 	@touch $@
 
 demo: setup ## The main job on a local chain: commission, train, verify, vote, pay (DEMO_ARGS="--dataset mnist --data-dir DIR")
