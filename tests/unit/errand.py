@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from dataclient.client import Client
+from dataclient.serve import Server
+from dataclient.submit import read_orders, submit
 from dataclient.taskfile import parse_task
+from dataclient.taskhome import TaskHome
 from dataclient.template import render
 from pole.cid import Cid
 from pole.cli import RoleContext
@@ -17,10 +21,14 @@ from pole.manifest import Manifest
 from pole.mapping import output_shape
 from pole.modelfile import load_model, save_model
 from pole.modelspec import build_model
-from pole.records import Round, Verdict
+from pole.node import Waiting
+from pole.records import Phase, Round, Verdict
 from pole.roundfiles import fetch_keys, fetch_manifest
+from tests.unit.seats import ETHER, Seats
 
 ROWS = 24
+BOND_WEI = ETHER // 10
+FEE_WEI = -(-ETHER // 9)  # a tenth of what reward and fee are together, rounded up
 SALT = b"\7" * 32
 
 
@@ -120,3 +128,31 @@ class Hand:
         if self.context.ledger.is_ballot_due(ballot_id):
             self.send("VerifierCommittee", "advance", ballot_id)
         self.send("VerifierCommittee", "revealVote", ballot_id, [verdict], SALT)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing on the way may handle it."""
+
+
+def commissioned(client: Client, folder: Path, name: str = "small", **changes: dict[str, Any]) -> TaskHome:
+    """A task that is on the market."""
+    [order] = read_orders(client, [write_small_task(folder, name, **changes)], is_new=False)
+    submit(client, order)
+    return order.home
+
+
+def act(server: Server) -> Waiting:
+    waiting = server.act()
+    assert waiting is not None
+    return waiting
+
+
+def acted(server: Server, seats: Seats, phase: Phase) -> Waiting:
+    """Acts, a block at a time, until the round is in a phase."""
+    for _ in range(10):
+        waiting = act(server)
+        latest = server._client.ledger.latest_round()
+        if latest is not None and latest.phase is phase:
+            return waiting
+        seats.rpc("evm_mine")
+    raise AssertionError(f"not in {phase.name}: {latest}")

@@ -1,0 +1,55 @@
+"""A chain with a client's seat and a hand that plays miner and verifier, shared by the tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dataclient.client import Client, client_of
+from dataclient.serve import served_tasks
+from pole.cli import RoleContext
+from pole.records import Phase, TaskState
+from tests.unit.commission import commission_iris
+from tests.unit.errand import Hand
+from tests.unit.seats import Seats, taken_seats
+
+
+@pytest.fixture(scope="package")
+def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
+    folder = tmp_path_factory.mktemp("seats")
+    with taken_seats(folder, commission_iris(folder / "store")) as taken:
+        yield taken
+
+
+@pytest.fixture
+def context(seats: Seats, tmp_path: Path) -> RoleContext:
+    """A new client with 100 ether and a home of its own."""
+    return seats.context("dataclient", tmp_path.name, seats.funded())
+
+
+@pytest.fixture
+def client(context: RoleContext) -> Iterator[Client]:
+    """Its tasks that are still on the list leave it after the test: the next one's must be the most valuable."""
+    made = client_of(context)
+    yield made
+    for served in served_tasks(made):
+        if served.task.state is TaskState.PENDING:
+            made.gateway.transact(
+                made.journal, f"end/{served.task.task_id}", "TaskMarket", "cancel", served.task.task_id
+            )
+
+
+@pytest.fixture
+def hand(client: Client, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
+    """A miner by hand; a round that a test leaves open is ended after it."""
+    played = Hand(seats.context("miner", f"{tmp_path.name}-miner", seats.funded()))
+    yield played
+    for _ in range(8):
+        if played.context.ledger.current_round() is None:
+            return
+        seats.pass_time(120)
+        current = played.current()
+        if current.phase is Phase.VOTING:
+            played.send("VerifierCommittee", "advance", current.ballot_id)
+        if played.context.ledger.is_round_due(current.round_id):
+            played.send("LearningChain", "advance", current.round_id)

@@ -1,0 +1,122 @@
+"""Collecting the model of a task, and what the client sees of its tasks."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dataclient.bundle import read_bundle
+from dataclient.client import Client
+from dataclient.collect import fetch_model
+from dataclient.node import NOTHING_OPEN, ClientNode
+from dataclient.serve import Server
+from dataclient.status import status_table
+from dataclient.submit import read_orders
+from dataclient.taskhome import Submitted, TaskHome
+from pole.cid import Cid
+from pole.cli import RoleContext
+from pole.errors import BadInput, PoleError
+from pole.evaluation import score_ppm
+from pole.money import wei_to_ether
+from pole.records import Phase, Verdict
+from tests.unit.errand import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
+from tests.unit.seats import ETHER, Seats
+
+# --- collect ---
+
+
+def test_fetch_model__task_not_submitted__says_so(client: Client, tmp_path: Path) -> None:
+    [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
+    with pytest.raises(BadInput, match="'small' is not on the market yet"):
+        fetch_model(client, order.home, tmp_path / "model")
+
+
+def test_fetch_model__pending_then_cancelled__says_what_to_do(
+    client: Client, context: RoleContext, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    with pytest.raises(BadInput, match="waiting for a round; keep `serve` running"):
+        fetch_model(client, home, tmp_path / "model")
+    submitted = home.submitted()
+    assert submitted is not None
+    client.gateway.transact(client.journal, "cancel", "TaskMarket", "cancel", submitted.task_id)
+    with pytest.raises(BadInput, match="it was cancelled; collect the money with `withdraw`"):
+        fetch_model(client, home, tmp_path / "model")
+    assert ClientNode(context).act() == NOTHING_OPEN
+
+
+def solved(client: Client, hand: Hand, seats: Seats, home: TaskHome) -> tuple[Cid, Verdict]:
+    """Plays a round of the client's only task to its block; the verdict is what a node measures."""
+    hand.send("VerifierCommittee", "stake", value_wei=ETHER)
+    hand.open_round()
+    server = Server(client)
+    act(server)
+    model_cid = hand.commit()
+    acted(server, seats, Phase.REVEAL)
+    hand.reveal(model_cid)
+    acted(server, seats, Phase.VOTING)
+    features = hand.features(hand.current().test_set)
+    model = hand.model(client.store.get(model_cid, 1 << 20))
+    assert features.test_x is not None
+    assert features.test_y is not None
+    verdict = Verdict(
+        True,
+        score_ppm(model, features.train_x, features.train_y, "accuracy"),
+        score_ppm(model, features.test_x, features.test_y, "accuracy"),
+    )
+    hand.vote(verdict)
+    for _ in range(6):
+        if server.act() is None:
+            break
+        seats.rpc("evm_mine")
+    hand.send("VerifierCommittee", "requestUnstake")
+    return model_cid, verdict
+
+
+def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    model_cid, verdict = solved(client, hand, seats, home)
+    bundle = fetch_model(client, home, tmp_path / "model")
+    assert bundle.description.model == str(model_cid)
+    assert (bundle.description.own_train_ppm, bundle.description.own_test_ppm) == (verdict.train_ppm, verdict.test_ppm)
+    assert bundle.description.origin.voted_test_ppm == verdict.test_ppm
+    assert bundle.description.origin.winner == hand.context.gateway.address
+    assert read_bundle(tmp_path / "model") == bundle
+    assert fetch_model(client, home, tmp_path / "model") == bundle
+    assert client.ledger.credit_wei(client.gateway.address) == BOND_WEI
+
+
+def test_fetch_model__task_of_another_chain__is_refused(client: Client, tmp_path: Path) -> None:
+    [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
+    order.home.keep_submitted(Submitted(task_id=1, deployment="elsewhere", client="0x"))
+    with pytest.raises(PoleError, match="is on another chain"):
+        fetch_model(client, order.home, tmp_path / "model")
+
+
+# --- status ---
+
+
+def shown(client: Client) -> str:
+    console = Console(width=240, record=True, file=StringIO())
+    console.print(status_table(client))
+    return " ".join(console.export_text().split())
+
+
+def test_status_table__says_what_is_awaited_until_when_and_what_leaked(
+    client: Client, hand: Hand, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    submitted = home.submitted()
+    assert submitted is not None
+    held = f"{wei_to_ether(ETHER + FEE_WEI + BOND_WEI)} │ rank 0 of at most 2"
+    assert f"small │ {submitted.task_id} │ pending │ - │ a round to open │ - │ {held}" in shown(client)
+    opened = hand.open_round()
+    act(Server(client))
+    left_s = hand.current().deadline - client.gateway.block_time()
+    assert (
+        f"in round │ {opened.round_id}: training │ miners of small (0 qualified) │ in {left_s} s │ "
+        f"{wei_to_ether(ETHER + FEE_WEI + BOND_WEI)} │ rank 2 of at most 2; above 0, recovery" in shown(client)
+    )

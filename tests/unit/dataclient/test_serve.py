@@ -1,0 +1,183 @@
+"""Serving rounds on a real chain, step by step; the client dies wherever it can."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from dataclient.client import Client
+from dataclient.node import NOTHING_OPEN, ClientNode
+from dataclient.serve import Server
+from dataclient.taskhome import Issued
+from pole.cli import RoleContext
+from pole.errors import StoreError
+from pole.gateway import Gateway
+from pole.records import AbortReason, Phase, TaskState
+from pole.store import DirectoryStore
+from tests.unit.errand import FEE_WEI, Hand, Killed, act, acted, commissioned
+from tests.unit.seats import ETHER, Seats
+
+PLAIN: dict[str, Any] = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
+
+
+def test_act__no_task__waits_for_one(context: RoleContext) -> None:
+    node = ClientNode(context)
+    assert node.act() == NOTHING_OPEN
+    assert node.is_idle
+
+
+def test_act__round_opens__publishes_keys_that_fit_and_nothing_of_the_test_set(
+    client: Client, hand: Hand, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    server = Server(client)
+    assert act(server).what == "a round for small to open"
+    opened = hand.open_round()
+    waiting = act(server)
+    current = hand.current()
+    assert current.phase is Phase.TRAINING
+    assert waiting.what == "miners of small (0 qualified)"
+    assert home.issued().previous_hashes == [opened.previous_hash.hex()]
+    assert hand.features().train_x.shape == (18, 2)
+    prepared = home.prepared()
+    assert prepared is not None
+    assert not client.store.has(prepared.test_set_cid)
+
+
+def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
+    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = commissioned(client, tmp_path)
+    hand.open_round()
+    published: list[object] = []
+
+    def killed(self: Gateway, journal: object, key: str, contract: str, function: str, *arguments: object) -> None:
+        published.append(arguments[1])
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Gateway, "transact", killed)
+        with pytest.raises(Killed):
+            Server(client).act()
+    act(Server(client))
+    assert hand.current().keys == published[0]
+    assert len(home.issued().previous_hashes) == 1
+
+
+def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    home.keep_issued(Issued(previous_hashes=["0f" * 32]))
+    opened = hand.open_round()
+    server = Server(client)
+    assert "no keys were issued" in act(server).what
+    assert home.issued().previous_hashes == ["0f" * 32]
+    seats.pass_time(opened.deadline - client.gateway.block_time())
+    for _ in range(4):
+        if server.act() is None:
+            break
+        seats.rpc("evm_mine")
+    assert hand.current().abort_reason is AbortReason.KEYS_MISSING
+    submitted = home.submitted()
+    assert submitted is not None
+    assert client.ledger.task(submitted.task_id).state is TaskState.REFUNDED
+    assert client.ledger.credit_wei(client.gateway.address) == ETHER + FEE_WEI
+
+
+def relisted(server: Server, hand: Hand, seats: Seats) -> None:
+    """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
+    for phase in (Phase.OVERTIME, Phase.ABORTED):
+        seats.pass_time(hand.current().deadline - hand.context.gateway.block_time())
+        acted(server, seats, phase)
+
+
+def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    server = Server(client)
+    hand.open_round()
+    act(server)
+    first = hand.current().keys
+    relisted(server, hand, seats)
+    with capture_logs() as logs:
+        assert act(server).what == "a round for small to open"
+    assert not any("refused" in entry["event"] for entry in logs)
+    hand.open_round()
+    act(server)
+    assert (hand.current().phase, hand.current().keys) == (Phase.TRAINING, first)
+    assert len(home.issued().previous_hashes) == 1
+
+
+def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    server = Server(client)
+    hand.open_round()
+    act(server)
+    home.keep_issued(Issued(previous_hashes=["0f" * 32]))
+    relisted(server, hand, seats)
+    with capture_logs() as logs:
+        act(server)
+        act(server)
+    [warning] = [entry for entry in logs if "refused" in entry["event"]]
+    assert warning["event"].endswith("over the limit of 2; cancel the task")
+
+
+def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Client, hand: Hand, tmp_path: Path) -> None:
+    home = commissioned(client, tmp_path, encryption=PLAIN)
+    hand.open_round()
+    act(Server(client))
+    prepared = home.prepared()
+    assert prepared is not None
+    assert (hand.current().phase, hand.current().keys) == (Phase.TRAINING, prepared.manifest_cid)
+    assert hand.features().train_x.shape == (18, 2)
+
+
+def test_act__full_disk__is_waited_for(
+    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("no space left")
+
+    commissioned(client, tmp_path)
+    hand.open_round()
+    server = Server(client)
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectoryStore, "put", full)
+        assert act(server).what == "the content store to work again (no space left)"
+    act(server)
+    assert hand.current().phase is Phase.TRAINING
+
+
+def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_publishes_it(
+    client: Client, hand: Hand, seats: Seats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = commissioned(client, tmp_path)
+    prepared = home.prepared()
+    assert prepared is not None
+    hand.open_round()
+    server = Server(client)
+    act(server)
+    hand.commit()
+    assert not client.store.has(prepared.test_set_cid)
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectoryStore, "put_file", killed)
+        with pytest.raises(Killed):
+            acted(server, seats, Phase.REVEAL)
+    current = hand.current()
+    assert current.is_test_set_released
+    assert current.test_set == prepared.test_set_cid
+    assert not client.store.has(prepared.test_set_cid)
+    [released] = client.gateway.logs("LearningChain", "TestSetReleased", roundId=current.round_id)
+    released_at = client.gateway.web3.eth.get_block(released.block_number)["timestamp"]
+    assert released_at > current.commits_closed_at
+    assert act(Server(client)).what == "miners of small to reveal (0 of 1)"
+    assert client.store.get(prepared.test_set_cid, 1 << 20) == home.test_set.read_bytes()
