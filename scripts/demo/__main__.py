@@ -31,7 +31,7 @@ _STAKE_ETHER = 2
 _MINERS = _VERIFIERS = 3
 _LIMIT_S = {"iris": 30, "digits": 60, "mnist": 1_800}
 _REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
-_REQUIRED_PPM = {"iris": 900_000, "digits": 970_000, "mnist": 960_000}
+_REQUIRED_PPM = {"iris": 850_000, "digits": 970_000, "mnist": 960_000}
 _ROWS_SHOWN = 6
 
 
