@@ -8,6 +8,7 @@ import math
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from pole.errors import (
     PoleError,
     StoreError,
 )
-from pole.evaluation import score_ppm
+from pole.evaluation import ROWS_PER_BATCH, score_ppm
 from pole.features import Features, load_features
 from pole.mapping import output_shape
 from pole.modelfile import load_model
@@ -105,8 +106,8 @@ def may_heal(exc: BaseException) -> bool:
     """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
     if isinstance(exc, StoreError):
         return not isinstance(exc, ContentTooLarge)
-    # A feature cache that cannot be written is bad input too (--home), but the disk's fault.
-    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError)
+    # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
+    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)
 
 
 class Bench:
@@ -116,10 +117,9 @@ class Bench:
         self.store, self.case = store, case
         self.manifest_cid, self.previous_hash = Cid.parse(case.manifest), bytes.fromhex(case.previous_hash)
         self.manifest = fetch_manifest(store, self.manifest_cid)
-        # Built for nothing but its errors: a specification that cannot be built makes all models invalid.
         self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None)
         self.train = self._features(None)
-        self._new_model()
+        self._rehearse()
         self.test_set_problem, self.is_test_set_missing = "", False
         self.test = self._test_features()
 
@@ -136,6 +136,16 @@ class Bench:
         except StoreError as exc:
             return Line(finding=Finding.UNAVAILABLE, entry=entry, reason=str(exc))
         return Line(finding=Finding.JUDGED, entry=entry, is_valid=True, train_ppm=train_ppm, test_ppm=test_ppm)
+
+    def _rehearse(self) -> None:
+        """Builds an untrained model and runs it on one batch, for nothing but the errors.
+
+        A specification that cannot be built makes all models invalid. One that does not fit into this process has to
+        end it here, before `ready`, and not over a miner's model: the client would get that miner's bond.
+        """
+        model, rows = self._new_model(), slice(0, ROWS_PER_BATCH)
+        with suppress(ModelInvalid):  # what an untrained model yields says nothing about the others
+            score_ppm(model, self.train.train_x[rows], self.train.train_y[rows], "accuracy")
 
     def _test_ppm(self, model: nn.Module) -> int:
         """0 where there is no test set to rank by."""

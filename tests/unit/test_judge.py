@@ -17,7 +17,10 @@ import torch
 
 from pole.cid import Cid, cid_of
 from pole.dataset import Rows, rows_to_bytes
+from pole.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
+from pole.mapping import output_shape
 from pole.modelfile import save_model
+from pole.modelspec import build_model
 from pole.records import Verdict
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
 from verifier.bench import INVALID, Judge, Session, judge_all
@@ -164,6 +167,37 @@ def test_judge__manifest_is_nonsense__all_invalid(iris: Commission, cache: Path,
     session = judge(case_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
     assert session.opinions[3].verdict == INVALID
     assert "ManifestInvalid" in session.opinions[3].reason
+
+
+def tall_network(width: int) -> GraphModel:
+    """Few weights and much memory to run it: as many maps as features."""
+    return GraphModel(
+        layers=[
+            Linear(name="wide", size=width),
+            Reshape(name="strip", shape=[1, 1, width]),
+            Convolution(name="maps", channels=width, kernel=1),
+            GlobalPool(name="pooled", type="global_average_pool"),
+            Linear(name="classes", size=3),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"mapping": DenseMapping(vectors=65_536, segments=4)}, id="features"),
+        pytest.param({"model": tall_network(2_048)}, id="activations"),
+    ],
+)
+def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_model(
+    iris: Commission, cache: Path, honest: bytes, changes: dict[str, object]
+) -> None:
+    large = iris.manifest.model_copy(update={"max_model_bytes": 64 << 20} | changes)
+    case = case_of(iris, cache, manifest=str(iris.store.put(large.to_bytes())))
+    model = build_model(large.model, output_shape(large.mapping, (4,)), 3)
+    session = judge(case, {0: iris.store.put(save_model(model))}, Limits(memory_bytes=100 << 20))
+    assert session.opinions == {}
+    assert session.problem
 
 
 def test_judge__test_set_of_wrong_shape__test_accuracy_zero_for_all(
