@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {ILearningChain} from "../interfaces/ILearningChain.sol";
-
-/// @notice A miner that commits in its first transaction and never reveals.
-contract CrowdMiner {
-    constructor(ILearningChain chain, uint64 roundId, uint32 claimedTrainPpm) payable {
-        chain.commit{value: msg.value}(roundId, bytes32(uint256(1)), claimedTrainPpm);
-    }
-}
+import {CrowdMiner} from "./CrowdMiner.sol";
 
 /// @title Crowd
 /// @notice Many miners, and many calls, in one transaction. For tests only; no deployment has it.
@@ -22,17 +17,10 @@ contract Crowd {
         }
     }
 
-    /// @notice Makes the calls one after the other, in one block; passes on what the failing one reverts with.
+    /// @notice Makes the calls one after the other, the first with the value; passes on what one reverts with.
     function run(address target, bytes[] calldata calls) external payable {
-        uint256 valueWei = msg.value;
         for (uint256 i = 0; i < calls.length; i++) {
-            (bool wasDone, bytes memory result) = target.call{value: valueWei}(calls[i]);
-            valueWei = 0;
-            if (!wasDone) {
-                assembly ("memory-safe") {
-                    revert(add(result, 32), mload(result))
-                }
-            }
+            Address.functionCallWithValue(target, calls[i], i == 0 ? msg.value : 0);
         }
     }
 }
