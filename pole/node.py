@@ -116,7 +116,7 @@ class Node(ABC):
             self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
 
 
-def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 6) -> bool:
+def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 3) -> bool:
     """Move the current round and its ballot on if they are due; losing the race to somebody else is fine.
 
     An account takes its turn in one of `slots` consecutive blocks, so that not all roles pay for the same step.
@@ -142,7 +142,7 @@ def _ballot_key(ballot: Ballot) -> str:
     return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
 
 
-def is_my_turn(gateway: Gateway, slots: int = 6) -> bool:
+def is_my_turn(gateway: Gateway, slots: int = 3) -> bool:
     """Whether this block is the account's turn to do what anybody may do; see `advance_due`."""
     return slots <= 1 or (gateway.block_number() + int(gateway.address, 16)) % slots == 0
 
