@@ -1,6 +1,7 @@
 """A verifier that follows the chain: prepare while others train, judge, commit a vote, reveal it, again."""
 
 from pole.cli import RoleContext
+from pole.errors import InsufficientFunds, TransactionReverted
 from pole.money import wei_to_ether
 from pole.node import Node, Waiting, advance_due
 from pole.records import Ballot, BallotPhase, Phase, Round
@@ -17,6 +18,7 @@ class VerifierNode(Node):
         self.wanted_stake_wei = wanted_stake_wei
         self.rounds_ended = 0
         self._followed: int | None = None
+        self._cannot_stake_wei = 0
 
     @property
     def _address(self) -> str:
@@ -43,16 +45,28 @@ class VerifierNode(Node):
             self.rounds_ended, self._followed = self.rounds_ended + 1, None
 
     def _top_up(self) -> None:
-        """Stakes what is missing of the wanted stake; exactly once per amount, also through a crash."""
+        """Stakes what is missing of the wanted stake, each time exactly once, also through a crash.
+
+        What keeps it from that, such as an empty account, must not keep it from voting with the stake it has.
+        """
         if not self.wanted_stake_wei:
             return
-        verifier = self.context.ledger.verifier(self._address)
+        context, verifier = self.context, self.context.ledger.verifier(self._address)
         if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:
             return
         missing_wei = self.wanted_stake_wei - verifier.stake_wei
-        key = f"stake/{verifier.stake_wei}/{self.wanted_stake_wei}"
-        self.context.gateway.transact(self.context.journal, key, "VerifierCommittee", "stake", value_wei=missing_wei)
-        self.context.log.info(f"staked {wei_to_ether(missing_wei)} ether")
+        number = int((context.journal.recall("top-ups") or {"done": 0})["done"]) + 1
+        try:
+            context.gateway.transact(
+                context.journal, f"top-up/{number}", "VerifierCommittee", "stake", value_wei=missing_wei
+            )
+        except (TransactionReverted, InsufficientFunds) as exc:
+            if self._cannot_stake_wei != missing_wei:  # once, not at every step
+                context.log.warning(f"cannot stake {wei_to_ether(missing_wei)} ether more: {exc}")
+                self._cannot_stake_wei = missing_wei
+            return
+        context.journal.remember("top-ups", {"done": number})
+        context.log.info(f"topped the stake up to {wei_to_ether(self.wanted_stake_wei)} ether")
 
     def _unseated(self) -> Waiting | None:
         verifier = self.context.ledger.verifier(self._address)

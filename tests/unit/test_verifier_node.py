@@ -45,6 +45,25 @@ def test_act__wanted_stake__is_topped_up_once(seats: Seats) -> None:
     assert seats.verifier(account).context.ledger.verifier(account.address).stake_wei == 3 * ETHER
 
 
+def test_act__stake_taken_out_meanwhile__is_topped_up_again(seats: Seats) -> None:
+    account = seats.funded()
+    verifier = seats.verifier(account)
+    verifier.act()
+    context = verifier.context
+    context.gateway.transact(context.journal, "out", "VerifierCommittee", "requestUnstake")
+    seats.pass_time(31)
+    context.gateway.transact(context.journal, "done", "VerifierCommittee", "completeUnstake")
+    verifier.act()
+    verifier.act()
+    assert context.ledger.verifier(account.address).stake_wei == ETHER
+
+
+def test_act__too_poor_to_top_up__goes_on_with_the_stake_it_has(seats: Seats) -> None:
+    account = seats.funded()
+    seats.verifier(account).act()
+    assert seats.verifier(account, stake_wei=1_000 * ETHER).act().what == "a round to open"
+
+
 def test_act__whole_idle_round__the_miner_wins_with_the_accuracy_it_claimed(seats: Seats) -> None:
     miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded())
     verifier.act()
