@@ -1,5 +1,6 @@
 """What a round asks of a miner: its terms, its manifest, its features. Source: PoLe, Algorithm 1, lines 1-4"""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pole.modelspec import parameter_bytes
 from pole.records import Round
 from pole.roundfiles import fetch_keys, fetch_manifest
 from pole.store import Store
+
+FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,9 @@ def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits)
     if data_bytes > limits.max_data_bytes:
         raise NotWorthIt(f"the training set has {data_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
     shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
+    feature_bytes = manifest.data.training_rows * math.prod(shape) * FLOAT32_BYTES
+    if feature_bytes > limits.max_data_bytes:
+        raise NotWorthIt(f"its features take {feature_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
     model_bytes = parameter_bytes(manifest.model, shape, len(manifest.data.class_names))
     if model_bytes > manifest.max_model_bytes:
         raise ManifestInvalid(f"the model has {model_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import structlog
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -10,15 +11,21 @@ from torch import nn
 from miner.adamw import AdamW
 from pole.atomicfile import write_atomically
 
+log = structlog.get_logger()
+
 MODEL, OPTIMIZER, STEP = "model.", "optimizer.", "step"
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: AdamW, step: int) -> None:
-    """Writes the run's state atomically to `path`."""
+    """Writes the run's state atomically to `path`; a disk that cannot is logged, since only time depends on it."""
     tensors = {MODEL + name: tensor for name, tensor in model.state_dict().items()}
     tensors |= {OPTIMIZER + name: tensor for name, tensor in optimizer.state().items()}
     tensors[STEP] = torch.tensor(step)
-    write_atomically(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    try:
+        write_atomically(path, content)
+    except OSError as exc:
+        log.warning("the checkpoint is not kept", path=str(path), reason=exc.strerror)
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: AdamW) -> int:

@@ -27,6 +27,8 @@ from pole.node import Node, Waiting, advance_due, is_my_turn
 from pole.records import Phase, Round
 from pole.roundfiles import feature_cache
 
+# How a training method fails on a task it cannot digest: out of memory, a batch of one row, a singular matrix.
+TRAINING_FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
 # Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
 HOPELESS = (NotWorthIt, ManifestInvalid, EncryptionError, DataInvalid, ContentTooLarge)
 
@@ -90,7 +92,10 @@ class MinerNode(Node):
             ended = sorted({*ended, self._followed})
             self.rounds_ended, self._followed = self.rounds_ended + 1, None
         for round_id in ended:
-            outcome = outcome_of(self.context.ledger, self.context.ledger.round(round_id), self._address)
+            the_round = self.context.ledger.round(round_id)
+            if not the_round.phase.is_over:  # a node that lags behind: the model is still needed
+                continue
+            outcome = outcome_of(self.context.ledger, the_round, self._address)
             self.context.log.info(f"round {round_id}: {outcome}")
             self.workbook.close(round_id, outcome)
             self._withdraw(round_id)
@@ -134,7 +139,10 @@ class MinerNode(Node):
             case Phase.RELEASE if has_committed:
                 return Waiting("the client to release the test set", deadline, "reveal my solution")
             case Phase.REVEAL if has_committed:
-                self._reveal(current)
+                try:
+                    self._reveal(current)
+                except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
+                    return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
                 return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
             case Phase.VOTING:
                 ballot = self.context.ledger.ballot(current.ballot_id)
@@ -171,14 +179,21 @@ class MinerNode(Node):
             return Waiting(what, current.deadline, "train")
         try:
             assignment = self._collect(current, terms)
+            candidate = self._train(current, assignment)
         except HOPELESS as exc:
-            self._declined[current.round_id] = str(exc)
-            self.context.log.warning(f"round {current.round_id}: I do not train: {exc}")
-            return Waiting(f"round {current.round_id} to end ({exc})", current.deadline, "look for the next")
+            return self._decline(current, str(exc))
         except StoreError as exc:
             return Waiting(f"content that cannot be had yet ({exc})", current.deadline, "train")
-        candidate = self._train(current, assignment)
+        except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
+            candidate = self.workbook.candidate(current.round_id)
+            if candidate is None or candidate.train_ppm < terms.required_train_ppm:
+                return self._decline(current, f"training failed: {type(exc).__name__}: {exc}")
         return candidate or Waiting("overtime; there was no time to train", current.deadline, "train")
+
+    def _decline(self, current: Round, why: str) -> Waiting:
+        self._declined[current.round_id] = why
+        self.context.log.warning(f"round {current.round_id}: I do not train: {why}")
+        return Waiting(f"round {current.round_id} to end ({why})", current.deadline, "look for the next")
 
     def _collect(self, current: Round, terms: Terms) -> Assignment:
         if self._assignment is None or self._assignment[0] != current.round_id:

@@ -42,7 +42,11 @@ class Workbook:
     def keep(self, round_id: int, candidate: Candidate) -> None:
         """Remembers the round's best model so far."""
         cid = cid_of(candidate.content)
-        write_atomically(self._model_path(round_id, cid), candidate.content)
+        path = self._model_path(round_id, cid)
+        try:
+            write_atomically(path, candidate.content)
+        except OSError as exc:
+            raise JournalError(f"cannot keep model {path}: {exc.strerror}; free some disk space") from exc
         self._journal.remember(f"candidate/{round_id}", {"model": str(cid), "train_ppm": candidate.train_ppm})
 
     def candidate(self, round_id: int) -> Candidate | None:

@@ -13,9 +13,10 @@ from miner.assignment import Limits, NotWorthIt, Terms, check_manifest, commit_r
 from miner.training import Candidate, TrainingJob
 from miner.watch import REFRESH_S, Watch
 from miner.workbook import Workbook
-from pole.cid import cid_of
-from pole.errors import JournalError, TransientChainError
+from pole.cid import Cid, cid_of
+from pole.errors import JournalError, StoreError, TransientChainError
 from pole.journal import Journal
+from pole.manifest import DenseMapping
 from pole.modelfile import save_model
 from pole.records import AbortReason, Phase, Round
 from pole.store import DirectoryStore
@@ -83,6 +84,14 @@ def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path
     iris = commission_iris(tmp_path)
     with pytest.raises(NotWorthIt, match="--max-data-bytes is 10"):
         check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), Limits(0, 10))
+
+
+def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: Path) -> None:
+    iris = commission_iris(tmp_path)
+    wide = iris.manifest.model_copy(update={"mapping": DenseMapping(vectors=65_536, segments=4)})
+    manifest = iris.store.put(wide.to_bytes())
+    with pytest.raises(NotWorthIt, match=f"features take {120 * 4 * 65_536 * 4} bytes"):
+        check_manifest(iris.store, ROUND, terms(manifest=manifest), Limits(0, 1 << 20))
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
@@ -267,6 +276,31 @@ def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_re
     [submission] = miner.context.ledger.submissions(round_of(miner).round_id)
     assert submission.claimed_train_ppm >= 710_000
     assert {path.name for path in encrypted.store.root.iterdir()} == before
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("out of memory"), ValueError("one row"), MemoryError()])
+def test_act__training_method_fails__declines_the_round_and_lives(seats: Seats, failure: Exception) -> None:
+    def failing(_: TrainingJob) -> Iterator[nn.Module]:
+        raise failure
+
+    miner = seats.miner(seats.funded(), trainer=failing)
+    until_phase([miner], Phase.TRAINING)
+    assert f"training failed: {type(failure).__name__}" in miner.act().what
+
+
+def test_act__store_full_at_the_reveal__waits_and_reveals_when_there_is_room(
+    seats: Seats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: bytes) -> Cid:
+        raise StoreError("no space left")
+
+    miner = seats.miner(seats.funded())
+    with monkeypatch.context() as patched:
+        patched.setattr(seats.commission.store, "put", full, raising=True)
+        until_phase([miner], Phase.REVEAL)
+        assert "no space left" in miner.act().what
+        assert round_of(miner).revealed_count == 0
+    step_until([miner], lambda: round_of(miner).revealed_count == 1)
 
 
 def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(seats: Seats) -> None:
