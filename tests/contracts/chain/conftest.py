@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.rounds import MIN_STAKE_WEI, Play
+from tests.contracts.rounds import KEYS, MIN_STAKE_WEI, Play
 
 
 @pytest.fixture(scope="module")
@@ -22,3 +22,17 @@ def play(  # one fixture for all roles, so that a test names only what it is abo
     started = Play(system, chain, commitments, client=client, miners=miners, verifiers=verifiers, stranger=stranger)
     started.stake(*[MIN_STAKE_WEI] * 3)
     return started
+
+
+@pytest.fixture(scope="module")
+def opened(play: Play, create_task: Any) -> Play:
+    """A round in `Keys`."""
+    play.submit(create_task)
+    play.open(has_keys=False)
+    return play
+
+
+@pytest.fixture
+def in_training(opened: Play) -> Play:
+    opened.chain.publishKeys(1, KEYS, sender=opened.client)
+    return opened

@@ -24,20 +24,6 @@ ESCROW_WEI = REWARD_WEI + FEE_WEI
 ABSENCE_WEI = MIN_STAKE_WEI // 20
 
 
-@pytest.fixture(scope="module")
-def opened(play: Play, create_task: Any) -> Play:
-    """A round in `Keys`."""
-    play.submit(create_task)
-    play.open(has_keys=False)
-    return play
-
-
-@pytest.fixture
-def in_training(opened: Play) -> Play:
-    opened.chain.publishKeys(1, (0x55, bytes(31) + b"\1"), sender=opened.client)
-    return opened
-
-
 # --- what is not due ---
 
 
@@ -267,60 +253,4 @@ def test_advance__no_valid_solution_nor_release__revealed_miners_share_the_clien
     in_training.check_aborted(AbortReason.NO_VALID_SOLUTION)
     assert in_training.credits_wei(in_training.miners[:3]) == [CLIENT_BOND_WEI // 2] * 2 + [0]
     assert in_training.credit_wei(in_training.client) == REWARD_WEI + 2 * MINER_BOND_WEI
-    in_training.check_settled(1)
-
-
-# --- overtime ---
-
-
-def test_advance__overtime_winner_below_the_floor__refunds(in_training: Play) -> None:
-    in_training.to_overtime()
-    in_training.to_voting(*in_training.miners[:2])
-    in_training.finish([valid(600_000, 499_999), INVALID])
-    in_training.check_aborted(AbortReason.BELOW_FLOOR)
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI, 0]
-    in_training.check_settled(1)
-
-
-def test_advance__overtime__best_test_accuracy_wins_without_ommers(in_training: Play) -> None:
-    in_training.to_overtime()
-    in_training.to_voting(*in_training.miners[:2])
-    in_training.finish([valid(600_000, 500_000), valid(500_000, 510_000)])
-    assert in_training.phase == Phase.FINALISED
-    assert in_training.chain.header(1).winner == in_training.miners[1]
-    assert in_training.chain.ommers(1) == []
-    assert in_training.chain.ommerCount(1) == 0
-    in_training.check_settled(1)
-
-
-def test_advance__overtime_without_release__floor_does_not_apply(in_training: Play) -> None:
-    in_training.to_overtime()
-    in_training.to_unreleased_reveal(in_training.miners[0])
-    in_training.reveal(in_training.miners[0])
-    in_training.advance()
-    in_training.finish([valid(600_000, 0)])
-    assert in_training.chain.header(1).winner == in_training.miners[0]
-    assert in_training.credit_wei(in_training.miners[0]) == REWARD_WEI + MINER_BOND_WEI + CLIENT_BOND_WEI
-    in_training.check_settled(1)
-
-
-# --- withheld test set ---
-
-
-def test_advance__test_set_withheld__train_accuracy_ranks_and_valid_miners_share_the_bond(
-    in_training: Play,
-) -> None:
-    in_training.to_unreleased_reveal(*in_training.miners[:3])
-    assert in_training.phase == Phase.REVEAL
-    assert not in_training.round.isTestSetReleased
-    in_training.reveal(*in_training.miners[:3])
-    in_training.advance()
-    in_training.finish([valid(910_000, 0), valid(930_000, 0), INVALID])
-    header = in_training.chain.header(1)
-    assert (header.winner, header.trainPpm) == (in_training.miners[1], 930_000)
-    share_wei = CLIENT_BOND_WEI // 2
-    paid_wei = [MINER_BOND_WEI + share_wei, REWARD_WEI + MINER_BOND_WEI + share_wei, 0]
-    assert in_training.credits_wei(in_training.miners[:3]) == paid_wei
-    assert in_training.credit_wei(in_training.client) == MINER_BOND_WEI  # the invalid one's
     in_training.check_settled(1)
