@@ -281,6 +281,17 @@ def test_judge_all__process_dies_before_the_features_stand__no_model_is_blamed()
     assert "signal 11" in session.problem
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_set_up_torch__numbers_too_small_for_the_normal_form__are_zero_in_every_thread(threads: int) -> None:
+    code = (
+        "import torch; from verifier.judge import set_up_torch; from verifier.opinion import Limits;"
+        f"set_up_torch(Limits(threads={threads}));"
+        "print(int(torch.count_nonzero(torch.full((1_000_000,), 1e-39) * 0.5)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "0"
+
+
 def test_allow__endless_work__is_ended_by_the_system() -> None:
     program = "from verifier.judge import *; allow(Limits(cpu_s=0), 0)\nwhile True: pass"
     environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
