@@ -13,7 +13,7 @@ from tests.e2e.world import World
 REWARDS = {"first": "2", "second": "1"}
 STAKES = {17: "2", 3: "3", 6: "5"}
 MINERS = (2, 4, 5)
-REQUIRED_PPM = 900_000
+REQUIRED_PPM = 750_000
 CLIENT_BOND_WEI, MINER_BOND_WEI = PROFILE.market.client_bond_wei, PROFILE.chain.miner_bond_wei
 WINNER_REWARD = PROFILE.chain.winner_reward
 
@@ -41,7 +41,7 @@ class Market:
         command += ["--reward", REWARDS["first"], "--time-limit", "60", "--solutions-wanted", str(len(MINERS))]
         world.stage.run([*command, "--vectors", str(VECTORS), "--required-train-ppm", str(REQUIRED_PPM)])
         more_rows = write_rows(world.folder / "more-rows.csv", seed=2)
-        terms = {"reward_ether": REWARDS["second"], "solutions_wanted": len(MINERS)}
+        terms = {"reward_ether": REWARDS["second"], "solutions_wanted": len(MINERS), "required_train_ppm": REQUIRED_PPM}
         write_task(files[1], more_rows, scheme="ipfe-secp256k1", **terms)
         world.stage.run(["dataclient", "submit", *(str(file) for file in files)], self.client)
 
@@ -116,7 +116,7 @@ def check_blocks(market: Market) -> None:
         assert (header.task_id, header.previous_hash) == (height, ledger.header_hash(height - 1))
         assert header_hash(header) == ledger.header_hash(height)
         assert {entry.miner for entry in entries} == {miner.address for miner in market.miners}
-        assert all(verdict.is_valid and verdict.train_ppm >= 750_000 for verdict in outcome)
+        assert all(verdict.is_valid and verdict.train_ppm >= REQUIRED_PPM for verdict in outcome)
         best = max(range(len(entries)), key=lambda i: (outcome[i].test_ppm, -i))
         assert (header.winner, header.model) == (entries[best].miner, entries[best].model)
         assert (header.train_ppm, header.test_ppm) == (outcome[best].train_ppm, outcome[best].test_ppm)

@@ -13,16 +13,15 @@ CLIENT_BOND_WEI, MINER_BOND_WEI = PROFILE.market.client_bond_wei, PROFILE.chain.
 
 
 def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_paid(company: Company) -> None:
+    """Two solutions are wanted, so that commits stay open until the test says so."""
     world, miner = company.world, company.miner
     company.gather()
     start = world.gateway.block_number()
-    task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-miner")
+    rows = write_rows(world.folder / "rows.csv")
+    task_id = world.commission(company.client, rows, "killed-miner", solutions_wanted=2)
     world.until("the miner's commit", lambda: world.has_committed(task_id, miner))
-    with world.frozen():
-        world.kill(miner)
-        current = world.round_of(task_id)
-        assert current is not None
-        assert current.phase in (Phase.TRAINING, Phase.RELEASE)
+    world.kill(miner)
+    world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
     assert world.in_phase(task_id, Phase.REVEAL).revealed_count == 0
     world.restart(miner)
     ended = world.ended(task_id)
@@ -32,20 +31,21 @@ def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_p
 
 
 def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_after_restart(company: Company) -> None:
-    world, verifier = company.world, company.verifiers[0]
+    """The other verifier stands still until the kill, so that no vote can be revealed before."""
+    world, (verifier, other) = company.world, company.verifiers
     company.gather()
     start = world.gateway.block_number()
-    task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-verifier")
-    ballot = world.voting(task_id, BallotPhase.COMMIT)
-    world.until("its vote", lambda: any(world.ledger.vote_commitment(ballot.ballot_id, verifier.address)))
-    with world.frozen():
+    with world.paused(other):
+        task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-verifier")
+        ballot_id = world.voting(task_id, BallotPhase.COMMIT).ballot_id
+        world.until("its vote", lambda: any(world.ledger.vote_commitment(ballot_id, verifier.address)))
         world.kill(verifier)
-        assert not world.ledger.votes(ballot.ballot_id, verifier.address)
     world.voting(task_id, BallotPhase.REVEAL)
+    assert not world.ledger.votes(ballot_id, verifier.address)
     world.restart(verifier)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.ledger.votes(ballot.ballot_id, verifier.address) == world.ledger.outcome(ballot.ballot_id)
+    assert world.ledger.votes(ballot_id, verifier.address) == world.ledger.outcome(ballot_id)
     assert world.slashed_since(start) == {}
     fee_wei = world.ledger.task(task_id).verifier_fee_wei
     assert world.credited_since(start)[verifier.address] == fee_wei // 2
@@ -54,17 +54,21 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
 def test_client__killed_between_open_and_keys__issues_them_after_restart_and_gets_its_bond_back(
     company: Company,
 ) -> None:
+    """It has sent the keys, but they are in no block, and the node loses them: all is left to the journal."""
     world, client = company.world, company.client
     company.gather()
     start = world.gateway.block_number()
     rows = write_rows(world.folder / "rows.csv")
-    task_id = world.commission(client, rows, "killed-client", scheme="ipfe-secp256k1")
-    world.in_phase(task_id, Phase.KEYS)
-    with world.frozen():
-        world.kill(client)
-        current = world.round_of(task_id)
-        assert current is not None
-        assert (current.phase, current.keys) == (Phase.KEYS, None)
+    with world.paused(company.miner):
+        task_id = world.commission(client, rows, "killed-client", scheme="ipfe-secp256k1")
+        world.freeze()
+        world.open_round()
+        world.mine()
+    world.until("the client to send its keys", lambda: world.has_sent(client))
+    world.kill(client)
+    world.lose_transactions()
+    world.thaw()
+    assert world.in_phase(task_id, Phase.KEYS).keys is None
     world.restart(client)
     ended = world.ended(task_id)
     assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)

@@ -1,6 +1,7 @@
 """A chain, the contracts and the roles as processes of their own, driven and watched from outside by a test."""
 
 import shutil
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,16 +20,16 @@ from pole.ledger import Ledger
 from pole.records import Ballot, BallotPhase, Phase, Pot, Round
 from scripts.demo.stage import Actor, Stage
 from tests.e2e.scripted import Participant
-from tests.e2e.site import deploy_site, development_account
+from tests.e2e.site import DEPLOYER, deploy_site, development_account
 from tests.e2e.tasks import write_task
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Participant)
 
-POLL_S = 0.05
+POLL_S = 0.1
 PATIENCE_S = 60.0
 _TAIL_LINES = 40
-_ROLE_POLL_S = "0.2"
+_ROLE_POLL_S = "0.5"
 
 
 class World:
@@ -48,7 +49,7 @@ class World:
         self.ledger = Ledger(self.gateway)
         self._numbers: dict[str, int] = {}
         self._participants: dict[int, Participant] = {}
-        self._commands: dict[str, tuple[Actor, list[str]]] = {}
+        self._commands: dict[str, list[str]] = {}
         self.thaw()
 
     def close(self) -> None:
@@ -66,7 +67,8 @@ class World:
 
     def start(self, actor: Actor, *arguments: str) -> None:
         """Start a role, `python -m <role> <arguments>`; it may not end before the test says so."""
-        self._commands[actor.name] = actor, list(arguments)
+        assert not self.is_running(actor), f"{actor.name} runs already"
+        self._commands[actor.name] = list(arguments)
         self.stage.start([actor.role, *arguments, "--poll-interval", _ROLE_POLL_S], actor)
 
     def kill(self, actor: Actor) -> None:
@@ -78,7 +80,17 @@ class World:
 
     def restart(self, actor: Actor) -> None:
         """Start a killed role again, with the arguments it had; its log goes on."""
-        self.start(actor, *self._commands[actor.name][1])
+        self.start(actor, *self._commands[actor.name])
+
+    @contextmanager
+    def paused(self, actor: Actor) -> Iterator[None]:
+        """The process stands still meanwhile, as on a machine that is far too busy."""
+        process = self.stage.processes[actor.name]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def is_running(self, actor: Actor) -> bool:
         return actor.name in self.stage.processes
@@ -141,24 +153,37 @@ class World:
         ahead_s = deadline_s - self.gateway.block_time()
         if ahead_s > 0:
             self._rpc("evm_increaseTime", ahead_s)
-            self._rpc("evm_mine")
+            self.mine()
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """No blocks meanwhile: what the test sees stays as it is."""
+    def freeze(self) -> None:
+        """No blocks from now on but those that the test mines: what it sees stays as it is, until `thaw`."""
         self._rpc("evm_setIntervalMining", 0)
-        yield
-        self.thaw()
+
+    def thaw(self) -> None:
+        """A block every second."""
+        self._rpc("evm_setIntervalMining", 1)
+
+    def mine(self) -> None:
+        self._rpc("evm_mine")
+
+    def has_sent(self, actor: Actor) -> bool:
+        """Whether a transaction of an actor waits to be mined."""
+        address: Any = actor.address
+        count = self.gateway.web3.eth.get_transaction_count
+        return count(address, "pending") > count(address, "latest")
+
+    def lose_transactions(self) -> None:
+        """The node forgets what waits to be mined."""
+        self._rpc("anvil_dropAllTransactions")
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
         """A block per transaction meanwhile, instead of one per second."""
         self._rpc("evm_setAutomine", True)
-        yield
-        self.thaw()
-
-    def thaw(self) -> None:
-        self._rpc("evm_setIntervalMining", 1)
+        try:
+            yield
+        finally:
+            self.thaw()
 
     def _rpc(self, method: str, *parameters: Any) -> None:
         reply = self.gateway.web3.provider.make_request(RPCEndpoint(method), list(parameters))
@@ -170,6 +195,12 @@ class World:
         """The newest round, if it is this task's."""
         latest = self.ledger.latest_round()
         return latest if latest is not None and latest.task_id == task_id else None
+
+    def open_round(self) -> None:
+        """Send the transaction, from nobody in particular, and do not wait for it."""
+        contract: Any = self.site.deployment.contracts["LearningChain"]
+        chain = self.gateway.web3.eth.contract(address=contract.address, abi=contract.abi)
+        chain.functions.openRound().transact({"from": development_account(DEPLOYER).address})
 
     def in_phase(self, task_id: int, phase: Phase) -> Round:
         """Wait until the task's round is in a phase."""
