@@ -1,6 +1,8 @@
 """A development chain as a child process, for the demo and for tests: anvil or ganache on a free port."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -55,7 +57,7 @@ def development_chain(
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # npm's launcher alone would leave the node behind
             process.wait()
 
 
