@@ -42,7 +42,8 @@ demo: setup ## The main job on a local chain: commission, train, verify, vote, p
 
 test: test-contracts test-invariants test-unit test-e2e ## All tests
 
-test-contracts: setup ## Contracts on eth-tester, with ape
+test-contracts: setup ## Contracts on eth-tester, with ape (which does not notice a changed library by itself)
+	ape compile --force
 	ape test tests/contracts
 
 test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the mutation that must break them
