@@ -1,4 +1,4 @@
-"""docs/invariants.md names only tests that exist."""
+"""docs/invariants.md and docs/threat-model.md name only tests that exist."""
 
 import re
 from pathlib import Path
@@ -17,6 +17,13 @@ def test_document__every_test_it_names__exists() -> None:
     named = set(NAMED.findall((ROOT / "docs/invariants.md").read_text()))
     assert len(named) > 20
     assert named - defined_tests() == set()
+
+
+def test_threat_model__every_test_it_names__exists() -> None:
+    named = set(NAMED.findall((ROOT / "docs/threat-model.md").read_text()))
+    defined = {name for source in (ROOT / "tests").rglob("*.py") for name in DEFINED.findall(source.read_text())}
+    assert len(named) > 20
+    assert named - defined - defined_tests() == set()
 
 
 def test_document__every_invariant_test__is_named() -> None:
