@@ -23,6 +23,7 @@ from miner.workbook import Solution, Workbook
 from pole.cli import RoleContext
 from pole.commitments import solution_commitment
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
+from pole.features import Progress
 from pole.node import Node, Waiting, advance_due, is_my_turn
 from pole.records import Phase, Round
 from pole.roundfiles import feature_cache
@@ -200,20 +201,32 @@ class MinerNode(Node):
             manifest = check_manifest(self.context.store, current, terms, self.options.limits)
             cache = feature_cache(self.context.home, current.previous_hash)
             with Display(self.context.log, f"round {current.round_id}, preparing {manifest.name!r}") as display:
-                found = collect(self.context.store, current, terms, manifest, cache, display.rows)
+                progress = self._until_over(current, terms, display.rows)
+                found = collect(self.context.store, current, terms, manifest, cache, progress)
             self._assignment = (current.round_id, found)
         return self._assignment[1]
+
+    def _until_over(self, current: Round, terms: Terms, show: Progress) -> Progress:
+        """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
+        watch = self._watch(current.round_id, terms, 0.0)
+
+        def progress(done: int, total: int) -> None:
+            show(done, total)
+            if watch.is_over():
+                raise NotWorthIt(f"{done} of {total} rows were opened in time: {watch.reason}")
+
+        return progress
+
+    def _watch(self, round_id: int, terms: Terms, reserve_s: float) -> Watch:
+        ledger, gateway = self.context.ledger, self.context.gateway
+        return Watch(lambda: (ledger.round(round_id), gateway.block_time()), terms.solutions_wanted, reserve_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
         """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
         round_id, terms = current.round_id, assignment.terms
         known = self.workbook.candidate(round_id)
         target = target_ppm(terms, self.options.margin_ppm) if current.phase is Phase.TRAINING else 1
-        watch = Watch(
-            lambda: (self.context.ledger.round(round_id), self.context.gateway.block_time()),
-            terms.solutions_wanted,
-            commit_reserve_s(terms, self.options.commit_latency_s),
-        )
+        watch = self._watch(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
         with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
             job = TrainingJob(
                 manifest=assignment.manifest,

@@ -53,7 +53,9 @@ class Voting:
         ready = self._prepared.setdefault(current.round_id, 0.0)
         if ready == float("inf") or time.monotonic() < ready:
             return ""
-        session, give_up_at_s = Session(), time.monotonic() + self.limits.wall_s
+        # A stranger's data may take longer than the round lasts: the next one must not be missed over it.
+        seconds_left = max(RETRY_S, current.deadline - self.context.gateway.block_time())
+        session, give_up_at_s = Session(), time.monotonic() + min(self.limits.wall_s, seconds_left)
         judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
         self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
         return session.problem

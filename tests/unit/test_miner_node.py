@@ -288,6 +288,21 @@ def test_act__training_method_fails__declines_the_round_and_lives(seats: Seats, 
     assert f"training failed: {type(failure).__name__}" in miner.act().what
 
 
+def test_act__data_takes_longer_than_the_round__is_given_up_when_it_is_over(
+    seats: Seats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*given: Any) -> None:
+        for row in range(100):
+            given[-1](row, 100)
+            seats.pass_time(20)
+            monkeypatch.setattr("miner.watch.REFRESH_S", 0.0)
+
+    monkeypatch.setattr("miner.node.collect", endless)
+    miner = seats.miner(seats.funded(), trainer=never)
+    until_phase([miner], Phase.TRAINING)
+    assert "of 100 rows were opened in time: time is up" in miner.act().what
+
+
 def test_act__store_full_at_the_reveal__waits_and_reveals_when_there_is_room(
     seats: Seats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
