@@ -13,6 +13,11 @@ _WORLD = pytest.StashKey[World]()
 _HAS_PASSED = pytest.StashKey[bool]()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the shared company come last: once it is there, its processes stay until the end."""
+    items.sort(key=lambda item: "company" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A world of the test's own, without anybody."""

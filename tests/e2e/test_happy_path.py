@@ -33,31 +33,28 @@ class Market:
     def cast(self) -> list[Actor]:
         return [self.client, *self.miners, *self.verifiers]
 
-    def commission(self) -> None:
-        """The first task as `init` proposes it, but for accuracy and vectors that suit a test; then both at once."""
+    def run(self) -> None:
+        """Until both tasks are solved. The first is as `init` proposes it, but for accuracy and number of vectors."""
         world, files = self.world, [self.world.folder / f"{name}.toml" for name in REWARDS]
+        self.start()
         rows = str(write_rows(world.folder / "rows.csv"))
         command = ["dataclient", "init", rows, "--label", LABEL, "--out", str(files[0]), "--name", "first"]
         command += ["--reward", REWARDS["first"], "--time-limit", "60", "--solutions-wanted", str(len(MINERS))]
         world.stage.run([*command, "--vectors", str(VECTORS), "--required-train-ppm", str(REQUIRED_PPM)])
-        more_rows = write_rows(world.folder / "more-rows.csv", seed=2)
-        terms = {"reward_ether": REWARDS["second"], "solutions_wanted": len(MINERS), "required_train_ppm": REQUIRED_PPM}
-        write_task(files[1], more_rows, scheme="ipfe-secp256k1", **terms)
-        world.stage.run(["dataclient", "submit", *(str(file) for file in files)], self.client)
-
-    def run(self) -> None:
-        """Until both tasks are solved."""
-        world = self.world
-        for verifier, ether in self.verifiers.items():
-            world.start(verifier, "run", "--stake", ether)
-        self.commission()
+        terms = {"solutions_wanted": len(MINERS), "required_train_ppm": REQUIRED_PPM, "reward_ether": REWARDS["second"]}
+        write_task(files[1], write_rows(world.folder / "more-rows.csv", seed=2), scheme="ipfe-secp256k1", **terms)
         seats = {verifier.address for verifier in self.verifiers}
         world.until("all seats", lambda: seats == set(world.ledger.seated()))
-        world.start(self.client, "serve")
-        for seed, miner in enumerate(self.miners, start=1):
-            world.start(miner, "run", "--device", "cpu", "--threads", "1", "--seed", str(seed))
+        world.stage.run(["dataclient", "submit", *(str(file) for file in files)], self.client)
         tasks = range(1, 1 + len(REWARDS))
         world.until("both blocks", lambda: all(world.ledger.task(t).state is TaskState.SOLVED for t in tasks), 150)
+
+    def start(self) -> None:
+        for verifier, ether in self.verifiers.items():
+            self.world.start(verifier, "run", "--stake", ether)
+        for seed, miner in enumerate(self.miners, start=1):
+            self.world.start(miner, "run", "--device", "cpu", "--threads", "1", "--seed", str(seed))
+        self.world.start(self.client, "serve")
 
     def leave(self) -> None:
         """Everybody stops and takes all money: one of each role by the command line, the rest by direct calls."""
