@@ -1,6 +1,7 @@
 """Whitening changes how a model trains, and nothing about what is submitted."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,14 +22,16 @@ class Classifier(nn.Module):
         self.last = nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.last(torch.relu(self.first(x)))
+        scores: torch.Tensor = self.last(torch.relu(self.first(x)))
+        return scores
 
 
-def mapped_rows(n: int, width: int) -> np.ndarray:
+def mapped_rows(n: int, width: int) -> npt.NDArray[np.float32]:
     """Standardised inner products with query vectors: as strongly correlated as real features are."""
     rng = np.random.default_rng(1)
     x = rng.integers(0, 16, size=(n, 32)) @ query_vectors(bytes(range(32)), width, 32, 3).T
-    return ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
+    standardised: npt.NDArray[np.float64] = (x - x.mean(axis=0)) / x.std(axis=0)
+    return standardised.astype(np.float32)
 
 
 @pytest.mark.parametrize(
