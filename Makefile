@@ -50,11 +50,12 @@ test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the 
 	forge test
 	python -m scripts.check_mutation
 
+# These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 test-unit: setup ## Python modules
-	pytest tests/unit
+	pytest -p no:ape_test tests/unit
 
 test-e2e: setup ## Real processes on real nodes (anvil, ganache)
-	pytest tests/e2e
+	pytest -p no:ape_test tests/e2e
 
 check: setup ## Formatting, lint and types: what CI runs first
 	ruff format --check $(PY_PATHS)

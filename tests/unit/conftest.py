@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
@@ -21,6 +22,13 @@ from scripts.deployer import create_contract, deploy_with_web3
 
 HERE = Path(__file__).parent
 ETHER = 10**18
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_the_start() -> Iterator[None]:
+    """No test logs at the level, or to the captured stderr, that a command line before it has chosen."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
