@@ -1,12 +1,16 @@
 """`python -m scripts.demo`: commission, train, verify, vote and pay on a local chain, and show it."""
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import numpy as np
@@ -33,6 +37,8 @@ _LIMIT_S = {"iris": 30, "digits": 60, "mnist": 1_800}
 _REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
 _REQUIRED_PPM = {"iris": 850_000, "digits": 970_000, "mnist": 960_000}
 _ROWS_SHOWN = 6
+_STEPS_AT_ONCE = 3
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep:
     plan = Plan(sets, data_dir and data_dir.resolve(), not no_encryption)
     console = Console(record=picture is not None, width=None if picture is None else 120)
     folder = Path(tempfile.mkdtemp(prefix="pole-demo-"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     try:
         with development_chain("anvil", chain_id=_CHAIN_ID) as chain, stage(folder, chain) as built:
             play(console, built, plan)
@@ -91,11 +98,19 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
     console.rule("[bold]Useful proof of work: the main job")
     client, miners, verifiers = cast_actors(built)
     actors = [client, *miners, *verifiers]
-    console.print("Deploying with [bold]ape run deploy --profile local[/bold] ...")
-    built.deploy()
+    console.print("Deploying with [bold]ape run deploy --profile local[/bold], and writing task files ...")
+    first: list[Callable[[], None]] = [built.deploy]
+    side_by_side(first + [partial(write_task_file, built, plan, name) for name in plan.sets])
     gateway = Gateway.connect(built.chain.rpc_url, Deployment.load(built.deployment))
-    tasks = commission(console, built, client, plan)
-    start_roles(built, client, miners, verifiers)
+    for verifier in verifiers:
+        built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
+    how = "encrypted" if plan.is_encrypted else "in the clear"
+    console.print(f"Commissioning [bold]{', '.join(plan.sets)}[/bold] ({how}) ...")
+    built.run(["dataclient", "submit", *(f"{name}.toml" for name in plan.sets)], client, shows_output=True)
+    tasks = dict(enumerate(plan.sets, start=1))
+    built.start(["dataclient", "serve"], client)
+    for seed, miner in enumerate(miners, start=1):
+        built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed)], miner)
     wanted = len(tasks)
 
     def is_done() -> bool:
@@ -120,45 +135,34 @@ def cast_actors(built: Stage) -> tuple[Actor, list[Actor], list[Actor]]:
     return client, miners, verifiers
 
 
-def commission(console: Console, built: Stage, client: Actor, plan: Plan) -> dict[int, str]:
-    """Write and submit a task file per data set; returns their names by task id."""
-    files = []
-    for name in plan.sets:
-        out = built.folder / f"{name}.toml"
-        command = ["dataclient", "init", plan.source(name), "--out", str(out), "--name", name]
-        command += ["--time-limit", str(_LIMIT_S[name]), "--reward", str(_REWARD_ETHER[name])]
-        command += ["--solutions-wanted", str(_MINERS), "--required-train-ppm", str(_REQUIRED_PPM[name])]
-        command += ["--data-dir", str(plan.data_dir)] if plan.data_dir and name == "mnist" else []
-        command += [] if plan.is_encrypted else ["--no-encryption"]
-        console.print(f"Commissioning [bold]{name}[/bold] ({'encrypted' if plan.is_encrypted else 'in the clear'}) ...")
-        built.run(command)
-        files.append(str(out))
-    built.run(["dataclient", "submit", *files], client, shows_output=True)
-    return dict(enumerate(plan.sets, start=1))
+def write_task_file(built: Stage, plan: Plan, name: str) -> None:
+    """`dataclient init` for one data set."""
+    command = ["dataclient", "init", plan.source(name), "--out", f"{name}.toml", "--name", name]
+    command += ["--time-limit", str(_LIMIT_S[name]), "--reward", str(_REWARD_ETHER[name])]
+    command += ["--solutions-wanted", str(_MINERS), "--required-train-ppm", str(_REQUIRED_PPM[name])]
+    command += ["--data-dir", str(plan.data_dir)] if plan.data_dir and name == "mnist" else []
+    built.run([*command, *([] if plan.is_encrypted else ["--no-encryption"])])
 
 
-def start_roles(built: Stage, client: Actor, miners: Sequence[Actor], verifiers: Sequence[Actor]) -> None:
-    """Verifiers first, then the client, then the miners, who open the rounds."""
-    for verifier in verifiers:
-        built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
-    built.start(["dataclient", "serve"], client)
-    for seed, miner in enumerate(miners, start=1):
-        built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed)], miner)
+def side_by_side(steps: Sequence[Callable[[], T]]) -> list[T]:
+    """Run steps that do not need each other at the same time; results in their order, the first error is raised."""
+    with ThreadPoolExecutor(_STEPS_AT_ONCE) as pool:
+        return [future.result() for future in [pool.submit(step) for step in steps]]
 
 
 def finish(console: Console, built: Stage, gateway: Gateway, actors: Sequence[Actor], tasks: dict[int, str]) -> None:
     """Collect the money and the models, and print what happened."""
     ledger = Ledger(gateway)
     names = {actor.address: actor.name for actor in actors}
-    for actor in actors:
-        built.run([actor.role, "withdraw"], actor)
+    side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
+    models = side_by_side([partial(use_model, built, actors[0], name) for name in tasks.values()])
     used = report.gas_of_run(gateway)
     console.print(report.blocks(ledger, gateway, names, tasks))
     console.print(report.payments(ledger, gateway, actors, used.paid_wei))
     console.print(report.gas(used))
-    for name in tasks.values():
+    for name, said in zip(tasks.values(), models, strict=True):
         console.rule(f"[bold]{name}: the client's model on rows that no miner saw")
-        console.print(use_model(built, actors[0], name), highlight=False)
+        console.print(said, highlight=False)
 
 
 def use_model(built: Stage, client: Actor, name: str) -> str:
