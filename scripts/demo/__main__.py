@@ -1,5 +1,6 @@
 """`python -m scripts.demo`: commission, train, verify, vote and pay on a local chain, and show it."""
 
+import re
 import shutil
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 import click
 import numpy as np
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
 from dataclient.plain import PlainData
@@ -38,6 +40,8 @@ _REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
 _REQUIRED_PPM = {"iris": 850_000, "digits": 970_000, "mnist": 960_000}
 _ROWS_SHOWN = 6
 _STEPS_AT_ONCE = 3
+# rich's own picture would fetch its font from a web site whenever somebody looks at it.
+_PICTURE = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 T = TypeVar("T")
 
 
@@ -81,7 +85,7 @@ def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep:
         with development_chain("anvil", chain_id=_CHAIN_ID) as chain, stage(folder, chain) as built:
             play(console, built, plan)
         if picture is not None:
-            console.save_svg(str(picture), title="make demo")
+            picture.write_text(console.export_svg(title="make demo", code_format=_PICTURE))
     except DemoFailed:
         keep = True
         raise
