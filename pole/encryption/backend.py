@@ -3,6 +3,7 @@
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.encryption.coincurve_backend import CoincurveBackend
+from pole.encryption.kernelcache import kernel_cache
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.errors import BadInput
 
 Progress = Callable[[int, int], None]
 Etas = Sequence[Sequence[int]]
-BackendName = Literal["auto", "coincurve"]
+BackendName = Literal["auto", "coincurve", "numba"]
 
 
 class Backend(Protocol):
@@ -47,8 +49,71 @@ class Backend(Protocol):
         """Whether g^eta == prod h_j^(z_j), as [segments, vectors]."""
 
 
+class AutomaticBackend:
+    """The reference backend for little work, the fast one for more.
+
+    Loading the fast one's kernels costs a process about two seconds, and compiling them, once per machine, about 20;
+    the reference backend has done a small data set by then.
+    """
+
+    name = "auto"
+
+    def __init__(self) -> None:
+        self._reference = CoincurveBackend()
+
+    def public_key(self, master: MasterKey) -> PublicKey:
+        return self._reference.public_key(master)
+
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+        return self._choose(x.size * _POWER_S).encrypt(master, x, progress)
+
+    def decrypt(
+        self,
+        ciphertexts: NDArray[np.uint8],
+        queries: NDArray[np.int64],
+        etas: Etas,
+        bound: int,
+        progress: Progress | None = None,
+    ) -> NDArray[np.int64]:
+        seconds = len(ciphertexts) * len(etas) * (queries.size * _ADDITIONS_S + len(queries) * _POWER_S)
+        return self._choose(seconds).decrypt(ciphertexts, queries, etas, bound, progress)
+
+    def verify_keys(self, public_key: PublicKey, queries: NDArray[np.int64], etas: Etas) -> NDArray[np.bool_]:
+        return self._reference.verify_keys(public_key, queries, etas)
+
+    def _choose(self, reference_s: float) -> Backend:
+        """Whatever is done first, given how long the reference backend would take on one core."""
+        if reference_s < (_LOADING_S if is_compiled() else _COMPILING_S):
+            return self._reference
+        return _fast()
+
+
+_POWER_S = 40e-6  # the reference backend's time for a power, and for a weight's additions
+_ADDITIONS_S = 0.5e-6
+_LOADING_S = 3.0
+_COMPILING_S = 30.0
+
+
+def is_compiled() -> bool:
+    """Whether the fast backend's kernels are loaded, or at least compiled on this machine."""
+    if "pole.encryption.numba_backend" in sys.modules:
+        return True
+    return any(kernel_cache().rglob("*powers*.nbc")) and any(kernel_cache().rglob("*run_program*.nbc"))
+
+
+def _fast() -> Backend:
+    # Importing numba takes a second; what never encrypts much should not wait for it.
+    from pole.encryption.numba_backend import NumbaBackend
+
+    return NumbaBackend()
+
+
 def backend(name: BackendName = "auto") -> Backend:
-    """The named backend; `auto` is the fastest one that this machine has."""
-    if name in ("auto", "coincurve"):
+    """The named backend; `auto` takes the one that is done first, for each piece of work anew."""
+    if name == "auto":
+        return AutomaticBackend()
+    if name == "coincurve":
         return CoincurveBackend()
-    raise BadInput(f"there is no encryption backend {name!r}; use auto or coincurve")
+    if name == "numba":
+        return _fast()
+    raise BadInput(f"there is no encryption backend {name!r}; use auto, coincurve or numba")
