@@ -58,14 +58,14 @@ class AutomaticBackend:
 
     name = "auto"
 
-    def __init__(self) -> None:
-        self._reference = CoincurveBackend()
+    def __init__(self, rows: int = 0) -> None:
+        self._reference, self._rows = CoincurveBackend(), rows
 
     def public_key(self, master: MasterKey) -> PublicKey:
         return self._reference.public_key(master)
 
     def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
-        return self._choose(x.size * _POWER_S).encrypt(master, x, progress)
+        return self._choose(max(len(x), self._rows) * (master.dimension + 1) * _POWER_S).encrypt(master, x, progress)
 
     def decrypt(
         self,
@@ -75,8 +75,10 @@ class AutomaticBackend:
         bound: int,
         progress: Progress | None = None,
     ) -> NDArray[np.int64]:
-        seconds = len(ciphertexts) * len(etas) * (queries.size * _ADDITIONS_S + len(queries) * _POWER_S)
-        return self._choose(seconds).decrypt(ciphertexts, queries, etas, bound, progress)
+        per_row_s = len(etas) * (queries.size * _ADDITIONS_S + len(queries) * _POWER_S)
+        return self._choose(max(len(ciphertexts), self._rows) * per_row_s).decrypt(
+            ciphertexts, queries, etas, bound, progress
+        )
 
     def verify_keys(self, public_key: PublicKey, queries: NDArray[np.int64], etas: Etas) -> NDArray[np.bool_]:
         return self._reference.verify_keys(public_key, queries, etas)
@@ -108,10 +110,10 @@ def _fast() -> Backend:
     return NumbaBackend()
 
 
-def backend(name: BackendName = "auto") -> Backend:
-    """The named backend; `auto` takes the one that is done first, for each piece of work anew."""
+def backend(name: BackendName = "auto", rows: int = 0) -> Backend:
+    """The named backend; `auto` takes the one that is done first. `rows`: how many there are in all, if in pieces."""
     if name == "auto":
-        return AutomaticBackend()
+        return AutomaticBackend(rows)
     if name == "coincurve":
         return CoincurveBackend()
     if name == "numba":

@@ -30,10 +30,10 @@ Words = NDArray[np.uint64]
 T = TypeVar("T")
 
 _HALF = pow(2, -1, ORDER)
-_POINTS_AT_ONCE = 1 << 13  # of encryption, per thread: their working set stays in the second-level cache
-_SLOT_BYTES_AT_ONCE = 12 << 20  # of decryption, per thread
+_POINTS_AT_ONCE = 1 << 14  # of encryption, per thread: their working set stays in the second-level cache
+_SLOT_BYTES_AT_ONCE = 4 << 20  # of decryption, per thread
 _LARGEST_GROUPS = 32  # of eight samples: beyond, the shared inversion costs next to nothing
-_LARGEST_WINDOW = 14
+_LARGEST_WINDOW = 13  # entries of larger ones leave the second-level cache
 _LARGEST_TABLE_BITS = 20  # entries of the table of logarithms; beyond it, giant steps
 
 
@@ -123,9 +123,10 @@ def default_threads() -> int:
 
 
 def _parts(rows: int, at_most: int, threads: int) -> list[slice]:
-    """Slices of multiples of eight rows where possible, and enough of them for all threads."""
-    even = -(-rows // (threads * LANES)) * LANES
-    step = min(at_most, even)
+    """Slices of equal size, whole eights of rows where there are enough, and as many for each thread."""
+    eights = -(-rows // LANES)
+    count = min(eights, threads * -(-rows // (at_most * threads)))
+    step = -(-eights // count) * LANES if at_most >= LANES else at_most
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pole.encryption import CoincurveBackend, MasterKey, backend, field, kernels, numba_backend
+from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
 from pole.encryption.lanes import LANES, P
 from pole.encryption.numba_backend import NumbaBackend, default_threads
@@ -115,7 +116,7 @@ def test_decrypt__other_shapes__the_references_error() -> None:
 # --- the field ------------------------------------------------------------------------------------------------------
 
 
-@njit
+@njit  # type: ignore[untyped-decorator]
 def _operate(elements: NDArray[np.uint64]) -> None:
     """elements uint64 [12, 40]: 0 and 1 are loose, 2 and 3 tight; from 4 on are results."""
     start, size = np.uint64(elements.ctypes.data), np.uint64(field.ELEMENT_WORDS * 8)
@@ -395,3 +396,38 @@ def test_default_threads__own_setting_first(monkeypatch: pytest.MonkeyPatch) -> 
     assert default_threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert default_threads() >= 1
+
+
+# --- all keys at once -----------------------------------------------------------------------------------------------
+
+
+def test_all_keys_match__public_key_of_other_size__refused() -> None:
+    with pytest.raises(BadInput, match="has 3 features, the keys 4"):
+        all_keys_match(REFERENCE.public_key(MasterKey.generate(3)), np.array([[1, 2]]), [[1], [2]])
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_all_keys_match__right_until_one_is_wrong(data: st.DataObject) -> None:
+    segments, width, vectors = (data.draw(st.integers(1, largest)) for largest in (3, 5, 4))
+    queries = np.random.default_rng(data.draw(st.integers(0, 2**32))).integers(0, 8, (vectors, width))
+    master = MasterKey.generate(segments * width)
+    public, etas = REFERENCE.public_key(master), _etas(master, queries, segments)
+    assert all_keys_match(public, queries, etas)
+    segment, vector = data.draw(st.integers(0, segments - 1)), data.draw(st.integers(0, vectors - 1))
+    etas[segment][vector] = (etas[segment][vector] + data.draw(st.integers(1, ORDER - 1))) % ORDER
+    assert not all_keys_match(public, queries, etas)
+
+
+def test_all_keys_match__two_errors_that_cancel__found() -> None:
+    """The sum of the equations holds; only random coefficients tell."""
+    master, queries = MasterKey.generate(2), np.array([[1, 2], [3, 4]])
+    etas = _etas(master, queries)
+    etas[0][0], etas[0][1] = etas[0][0] + 1, etas[0][1] - 1
+    assert not all_keys_match(REFERENCE.public_key(master), queries, etas)
+
+
+@pytest.mark.parametrize(("eta", "expected"), [(0, True), (1, False)])
+def test_all_keys_match__both_sides_may_be_the_identity(eta: int, expected: bool) -> None:
+    public = REFERENCE.public_key(MasterKey((5, ORDER - 5)))
+    assert all_keys_match(public, np.array([[3, 3], [0, 0]]), [[eta, 0]]) is expected
