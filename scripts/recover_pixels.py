@@ -2,8 +2,9 @@
 
 Rows are encrypted and opened by the project's own encryption, with the keys of L query vectors of Algorithm 3. Whoever
 has the keys then knows Z x for the secret row x. All integer solutions are one of them plus the lattice of the kernel
-of Z; the secret one is short, once each pixel is centred and scaled by what other digits with its (plain) label look like. Reducing that
-lattice (fpylll's BKZ) with the solution embedded finds it, if enough keys are out. Source: Kannan 1987, embedding.
+of Z; the secret one is short, once each pixel is centred and scaled by what other digits with its (plain) label look
+like. Reducing that lattice (fpylll's BKZ) with the solution embedded finds it, if enough keys are out.
+Source: Kannan 1987, embedding.
 """
 
 import argparse
@@ -75,8 +76,8 @@ def _recover_row(queries: Integers, products: Integers, kernel: Integers, known:
     candidates = [centre + row[:-1] // weights for row in ends]
     for candidate in candidates:
         if candidate.min() >= 0 and candidate.max() <= LARGEST and (queries @ candidate == products).all():
-            return candidate
-    return np.clip(candidates[0], 0, LARGEST) if candidates else centre
+            return np.asarray(candidate)
+    return np.asarray(np.clip(candidates[0], 0, LARGEST)) if candidates else centre
 
 
 def _kernel(queries: Integers) -> Integers:
@@ -84,7 +85,7 @@ def _kernel(queries: Integers) -> Integers:
     reduced = _reduced(_augmented(queries), BLOCK)
     is_kernel = (reduced[:, : len(queries)] == 0).all(axis=1)
     assert np.count_nonzero(is_kernel) == queries.shape[1] - len(queries)
-    return reduced[is_kernel][:, len(queries) :]
+    return np.asarray(reduced[is_kernel][:, len(queries) :])
 
 
 def _some_solution(queries: Integers, products: Integers) -> Integers:

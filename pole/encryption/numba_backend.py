@@ -119,6 +119,11 @@ def default_threads() -> int:
             if not text.isdecimal() or not int(text):
                 raise BadInput(f"{name} is {text!r}; give a number of threads, at least 1")
             return int(text)
+    return all_cores()
+
+
+def all_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
