@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from threading import Lock
+from threading import Lock, local
 from typing import TypeVar
 
 import numpy as np
@@ -30,7 +30,7 @@ Words = NDArray[np.uint64]
 T = TypeVar("T")
 
 _HALF = pow(2, -1, ORDER)
-_POINTS_AT_ONCE = 1 << 14  # of encryption, per thread: their working set stays in the second-level cache
+_POINTS_AT_ONCE = 1 << 15  # of encryption, per thread: their working set stays in the second-level cache
 _SLOT_BYTES_AT_ONCE = 4 << 20  # of decryption, per thread
 _LARGEST_GROUPS = 32  # of eight samples: beyond, the shared inversion costs next to nothing
 _LARGEST_WINDOW = 13  # entries of larger ones leave the second-level cache
@@ -171,6 +171,7 @@ class _Encryptor:
     """Exponents, then powers of g from a table, for a few rows at a time."""
 
     def __init__(self, master: MasterKey, rows: int) -> None:
+        self._local = local()
         self._width = _window_width(rows * (master.dimension + 1))
         self._table = _generator_table(self._width)
         shift = (1 << self._width * len(self._table)) - 1
@@ -184,15 +185,33 @@ class _Encryptor:
 
     def _try(self, x: NDArray[np.uint8], ciphertexts: NDArray[np.uint8]) -> bool:
         count = len(x) * len(self._secret)
-        vectors = -(-count // LANES)
-        exponents, points = _aligned(vectors, 4, LANES), _aligned(vectors, kernels.POINT_WORDS)
+        exponents, points, prefix = self._scratch(-(-count // LANES))
         exponents[:, 0] = np.arange(2, LANES + 2)  # for lanes without a point: any exponents that do not fail
-        randomness = np.array([_words(1 + secrets.randbelow(ORDER - 1)) for _ in x], dtype=np.uint64)
-        codec.fill_exponents(randomness, self._secret, self._constants, x, exponents)
+        codec.fill_exponents(_random_scalars(len(x)), self._secret, self._constants, x, exponents)
         failed = _aligned(LANES)
-        kernels.powers(self._table, exponents, self._width, points, _aligned(vectors, ELEMENT_WORDS), failed)
+        kernels.powers(self._table, exponents, self._width, points, prefix, failed)
         codec.write_points(points, ciphertexts.reshape(count, POINT_BYTES).view(np.uint64), count)
         return not failed.any()
+
+    def _scratch(self, vectors: int) -> tuple[Words, Words, Words]:
+        """This thread's arrays, kept from part to part: fresh pages cost as much as some of the arithmetic."""
+        kept = getattr(self._local, "arrays", None)
+        if kept is None or len(kept[0]) < vectors:
+            kept = (
+                _aligned(vectors, 4, LANES),
+                _aligned(vectors, kernels.POINT_WORDS),
+                _aligned(vectors, ELEMENT_WORDS),
+            )
+            self._local.arrays = kept
+        return kept[0][:vectors], kept[1][:vectors], kept[2][:vectors]
+
+
+def _random_scalars(count: int) -> Words:
+    """uint64 [count, 4] from the operating system, below the order; an r of 0 would fail like any identity."""
+    while True:
+        scalars = np.frombuffer(secrets.token_bytes(32 * count), dtype=np.uint64).reshape(count, 4)
+        if (scalars[:, 3] != np.iinfo(np.uint64).max).all():  # else it may be too large (probability 2^-64)
+            return scalars
 
 
 def _window_width(points: int) -> int:
