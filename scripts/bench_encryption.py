@@ -2,8 +2,9 @@
 
 pymife (optional; `make bench-tools`) in its default group, 1024-bit integers, and in Curve25519, about 128 bits; the
 coincurve reference; the fast backend on one core and on all. Single-core figures are CPU time, so that whatever else
-runs disturbs them less; the gain from more cores is wall time against wall time. Medians of interleaved runs. A slow
-library opens few rows or products; its figure is per sample or per product all the same.
+runs disturbs them less. All cores against one: how many times faster by the clock, which other processes on the same
+cores spoil, and how much more CPU time the work took, which they do not. Medians of interleaved runs. A slow library
+opens few rows or products; its figure is per sample or per product all the same.
 """
 
 import argparse
@@ -72,14 +73,14 @@ def main() -> None:
             opened = {name: _pymife_decryption(keys, ct, work) for name, (_, keys, ct) in slow.items()}
             decryption.append(_decryption_row(work, opened, product_ns, arguments.repeats))
             print(".", end="", file=sys.stderr, flush=True)
-    names = [*_groups(), "coincurve", "fast, 1 core", "fast, all cores"]
+    names = [*_groups(), "coincurve", "fast"]
     common = [f"{name} (us)" for name in names] + _ratio_names() + ["additions", "ns per addition", "to the floor"]
     print("\nEncryption, per sample:\n\n" + markdown_table(["D", *common], encryption))
     print("\nDecryption, per inner product:\n\n" + markdown_table(["D", "L", *common], decryption))
 
 
 def _ratio_names() -> list[str]:
-    return [f"{name} / fast" for name in [*_groups(), "coincurve"]] + ["1 core / all"]
+    return [f"{name} / fast" for name in [*_groups(), "coincurve"]] + ["all cores: wall", "all cores: CPU"]
 
 
 def _work(dimension: int, vectors: int, rows: int) -> Work:
@@ -148,13 +149,15 @@ def _compare(
             wall[name].append(wall_s / units[name] * 1e6)
     one, coincurve = statistics.median(cpu["one"]), statistics.median(cpu["coincurve"])
     gain = statistics.median(a / b for a, b in zip(wall["one"], wall["all"], strict=True))
-    times = [*slow.values(), coincurve, one, one / gain]
+    more_work = statistics.median(b / a for a, b in zip(cpu["one"], cpu["all"], strict=True))
+    times = [*slow.values(), coincurve, one]
     ratios = [*(each / one for each in slow.values()), coincurve / one]
     addition_ns = one * 1000 / additions
     return [
         *(_short(each) for each in times),
         *(f"{each:.0f}" if each >= 20 else f"{each:.1f}" for each in ratios),
-        f"{gain:.2f}",
+        f"{gain:.2f}x",
+        f"{100 * (more_work - 1):+.0f} %",
         f"{additions:.0f}",
         f"{addition_ns:.1f}",
         f"{addition_ns / (PRODUCTS_PER_ADDITION * product_ns):.2f}",

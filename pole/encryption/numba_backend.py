@@ -31,8 +31,8 @@ T = TypeVar("T")
 
 _HALF = pow(2, -1, ORDER)
 _POINTS_AT_ONCE = 1 << 15  # of encryption, per thread: their working set stays in the second-level cache
-_SLOT_BYTES_AT_ONCE = 4 << 20  # of decryption, per thread
-_LARGEST_GROUPS = 32  # of eight samples: beyond, the shared inversion costs next to nothing
+_SLOT_BYTES_AT_ONCE = 6 << 20  # of decryption, per thread
+_LARGEST_GROUPS = 96  # of eight samples: beyond, the shared inversion costs next to nothing
 _LARGEST_WINDOW = 13  # entries of larger ones leave the second-level cache
 _LARGEST_TABLE_BITS = 20  # entries of the table of logarithms; beyond it, giant steps
 
