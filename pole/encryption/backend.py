@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.encryption.coincurve_backend import CoincurveBackend
-from pole.encryption.kernelcache import kernel_cache
+from pole.encryption.kernelcache import has_ifma, kernel_cache
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.errors import BadInput
 
@@ -94,6 +94,13 @@ _POWER_S = 40e-6  # the reference backend's time for a power, and for a weight's
 _ADDITIONS_S = 0.5e-6
 _LOADING_S = 3.0
 _COMPILING_S = 30.0
+_GAIN_IFMA, _GAIN = 25.0, 5.0  # of the fast backend on one core
+
+
+def expected_s(reference_s: float) -> float:
+    """About how long `auto` takes for what takes the reference backend so many seconds on one core of this machine."""
+    start_s = _LOADING_S if is_compiled() else _COMPILING_S
+    return reference_s if reference_s < start_s else start_s + reference_s / (_GAIN_IFMA if has_ifma() else _GAIN)
 
 
 def is_compiled() -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numba import njit
 from numpy.typing import NDArray
 
-from pole.encryption import CoincurveBackend, MasterKey, backend, field, kernels, numba_backend
+from pole.encryption import CoincurveBackend, MasterKey, backend, expected_s, field, kernels, numba_backend
 from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
 from pole.encryption.lanes import LANES, P
@@ -386,6 +386,16 @@ def test_automatic_backend__by_the_amount_of_work(
     monkeypatch.setattr(sys.modules["pole.encryption.backend"], "is_compiled", lambda: is_compiled)
     automatic: Any = backend()
     assert automatic._choose(seconds).name == expected
+
+
+@pytest.mark.parametrize(("reference_s", "expected"), [(2.0, 2.0), (3.0, 3.12), (1260.0, 53.4)])
+def test_expected_s__small_work_as_the_reference__large_work_far_less(
+    monkeypatch: pytest.MonkeyPatch, reference_s: float, expected: float
+) -> None:
+    module = sys.modules["pole.encryption.backend"]
+    monkeypatch.setattr(module, "is_compiled", lambda: True)
+    monkeypatch.setattr(module, "has_ifma", lambda: True)
+    assert expected_s(reference_s) == pytest.approx(expected)
 
 
 def test_default_threads__own_setting_first(monkeypatch: pytest.MonkeyPatch) -> None:
