@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 
-.PHONY: help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
+.PHONY: bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -72,8 +72,18 @@ format: setup ## Rewrite Python and Solidity in house style
 gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
 	@python -m scripts.gas
 
+bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
+	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt
+
+bench-encryption: bench-tools ## Encryption and decryption side by side: pymife, libsecp256k1, our kernels
+	@python -m scripts.bench_encryption
+
+recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
+	@python -m scripts.recover_pixels --rows 100
+
 lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	npm install --package-lock-only
 
 clean: ## Remove everything that was installed or built

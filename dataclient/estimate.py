@@ -7,7 +7,7 @@ import numpy as np
 
 from dataclient.prepare import ciphertext_bytes
 from dataclient.taskfile import TaskFile
-from pole.encryption import MasterKey, backend
+from pole.encryption import CoincurveBackend, MasterKey, expected_s
 from pole.manifest import DenseMapping
 from pole.money import wei_to_ether
 from pole.records import MarketParameters
@@ -58,8 +58,8 @@ def payment_for(reward_wei: int, parameters: MarketParameters) -> Payment:
 
 
 def encryption_seconds_per_row(features: int) -> float:
-    """Measured on a few rows of this size."""
-    compute, master = backend(), MasterKey.generate(features)
+    """Of the reference backend, measured on a few rows of this size."""
+    compute, master = CoincurveBackend(), MasterKey.generate(features)
     row = np.ones((1, features), dtype=np.uint8)
     compute.encrypt(master, row)
     rows, start = 0, time.perf_counter()
@@ -78,8 +78,8 @@ def effort_of(task: TaskFile, features: int, training_rows: int, test_rows: int)
     per_row_s = encryption_seconds_per_row(features)
     products = task.mapping.vectors if isinstance(task.mapping, DenseMapping) else 1
     return Effort(
-        encryption_s=per_row_s * encrypted_rows,
-        decryption_s=per_row_s * training_rows * products * DECRYPTION_TO_ENCRYPTION,
+        encryption_s=expected_s(per_row_s * encrypted_rows),
+        decryption_s=expected_s(per_row_s * training_rows * products * DECRYPTION_TO_ENCRYPTION),
         stored_bytes=ciphertext_bytes(encrypted_rows, features) + plain_bytes,
     )
 

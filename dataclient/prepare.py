@@ -228,10 +228,10 @@ def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
 def _encrypt(
     task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: Progressed | None
 ) -> InnerProductEncryption:
-    compute = backend()
     master = _master_key(home, training.x[0].size)
     is_test_encrypted = task.encryption.encrypt_test_set
     total = len(training.labels) + (len(test.labels) if is_test_encrypted else 0)
+    compute = backend(rows=total)
     step = rows_per_part((master.dimension + 1) * POINT_BYTES + LABEL_BYTES)
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])

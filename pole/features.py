@@ -167,6 +167,7 @@ class _Loader:
     def __init__(self, store: Store, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None) -> None:
         self._store, self._manifest, self._previous_hash, self._keys = store, manifest, previous_hash, keys
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
+        self._backend = backend(rows=self._data.training_rows)
         self.output_shape = output_shape(manifest.mapping, self._shape)
         self.opened_dtype, self.opened_width = self._opened_form()
 
@@ -194,7 +195,7 @@ class _Loader:
         is_dense = isinstance(self._mapping, DenseMapping)
         bound = largest_inner_product(self._mapping, self._data) if is_dense else self._largest_feature
         queries = key_queries(self._mapping, self._previous_hash, self._shape)
-        opened = backend().decrypt(
+        opened = self._backend.decrypt(
             encrypted.ciphertexts[rows], queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
         )
         return opened.astype(self.opened_dtype)

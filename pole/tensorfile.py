@@ -3,6 +3,7 @@
 Layout: header length (8 bytes, little-endian), header (JSON), data. Source: https://github.com/huggingface/safetensors.
 """
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -10,7 +11,6 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
-from safetensors.numpy import save
 
 from pole.errors import PoleError
 
@@ -28,6 +28,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_ORDER = ["BOOL", "U8", "F16", "I32", "F32", "F64", "I64"]  # the library's, narrow types first
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,25 @@ class TensorFile:
 
 
 def write_tensors(tensors: dict[str, NDArray[Any]], metadata: dict[str, str] | None = None) -> bytes:
-    """Serialise; equal arrays give equal bytes (metadata: at most one entry, since their order is not kept)."""
+    """Serialise; equal arrays give equal bytes (metadata: at most one entry, since their order is not kept).
+
+    The bytes are those of the safetensors library, which needs two more copies of the data on the way: encrypted rows
+    are large. Widest types come first, then names, so that every array is aligned.
+    """
     if metadata is not None and len(metadata) > 1:
         raise ValueError(f"{len(metadata)} metadata entries have no fixed order; give one")
-    return bytes(save({name: np.asarray(array, order="C") for name, array in tensors.items()}, metadata))
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    header: dict[str, Any] = {"__metadata__": metadata} if metadata is not None else {}
+    parts, position = [], 0
+    for name in sorted(arrays, key=lambda each: (-_ORDER.index(_CODES[arrays[each].dtype]), each)):
+        array = arrays[name]
+        end = position + array.nbytes
+        header[name] = {"dtype": _CODES[array.dtype], "shape": list(array.shape), "data_offsets": [position, end]}
+        parts.append(array.reshape(-1).view(np.uint8).data)
+        position = end
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)
+    return b"".join([len(text).to_bytes(_LENGTH_BYTES, "little"), text, *parts])
 
 
 def read_tensors(content: bytes, what: str, error: type[PoleError]) -> TensorFile:

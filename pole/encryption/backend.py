@@ -3,6 +3,7 @@
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.encryption.coincurve_backend import CoincurveBackend
+from pole.encryption.kernelcache import has_ifma, kernel_cache
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.errors import BadInput
 
 Progress = Callable[[int, int], None]
 Etas = Sequence[Sequence[int]]
-BackendName = Literal["auto", "coincurve"]
+BackendName = Literal["auto", "coincurve", "numba"]
 
 
 class Backend(Protocol):
@@ -47,8 +49,80 @@ class Backend(Protocol):
         """Whether g^eta == prod h_j^(z_j), as [segments, vectors]."""
 
 
-def backend(name: BackendName = "auto") -> Backend:
-    """The named backend; `auto` is the fastest one that this machine has."""
-    if name in ("auto", "coincurve"):
+class AutomaticBackend:
+    """The reference backend for little work, the fast one for more.
+
+    Loading the fast one's kernels costs a process about two seconds, and compiling them, once per machine, about 20;
+    the reference backend has done a small data set by then.
+    """
+
+    name = "auto"
+
+    def __init__(self, rows: int = 0) -> None:
+        self._reference, self._rows = CoincurveBackend(), rows
+
+    def public_key(self, master: MasterKey) -> PublicKey:
+        return self._reference.public_key(master)
+
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+        return self._choose(max(len(x), self._rows) * (master.dimension + 1) * _POWER_S).encrypt(master, x, progress)
+
+    def decrypt(
+        self,
+        ciphertexts: NDArray[np.uint8],
+        queries: NDArray[np.int64],
+        etas: Etas,
+        bound: int,
+        progress: Progress | None = None,
+    ) -> NDArray[np.int64]:
+        per_row_s = len(etas) * (queries.size * _ADDITIONS_S + len(queries) * _POWER_S)
+        return self._choose(max(len(ciphertexts), self._rows) * per_row_s).decrypt(
+            ciphertexts, queries, etas, bound, progress
+        )
+
+    def verify_keys(self, public_key: PublicKey, queries: NDArray[np.int64], etas: Etas) -> NDArray[np.bool_]:
+        return self._reference.verify_keys(public_key, queries, etas)
+
+    def _choose(self, reference_s: float) -> Backend:
+        """Whatever is done first, given how long the reference backend would take on one core."""
+        if reference_s < (_LOADING_S if is_compiled() else _COMPILING_S):
+            return self._reference
+        return _fast()
+
+
+_POWER_S = 40e-6  # the reference backend's time for a power, and for a weight's additions
+_ADDITIONS_S = 0.5e-6
+_LOADING_S = 3.0
+_COMPILING_S = 30.0
+_GAIN_IFMA, _GAIN = 25.0, 5.0  # of the fast backend on one core
+
+
+def expected_s(reference_s: float) -> float:
+    """About how long `auto` takes for what takes the reference backend so many seconds on one core of this machine."""
+    start_s = _LOADING_S if is_compiled() else _COMPILING_S
+    return reference_s if reference_s < start_s else start_s + reference_s / (_GAIN_IFMA if has_ifma() else _GAIN)
+
+
+def is_compiled() -> bool:
+    """Whether the fast backend's kernels are loaded, or at least compiled on this machine."""
+    if "pole.encryption.numba_backend" in sys.modules:
+        return True
+    return any(kernel_cache().rglob("*powers*.nbc")) and any(kernel_cache().rglob("*run_program*.nbc"))
+
+
+def _fast() -> Backend:
+    # Importing numba takes a second; what never encrypts much should not wait for it.
+    from pole.encryption.numba_backend import NumbaBackend
+
+    return NumbaBackend()
+
+
+def backend(name: BackendName = "auto", rows: int = 0) -> Backend:
+    """The named backend; `auto` takes the one that is done first. `rows`: how many there are in all, if in pieces."""
+    if name == "auto":
+        return AutomaticBackend(rows)
+    if name == "coincurve":
         return CoincurveBackend()
-    raise BadInput(f"there is no encryption backend {name!r}; use auto or coincurve")
+    if name == "numba":
+        return _fast()
+    raise BadInput(f"there is no encryption backend {name!r}; use auto, coincurve or numba")

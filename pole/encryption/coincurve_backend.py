@@ -23,6 +23,8 @@ from pole.encryption.group import (
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.errors import BadInput, DataInvalid, DecryptionFailed
 
+Progress = Callable[[int, int], None]
+
 _ROWS_PER_REPORT = 8
 
 
@@ -37,9 +39,7 @@ class CoincurveBackend:
             power_of_g(points + j, scalar)
         return PublicKey(store_points(points, master.dimension))
 
-    def encrypt(
-        self, master: MasterKey, x: NDArray[np.uint8], progress: Callable[[int, int], None] | None = None
-    ) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
         if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
             raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
@@ -57,31 +57,20 @@ class CoincurveBackend:
         queries: NDArray[np.int64],
         etas: Sequence[Sequence[int]],
         bound: int,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> NDArray[np.int64]:
-        program = _Program(queries, etas)
-        if ciphertexts.shape[1:] != (program.dimension + 1, POINT_BYTES):
-            raise BadInput(f"ciphertexts have shape {ciphertexts.shape}, the keys are for {program.dimension} features")
-        log = discrete_log(bound)
+        program = ReferenceProgram(queries, etas)
+        program.check_shape(ciphertexts)
         results = np.zeros((len(ciphertexts), program.outputs), dtype=np.int64)
         for row, ciphertext in enumerate(ciphertexts):
-            _load_row(program, ciphertext, row)
-            for output in range(program.outputs):
-                point = program.run(output)
-                exponent = log.find(point) if point is not None else 0
-                if exponent is None:
-                    raise DecryptionFailed(
-                        f"row {row}, inner product {output} is not in 0..{bound}: "
-                        "the functional key does not fit the data, or the data is corrupt"
-                    )
-                results[row, output] = exponent
+            results[row] = program.decrypt_row(ciphertext, row, bound)
             _report(progress, row + 1, len(ciphertexts))
         return results
 
     def verify_keys(
         self, public_key: PublicKey, queries: NDArray[np.int64], etas: Sequence[Sequence[int]]
     ) -> NDArray[np.bool_]:
-        program = _Program(queries, [[0] * len(queries) for _ in etas])
+        program = ReferenceProgram(queries, [[0] * len(queries) for _ in etas])
         if public_key.dimension != program.dimension:
             raise BadInput(f"the public key has {public_key.dimension} features, the keys {program.dimension}")
         load_points(program.points + 1, public_key.points)
@@ -104,19 +93,12 @@ def _encrypt_row(points: Any, secret: tuple[int, ...], features: list[int]) -> b
     return all(power_of_g(points + 1 + i, r * secret[i] + x) for i, x in enumerate(features))
 
 
-def _load_row(program: "_Program", ciphertext: NDArray[np.uint8], row: int) -> None:
-    try:
-        load_points(program.points, ciphertext)
-    except DataInvalid as exc:
-        raise DataInvalid(f"row {row}: {exc}") from exc
-
-
-def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:
+def _report(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None and (done % _ROWS_PER_REPORT == 0 or done == total):
         progress(done, total)
 
 
-class _Program:
+class ReferenceProgram:
     """prod ct_j^(z_j) * ct_0^(-eta) for all outputs, as lists of pointers that are built once and used for every row.
 
     Horner's rule over the bits of z: each step squares the accumulator and multiplies in the points whose bit is set,
@@ -140,6 +122,29 @@ class _Program:
                 exponent = -eta % ORDER
                 self._exponents.append(exponent.to_bytes(SCALAR_BYTES) if exponent else None)
                 self._steps.append(self._compile(rows[vector], 1 + segment * width, has_key_part=bool(exponent)))
+
+    def check_shape(self, ciphertexts: NDArray[np.uint8]) -> None:
+        """Raises BadInput for ciphertexts of other data than the keys are for."""
+        if ciphertexts.ndim != 3 or ciphertexts.shape[1:] != (self.dimension + 1, POINT_BYTES):
+            raise BadInput(f"ciphertexts have shape {ciphertexts.shape}, the keys are for {self.dimension} features")
+
+    def decrypt_row(self, ciphertext: NDArray[np.uint8], row: int, bound: int) -> list[int]:
+        """All outputs of one ciphertext [D + 1, 64]; errors name it as row `row`."""
+        try:
+            load_points(self.points, ciphertext)
+        except DataInvalid as exc:
+            raise DataInvalid(f"row {row}: {exc}") from exc
+        log, exponents = discrete_log(bound), []
+        for output in range(self.outputs):
+            point = self.run(output)
+            exponent = log.find(point) if point is not None else 0
+            if exponent is None:
+                raise DecryptionFailed(
+                    f"row {row}, inner product {output} is not in 0..{bound}: "
+                    "the functional key does not fit the data, or the data is corrupt"
+                )
+            exponents.append(exponent)
+        return exponents
 
     def run(self, output: int) -> Any | None:
         """One output for the loaded points: a pointer that the next call overwrites, or None for the identity."""

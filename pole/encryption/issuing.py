@@ -1,7 +1,7 @@
 """Issuing functional keys without giving the secret away, and checking keys that somebody issued.
 
 The scheme is timed release, not privacy. Keys of full rank reveal s, and far fewer let lattice reduction recover
-small-integer features: measured on 8x8 digits, 32 of 64 keys recover all of them, 24 keys 30 %, 16 keys none.
+small-integer features: measured on 8x8 digits, 32 of 64 keys recover all rows, 24 keys 67 %, 20 keys 16 %, 16 none.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ import numpy as np
 
 from pole.cid import Cid, cid_of
 from pole.encryption.backend import Backend, backend
+from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
 from pole.encryption.keys import FunctionalKeys, MasterKey, PublicKey, keys_shape
 from pole.errors import KeyRefused
@@ -69,7 +70,10 @@ def check_keys(
     previous_hash: bytes,
     compute: Backend | None = None,
 ) -> None:
-    """Raise KeyRefused unless the keys are the right ones of this task and round: g^eta == prod h_j^(z_j) for each."""
+    """Raise KeyRefused unless the keys are the right ones of this task and round: g^eta == prod h_j^(z_j) for each.
+
+    All at once; only if that fails, one by one to name the wrong ones.
+    """
     if keys.manifest != _canonical_cid(manifest) or keys.previous_hash != previous_hash:
         raise KeyRefused(
             f"the keys are for the manifest {keys.manifest} and previous hash 0x{keys.previous_hash.hex()}, "
@@ -79,6 +83,8 @@ def check_keys(
     if len(keys.etas) != segments or any(len(segment) != vectors for segment in keys.etas):
         raise KeyRefused(f"there are not {segments} x {vectors} functional keys; the client's mistake")
     queries = key_queries(manifest.mapping, previous_hash, tuple(manifest.data.shape))
+    if all_keys_match(public_key, queries, keys.etas):
+        return
     is_right = (compute or backend()).verify_keys(public_key, queries, keys.etas)
     if not is_right.all():
         segment, vector = np.argwhere(~is_right)[0]

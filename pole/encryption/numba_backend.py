@@ -1,0 +1,322 @@
+"""The fast backend: batches of samples, eight at a time, on all cores; the same results as the reference backend.
+
+What the batch formulas cannot do (see `kernels`) and everything that is wrong with the data is left to the reference
+backend, sample by sample, so that both give the same answers and the same errors.
+"""
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from threading import Lock, local
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pole.dataset import POINT_BYTES
+from pole.encryption import codec, kernels
+from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram
+from pole.encryption.field import ELEMENT_WORDS
+from pole.encryption.group import ORDER, new_points, power_of_g, store_points
+from pole.encryption.keys import MasterKey, PublicKey
+from pole.encryption.lanes import LANES
+from pole.encryption.program import Program, compile_program, multiples_program
+from pole.errors import BadInput
+
+Words = NDArray[np.uint64]
+T = TypeVar("T")
+
+_HALF = pow(2, -1, ORDER)
+_POINTS_AT_ONCE = 1 << 15  # of encryption, per thread: their working set stays in the second-level cache
+_SLOT_BYTES_AT_ONCE = 6 << 20  # of decryption, per thread
+_LARGEST_GROUPS = 96  # of eight samples: beyond, the shared inversion costs next to nothing
+_LARGEST_WINDOW = 13  # entries of larger ones leave the second-level cache
+_LARGEST_TABLE_BITS = 20  # entries of the table of logarithms; beyond it, giant steps
+
+
+class NumbaBackend:
+    """See `Backend`. `threads` defaults to POLE_THREADS, else OMP_NUM_THREADS, else all cores of this process."""
+
+    name = "numba"
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads or default_threads()
+        self._reference = CoincurveBackend()
+
+    def public_key(self, master: MasterKey) -> PublicKey:
+        return self._reference.public_key(master)
+
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+        if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
+            raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
+        ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
+        encryptor = _Encryptor(master, len(x))
+        parts = _parts(len(x), max(1, _POINTS_AT_ONCE // (master.dimension + 1)), self._threads)
+        self._each(parts, lambda rows: encryptor.run(x[rows], ciphertexts[rows]), len(x), progress)
+        return ciphertexts
+
+    def decrypt(
+        self,
+        ciphertexts: NDArray[np.uint8],
+        queries: NDArray[np.int64],
+        etas: Sequence[Sequence[int]],
+        bound: int,
+        progress: Progress | None = None,
+    ) -> NDArray[np.int64]:
+        reference = ReferenceProgram(queries, etas)
+        reference.check_shape(ciphertexts)
+        program = _compiled(queries.tobytes(), queries.shape, tuple(map(tuple, etas)))
+        decryptor = _Decryptor(program, bound)
+        results = np.zeros((len(ciphertexts), reference.outputs), dtype=np.int64)
+
+        def run(rows: slice) -> list[int]:
+            return [rows.start + row for row in decryptor.run(ciphertexts[rows], results[rows])]
+
+        def redo(suspects: list[int]) -> None:
+            for row in suspects:
+                results[row] = reference.decrypt_row(ciphertexts[row], row, bound)
+
+        parts = _parts(len(ciphertexts), decryptor.rows_at_once, self._threads)
+        self._each(parts, run, len(ciphertexts), progress, redo)
+        return results
+
+    def verify_keys(
+        self, public_key: PublicKey, queries: NDArray[np.int64], etas: Sequence[Sequence[int]]
+    ) -> NDArray[np.bool_]:
+        return self._reference.verify_keys(public_key, queries, etas)
+
+    def _each(
+        self,
+        parts: list[slice],
+        work: Callable[[slice], T],
+        total: int,
+        progress: Progress | None,
+        finish: Callable[[T], None] | None = None,
+    ) -> None:
+        """Work on all parts in threads, finish them here and in order; few are in flight, so an error ends it soon."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: deque[tuple[slice, Future[T]]] = deque()
+            for rows in [*parts, None]:
+                while waiting and (rows is None or len(waiting) > 2 * self._threads):
+                    done, future = waiting.popleft()
+                    result = future.result()
+                    if finish is not None:
+                        finish(result)
+                    if progress is not None:
+                        progress(done.stop, total)
+                if rows is not None:
+                    waiting.append((rows, pool.submit(work, rows)))
+
+
+def default_threads() -> int:
+    """POLE_THREADS, else OMP_NUM_THREADS (what `make` sets, so that nodes on one machine share it), else all cores."""
+    for name in ("POLE_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "")
+        if text:
+            if not text.isdecimal() or not int(text):
+                raise BadInput(f"{name} is {text!r}; give a number of threads, at least 1")
+            return int(text)
+    return all_cores()
+
+
+def all_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _parts(rows: int, at_most: int, threads: int) -> list[slice]:
+    """Slices of equal size, whole eights of rows where there are enough, and as many for each thread."""
+    eights = -(-rows // LANES)
+    count = min(eights, threads * -(-rows // (at_most * threads)))
+    step = -(-eights // count) * LANES if at_most >= LANES else at_most
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _aligned(*shape: int) -> Words:
+    """Zeros that start on a cache line."""
+    size = int(np.prod(shape))
+    content = np.zeros(size + LANES, dtype=np.uint64)
+    skip = -(content.ctypes.data // 8) % LANES
+    return content[skip : skip + size].reshape(shape)
+
+
+def _run(program: Program, slots: Words) -> Words:
+    """Lanes [8] that the batch formulas failed for are not 0."""
+    failed = _aligned(LANES)
+    prefix = _aligned(program.largest_level * slots.shape[1], ELEMENT_WORDS)
+    kernels.run_program(slots, program.ops, program.level_ends, prefix, failed)
+    return failed
+
+
+def _words(value: int) -> list[int]:
+    return [value >> 64 * i & (1 << 64) - 1 for i in range(4)]
+
+
+def _power_slots(slots: Words, slot: int, exponents: Sequence[int]) -> None:
+    """Write g^e into a slot: exponent group * 8 + lane; the last one is repeated."""
+    points = new_points(len(exponents))
+    for i, exponent in enumerate(exponents):
+        power_of_g(points + i, exponent)
+    words = np.ascontiguousarray(store_points(points, len(exponents))).view(np.uint64)
+    codec.read_points(words.reshape(-1, 1, 8), slots[slot : slot + 1])
+
+
+# --- encryption ------------------------------------------------------------------------------------------------------
+
+
+class _Encryptor:
+    """Exponents, then powers of g from a table, for a few rows at a time."""
+
+    def __init__(self, master: MasterKey, rows: int) -> None:
+        self._local = local()
+        self._width = _window_width(rows * (master.dimension + 1))
+        self._table = _generator_table(self._width)
+        shift = (1 << self._width * len(self._table)) - 1
+        scale = (_HALF << 256) % ORDER
+        self._secret = np.array([_words(s * scale % ORDER) for s in (1, *master.secret)], dtype=np.uint64)
+        self._constants = np.array([_words((x + shift) * _HALF % ORDER) for x in range(256)], dtype=np.uint64)
+
+    def run(self, x: NDArray[np.uint8], ciphertexts: NDArray[np.uint8]) -> None:
+        while not self._try(x, ciphertexts):
+            pass  # a sum met the identity or itself: other randomness (probability about 2^-240 per point)
+
+    def _try(self, x: NDArray[np.uint8], ciphertexts: NDArray[np.uint8]) -> bool:
+        count = len(x) * len(self._secret)
+        exponents, points, prefix = self._scratch(-(-count // LANES))
+        exponents[:, 0] = np.arange(2, LANES + 2)  # for lanes without a point: any exponents that do not fail
+        codec.fill_exponents(_random_scalars(len(x)), self._secret, self._constants, x, exponents)
+        failed = _aligned(LANES)
+        kernels.powers(self._table, exponents, self._width, points, prefix, failed)
+        codec.write_points(points, ciphertexts.reshape(count, POINT_BYTES).view(np.uint64), count)
+        return not failed.any()
+
+    def _scratch(self, vectors: int) -> tuple[Words, Words, Words]:
+        """This thread's arrays, kept from part to part: fresh pages cost as much as some of the arithmetic."""
+        kept = getattr(self._local, "arrays", None)
+        if kept is None or len(kept[0]) < vectors:
+            kept = (
+                _aligned(vectors, 4, LANES),
+                _aligned(vectors, kernels.POINT_WORDS),
+                _aligned(vectors, ELEMENT_WORDS),
+            )
+            self._local.arrays = kept
+        return kept[0][:vectors], kept[1][:vectors], kept[2][:vectors]
+
+
+def _random_scalars(count: int) -> Words:
+    """uint64 [count, 4] from the operating system, below the order; an r of 0 would fail like any identity."""
+    while True:
+        scalars = np.frombuffer(secrets.token_bytes(32 * count), dtype=np.uint64).reshape(count, 4)
+        if (scalars[:, 3] != np.iinfo(np.uint64).max).all():  # else it may be too large (probability 2^-64)
+            return scalars
+
+
+def _window_width(points: int) -> int:
+    """The window that makes table and additions together cheapest."""
+    return min(range(4, _LARGEST_WINDOW + 1), key=lambda width: -(-256 // width) * (points + (1 << width - 1)))
+
+
+@lru_cache(maxsize=2)
+def _generator_table(width: int) -> Words:
+    """g^(d 2^(width i)) for odd d below 2^width, as uint64 [windows, 2^(width - 1), 8]."""
+    windows = -(-256 // width)
+    program = multiples_program(width - 1, is_odd_only=True)
+    slots = _aligned(program.slots, -(-windows // LANES), kernels.POINT_WORDS)
+    _power_slots(slots, 0, [1 << width * i for i in range(windows)])
+    assert not _run(program, slots).any()
+    table = np.empty((1 << width - 1, windows, 8), dtype=np.uint64)
+    for entry in range(len(table)):
+        codec.write_points(slots[entry], table[entry], windows)
+    return np.ascontiguousarray(_packed(table).transpose(1, 0, 2))
+
+
+def _packed(big_endian: Words) -> Words:
+    """Points as stored in files to x and y with their least significant word first."""
+    return big_endian.byteswap().reshape(*big_endian.shape[:-1], 2, 4)[..., ::-1].reshape(big_endian.shape)
+
+
+# --- decryption ------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def _compiled(queries: bytes, shape: tuple[int, int], etas: tuple[tuple[int, ...], ...]) -> Program:
+    return compile_program(np.frombuffer(queries, dtype=np.int64).reshape(shape), etas)
+
+
+class _Logarithms:
+    """A table of g^(kappa + i); kappa is random, so nobody can make an output that collides with the blinding."""
+
+    def __init__(self, bits: int) -> None:
+        self.kappa = 1 + secrets.randbelow(ORDER - 1)
+        self.size = 1 << bits
+        per_lane = max(0, bits - 3)
+        stride = 1 << per_lane
+        program = multiples_program(per_lane, is_odd_only=False)
+        slots = _aligned(program.slots, 1, kernels.POINT_WORDS)
+        _power_slots(slots, 0, [self.kappa + lane * stride for lane in range(LANES)])
+        _power_slots(slots, stride, [1])
+        assert not _run(program, slots).any()
+        self.keys = np.zeros(4 * max(self.size, LANES), dtype=np.uint64)
+        self.values = np.full(len(self.keys), codec.EMPTY, dtype=np.int64)
+        codec.fill_table(slots, stride, stride, self.keys, self.values)
+
+
+@lru_cache(maxsize=2)
+def _logarithms(bits: int) -> _Logarithms:
+    return _Logarithms(bits)
+
+
+class _Decryptor:
+    """One program, run over a few samples at a time."""
+
+    def __init__(self, program: Program, bound: int) -> None:
+        self._program, self._bound = program, bound
+        with _TABLE_LOCK:
+            self._logarithms = _logarithms(min(_LARGEST_TABLE_BITS, max(3, bound.bit_length())))
+        self._giant = _giant_step(program)
+        self._slots = program.slots + 1
+        groups = _SLOT_BYTES_AT_ONCE // (self._slots * kernels.POINT_WORDS * 8)
+        self.rows_at_once = LANES * min(max(groups, 1), _LARGEST_GROUPS)
+
+    def run(self, ciphertexts: NDArray[np.uint8], results: NDArray[np.int64]) -> list[int]:
+        """Fill in the results; the rows that the reference has to look at."""
+        groups = -(-len(ciphertexts) // LANES)
+        slots = _aligned(self._slots, groups, kernels.POINT_WORDS)
+        points = self._program.inputs - 1
+        words = np.ascontiguousarray(ciphertexts).reshape(len(ciphertexts), points, POINT_BYTES).view(np.uint64)
+        codec.read_points(words, slots)
+        invalid = _aligned(groups, LANES)
+        codec.check_points(slots, points, invalid)
+        _power_slots(slots, points, [self._logarithms.kappa])
+        failed = _run(self._program, slots)
+        found = self._find(slots, failed)
+        results[:] = found.transpose(1, 2, 0).reshape(-1, len(found))[: len(results)]
+        is_suspect = (invalid != 0) | (failed != 0) | (found == codec.EMPTY).any(axis=0)
+        return [int(row) for row in np.flatnonzero(is_suspect.reshape(-1)[: len(results)])]
+
+    def _find(self, slots: Words, failed: Words) -> NDArray[np.int64]:
+        """Logarithms int64 [outputs, groups, 8], EMPTY where there is none up to the bound."""
+        table, outputs = self._logarithms, self._program.outputs
+        results = np.full((len(outputs), slots.shape[1], LANES), codec.EMPTY, dtype=np.int64)
+        for offset in range(0, self._bound + 1, table.size):
+            if offset:
+                _power_slots(slots, self._slots - 1, [-table.size % ORDER])
+                failed |= _run(self._giant, slots)
+            if not codec.look_up(slots, outputs, table.keys, table.values, offset, self._bound, results):
+                break
+        return results
+
+
+_TABLE_LOCK = Lock()
+
+
+def _giant_step(program: Program) -> Program:
+    """Adds the point of one more slot to every output, in place; levels of one output each cannot disturb another."""
+    count = len(program.outputs)
+    ops = np.stack(
+        [program.outputs, program.outputs, np.full(count, program.slots), np.full(count, kernels.ADD)], axis=1
+    )
+    return Program(ops.astype(np.int32), np.array([count]), program.outputs, program.inputs, program.slots + 1)

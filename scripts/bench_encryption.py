@@ -1,0 +1,235 @@
+"""`python -m scripts.bench_encryption`: encryption and decryption side by side on the same rows, as Markdown tables.
+
+pymife (optional; `make bench-tools`) in its default group, 1024-bit integers, and in Curve25519, about 128 bits; the
+coincurve reference; the fast backend on one core and on all. Single-core figures are CPU time, so that whatever else
+runs disturbs them less. All cores against one: how many times faster by the clock, which other processes on the same
+cores spoil, and how much more CPU time the work took, which they do not. Medians of interleaved runs. A slow library
+opens few rows or products; its figure is per sample or per product all the same.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from pole.encryption import CoincurveBackend, MasterKey, numba_backend
+from pole.encryption.field import ELEMENT_WORDS, load_element, multiply, store_element
+from pole.encryption.group import ORDER
+from pole.encryption.numba_backend import NumbaBackend
+from pole.encryption.program import compile_program
+from scripts.table import markdown_table
+
+try:
+    from mife.data.curve25519 import Curve25519
+    from mife.single.selective.ddh import FeDDH
+except ImportError:
+    FeDDH = None
+
+LARGEST, LARGEST_WEIGHT = 15, 7
+PRODUCTS_PER_ADDITION = 6
+FIELD_PRODUCTS = 100_000
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The same rows and query vectors for everybody."""
+
+    master: MasterKey
+    x: NDArray[np.uint8]
+    queries: NDArray[np.int64]
+
+    @property
+    def bound(self) -> int:
+        return self.master.dimension * LARGEST * LARGEST_WEIGHT
+
+    @property
+    def etas(self) -> list[list[int]]:
+        pairs = [zip(self.master.secret, query, strict=True) for query in self.queries.tolist()]
+        return [[sum(s * z for s, z in pair) % ORDER for pair in pairs]]
+
+
+def main() -> None:
+    arguments = _arguments()
+    product_ns = _field_product_ns(arguments.repeats)
+    floor_ns = PRODUCTS_PER_ADDITION * product_ns
+    print(f"One field product: {product_ns:.2f} ns; the floor of an addition: {floor_ns:.1f} ns.\n")
+    encryption, decryption = [], []
+    for dimension in arguments.dimensions:
+        work = _work(dimension, 1, _rows(dimension, arguments.rows))
+        slow = {name: _pymife_encryption(group, dimension) for name, group in _groups().items()}
+        encryption.append(_encryption_row(work, slow, product_ns, arguments.repeats))
+        for vectors in arguments.vectors:
+            work = _work(dimension, vectors, _rows(dimension, arguments.rows))
+            opened = {name: _pymife_decryption(keys, ct, work) for name, (_, keys, ct) in slow.items()}
+            decryption.append(_decryption_row(work, opened, product_ns, arguments.repeats))
+            print(".", end="", file=sys.stderr, flush=True)
+    names = [*_groups(), "coincurve", "fast"]
+    common = [f"{name} (us)" for name in names] + _ratio_names() + ["additions", "ns per addition", "to the floor"]
+    print("\nEncryption, per sample:\n\n" + markdown_table(["D", *common], encryption))
+    print("\nDecryption, per inner product:\n\n" + markdown_table(["D", "L", *common], decryption))
+
+
+def _ratio_names() -> list[str]:
+    return [f"{name} / fast" for name in [*_groups(), "coincurve"]] + ["all cores: wall", "all cores: CPU"]
+
+
+def _work(dimension: int, vectors: int, rows: int) -> Work:
+    rng = np.random.default_rng(dimension + vectors)
+    return Work(
+        MasterKey.generate(dimension),
+        rng.integers(0, LARGEST + 1, (rows, dimension), dtype=np.uint8),
+        rng.integers(0, LARGEST_WEIGHT + 1, (vectors, dimension)),
+    )
+
+
+def _rows(dimension: int, most: int) -> int:
+    return int(min(16 * most, most * max(1, 784 // dimension)))
+
+
+# --- ours -----------------------------------------------------------------------------------------------------------
+
+
+def _encryption_row(work: Work, slow: dict[str, Any], product_ns: float, repeats: int) -> list[str]:
+    few = work.x[: max(2, 400 // work.master.dimension)]
+    runs: dict[str, Run] = {
+        "coincurve": partial(CoincurveBackend().encrypt, work.master, few),
+        "one": partial(NumbaBackend(1).encrypt, work.master, work.x),
+        "all": partial(NumbaBackend(_all_cores()).encrypt, work.master, work.x),
+    }
+    rows = {"coincurve": len(few), "one": len(work.x), "all": len(work.x)}
+    points = work.master.dimension + 1
+    width = numba_backend._window_width(len(work.x) * points)
+    additions = points * (-(-256 // width) - 1)
+    cells = _compare(runs, rows, {name: each[0] for name, each in slow.items()}, additions, product_ns, repeats)
+    return [str(work.master.dimension), *cells]
+
+
+def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repeats: int) -> list[str]:
+    ciphertexts, etas, vectors = NumbaBackend(1).encrypt(work.master, work.x), work.etas, len(work.queries)
+    few = ciphertexts[: max(1, 3000 // (work.queries.size + 50 * vectors))]
+    rest = (work.queries, etas, work.bound)
+    runs: dict[str, Run] = {
+        "coincurve": partial(CoincurveBackend().decrypt, few, *rest),
+        "one": partial(NumbaBackend(1).decrypt, ciphertexts, *rest),
+        "all": partial(NumbaBackend(_all_cores()).decrypt, ciphertexts, *rest),
+    }
+    outputs = {"coincurve": len(few) * vectors, "one": len(work.x) * vectors, "all": len(work.x) * vectors}
+    additions = compile_program(work.queries, etas).additions / vectors
+    cells = _compare(runs, outputs, slow, additions, product_ns, repeats)
+    return [str(work.master.dimension), str(vectors), *cells]
+
+
+def _compare(
+    runs: dict[str, Run],
+    units: dict[str, int],
+    slow: dict[str, float],
+    additions: float,
+    product_ns: float,
+    repeats: int,
+) -> list[str]:
+    """Cells after D and L; times in microseconds per unit."""
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()  # tables, programs and compiled code are made once, whatever the number of rows
+    for _ in range(repeats):
+        for name, run in runs.items():
+            cpu_s, wall_s = _timed(run)
+            cpu[name].append(cpu_s / units[name] * 1e6)
+            wall[name].append(wall_s / units[name] * 1e6)
+    one, coincurve = statistics.median(cpu["one"]), statistics.median(cpu["coincurve"])
+    gain = statistics.median(a / b for a, b in zip(wall["one"], wall["all"], strict=True))
+    more_work = statistics.median(b / a for a, b in zip(cpu["one"], cpu["all"], strict=True))
+    times = [*slow.values(), coincurve, one]
+    ratios = [*(each / one for each in slow.values()), coincurve / one]
+    addition_ns = one * 1000 / additions
+    return [
+        *(_short(each) for each in times),
+        *(f"{each:.0f}" if each >= 20 else f"{each:.1f}" for each in ratios),
+        f"{gain:.2f}x",
+        f"{100 * (more_work - 1):+.0f} %",
+        f"{additions:.0f}",
+        f"{addition_ns:.1f}",
+        f"{addition_ns / (PRODUCTS_PER_ADDITION * product_ns):.2f}",
+    ]
+
+
+def _timed(run: Run) -> tuple[float, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    run()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def _short(microseconds: float) -> str:
+    return f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:.2f}"
+
+
+def _all_cores() -> int:
+    return numba_backend.all_cores()
+
+
+@njit  # type: ignore[untyped-decorator,unused-ignore]
+def _multiply_many(elements: NDArray[np.uint64], count: int) -> None:
+    """Independent products, each loaded and stored: what additions do with theirs."""
+    start, size = np.uint64(elements.ctypes.data), np.uint64(ELEMENT_WORDS * 8)
+    for i in range(count):
+        a = start + np.uint64(i % 16) * size
+        store_element(a, multiply(load_element(a), load_element(a + np.uint64(16) * size)))
+
+
+def _field_product_ns(repeats: int) -> float:
+    elements = np.ones((32, ELEMENT_WORDS), dtype=np.uint64)
+    _multiply_many(elements, 1)
+    runs = [_timed(lambda: _multiply_many(elements, FIELD_PRODUCTS))[0] for _ in range(3 * repeats)]
+    return statistics.median(runs) / FIELD_PRODUCTS / 8 * 1e9
+
+
+# --- pymife ---------------------------------------------------------------------------------------------------------
+
+
+def _groups() -> dict[str, Any]:
+    """By name: what FeDDH takes as its group, None for its default; empty without pymife."""
+    return {} if FeDDH is None else {"pymife": None, "pymife 128-bit": Curve25519()}
+
+
+def _pymife_encryption(group: Any, dimension: int) -> tuple[float, Any, Any]:
+    """Microseconds per sample, keys and a ciphertext of ones."""
+    keys = FeDDH.generate(dimension, group)
+    x = [1] * dimension
+    started = time.process_time()
+    ciphertext = FeDDH.encrypt(x, keys)
+    return (time.process_time() - started) * 1e6, keys, ciphertext
+
+
+def _pymife_decryption(keys: Any, ciphertext: Any, work: Work) -> float:
+    """Microseconds per inner product, over two of them."""
+    queries = [query.tolist() for query in work.queries[:2]]
+    functional = [FeDDH.keygen(query, keys) for query in queries]
+    started = time.process_time()
+    opened = [FeDDH.decrypt(ciphertext, keys.get_public_key(), each, (0, work.bound)) for each in functional]
+    elapsed = time.process_time() - started
+    assert opened == [sum(query) for query in queries]
+    return elapsed / len(queries) * 1e6
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.bench_encryption", description=__doc__)
+    parser.add_argument("--dimensions", type=int, nargs="+", default=[4, 64, 784])
+    parser.add_argument("--vectors", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--rows", type=int, default=256, help="rows at D = 784; more at smaller D [256]")
+    parser.add_argument("--repeats", type=int, default=5, help="runs to take the median of [5]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
