@@ -20,10 +20,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pole.encryption import CoincurveBackend, MasterKey, numba_backend
+from pole.encryption import CoincurveBackend, MasterKey, encryptor
 from pole.encryption.field import ELEMENT_WORDS, load_element, multiply, store_element
 from pole.encryption.group import ORDER
-from pole.encryption.numba_backend import NumbaBackend
+from pole.encryption.numba_backend import NumbaBackend, all_cores
 from pole.encryption.program import compile_program
 from scripts.table import markdown_table
 
@@ -104,11 +104,11 @@ def _encryption_row(work: Work, slow: dict[str, Any], product_ns: float, repeats
     runs: dict[str, Run] = {
         "coincurve": partial(CoincurveBackend().encrypt, work.master, few),
         "one": partial(NumbaBackend(1).encrypt, work.master, work.x),
-        "all": partial(NumbaBackend(_all_cores()).encrypt, work.master, work.x),
+        "all": partial(NumbaBackend(all_cores()).encrypt, work.master, work.x),
     }
     rows = {"coincurve": len(few), "one": len(work.x), "all": len(work.x)}
     points = work.master.dimension + 1
-    width = numba_backend._window_width(len(work.x) * points)
+    width = encryptor.window_width(len(work.x) * points)
     additions = points * (-(-256 // width) - 1)
     cells = _compare(runs, rows, {name: each[0] for name, each in slow.items()}, additions, product_ns, repeats)
     return [str(work.master.dimension), *cells]
@@ -121,7 +121,7 @@ def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repea
     runs: dict[str, Run] = {
         "coincurve": partial(CoincurveBackend().decrypt, few, *rest),
         "one": partial(NumbaBackend(1).decrypt, ciphertexts, *rest),
-        "all": partial(NumbaBackend(_all_cores()).decrypt, ciphertexts, *rest),
+        "all": partial(NumbaBackend(all_cores()).decrypt, ciphertexts, *rest),
     }
     outputs = {"coincurve": len(few) * vectors, "one": len(work.x) * vectors, "all": len(work.x) * vectors}
     additions = compile_program(work.queries, etas).additions / vectors
@@ -172,10 +172,6 @@ def _timed(run: Run) -> tuple[float, float]:
 
 def _short(microseconds: float) -> str:
     return f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:.2f}"
-
-
-def _all_cores() -> int:
-    return numba_backend.all_cores()
 
 
 @njit  # type: ignore[untyped-decorator,unused-ignore]

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from threading import Lock, local
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -18,22 +18,20 @@ from numpy.typing import NDArray
 
 from pole.dataset import POINT_BYTES
 from pole.encryption import codec, kernels
+from pole.encryption.batches import Words, aligned, run_batch, write_powers
 from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram
-from pole.encryption.field import ELEMENT_WORDS
-from pole.encryption.group import ORDER, new_points, power_of_g, store_points
+from pole.encryption.encryptor import Encryptor
+from pole.encryption.group import ORDER
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.lanes import LANES
 from pole.encryption.program import Program, compile_program, multiples_program
 from pole.errors import BadInput
 
-Words = NDArray[np.uint64]
 T = TypeVar("T")
 
-_HALF = pow(2, -1, ORDER)
 _POINTS_AT_ONCE = 1 << 15  # of encryption, per thread: their working set stays in the second-level cache
 _SLOT_BYTES_AT_ONCE = 6 << 20  # of decryption, per thread
 _LARGEST_GROUPS = 96  # of eight samples: beyond, the shared inversion costs next to nothing
-_LARGEST_WINDOW = 13  # entries of larger ones leave the second-level cache
 _LARGEST_TABLE_BITS = 20  # entries of the table of logarithms; beyond it, giant steps
 
 
@@ -53,7 +51,7 @@ class NumbaBackend:
         if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
             raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
-        encryptor = _Encryptor(master, len(x))
+        encryptor = Encryptor(master, len(x))
         parts = _parts(len(x), max(1, _POINTS_AT_ONCE // (master.dimension + 1)), self._threads)
         self._each(parts, lambda rows: encryptor.run(x[rows], ciphertexts[rows]), len(x), progress)
         return ciphertexts
@@ -135,109 +133,6 @@ def _parts(rows: int, at_most: int, threads: int) -> list[slice]:
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def _aligned(*shape: int) -> Words:
-    """Zeros that start on a cache line."""
-    size = int(np.prod(shape))
-    content = np.zeros(size + LANES, dtype=np.uint64)
-    skip = -(content.ctypes.data // 8) % LANES
-    return content[skip : skip + size].reshape(shape)
-
-
-def _run(program: Program, slots: Words) -> Words:
-    """Lanes [8] that the batch formulas failed for are not 0."""
-    failed = _aligned(LANES)
-    prefix = _aligned(program.largest_level * slots.shape[1], ELEMENT_WORDS)
-    kernels.run_program(slots, program.ops, program.level_ends, prefix, failed)
-    return failed
-
-
-def _words(value: int) -> list[int]:
-    return [value >> 64 * i & (1 << 64) - 1 for i in range(4)]
-
-
-def _power_slots(slots: Words, slot: int, exponents: Sequence[int]) -> None:
-    """Write g^e into a slot: exponent group * 8 + lane; the last one is repeated."""
-    points = new_points(len(exponents))
-    for i, exponent in enumerate(exponents):
-        power_of_g(points + i, exponent)
-    words = np.ascontiguousarray(store_points(points, len(exponents))).view(np.uint64)
-    codec.read_points(words.reshape(-1, 1, 8), slots[slot : slot + 1])
-
-
-# --- encryption ------------------------------------------------------------------------------------------------------
-
-
-class _Encryptor:
-    """Exponents, then powers of g from a table, for a few rows at a time."""
-
-    def __init__(self, master: MasterKey, rows: int) -> None:
-        self._local = local()
-        self._width = _window_width(rows * (master.dimension + 1))
-        self._table = _generator_table(self._width)
-        shift = (1 << self._width * len(self._table)) - 1
-        scale = (_HALF << 256) % ORDER
-        self._secret = np.array([_words(s * scale % ORDER) for s in (1, *master.secret)], dtype=np.uint64)
-        self._constants = np.array([_words((x + shift) * _HALF % ORDER) for x in range(256)], dtype=np.uint64)
-
-    def run(self, x: NDArray[np.uint8], ciphertexts: NDArray[np.uint8]) -> None:
-        while not self._try(x, ciphertexts):
-            pass  # a sum met the identity or itself: other randomness (probability about 2^-240 per point)
-
-    def _try(self, x: NDArray[np.uint8], ciphertexts: NDArray[np.uint8]) -> bool:
-        count = len(x) * len(self._secret)
-        exponents, points, prefix = self._scratch(-(-count // LANES))
-        exponents[:, 0] = np.arange(2, LANES + 2)  # for lanes without a point: any exponents that do not fail
-        codec.fill_exponents(_random_scalars(len(x)), self._secret, self._constants, x, exponents)
-        failed = _aligned(LANES)
-        kernels.powers(self._table, exponents, self._width, points, prefix, failed)
-        codec.write_points(points, ciphertexts.reshape(count, POINT_BYTES).view(np.uint64), count)
-        return not failed.any()
-
-    def _scratch(self, vectors: int) -> tuple[Words, Words, Words]:
-        """This thread's arrays, kept from part to part: fresh pages cost as much as some of the arithmetic."""
-        kept = getattr(self._local, "arrays", None)
-        if kept is None or len(kept[0]) < vectors:
-            kept = (
-                _aligned(vectors, 4, LANES),
-                _aligned(vectors, kernels.POINT_WORDS),
-                _aligned(vectors, ELEMENT_WORDS),
-            )
-            self._local.arrays = kept
-        return kept[0][:vectors], kept[1][:vectors], kept[2][:vectors]
-
-
-def _random_scalars(count: int) -> Words:
-    """uint64 [count, 4] from the operating system, below the order; an r of 0 would fail like any identity."""
-    while True:
-        scalars = np.frombuffer(secrets.token_bytes(32 * count), dtype=np.uint64).reshape(count, 4)
-        if (scalars[:, 3] != np.iinfo(np.uint64).max).all():  # else it may be too large (probability 2^-64)
-            return scalars
-
-
-def _window_width(points: int) -> int:
-    """The window that makes table and additions together cheapest."""
-    return min(range(4, _LARGEST_WINDOW + 1), key=lambda width: -(-256 // width) * (points + (1 << width - 1)))
-
-
-@lru_cache(maxsize=2)
-def _generator_table(width: int) -> Words:
-    """g^(d 2^(width i)) for odd d below 2^width, as uint64 [windows, 2^(width - 1), 8]."""
-    windows = -(-256 // width)
-    program = multiples_program(width - 1, is_odd_only=True)
-    slots = _aligned(program.slots, -(-windows // LANES), kernels.POINT_WORDS)
-    _power_slots(slots, 0, [1 << width * i for i in range(windows)])
-    assert not _run(program, slots).any()
-    table = np.empty((1 << width - 1, windows, 8), dtype=np.uint64)
-    for entry in range(len(table)):
-        codec.write_points(slots[entry], table[entry], windows)
-    return np.ascontiguousarray(_packed(table).transpose(1, 0, 2))
-
-
-def _packed(big_endian: Words) -> Words:
-    """Points as stored in files to x and y with their least significant word first."""
-    return big_endian.byteswap().reshape(*big_endian.shape[:-1], 2, 4)[..., ::-1].reshape(big_endian.shape)
-
-
 # --- decryption ------------------------------------------------------------------------------------------------------
 
 
@@ -255,10 +150,10 @@ class _Logarithms:
         per_lane = max(0, bits - 3)
         stride = 1 << per_lane
         program = multiples_program(per_lane, is_odd_only=False)
-        slots = _aligned(program.slots, 1, kernels.POINT_WORDS)
-        _power_slots(slots, 0, [self.kappa + lane * stride for lane in range(LANES)])
-        _power_slots(slots, stride, [1])
-        assert not _run(program, slots).any()
+        slots = aligned(program.slots, 1, kernels.POINT_WORDS)
+        write_powers(slots, 0, [self.kappa + lane * stride for lane in range(LANES)])
+        write_powers(slots, stride, [1])
+        assert not run_batch(program, slots).any()
         self.keys = np.zeros(4 * max(self.size, LANES), dtype=np.uint64)
         self.values = np.full(len(self.keys), codec.EMPTY, dtype=np.int64)
         codec.fill_table(slots, stride, stride, self.keys, self.values)
@@ -284,14 +179,14 @@ class _Decryptor:
     def run(self, ciphertexts: NDArray[np.uint8], results: NDArray[np.int64]) -> list[int]:
         """Fill in the results; the rows that the reference has to look at."""
         groups = -(-len(ciphertexts) // LANES)
-        slots = _aligned(self._slots, groups, kernels.POINT_WORDS)
+        slots = aligned(self._slots, groups, kernels.POINT_WORDS)
         points = self._program.inputs - 1
         words = np.ascontiguousarray(ciphertexts).reshape(len(ciphertexts), points, POINT_BYTES).view(np.uint64)
         codec.read_points(words, slots)
-        invalid = _aligned(groups, LANES)
+        invalid = aligned(groups, LANES)
         codec.check_points(slots, points, invalid)
-        _power_slots(slots, points, [self._logarithms.kappa])
-        failed = _run(self._program, slots)
+        write_powers(slots, points, [self._logarithms.kappa])
+        failed = run_batch(self._program, slots)
         found = self._find(slots, failed)
         results[:] = found.transpose(1, 2, 0).reshape(-1, len(found))[: len(results)]
         is_suspect = (invalid != 0) | (failed != 0) | (found == codec.EMPTY).any(axis=0)
@@ -303,8 +198,8 @@ class _Decryptor:
         results = np.full((len(outputs), slots.shape[1], LANES), codec.EMPTY, dtype=np.int64)
         for offset in range(0, self._bound + 1, table.size):
             if offset:
-                _power_slots(slots, self._slots - 1, [-table.size % ORDER])
-                failed |= _run(self._giant, slots)
+                write_powers(slots, self._slots - 1, [-table.size % ORDER])
+                failed |= run_batch(self._giant, slots)
             if not codec.look_up(slots, outputs, table.keys, table.values, offset, self._bound, results):
                 break
         return results

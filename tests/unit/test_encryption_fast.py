@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numba import njit
 from numpy.typing import NDArray
 
-from pole.encryption import CoincurveBackend, MasterKey, backend, expected_s, field, kernels, numba_backend
+from pole.encryption import CoincurveBackend, MasterKey, backend, encryptor, expected_s, field, kernels, numba_backend
 from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
 from pole.encryption.lanes import LANES, P
@@ -314,7 +314,7 @@ def test_encrypt__wide_table__same_points(monkeypatch: pytest.MonkeyPatch) -> No
     """The widths 4 to 14 are chosen by the amount of work; each must decrypt."""
     master, queries, x = MasterKey.generate(3), np.array([[1, 2, 4]]), _rows([1, 0, 255], [0, 7, 9])
     for width in (1, 2, 4, 7, 11, 12):
-        monkeypatch.setattr(numba_backend, "_window_width", lambda points, width=width: width)
+        monkeypatch.setattr(encryptor, "window_width", lambda points, width=width: width)
         opened = REFERENCE.decrypt(FAST.encrypt(master, x), queries, _etas(master, queries), 2000)
         assert opened.tolist() == [[1021], [50]]
 
