@@ -216,8 +216,8 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
             return Waiting(f"the next block, to release the test set of {name}", until_s, "release it")
         case Phase.REVEAL:
             what = f"miners of {name} to reveal ({current.revealed_count} of {current.submission_count})"
-            return Waiting(what, until_s, "the verifiers vote")
+            return Waiting(what, until_s, "let the verifiers vote")
         case Phase.VOTING:
-            return Waiting(f"the verifiers' votes on {name}", until_s, "the block is appended and the winner paid")
+            return Waiting(f"the verifiers' votes on {name}", until_s, "see the block appended and the winner paid")
         case _:
-            return Waiting(f"the round of {name} is over", until_s, "collect the model with fetch-model")
+            return Waiting(f"the round of {name} to end", until_s, "collect the model with fetch-model")
