@@ -10,6 +10,8 @@ from dataclient.template import render
 from pole.evaluation import PPM
 from pole.records import MarketParameters
 
+WORTH_IT = 0.15  # of the way from guessing to perfect
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -36,16 +38,24 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     rows = (
         f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
     )
-    return Draft(proposal, [rows, *_measured(proposal), *_costs(proposal, effort, market)])
+    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, effort, market)])
 
 
-def _measured(proposal: Proposal) -> list[str]:
-    terms = proposal.task.terms
-    if proposal.baseline_ppm is None:
+def _measured(proposal: Proposal, classes: int) -> list[str]:
+    terms, reached_ppm = proposal.task.terms, proposal.baseline_ppm
+    if reached_ppm is None:
         return []
-    return [
-        f"a linear model on the mapped rows reaches {100 * proposal.baseline_ppm / PPM:.1f} % on rows held out; "
+    said = (
+        f"a linear model on the mapped rows reaches {100 * reached_ppm / PPM:.1f} % on rows held out; "
         f"required train accuracy: {100 * terms.required_train_ppm / PPM:.1f} %"
+    )
+    chance = 1 / classes
+    if reached_ppm / PPM >= chance + WORTH_IT * (1 - chance):
+        return [said]
+    return [
+        said,
+        f"WARNING: that is hardly better than guessing ({100 * chance:.1f} %). With few features the rank limit leaves "
+        "few query vectors; more features or --no-encryption may make the task worth its price",
     ]
 
 

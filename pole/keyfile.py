@@ -57,8 +57,9 @@ def find_keyfile(source: str) -> Path:
     for path in (direct, aliased):
         if path.is_file():
             return path
+    alias = f" and no ape account {aliased}" if aliased.stem == source and direct.suffix != ".json" else ""
     raise BadInput(
-        f"no key file {direct} and no ape account {aliased}; create one with `ape accounts generate NAME` "
+        f"no key file {direct}{alias}; create one with `ape accounts generate NAME` "
         "or `python -m pole account create FILE`"
     )
 

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, collapse_if_tuple, function_signature_to_4byte_selector
-from requests.exceptions import RequestException
+from requests.exceptions import ConnectionError as HttpConnectionError
+from requests.exceptions import RequestException, Timeout
 from web3.exceptions import (
     BadFunctionCallOutput,
     BadResponseFormat,
@@ -72,7 +73,9 @@ def node_errors(decoder: RevertDecoder, what: str) -> Iterator[None]:
             f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
         ) from exc
     except (RequestException, RequestTimedOut, BadResponseFormat, BlockNotFound, json.JSONDecodeError, OSError) as exc:
-        raise TransientChainError(f"{what}: the node does not answer ({_first_line(exc)}); is it running?") from exc
+        raise TransientChainError(
+            f"{what}: the node does not answer ({_cause(exc)}); start it, or give another --rpc"
+        ) from exc
 
 
 def rpc_message(exc: Web3RPCError) -> str:
@@ -116,5 +119,10 @@ def _shown(value: object) -> str:
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def _first_line(exc: BaseException) -> str:
+def _cause(exc: BaseException) -> str:
+    """In a few words: what libraries say of a connection fills lines."""
+    if isinstance(exc, Timeout | RequestTimedOut):
+        return "timed out"
+    if isinstance(exc, HttpConnectionError):
+        return "cannot connect"
     return (str(exc).splitlines() or [type(exc).__name__])[0][:200]

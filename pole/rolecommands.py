@@ -1,5 +1,6 @@
 """Commands that every role has alike."""
 
+import json
 from pathlib import Path
 
 import click
@@ -29,8 +30,10 @@ def withdraw_command(role: str) -> click.Command:
 
 
 def last_status(home: Path) -> str:
-    """What the role's process wrote last about itself (JSON), for people who ask."""
+    """What the role's process last said of itself, for people who ask."""
     try:
-        return (home / STATUS_FILE).read_text()
-    except OSError:
+        status = json.loads((home / STATUS_FILE).read_text())
+    except (OSError, ValueError):
         return "has not run from this --home yet"
+    said = f", waiting for {status['what']}; then it will {status['then']}" if status.get("what") else ""
+    return f"{status.get('state')}{said} (process {status.get('pid')})"

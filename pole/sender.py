@@ -122,10 +122,15 @@ class Sender:
             "value": cast(Any, request.value_wei),
         }
         with node_errors(self._decoder, request.what):
+            balance = int(self._web3.eth.get_balance(self._account.address))
+            if request.value_wei > balance:  # a node says so too, but not how much is missing
+                raise InsufficientFunds(
+                    f"{request.what} pays {request.value_wei} wei, but account {self._account.address} has {balance} "
+                    f"wei; send it {request.value_wei - balance} wei more, and some for gas"
+                )
             self._web3.eth.call(call)
             gas = min(self._web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
             base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
-            balance = int(self._web3.eth.get_balance(self._account.address))
         fee = 2 * base_fee + _TIP_WEI
         if (needed := request.value_wei + gas * fee) > balance:
             raise InsufficientFunds(
