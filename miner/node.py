@@ -147,7 +147,9 @@ class MinerNode(Node):
                 return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
             case Phase.VOTING:
                 ballot = self.context.ledger.ballot(current.ballot_id)
-                return Waiting(f"the verifiers to vote ({ballot.phase.name.lower()})", ballot.deadline, "see who won")
+                return Waiting(
+                    f"the verifiers to vote ({ballot.phase.name.lower()})", ballot.deadline or None, "see who won"
+                )
         return Waiting(f"round {current.round_id}, which I am not in, to end", deadline or None, "look for the next")
 
     def _compete(self, current: Round) -> Waiting:

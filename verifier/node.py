@@ -87,7 +87,9 @@ class VerifierNode(Node):
     def _take_part(self, current: Round, ballot: Ballot) -> Waiting:
         ledger, ballot_id = self.context.ledger, ballot.ballot_id
         if ledger.weight_wei(ballot_id, self._address) == 0:
-            return Waiting(f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline, "look for the next")
+            return Waiting(
+                f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline or None, "look for the next"
+            )
         has_committed = any(ledger.vote_commitment(ballot_id, self._address))
         if ballot.phase is BallotPhase.COMMIT and not has_committed:
             vote = self.voting.vote(current, ballot)
