@@ -12,32 +12,7 @@ from torch import nn
 from pole.errors import ManifestInvalid
 from pole.manifest import GraphModel
 from pole.modelspec import build_model, measure_model, parameter_bytes
-
-Layers = list[dict[str, Any]]
-
-
-def _graph(*layers: dict[str, Any]) -> GraphModel:
-    """A graph of layers with names l0, l1, … where none is given."""
-    return GraphModel.model_validate(
-        {"kind": "graph", "layers": [{"name": f"l{index}", **layer} for index, layer in enumerate(layers)]}
-    )
-
-
-def _linear(size: int, **more: Any) -> dict[str, Any]:
-    return {"type": "linear", "size": size, **more}
-
-
-def _conv(channels: int, kernel: int, **more: Any) -> dict[str, Any]:
-    return {"type": "conv2d", "channels": channels, "kernel": kernel, **more}
-
-
-def _pool(kernel: int, **more: Any) -> dict[str, Any]:
-    return {"type": "max_pool", "kernel": kernel, "stride": kernel, **more}
-
-
-RELU = {"type": "relu"}
-FLATTEN = {"type": "flatten"}
-GLOBAL = {"type": "global_average_pool"}
+from tests.unit.graphs import FLATTEN, GLOBAL, RELU, Layers, conv, graph_of, linear, pool
 
 
 def _set(parameter: torch.Tensor, values: list[Any]) -> None:
@@ -47,11 +22,11 @@ def _set(parameter: torch.Tensor, values: list[Any]) -> None:
 
 def test_forward__two_linear_layers_with_skip__values_worked_by_hand() -> None:
     model = build_model(
-        _graph(
-            _linear(2, name="hidden"),
+        graph_of(
+            linear(2, name="hidden"),
             {"name": "bend", "type": "relu"},
             {"name": "sum", "type": "add", "inputs": ["bend", "input", "input"]},
-            _linear(2, name="classes", bias=False),
+            linear(2, name="classes", bias=False),
         ),
         (2,),
         2,
@@ -66,9 +41,9 @@ def test_forward__two_linear_layers_with_skip__values_worked_by_hand() -> None:
 
 def test_forward__convolution_pool_concat__values_worked_by_hand() -> None:
     model = build_model(
-        _graph(
+        graph_of(
             {"name": "fold", "type": "reshape", "shape": [1, 2, 4]},
-            _conv(1, 2, name="conv", stride=2),
+            conv(1, 2, name="conv", stride=2),
             {"name": "pool", "type": "average_pool", "kernel": 1, "stride": 1},
             {"name": "both", "type": "concat", "inputs": ["pool", "conv"]},
             {"name": "mean", "type": "global_average_pool"},
@@ -82,21 +57,21 @@ def test_forward__convolution_pool_concat__values_worked_by_hand() -> None:
     assert model(torch.arange(1.0, 9.0)[None]).tolist() == [[54.5, 54.5]]
 
 
-EVERY_TYPE = _graph(
-    _conv(4, 3, padding=1, bias=False),
+EVERY_TYPE = graph_of(
+    conv(4, 3, padding=1, bias=False),
     {"type": "batch_norm"},
     {"type": "silu"},
     {"type": "layer_norm"},
     {"type": "gelu"},
     {"type": "add", "inputs": ["l2", "l4"]},
-    _pool(2),
+    pool(2),
     {"type": "average_pool", "kernel": 2, "stride": 1},
     FLATTEN,
     {"type": "batch_norm"},
     {"type": "tanh"},
     {"type": "dropout", "probability": 0.5},
     {"type": "sigmoid"},
-    _linear(3),
+    linear(3),
 )
 
 
@@ -113,7 +88,7 @@ def test_build_model__every_layer_type__runs_backward_and_matches_its_measure() 
 
 
 def test_measure_model__small_graph__worked_by_hand() -> None:
-    graph = _graph(_conv(4, 3), {"type": "batch_norm"}, RELU, GLOBAL, _linear(2))
+    graph = graph_of(conv(4, 3), {"type": "batch_norm"}, RELU, GLOBAL, linear(2))
     size = measure_model(graph, (1, 6, 6), 2)
     assert size.parameters == (4 * 9 + 4) + 2 * 4 + (4 * 2 + 2)
     assert size.state_bytes == 4 * (size.parameters + 2 * 4) + 8
@@ -133,14 +108,14 @@ def test_build_model__same_seed__same_weights_whatever_was_measured_before() -> 
 
 @pytest.mark.parametrize("name", ["train", "type", "forward", "keys", "weight", "T_destination", "to"])
 def test_build_model__layer_named_like_an_attribute_of_torch__works(name: str) -> None:
-    model = build_model(_graph(_linear(4, name=name), _linear(2)), (3,), 2)
+    model = build_model(graph_of(linear(4, name=name), linear(2)), (3,), 2)
     assert list(model.state_dict()) == [f"{name}.weight", f"{name}.bias", "l1.weight", "l1.bias"]
     assert isinstance(model.get_submodule(name), nn.Linear)
     assert model.train().eval()(torch.ones(1, 3)).shape == (1, 2)
 
 
 def test_build_model__deepest_graph__runs_forward_and_backward() -> None:
-    model = build_model(_graph(_linear(2), *[{"type": "tanh"}] * 510, _linear(2)), (2,), 2)
+    model = build_model(graph_of(linear(2), *[{"type": "tanh"}] * 510, linear(2)), (2,), 2)
     model(torch.ones(1, 2)).sum().backward()
 
 
@@ -155,7 +130,7 @@ def _random_graph(draw: st.DrawFn) -> tuple[GraphModel, tuple[int, int, int], in
         name = f"b{index}"
         if kind == "conv":
             channels = draw(st.integers(1, 6))
-            layers.append(_conv(channels, 3, name=name, padding=1, inputs=[source]))
+            layers.append(conv(channels, 3, name=name, padding=1, inputs=[source]))
         elif kind == "norm":
             layers.append({"type": "layer_norm", "name": name, "inputs": [source]})
         elif kind == "pool":
@@ -166,9 +141,9 @@ def _random_graph(draw: st.DrawFn) -> tuple[GraphModel, tuple[int, int, int], in
             channels *= 1 if kind == "skip" else 2
         source = name
     layers.append({"name": "flat", "inputs": [source], **draw(st.sampled_from([FLATTEN, GLOBAL]))})
-    layers += [_linear(draw(st.integers(1, 5)), name=f"f{index}") for index in range(draw(st.integers(0, 2)))]
+    layers += [linear(draw(st.integers(1, 5)), name=f"f{index}") for index in range(draw(st.integers(0, 2)))]
     classes = draw(st.integers(2, 5))
-    return _graph(*layers, _linear(classes)), shape, classes
+    return graph_of(*layers, linear(classes)), shape, classes
 
 
 @settings(max_examples=60, deadline=None)
@@ -203,7 +178,7 @@ def test_measure_model__any_graph_that_parses__measured_or_manifest_invalid(
     layers: Layers, shape: tuple[int, ...]
 ) -> None:
     try:
-        graph = _graph(*layers)
+        graph = graph_of(*layers)
     except ValueError:
         return
     try:

@@ -8,35 +8,9 @@ import torch
 from torch import nn
 
 from pole.errors import ManifestInvalid
-from pole.manifest import GraphModel, TorchvisionModel
+from pole.manifest import TorchvisionModel
 from pole.modelspec import build_model, measure_model
-
-Layers = list[dict[str, Any]]
-
-
-def _graph(*layers: dict[str, Any]) -> GraphModel:
-    """A graph of layers with names l0, l1, … where none is given."""
-    return GraphModel.model_validate(
-        {"kind": "graph", "layers": [{"name": f"l{index}", **layer} for index, layer in enumerate(layers)]}
-    )
-
-
-def _linear(size: int, **more: Any) -> dict[str, Any]:
-    return {"type": "linear", "size": size, **more}
-
-
-def _conv(channels: int, kernel: int, **more: Any) -> dict[str, Any]:
-    return {"type": "conv2d", "channels": channels, "kernel": kernel, **more}
-
-
-def _pool(kernel: int, **more: Any) -> dict[str, Any]:
-    return {"type": "max_pool", "kernel": kernel, "stride": kernel, **more}
-
-
-RELU = {"type": "relu"}
-FLATTEN = {"type": "flatten"}
-GLOBAL = {"type": "global_average_pool"}
-
+from tests.unit.graphs import FLATTEN, GLOBAL, RELU, Layers, conv, graph_of, linear, pool
 
 # --- what is refused -------------------------------------------------------------------------------------------------
 
@@ -44,33 +18,33 @@ GLOBAL = {"type": "global_average_pool"}
 @pytest.mark.parametrize(
     ("layers", "shape", "complaint"),
     [
-        ([_linear(3)], (4,), r"'l0' is the last and yields \(3,\); it must yield one output per class, \(2,\)"),
-        ([_linear(2, inputs=["nobody"])], (4,), "'l0' takes input from 'nobody', which does not exist"),
-        ([_linear(2, inputs=["l0"])], (4,), "'l0' takes input from 'l0', which does not come before it"),
-        ([_linear(4, inputs=["l1"]), _linear(2)], (4,), "'l0' takes input from 'l1', which does not come before it"),
-        ([_linear(4, name="a"), _linear(2, name="a")], (4,), "'a' has a name that is taken"),
-        ([_linear(2, name="input")], (4,), "'input' has a name that is taken"),
-        ([_linear(2, name="training")], (4,), "'training' has a name that is taken"),
-        ([_linear(2), _linear(2, inputs=["input"])], (4,), "'l0' is used by no later layer"),
-        ([_linear(2, inputs=["input", "input"])], (4,), "'l0' is of type linear and has 2 inputs; it takes one"),
-        ([_linear(2), {"type": "add"}], (4,), "'l1' is of type add and has 1 input; name two"),
-        ([_linear(2)], (1, 4, 4), "'l0' is of type linear and gets shape .*; put a flatten"),
-        ([_conv(2, 3), GLOBAL], (16,), r"'l0' needs \(channels, height, width\)"),
+        ([linear(3)], (4,), r"'l0' is the last and yields \(3,\); it must yield one output per class, \(2,\)"),
+        ([linear(2, inputs=["nobody"])], (4,), "'l0' takes input from 'nobody', which does not exist"),
+        ([linear(2, inputs=["l0"])], (4,), "'l0' takes input from 'l0', which does not come before it"),
+        ([linear(4, inputs=["l1"]), linear(2)], (4,), "'l0' takes input from 'l1', which does not come before it"),
+        ([linear(4, name="a"), linear(2, name="a")], (4,), "'a' has a name that is taken"),
+        ([linear(2, name="input")], (4,), "'input' has a name that is taken"),
+        ([linear(2, name="training")], (4,), "'training' has a name that is taken"),
+        ([linear(2), linear(2, inputs=["input"])], (4,), "'l0' is used by no later layer"),
+        ([linear(2, inputs=["input", "input"])], (4,), "'l0' is of type linear and has 2 inputs; it takes one"),
+        ([linear(2), {"type": "add"}], (4,), "'l1' is of type add and has 1 input; name two"),
+        ([linear(2)], (1, 4, 4), "'l0' is of type linear and gets shape .*; put a flatten"),
+        ([conv(2, 3), GLOBAL], (16,), r"'l0' needs \(channels, height, width\)"),
         ([GLOBAL], (16,), r"'l0' needs \(channels, height, width\)"),
-        ([_conv(2, 5), GLOBAL], (1, 4, 9), "'l0' has kernel 5 on a map of 4x9 with padding 0; nothing would be left"),
-        ([_pool(3), GLOBAL], (2, 2, 2), "'l0' has kernel 3 on a map of 2x2"),
+        ([conv(2, 5), GLOBAL], (1, 4, 9), "'l0' has kernel 5 on a map of 4x9 with padding 0; nothing would be left"),
+        ([pool(3), GLOBAL], (2, 2, 2), "'l0' has kernel 3 on a map of 2x2"),
         (
-            [_linear(3), _linear(2, inputs=["input"]), {"type": "add", "inputs": ["l0", "l1"]}],
+            [linear(3), linear(2, inputs=["input"]), {"type": "add", "inputs": ["l0", "l1"]}],
             (4,),
             r"'l2' adds shapes \(3,\), \(2,\)",
         ),
         (
-            [_conv(2, 3), _conv(2, 1, inputs=["input"]), {"type": "concat", "inputs": ["l0", "l1"]}, GLOBAL],
+            [conv(2, 3), conv(2, 1, inputs=["input"]), {"type": "concat", "inputs": ["l0", "l1"]}, GLOBAL],
             (1, 8, 8),
             "'l2' concatenates shapes",
         ),
         (
-            [_conv(2, 3), GLOBAL, {"type": "concat", "inputs": ["l0", "l1"]}],
+            [conv(2, 3), GLOBAL, {"type": "concat", "inputs": ["l0", "l1"]}],
             (1, 8, 8),
             "'l2' concatenates shapes",
         ),
@@ -81,27 +55,27 @@ def test_build_model__graph_that_does_not_fit__refused_by_layer(
     layers: Layers, shape: tuple[int, ...], complaint: str
 ) -> None:
     with pytest.raises(ManifestInvalid, match=complaint):
-        build_model(_graph(*layers), shape, 2)
+        build_model(graph_of(*layers), shape, 2)
 
 
 @pytest.mark.parametrize(
     ("layers", "shape", "complaint"),
     [
-        ([_linear(65_536), _linear(65_536), _linear(2)], (65_536,), "'l0' brings the model to 4295032832 parameters"),
-        ([*[_linear(7_000)] * 5, _linear(2)], (7_000,), "'l4' brings the model to 2450.* parameters"),
-        ([_conv(65_536, 1), GLOBAL], (1, 64, 64), "'l0' yields .* the cap is 4194304"),
+        ([linear(65_536), linear(65_536), linear(2)], (65_536,), "'l0' brings the model to 4295032832 parameters"),
+        ([*[linear(7_000)] * 5, linear(2)], (7_000,), "'l4' brings the model to 2450.* parameters"),
+        ([conv(65_536, 1), GLOBAL], (1, 64, 64), "'l0' yields .* the cap is 4194304"),
         (
-            [_conv(1024, 1), RELU, {"type": "add", "inputs": ["l0", "l1"]}, GLOBAL, _linear(2)],
+            [conv(1024, 1), RELU, {"type": "add", "inputs": ["l0", "l1"]}, GLOBAL, linear(2)],
             (1024, 64, 64),
             "'l2' brings the model to 12582912 activations per row",
         ),
         (
-            [*[_conv(512, 15, padding=7)] * 3, GLOBAL, _linear(2)],
+            [*[conv(512, 15, padding=7)] * 3, GLOBAL, linear(2)],
             (512, 64, 64),
             "'l0' brings the model to 241594007552 multiplications",
         ),
         ([{"type": "reshape", "shape": [65_536, 65_536, 65_536]}, GLOBAL], (4,), "'l0' reshapes"),
-        ([{"type": "concat", "inputs": ["input"] * 16}, _linear(2)], (1 << 20,), "'l0' yields"),
+        ([{"type": "concat", "inputs": ["input"] * 16}, linear(2)], (1 << 20,), "'l0' yields"),
     ],
 )
 def test_build_model__over_a_cap__refused_before_allocating(
@@ -109,14 +83,14 @@ def test_build_model__over_a_cap__refused_before_allocating(
 ) -> None:
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ManifestInvalid, match=complaint):
-        build_model(_graph(*layers), shape, 2)
+        build_model(graph_of(*layers), shape, 2)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 100_000
 
 
 @pytest.mark.parametrize("shape", [(), (2, 2), (0,), (3, 0, 3), (1, 1, 1, 1), (1 << 40,), (1 << 20, 1 << 20, 1)])
 def test_build_model__impossible_row__refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ManifestInvalid, match="rows of shape"):
-        build_model(_graph(FLATTEN, _linear(2)), shape, 2)
+        build_model(graph_of(FLATTEN, linear(2)), shape, 2)
 
 
 @pytest.mark.parametrize("classes", [-1, 0, 1])
