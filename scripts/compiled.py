@@ -3,21 +3,37 @@
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import solcx
 
 from pole.atomicfile import write_atomically
+from pole.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = ROOT / "contracts"
 _VERSION = "0.8.37"
 
 
-def compiled(folder: Path = CONTRACTS) -> dict[str, dict[str, Any]]:
+@dataclass(frozen=True)
+class Edit:
+    """One passage of a file in contracts/ changed, to see what happens without it; it must occur exactly once."""
+
+    file: str
+    passage: str
+    replacement: str
+
+
+def compiled(folder: Path = CONTRACTS, edits: tuple[Edit, ...] = ()) -> dict[str, dict[str, Any]]:
     """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in `folder`, which may import from contracts/."""
     sources = _sources(folder)
+    for edit in edits:
+        name = f"contracts/{edit.file}"
+        if sources[name].count(edit.passage) != 1:
+            raise BadInput(f"{name} must contain {edit.passage!r} once; update the edit")
+        sources[name] = sources[name].replace(edit.passage, edit.replacement)
     cache = ROOT / ".build" / f"compiled-{_digest({**_sources(CONTRACTS), **sources})}-{folder.name}.json"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)
