@@ -11,10 +11,11 @@ export OMP_NUM_THREADS ?= 1
 
 PY_PATHS := pole dataclient miner verifier scripts tests
 DEMO_ARGS ?=
+ATTACK_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 
-.PHONY: bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
+.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -71,6 +72,9 @@ format: setup ## Rewrite Python and Solidity in house style
 
 gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
 	@python -m scripts.gas
+
+attack: setup ## Carry out the attacks of docs/threat-model.md against the real parts (ATTACK_ARGS="--weakened")
+	@python -m scripts.attack $(ATTACK_ARGS)
 
 bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt

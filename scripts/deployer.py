@@ -1,5 +1,6 @@
 """Deploys from a plain key over web3, without ape: for tests and measurements. Same plan as `ape run deploy`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -13,9 +14,11 @@ from pole.rollout import deploy
 from scripts.compiled import compiled
 
 
-def deploy_with_web3(web3: Web3, account: LocalAccount, profile: Profile, manifest: Cid) -> Deployment:
-    """Deploy everything from `account`; `manifest` is the idle task's."""
-    artifacts = compiled()
+def deploy_with_web3(
+    web3: Web3, account: LocalAccount, profile: Profile, manifest: Cid, artifacts: Mapping[str, Any] | None = None
+) -> Deployment:
+    """Deploy everything from `account`; `manifest` is the idle task's, `artifacts` by default those of contracts/."""
+    artifacts = artifacts or compiled()
     created: dict[str, DeployedContract] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:

@@ -1,0 +1,13 @@
+"""`python -m scripts.attack [NAME...] [--list] [--json] [--weakened]`."""
+
+import sys
+
+from scripts.attack import commits
+from scripts.attack.ground import Ground, session
+from scripts.attack.record import Attack
+from scripts.attack.show import main
+
+ATTACKS: list[Attack[Ground]] = [*commits.ATTACKS]
+
+if __name__ == "__main__":
+    sys.exit(main(ATTACKS, session))
