@@ -11,6 +11,7 @@ from dataclient.taskfile import TaskSource
 from pole.atomicfile import write_atomically
 from pole.cid import Cid
 from pole.errors import BadInput, JournalError
+from pole.journal import refused_write
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -159,7 +160,7 @@ def write_private(path: Path, content: bytes) -> None:
     try:
         write_atomically(path, content, PRIVATE_FILE)
     except OSError as exc:
-        raise JournalError(f"cannot write {path}: {exc.strerror}; free some disk space or check permissions") from exc
+        raise refused_write(exc, f"cannot write {path}") from exc
 
 
 def tasks_folder(home: Path) -> Path:

@@ -14,7 +14,7 @@ from pole.atomicfile import write_atomically
 from pole.cid import Cid, cid_of
 from pole.commitments import SALT_BYTES
 from pole.errors import JournalError
-from pole.journal import Journal
+from pole.journal import Journal, refused_write
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Workbook:
         try:
             write_atomically(path, candidate.content)
         except OSError as exc:
-            raise JournalError(f"cannot keep model {path}: {exc.strerror}; free some disk space") from exc
+            raise refused_write(exc, f"cannot keep model {path}") from exc
         self._journal.remember(f"candidate/{round_id}", {"model": str(cid), "train_ppm": candidate.train_ppm})
 
     def candidate(self, round_id: int) -> Candidate | None:

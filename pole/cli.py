@@ -15,6 +15,7 @@ import structlog
 from pole import logs
 from pole.deployment import Deployment
 from pole.errors import BadInput, PoleError
+from pole.fees import DEFAULT_MAX_FEE_GWEI
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.keyfile import PASSWORD_VARIABLE, load_account
@@ -49,6 +50,7 @@ class RoleSettings:
     account: str | None
     password_file: Path | None
     poll_interval: float
+    max_fee_gwei: float | None = None
 
 
 def role_options(
@@ -90,6 +92,13 @@ def role_options(
                 type=click.Path(dir_okay=False, path_type=Path),
                 help=f"File with the account's password.  [default: ${PASSWORD_VARIABLE}, else ask]",
             ),
+            click.option(
+                "--max-fee-gwei",
+                type=click.FloatRange(0.001, 1_000_000),
+                default=DEFAULT_MAX_FEE_GWEI,
+                show_default=True,
+                help="Never offer more for a unit of gas; wait instead.",
+            ),
         ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -113,7 +122,8 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
     home = settings.home.expanduser()
     deployment = Deployment.load(settings.deployment) if settings.deployment else None
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
-    gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval)
+    max_fee_gwei = settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI
+    gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval, max_fee_gwei=max_fee_gwei)
     store = open_store(str(Path(settings.store).expanduser()))
     _private_folder(home)
     with Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive) as journal:

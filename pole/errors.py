@@ -80,3 +80,7 @@ class TransactionReverted(ChainError):
 # Own state
 class JournalError(PoleError):
     """The journal on disk cannot be read, written or locked."""
+
+
+class JournalFull(JournalError):
+    """There is no space for another entry; nothing was sent, and trying again later is right."""

@@ -18,6 +18,7 @@ from web3.types import BlockIdentifier, LogReceipt
 
 from pole.deployment import CONTRACT_NAMES, ContractName, Deployment
 from pole.errors import BadInput, ChainError, WrongChain
+from pole.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy
 from pole.journal import Journal
 from pole.records import to_abi
 from pole.reverts import RevertDecoder, node_errors
@@ -41,7 +42,14 @@ class Event:
 class Gateway:
     """One node, one deployment and, if it is to send anything, one account."""
 
-    def __init__(self, web3: Web3, deployment: Deployment, account: LocalAccount | None, poll_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        web3: Web3,
+        deployment: Deployment,
+        account: LocalAccount | None,
+        poll_s: float = 0.5,
+        max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
+    ) -> None:
         self.web3 = web3
         self.deployment = deployment
         self.poll_s = poll_s
@@ -51,7 +59,11 @@ class Gateway:
             for name, deployed in deployment.contracts.items()
         }
         self._account = account
-        self._sender = None if account is None else Sender(web3, account, self._decoder, deployment.chain_id, poll_s)
+        self._newest_block = 0
+        fees = FeePolicy(int(max_fee_gwei * GWEI))
+        self._sender = (
+            None if account is None else Sender(web3, account, self._decoder, deployment.chain_id, poll_s, fees)
+        )
 
     @classmethod
     def connect(
@@ -61,6 +73,7 @@ class Gateway:
         account: LocalAccount | None = None,
         poll_s: float = 0.5,
         timeout_s: float = 20,
+        max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
     ) -> "Gateway":
         """Open a node and check that it is the deployment's chain; without `deployment` it is looked up by chain id.
 
@@ -72,7 +85,7 @@ class Gateway:
         web3 = Web3(provider)
         with node_errors(RevertDecoder([]), f"connecting to {rpc_url}"):
             chain_id = web3.eth.chain_id
-        gateway = cls(web3, deployment or Deployment.find(chain_id), account, poll_s)
+        gateway = cls(web3, deployment or Deployment.find(chain_id), account, poll_s, max_fee_gwei)
         gateway.check_chain()
         return gateway
 
@@ -103,11 +116,21 @@ class Gateway:
     def block_time(self) -> int:
         """Timestamp of the latest block, in seconds: the only clock that deadlines know."""
         with node_errors(self._decoder, "reading the latest block"):
-            return int(self.web3.eth.get_block("latest")["timestamp"])
+            block = self.web3.eth.get_block("latest")
+        self._follow(int(block["number"]))
+        return int(block["timestamp"])
 
     def block_number(self) -> int:
         with node_errors(self._decoder, "reading the latest block"):
-            return int(self.web3.eth.block_number)
+            number = int(self.web3.eth.block_number)
+        self._follow(number)
+        return number
+
+    def _follow(self, number: int) -> None:
+        """A chain that got shorter may be another one that started anew behind the same address."""
+        is_shorter, self._newest_block = number < self._newest_block, number
+        if is_shorter:
+            self.check_chain()
 
     def balance_wei(self, address: str) -> int:
         """Ether of an address itself; credits in the reservoir are `Ledger.credit_wei`."""

@@ -4,6 +4,7 @@ SQLite in WAL mode with `synchronous=FULL`: when a call returns, a power cut doe
 journal; a short-lived command may open it beside the owner with `is_exclusive=False`.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -15,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pole.errors import JournalError
+from pole.errors import JournalError, JournalFull
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -27,9 +28,13 @@ CREATE TABLE IF NOT EXISTS transactions (
 """
 
 
+_UNSETTLED = "WHERE state = ? ORDER BY nonce, attempt"
+
+
 class TransactionState(StrEnum):
     """`planned`: about to be signed. `sent`: signed, perhaps broadcast. `mined`: succeeded. `reverted`: mined in vain.
-    `replaced`: its nonce went to another transaction. `refused`: the node would not take it.
+    `replaced`: its nonce went to another transaction, maybe to its own replacement at a higher fee. `refused`: the
+    node would not take it.
     """
 
     PLANNED = "planned"
@@ -38,6 +43,15 @@ class TransactionState(StrEnum):
     REVERTED = "reverted"
     REPLACED = "replaced"
     REFUSED = "refused"
+
+
+_FATE_OF_THE_FAMILY = {
+    TransactionState.MINED: (TransactionState.SENT, TransactionState.REPLACED),
+    TransactionState.REVERTED: (TransactionState.SENT, TransactionState.REPLACED),
+    TransactionState.REPLACED: (TransactionState.SENT, TransactionState.REPLACED),
+    TransactionState.SENT: (TransactionState.REPLACED, TransactionState.SENT),
+}
+"""When one ends like this: what the others of its family were, and what they become."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +80,19 @@ class Journal:
                 self._lock = _lock_or_refuse(path.with_name(path.name + ".lock"))
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
-            raise JournalError(f"cannot open journal {path}: {exc.strerror}; check the folder's permissions") from exc
+            raise refused_write(exc, f"cannot open journal {path}") from exc
         with self._errors():
             self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+            self._check()
+
+    def _check(self) -> None:
+        """Refuse a file that was damaged behind SQLite's back: better no answer than half of one."""
+        [found] = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
 
     def close(self) -> None:
         self._database.close()
@@ -100,16 +121,10 @@ class Journal:
 
     def remember_once(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The fact under `key`; the first time it is made and stored, so that a salt is drawn only once."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                known = self.recall(key)
-                if known is None:
-                    self.remember(key, known := make())
-                self._database.execute("COMMIT")
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
+        with self._errors(), self._at_once():
+            known = self.recall(key)
+            if known is None:
+                self.remember(key, known := make())
         return known
 
     def facts(self, prefix: str = "") -> dict[str, dict[str, Any]]:
@@ -134,7 +149,7 @@ class Journal:
         try:
             handle = os.open(self.path.with_name(self.path.name + ".sending"), os.O_CREAT | os.O_RDWR, 0o600)
         except OSError as exc:
-            raise JournalError(f"cannot lock journal {self.path}: {exc.strerror}") from exc
+            raise refused_write(exc, f"cannot lock journal {self.path}") from exc
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -142,8 +157,9 @@ class Journal:
             os.close(handle)
 
     def attempt(self, key: str) -> Attempt | None:
-        """The newest attempt under `key`."""
-        found = self._attempts("WHERE key = ? ORDER BY attempt DESC LIMIT 1", key)
+        """The attempt under `key` that counts: the newest that is sent or mined, else the newest."""
+        alive = (TransactionState.SENT, TransactionState.MINED)
+        found = self._attempts("WHERE key = ? ORDER BY state IN (?, ?) DESC, attempt DESC LIMIT 1", key, *alive)
         return found[0] if found else None
 
     def attempts(self, key: str) -> list[Attempt]:
@@ -151,8 +167,22 @@ class Journal:
         return self._attempts("WHERE key = ? ORDER BY attempt", key)
 
     def outstanding(self) -> list[Attempt]:
-        """Attempts that were signed and whose end is unknown, in order of their nonces."""
-        return self._attempts("WHERE state = ? ORDER BY nonce", TransactionState.SENT)
+        """Attempts that were signed and whose end is unknown, in order of their nonces; of a family, the newest."""
+        newest = {
+            (attempt.key, attempt.nonce): attempt for attempt in self._attempts(_UNSETTLED, TransactionState.SENT)
+        }
+        return list(newest.values())
+
+    def family(self, attempt: Attempt) -> list[Attempt]:
+        """All that were signed for the same purpose and nonce, newest first: at most one of them is ever mined."""
+        return self._attempts(
+            "WHERE key = ? AND nonce = ? AND raw IS NOT NULL ORDER BY attempt DESC", attempt.key, attempt.nonce
+        )
+
+    def mined_from(self, nonce: int) -> list[Attempt]:
+        """Attempts that were seen in a block, in vain or not, with this nonce or a later one."""
+        ended = (TransactionState.MINED, TransactionState.REVERTED)
+        return self._attempts("WHERE state IN (?, ?) AND nonce >= ? ORDER BY nonce", *ended, nonce)
 
     def plan(self, key: str, description: str) -> Attempt:
         """Open the next attempt under `key`; one that was only planned is taken up again."""
@@ -176,13 +206,30 @@ class Journal:
             )
         return self._attempts("WHERE key = ? AND attempt = ?", planned.key, planned.attempt)[0]
 
-    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
-        """Record how an attempt ended (or, after a reorg, that it has not)."""
+    def replace(self, attempt: Attempt, transaction_hash: str, raw: bytes) -> Attempt:
+        """Store another signed transaction for the same purpose and nonce; only then may it be broadcast."""
         with self._errors():
+            [number] = self._database.execute(
+                "INSERT INTO transactions (key, attempt, state, description, nonce, hash, raw) "
+                "SELECT key, MAX(attempt) + 1, ?, ?, ?, ?, ? FROM transactions WHERE key = ? RETURNING attempt",
+                (TransactionState.SENT, attempt.description, attempt.nonce, transaction_hash, raw, attempt.key),
+            ).fetchone()
+        return self._attempts("WHERE key = ? AND attempt = ?", attempt.key, number)[0]
+
+    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
+        """Record how an attempt ended (or, after a reorg, that it has not), and with it its family."""
+        others = _FATE_OF_THE_FAMILY.get(state)
+        with self._errors(), self._at_once():
             self._database.execute(
                 "UPDATE transactions SET state = ?, block_number = ? WHERE key = ? AND attempt = ?",
                 (state, block_number, attempt.key, attempt.attempt),
             )
+            if others is not None:
+                self._database.execute(
+                    "UPDATE transactions SET state = ?, block_number = NULL "
+                    "WHERE key = ? AND nonce = ? AND attempt <> ? AND state = ?",
+                    (others[1], attempt.key, attempt.nonce, attempt.attempt, others[0]),
+                )
 
     def _attempts(self, where: str, *values: object) -> list[Attempt]:
         columns = "key, attempt, state, description, nonce, hash, raw, block_number"
@@ -191,13 +238,34 @@ class Journal:
         return [Attempt(row[0], row[1], TransactionState(row[2]), *row[3:]) for row in rows]
 
     @contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """All writes within become durable together, or none does."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            if self._database.in_transaction:  # a full disk has ended it already
+                self._database.execute("ROLLBACK")
+            raise
+
+    @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.DatabaseError as exc:
+            if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise JournalFull(f"journal {self.path}: {exc}; free disk space, nothing was lost") from exc
             raise JournalError(
-                f"journal {self.path}: {exc}; free disk space or restore the file, it holds salts that nobody else has"
+                f"journal {self.path}: {exc}; restore the file, it holds salts that nobody else has"
             ) from exc
+
+
+def refused_write(exc: OSError, what: str) -> JournalError:
+    """The error for a file of a role's own that cannot be written; JournalFull if only space is missing."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return JournalFull(f"{what}: {exc.strerror}; free disk space, nothing was lost")
+    return JournalError(f"{what}: {exc.strerror}; check the folder and its permissions")
 
 
 def _lock_or_refuse(path: Path) -> int:

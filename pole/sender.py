@@ -1,14 +1,14 @@
 """Exactly-once transactions: journaled before broadcast, resumed after a crash.
 
 For every key the journal holds attempts. planned -> (simulated, signed) sent -> (broadcast) mined | reverted |
-replaced | refused. The raw transaction is on disk before any node sees it, so a restart broadcasts the very same one;
-a second one is signed only when the first can no longer be mined.
+replaced | refused. The raw transaction is on disk before any node sees it, so a restart broadcasts the very same one.
+One that waits too long gets dearer twins with the same nonce, of which only one can be mined; one with another nonce is
+signed only when none of them can be any more.
 """
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import structlog
@@ -16,16 +16,18 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import TransactionNotFound, Web3RPCError
 from web3.types import TxParams
 
 from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
+from pole.fees import FeePolicy, fees_of
 from pole.journal import Attempt, Journal, TransactionState
-from pole.reverts import RevertDecoder, node_errors, raise_for_rpc_error, rpc_message
+from pole.outbox import Head, Outbox
+from pole.reverts import RevertDecoder, node_errors
 
 MAX_GAS = 16_777_216  # EIP-7825: no transaction may have a higher limit
-_TIP_WEI = 1_000_000_000
 _PATIENCE_S = 120.0
+_LOOK_EVERY_S = 5.0
+_STUCK_AFTER_BLOCKS = 3
 _REPORT_EVERY_S = 15.0
 _MAX_REPLANS = 5
 _NONCE_CHECKS = 3  # behind a load balancer, receipts can lag behind nonces
@@ -60,6 +62,35 @@ class Receipt:
         return self.gas_used * self.gas_price_wei
 
 
+@dataclass
+class _Wait:
+    """How long one call of `send` has been waiting, and since which block."""
+
+    started_s: float = field(default_factory=time.monotonic)
+    reported_s: float = field(default_factory=time.monotonic)
+    looked_s: float = field(default_factory=time.monotonic)
+    since_block: int | None = None
+    nonce_used: int = 0
+    was_lost: bool = False
+
+    @property
+    def waited_s(self) -> int:
+        return int(time.monotonic() - self.started_s)
+
+    def is_look_due(self, every_s: float) -> bool:
+        if time.monotonic() - self.looked_s < every_s:
+            return False
+        self.looked_s = time.monotonic()
+        return True
+
+    def is_stuck(self, attempt: Attempt, head: Head) -> bool:
+        """Whether blocks go by without it, or cannot take it at all."""
+        if self.since_block is None:
+            self.since_block = head.number
+        passed = head.number - self.since_block
+        return fees_of(attempt.raw or b"").max_wei < head.base_fee_wei or passed >= _STUCK_AFTER_BLOCKS
+
+
 class Sender:
     """Sends for one account on one node."""
 
@@ -70,6 +101,7 @@ class Sender:
         decoder: RevertDecoder,
         chain_id: int,
         poll_s: float,
+        fees: FeePolicy,
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._web3 = web3
@@ -78,6 +110,8 @@ class Sender:
         self._chain_id = chain_id
         self._poll_s = poll_s
         self._patience_s = patience_s
+        self._look_every_s = _LOOK_EVERY_S
+        self.outbox = Outbox(web3, account, decoder, fees)
 
     def send(self, journal: Journal, key: str, request: Request) -> Receipt:
         """See `Gateway.transact`."""
@@ -99,28 +133,23 @@ class Sender:
     def _start(self, journal: Journal, key: str, request: Request) -> Attempt:
         """Simulate, sign, store, broadcast; a refusal by the simulation leaves nothing that could be sent."""
         with journal.sending():
-            self._rebroadcast_outstanding(journal)
+            self.outbox.tend(journal)
             known = journal.attempt(key)
             if known is not None and known.state in _RESUMED:  # another process was here while this one waited
                 return known
             transaction = self._prepare(request)
             planned = journal.plan(key, request.what)
-            transaction["nonce"] = cast(Any, self._next_nonce(journal))
+            transaction["nonce"] = cast(Any, self.outbox.free_nonce(journal))
             signed = self._account.sign_transaction(cast(Any, transaction))
             attempt = journal.sign(
                 planned, int(transaction["nonce"]), HexBytes(signed.hash).to_0x_hex(), bytes(signed.raw_transaction)
             )
-            self._broadcast(journal, attempt)
+            self.outbox.submit(journal, attempt)
         return attempt
 
     def _prepare(self, request: Request) -> TxParams:
         """The unsigned transaction without its nonce; raises TransactionReverted or InsufficientFunds."""
-        call: TxParams = {
-            "from": self._account.address,
-            "to": cast(ChecksumAddress, request.to),
-            "data": cast(Any, request.data),
-            "value": cast(Any, request.value_wei),
-        }
+        call = self._call(request)
         with node_errors(self._decoder, request.what):
             balance = int(self._web3.eth.get_balance(self._account.address))
             if request.value_wei > balance:  # a node says so too, but not how much is missing
@@ -130,142 +159,98 @@ class Sender:
                 )
             self._web3.eth.call(call)
             gas = min(self._web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
-            base_fee = int(self._web3.eth.get_block("latest").get("baseFeePerGas", 0))
-        fee = 2 * base_fee + _TIP_WEI
-        if (needed := request.value_wei + gas * fee) > balance:
+        fees = self.outbox.fees.first(self.outbox.head().base_fee_wei, request.what)
+        if (needed := request.value_wei + gas * fees.max_wei) > balance:
             raise InsufficientFunds(
-                f"{request.what} needs up to {needed} wei ({request.value_wei} to pay, {gas} gas at {fee} wei), but "
-                f"account {self._account.address} has {balance} wei; send it {needed - balance} wei more"
+                f"{request.what} needs up to {needed} wei ({request.value_wei} to pay, {gas} gas at {fees.max_wei} "
+                f"wei), but account {self._account.address} has {balance} wei; send it {needed - balance} wei more"
             )
         call.update(
             {
                 "type": cast(Any, 2),
                 "chainId": self._chain_id,
                 "gas": gas,
-                "maxFeePerGas": cast(Any, fee),
-                "maxPriorityFeePerGas": cast(Any, _TIP_WEI),
+                "maxFeePerGas": cast(Any, fees.max_wei),
+                "maxPriorityFeePerGas": cast(Any, fees.tip_wei),
             }
         )
         return call
 
-    def _next_nonce(self, journal: Journal) -> int:
-        """The node's count alone is not enough: ganache leaves pending transactions out of it."""
-        with node_errors(self._decoder, "reading the nonce"):
-            count = int(self._web3.eth.get_transaction_count(self._account.address, "pending"))
-        return max([count, *(attempt.nonce + 1 for attempt in journal.outstanding() if attempt.nonce is not None)])
+    def _call(self, request: Request) -> TxParams:
+        return {
+            "from": self._account.address,
+            "to": cast(ChecksumAddress, request.to),
+            "data": cast(Any, request.data),
+            "value": cast(Any, request.value_wei),
+        }
 
-    def _rebroadcast_outstanding(self, journal: Journal) -> None:
-        """Settle what ended meanwhile and send the rest again, lest a dropped transaction leave a gap in the nonces."""
-        for attempt in journal.outstanding():
-            # The nonce first: one that is mined between two looks must not pass for replaced, and be sent again. What
-            # became of one without a receipt whose nonce is used is for its own key to find out, patiently.
-            is_nonce_used = self._is_nonce_used(attempt)
-            if self._find_receipt(journal, attempt) is None and not is_nonce_used and not self._is_known(attempt):
-                with suppress(InsufficientFunds, _Refused):  # marked as refused: its key plans anew when it is due
-                    self._broadcast(journal, attempt)
-
-    # --- broadcast and wait ------------------------------------------------------------------------------------------
-
-    def _broadcast(self, journal: Journal, attempt: Attempt) -> None:
-        """Hand the raw transaction to the node; one that it refuses for good is marked, and frees its nonce."""
-        try:
-            with node_errors(self._decoder, attempt.description):
-                self._send_raw(attempt)
-        except (InsufficientFunds, _Refused):
-            journal.settle(attempt, TransactionState.REFUSED)
-            raise
-        log.debug("transaction sent", key=attempt.key, hash=attempt.hash, nonce=attempt.nonce)
-
-    def _send_raw(self, attempt: Attempt) -> None:
-        try:
-            self._web3.eth.send_raw_transaction(HexBytes(attempt.raw or b""))
-        except Web3RPCError as exc:
-            message = rpc_message(exc)
-            if any(words in message for words in ("already known", "already imported", "nonce too low", "replacement")):
-                return  # it is there, or another one has its nonce: waiting for the receipt tells which
-            if any(words in message for words in ("underpriced", "less than block base fee", "intrinsic gas")):
-                raise _Refused(f"{attempt.description}: the node refuses the transaction: {message}") from exc
-            raise_for_rpc_error(exc, attempt.description)
+    # --- waiting -----------------------------------------------------------------------------------------------------
 
     def _await_receipt(self, journal: Journal, attempt: Attempt, request: Request) -> Receipt | None:
         """Poll until mined; None if another transaction took the nonce. Raises TransactionReverted if it failed."""
-        started, reported, nonce_used, was_lost = time.monotonic(), time.monotonic(), 0, False
+        wait = _Wait()
         while True:
-            receipt = self._find_receipt(journal, attempt)
-            if receipt is not None:
-                return self._judge(attempt, request, receipt)
-            nonce_used += self._is_nonce_used(attempt)
-            if nonce_used >= _NONCE_CHECKS:
+            found = self.outbox.find_receipt(journal, attempt)
+            if found is not None:
+                return self._judge(*found, request)
+            nonce = self.outbox.nonce()
+            wait.nonce_used += nonce > int(attempt.nonce or 0)
+            if wait.nonce_used >= _NONCE_CHECKS:
                 journal.settle(attempt, TransactionState.REPLACED)
                 return None
-            if not nonce_used and not self._is_known(attempt):
-                if not was_lost:
-                    log.info("sending a transaction that the node does not know", key=attempt.key, hash=attempt.hash)
-                was_lost = True
-                self._broadcast(journal, attempt)
-            now = time.monotonic()
-            if now - reported >= _REPORT_EVERY_S:
-                reported = now
-                log.warning(
-                    "transaction is not mined yet", key=attempt.key, hash=attempt.hash, waiting_s=int(now - started)
-                )
-            if now - started > self._patience_s:
-                raise TransientChainError(
-                    f"{attempt.description}: transaction {attempt.hash} is not mined after {int(now - started)} s; "
-                    "waiting goes on"
-                )
+            if not wait.nonce_used:
+                self._urge(journal, attempt, wait, nonce)
+            self._report(attempt, wait)
             time.sleep(self._poll_s)
 
-    def _judge(self, attempt: Attempt, request: Request, receipt: dict[str, Any]) -> Receipt:
+    def _urge(self, journal: Journal, attempt: Attempt, wait: _Wait, nonce: int) -> None:
+        """Hand over again what the node lost, and offer more when blocks go by without it."""
+        alive = [each for each in journal.family(attempt) if each.state is TransactionState.SENT]
+        if not alive:  # another process has settled it this moment
+            return
+        if not any(self.outbox.is_known(each) for each in alive):
+            if not wait.was_lost:
+                log.info("sending a transaction that the node does not know", key=attempt.key, hash=alive[0].hash)
+            wait.was_lost = True
+            with journal.sending():
+                self.outbox.submit(journal, alive[0])
+        elif wait.is_look_due(self._look_every_s):
+            with journal.sending():
+                self._look(journal, alive[0], wait, nonce)
+
+    def _look(self, journal: Journal, newest: Attempt, wait: _Wait, nonce: int) -> None:
+        if newest.nonce != nonce:
+            self.outbox.tend(journal)  # it can only be mined after those before it
+        elif wait.is_stuck(newest, self.outbox.head()) and journal.attempt(newest.key) == newest:
+            wait.since_block = None
+            self.outbox.offer_more(journal, newest)
+
+    def _report(self, attempt: Attempt, wait: _Wait) -> None:
+        if time.monotonic() - wait.reported_s >= _REPORT_EVERY_S:
+            wait.reported_s = time.monotonic()
+            log.warning("transaction is not mined yet", key=attempt.key, hash=attempt.hash, waiting_s=wait.waited_s)
+        if time.monotonic() - wait.started_s > self._patience_s:
+            raise TransientChainError(
+                f"{attempt.description}: transaction {attempt.hash} is not mined after {wait.waited_s} s; "
+                "waiting goes on"
+            )
+
+    def _judge(self, mined: Attempt, receipt: dict[str, Any], request: Request) -> Receipt:
         if receipt["status"] != 1:
             raise self._reason(request, receipt)
         return Receipt(
-            str(attempt.hash),
+            str(mined.hash),
             int(receipt["blockNumber"]),
             int(receipt["gasUsed"]),
             int(receipt["effectiveGasPrice"]),
             receipt["logs"],
         )
 
-    def _find_receipt(self, journal: Journal, attempt: Attempt) -> dict[str, Any] | None:
-        """The receipt if mined, with the journal brought up to date (back to `sent` if a reorg undid it)."""
-        with node_errors(self._decoder, f"reading the receipt of {attempt.description}"):
-            try:
-                receipt = cast(dict[str, Any], self._web3.eth.get_transaction_receipt(HexBytes(str(attempt.hash))))
-            except TransactionNotFound:
-                receipt = None
-        if receipt is None:
-            if attempt.state is TransactionState.MINED:
-                journal.settle(attempt, TransactionState.SENT)
-            return None
-        state = TransactionState.MINED if receipt["status"] == 1 else TransactionState.REVERTED
-        journal.settle(attempt, state, int(receipt["blockNumber"]))
-        return receipt
-
-    def _is_nonce_used(self, attempt: Attempt) -> bool:
-        with node_errors(self._decoder, "reading the nonce"):
-            count = int(self._web3.eth.get_transaction_count(self._account.address, "latest"))
-        return count > int(attempt.nonce or 0)
-
-    def _is_known(self, attempt: Attempt) -> bool:
-        with node_errors(self._decoder, "reading a transaction"):
-            try:
-                self._web3.eth.get_transaction(HexBytes(str(attempt.hash)))
-            except TransactionNotFound:
-                return False
-        return True
-
     def _reason(self, request: Request, receipt: dict[str, Any]) -> TransactionReverted:
         """Why it failed on chain, from running it again on that block's state."""
-        call: TxParams = {
-            "from": self._account.address,
-            "to": cast(ChecksumAddress, request.to),
-            "data": cast(Any, request.data),
-            "value": cast(Any, request.value_wei),
-        }
         try:
             with node_errors(self._decoder, request.what):
-                self._web3.eth.call(call, receipt["blockNumber"])
+                self._web3.eth.call(self._call(request), receipt["blockNumber"])
         except TransactionReverted as reverted:
             return reverted
         except (TransientChainError, InsufficientFunds):
@@ -273,7 +258,3 @@ class Sender:
         return TransactionReverted(
             "Unknown", {}, f"{request.what} failed in block {receipt['blockNumber']} after {receipt['gasUsed']} gas"
         )
-
-
-class _Refused(TransientChainError):
-    """The node will never take this signed transaction; a new one may be signed."""

@@ -415,14 +415,14 @@ def test_transact__mined_while_another_key_looks__is_not_taken_for_replaced(
     sender._patience_s = 0.3
     with pytest.raises(TransientChainError):
         manual.transact("k").result(30)
-    looked_up = sender._find_receipt
+    looked_up = sender.outbox.find_receipt
 
-    def mined_meanwhile(journal: Journal, attempt: Attempt) -> dict[str, Any] | None:
+    def mined_meanwhile(journal: Journal, attempt: Attempt) -> tuple[Attempt, dict[str, Any]] | None:
         receipt = looked_up(journal, attempt)
         manual.request("evm_mine")
         return receipt
 
-    monkeypatch.setattr(sender, "_find_receipt", mined_meanwhile)
+    monkeypatch.setattr(sender.outbox, "find_receipt", mined_meanwhile)
     with Journal(manual.path) as journal:
         manual.gateway.transact(journal, "other", CONTRACT, "add", 1)
         monkeypatch.undo()
