@@ -18,7 +18,7 @@ from scripts.compiled import Edit, compiled
 _SOLUTION = "SOLUTION, block.chainid, chain, roundId, miner, previousHash, model.codec, model.digest, salt"
 _TYPES = ("bytes32", "uint256", "address", "uint64", "address", "bytes32", "uint8", "bytes32", "bytes32")
 _ATTACKERS_KEY = development_key(2)
-_WITHOUT_CHECK = Weakening(
+WITHOUT_CHECK = Weakening(
     "openings are not compared with commitments",
     (Edit("RoundLedger.sol", "if (actual != expected) revert CommitmentMismatch(expected, actual);", ""),),
 )
@@ -242,7 +242,7 @@ def front_run_finalise(ground: Ground) -> Outcome:
 
 ATTACKS: list[Attack[Ground]] = [
     Attack("copy-committed", "commits", "open another's commitment as one's own", copy_committed, _without("miner")),
-    Attack("copy-revealed", "commits", "reveal the model that another has revealed", copy_revealed, _WITHOUT_CHECK),
+    Attack("copy-revealed", "commits", "reveal the model that another has revealed", copy_revealed, WITHOUT_CHECK),
     Attack(
         "replay-round",
         "commits",
@@ -277,7 +277,7 @@ ATTACKS: list[Attack[Ground]] = [
         ),
     ),
     Attack("front-run-commit", "commits", "copy a commit in the pool", front_run_commit, _without("miner")),
-    Attack("front-run-reveal", "commits", "copy a reveal in the pool", front_run_reveal, _WITHOUT_CHECK),
+    Attack("front-run-reveal", "commits", "copy a reveal in the pool", front_run_reveal, WITHOUT_CHECK),
     Attack(
         "front-run-finalise",
         "commits",

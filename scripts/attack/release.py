@@ -1,0 +1,192 @@
+"""Attacks of the data client, and on what it keeps secret: test sets and functional keys."""
+
+import dataclasses
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from pole.cid import cid_of
+from pole.commitments import SALT_BYTES, test_set_commitment
+from pole.dataset import Rows, rows_to_bytes
+from pole.errors import DecryptionFailed, KeyRefused
+from pole.profiles import ETHER
+from pole.records import AbortReason
+from scripts.attack import rounds
+from scripts.attack.chain import Chain
+from scripts.attack.commission import PREVIOUS_HASH, commission
+from scripts.attack.commits import WITHOUT_CHECK
+from scripts.attack.ground import Ground
+from scripts.attack.record import Attack, Outcome, Weakening
+from scripts.compiled import Edit
+
+_LOW_SALTS = 16
+
+
+def _started(ground: Ground, **terms: Any) -> Chain:
+    """A chain with three seated verifiers and one task."""
+    rounds.stake(ground.chain, *(ground.chain.verifier(i) for i in range(3)))
+    rounds.submit(ground.chain, **terms)
+    return ground.chain
+
+
+def release_same_block(ground: Ground) -> Outcome:
+    """A commit, the close of commits and the release in one block: the committer could know the test set."""
+    chain = _started(ground, solutions_wanted=1)
+    current, where = rounds.open_round(chain), chain.address("LearningChain")
+    commit = chain.data("LearningChain", "commit", current.round_id, bytes([1] * 32), rounds.CLAIM_PPM)
+    release = chain.data("LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)
+    with chain.one_block():
+        queued = [
+            chain.queue(chain.attacker, where, commit, value_wei=rounds.BOND_WEI, tip_gwei=30),
+            chain.queue(chain.anyone, where, chain.data("LearningChain", "advance", current.round_id), tip_gwei=20),
+            chain.queue(chain.client, where, release, tip_gwei=10),
+        ]
+    sent = [chain.sent(each) for each in queued]
+    is_one_block = len({each.block_number for each in sent}) == 1 and not sent[0].error and not sent[1].error
+    return Outcome(is_one_block and bool(sent[2].error), sent[2].said, {"error": sent[2].error})
+
+
+def substitute_test_set(ground: Ground) -> Outcome:
+    """Having seen who took part, the client releases another test set, or the same one under another salt."""
+    chain = _started(ground)
+    current = rounds.open_round(chain)
+    rounds.commit(chain, current, chain.miner(0))
+    rounds.advance(chain, current)
+    chain.pass_time(1)
+    other = cid_of(b"rows that a friend's model likes")
+    tries = [(other, rounds.SALT), (rounds.TEST_SET, bytes(32)), (other, bytes(32))]
+    sent = [chain.attempt(chain.client, "LearningChain", "releaseTestSet", current.round_id, *each) for each in tries]
+    errors = {each.said for each in sent}
+    return Outcome(all(each.error for each in sent), ", ".join(sorted(errors)), {"errors": " ".join(sorted(errors))})
+
+
+def withhold_test_set(ground: Ground) -> Outcome:
+    """The client releases only if it likes the outcome, and does not: it wants the models and no winner."""
+    chain = _started(ground)
+    current, miners = rounds.open_round(chain), [chain.miner(0), chain.miner(1)]
+    rounds.commit(chain, current, *miners)
+    rounds.advance(chain, current)
+    rounds.advance(chain, current)  # nobody has released anything
+    for miner in miners:
+        rounds.reveal(chain, current, miner)
+    rounds.advance(chain, current)
+    vote = [dataclasses.replace(rounds.good(0), train_ppm=train) for train in (950_000, 960_000)]
+    rounds.vote_and_finish(chain, current, {chain.verifier(i): vote for i in range(3)})
+    task = chain.ledger.task(current.task_id)
+    got = [chain.ledger.credit_wei(each) for each in (chain.client, *miners)]
+    share_wei = rounds.CLIENT_BOND_WEI // 2
+    paid = [rounds.BOND_WEI + share_wei, rounds.BOND_WEI + share_wei + task.reward_wei]
+    lost_wei = rounds.CLIENT_BOND_WEI + task.reward_wei + task.verifier_fee_wei - got[0]
+    evidence = f"the best by training is paid all the same; the client loses {lost_wei / ETHER} ETH, its bond included"
+    return Outcome(got == [0, *paid], evidence, {"lost_wei": lost_wei})
+
+
+def guess_labels(ground: Ground) -> Outcome:
+    """The features of ten test rows are known; every labelling of them is compared with the commitment on chain."""
+    made, chain = commission(ground.folder), ground.chain
+    rows, market = made.test_rows(), chain.address("TaskMarket")
+    who = (chain.chain_id, market, chain.client)
+    hashed = test_set_commitment(*who, made.prepared.test_set_cid, made.prepared.salt_bytes)
+    committed = chain.ledger.task(rounds.submit(chain, test_set_commitment=hashed)).terms.test_set_commitment
+    salts = [number.to_bytes(SALT_BYTES) for number in range(_LOW_SALTS)]
+    guesses, found = 0, ""
+    for labels in product(range(2), repeat=len(rows.labels)):
+        cid = cid_of(rows_to_bytes(Rows(rows.x, np.array(labels, np.int64))))
+        guesses += len(salts)
+        if any(test_set_commitment(*who, cid, salt) == committed for salt in salts):
+            found = "".join(str(label) for label in labels)
+            break
+    bits = SALT_BYTES * 8
+    evidence = (
+        f"labels {found} found" if found else f"{guesses:,} guesses, none right; each needs a salt of {bits} bits"
+    )
+    return Outcome(not found, evidence, {"guesses": guesses, "found": found})
+
+
+def withhold_keys(ground: Ground) -> Outcome:
+    """The client outbids an honest task and never publishes keys, to hold the chain."""
+    chain = _started(ground)
+    rounds.submit(chain, chain.attacker, payment_wei=2 * ETHER)
+    held = rounds.open_round(chain, has_keys=False)
+    keys_window_s = chain.ledger.chain_parameters().keys_window_s
+    rounds.advance(chain, held)
+    ended = rounds.latest(chain)
+    verifiers_wei = sum(chain.ledger.credit_wei(chain.verifier(i)) for i in range(3))
+    refund_wei = chain.ledger.credit_wei(chain.attacker)
+    following = rounds.open_round(chain)
+    is_defended = (
+        ended.abort_reason is AbortReason.KEYS_MISSING
+        and verifiers_wei == rounds.CLIENT_BOND_WEI
+        and refund_wei == 2 * ETHER
+        and following.task_id != held.task_id
+    )
+    evidence = (
+        f"{ended.abort_reason.name} after {keys_window_s:,} s; {verifiers_wei / ETHER} ETH of bond to the verifiers, "
+        "the next round is the honest task's"
+    )
+    return Outcome(is_defended, evidence, {"bond_wei": verifiers_wei, "held_s": keys_window_s})
+
+
+def wrong_keys(ground: Ground) -> Outcome:
+    """The client publishes keys that open something else than its rows: altered ones, and those of another round."""
+    made = commission(ground.folder, "ipfe-secp256k1")
+    right = made.keys()
+    altered = dataclasses.replace(right, etas=((right.etas[0][0] - 1, *right.etas[0][1:]), *right.etas[1:]))
+    renamed = dataclasses.replace(made.keys(bytes(32)), previous_hash=PREVIOUS_HASH)
+    honest = made.features(right, ground.folder / "honest").train_x
+    said = []
+    for name, keys in (("altered", altered), ("of another round", renamed), ("missing", None)):
+        try:
+            trained_on = made.features(keys, ground.folder / name).train_x
+        except (KeyRefused, DecryptionFailed) as exc:
+            said.append(type(exc).__name__)
+        else:
+            said.append("the right features" if np.array_equal(trained_on, honest) else "wrong features")
+    return Outcome(said == ["KeyRefused"] * 3, ", ".join(said), {"errors": " ".join(said)})
+
+
+ATTACKS: list[Attack[Ground]] = [
+    Attack(
+        "release-same-block",
+        "release",
+        "commit, close and release in one block",
+        release_same_block,
+        Weakening(
+            "the release may follow at once",
+            (Edit("LearningChain.sol", "if (block.timestamp <= released.commitsClosedAt) {", "if (false) {"),),
+        ),
+    ),
+    Attack("test-set-substitution", "release", "release another test set", substitute_test_set, WITHOUT_CHECK),
+    Attack(
+        "selective-release",
+        "release",
+        "release only if the outcome pleases",
+        withhold_test_set,
+        Weakening(
+            "the client keeps its bond",
+            (Edit("RoundTreasury.sol", "bondWei = _task(state.round.taskId).bondWei;", "return 0;"),),
+        ),
+    ),
+    Attack(
+        "label-brute-force",
+        "release",
+        "guess the labels of ten test rows from the commitment",
+        guess_labels,
+        Weakening("the salt is zero", patches={"dataclient.prepare.secrets.token_hex": lambda size: "00" * size}),
+    ),
+    Attack(
+        "withheld-keys",
+        "release",
+        "outbid an honest task and withhold the keys",
+        withhold_keys,
+        Weakening("the bond is returned", (Edit("LearningChain.sol", "_forfeitToCommittee(roundId, state);", ""),)),
+    ),
+    Attack(
+        "wrong-keys",
+        "release",
+        "publish keys that open something else",
+        wrong_keys,
+        Weakening("keys are not checked", patches={"pole.features.check_keys": lambda *_: None}),
+    ),
+]
