@@ -223,7 +223,10 @@ class Sender:
             self.outbox.tend(journal)  # it can only be mined after those before it
         elif wait.is_stuck(newest, self.outbox.head()) and journal.attempt(newest.key) == newest:
             wait.since_block = None
-            self.outbox.offer_more(journal, newest)
+            if self.outbox.is_known(newest):
+                self.outbox.offer_more(journal, newest)
+            else:  # only a cheaper twin of it is there
+                self.outbox.submit(journal, newest)
 
     def _report(self, attempt: Attempt, wait: _Wait) -> None:
         if time.monotonic() - wait.reported_s >= _REPORT_EVERY_S:

@@ -90,6 +90,13 @@ def probe_deployment(web3: Web3, artifacts: dict[str, dict[str, Any]]) -> Deploy
     )
 
 
+@pytest.fixture(scope="session")
+def manual_rpc() -> Iterator[str]:
+    """Address of an anvil that mines per transaction, until told otherwise."""
+    with development_chain("anvil", block_time_s=None) as chain:
+        yield chain.rpc_url
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with Journal(tmp_path / "journal.sqlite") as opened:

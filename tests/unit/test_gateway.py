@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,46 +12,25 @@ import pytest
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.deployment import ContractName, Deployment
-from pole.devchain import development_chain, free_port
+from pole.deployment import Deployment
+from pole.devchain import free_port
 from pole.errors import BadInput, ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
 from pole.gateway import Gateway
-from pole.journal import Attempt, Journal, TransactionState
-from pole.sender import Receipt
+from pole.journal import Attempt, Journal
 from tests.unit.conftest import ETHER, funded, probe_deployment
+from tests.unit.sending import (
+    CONTRACT,
+    Died,
+    DyingJournal,
+    Manual,
+    manual_chain,
+    newest,
+    nonce_of,
+    send_directly,
+    states,
+)
 
-CONTRACT: ContractName = "TaskMarket"  # every contract of the probe deployment is a Probe
 NOBODY = "http://127.0.0.1:1"
-
-
-class Died(BaseException):
-    """Stands for kill -9: nothing in the code under test may catch it."""
-
-
-class DyingJournal(Journal):
-    """Dies right before or after one of the steps, once it is durable."""
-
-    def __init__(self, path: Path, step: str) -> None:
-        super().__init__(path)
-        self.step = step
-
-    def plan(self, key: str, description: str) -> Attempt:
-        planned = super().plan(key, description)
-        self._die_after("plan")
-        return planned
-
-    def sign(self, planned: Attempt, nonce: int, transaction_hash: str, raw: bytes) -> Attempt:
-        signed = super().sign(planned, nonce, transaction_hash, raw)
-        self._die_after("sign")
-        return signed
-
-    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
-        self._die_after("broadcast")
-        super().settle(attempt, state, block_number)
-
-    def _die_after(self, step: str) -> None:
-        if step == self.step:
-            raise Died(step)
 
 
 @pytest.fixture(scope="module")
@@ -72,35 +51,6 @@ def gateway(anvil: str, probe: Deployment, account: LocalAccount) -> Gateway:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.sqlite"
-
-
-def nonce_of(gateway: Gateway) -> int:
-    return gateway.web3.eth.get_transaction_count(gateway.web3.to_checksum_address(gateway.address))
-
-
-def states(journal: Journal, key: str) -> list[str]:
-    return [attempt.state.value for attempt in journal.attempts(key)]
-
-
-def newest(journal: Journal, key: str) -> Attempt:
-    attempt = journal.attempt(key)
-    assert attempt is not None
-    return attempt
-
-
-def send_directly(web3: Web3, account: LocalAccount, nonce: int, to: str, data: str = "0x", tip: int = 10**9) -> None:
-    """A transaction that the journal knows nothing of."""
-    fee = 100 * 10**9
-    transaction: dict[str, Any] = {
-        "to": to,
-        "data": data,
-        "value": 0,
-        "gas": 100_000,
-        "nonce": nonce,
-        "chainId": web3.eth.chain_id,
-    }
-    signed = account.sign_transaction(transaction | {"maxFeePerGas": fee, "maxPriorityFeePerGas": tip, "type": 2})
-    web3.eth.send_raw_transaction(signed.raw_transaction)
 
 
 # --- connecting ------------------------------------------------------------------------------------------------------
@@ -310,54 +260,9 @@ def test_transact__two_commands_with_one_journal_and_key__send_once(
 # --- sending: a node that mines only when told to --------------------------------------------------------------------
 
 
-class Manual:
-    """An anvil that mines on demand, and one pending `transact` in another thread."""
-
-    def __init__(self, rpc_url: str, probe: Deployment, path: Path) -> None:
-        self.web3 = Web3(HTTPProvider(rpc_url))
-        self.account = funded(self.web3)
-        self.gateway = Gateway.connect(rpc_url, probe, self.account, poll_s=0.05)
-        self.path = path
-        self._pool = ThreadPoolExecutor(1)
-
-    def request(self, method: str, *parameters: object) -> Any:
-        response = self.web3.provider.make_request(method, list(parameters))  # type: ignore[arg-type]
-        assert "error" not in response, response
-        return response["result"]
-
-    def transact(self, key: str) -> "Future[Receipt]":
-        """Start sending in another thread and wait until the node has the transaction."""
-
-        def send() -> Receipt:
-            with Journal(self.path) as journal:
-                return self.gateway.transact(journal, key, CONTRACT, "add", 1)
-
-        future = self._pool.submit(send)
-        self.wait_for_pending(future)
-        return future
-
-    def wait_for_pending(self, future: "Future[Receipt]") -> None:
-        for _ in range(200):
-            if future.done() or int(self.request("txpool_status")["pending"], 16):
-                return
-            threading.Event().wait(0.05)
-        raise AssertionError("nothing became pending")
-
-
-@pytest.fixture(scope="module")
-def manual_rpc() -> Iterator[str]:
-    with development_chain("anvil", block_time_s=None) as chain:
-        yield chain.rpc_url
-
-
 @pytest.fixture
 def manual(manual_rpc: str, artifacts: dict[str, dict[str, Any]], path: Path) -> Iterator[Manual]:
-    web3 = Web3(HTTPProvider(manual_rpc))
-    web3.provider.make_request("evm_setAutomine", [True])  # type: ignore[arg-type]
-    prepared = Manual(manual_rpc, probe_deployment(web3, artifacts), path)
-    prepared.request("evm_setAutomine", False)
-    yield prepared
-    prepared.request("evm_setAutomine", True)
+    yield from manual_chain(manual_rpc, artifacts, path)
 
 
 def test_transact__fails_only_on_chain__raises_why_and_may_be_tried_again(manual: Manual) -> None:

@@ -1,0 +1,130 @@
+"""What the tests of sending share: deaths at any step, and a node that mines only when told to."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+
+from pole.deployment import ContractName, Deployment
+from pole.gateway import Gateway
+from pole.journal import Attempt, Journal, TransactionState
+from pole.sender import Receipt
+from tests.unit.conftest import funded, probe_deployment
+
+CONTRACT: ContractName = "TaskMarket"  # every contract of the probe deployment is a Probe
+
+
+class Died(BaseException):
+    """Stands for kill -9: nothing in the code under test may catch it."""
+
+
+class DyingJournal(Journal):
+    """Dies right before or after one of the steps, once it is durable."""
+
+    def __init__(self, path: Path, step: str) -> None:
+        super().__init__(path)
+        self.step = step
+
+    def plan(self, key: str, description: str) -> Attempt:
+        planned = super().plan(key, description)
+        self._die_after("plan")
+        return planned
+
+    def sign(self, planned: Attempt, nonce: int, transaction_hash: str, raw: bytes) -> Attempt:
+        signed = super().sign(planned, nonce, transaction_hash, raw)
+        self._die_after("sign")
+        return signed
+
+    def replace(self, attempt: Attempt, transaction_hash: str, raw: bytes) -> Attempt:
+        dearer = super().replace(attempt, transaction_hash, raw)
+        self._die_after("replace")
+        return dearer
+
+    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
+        self._die_after("broadcast")
+        super().settle(attempt, state, block_number)
+
+    def _die_after(self, step: str) -> None:
+        if step == self.step:
+            raise Died(step)
+
+
+def nonce_of(gateway: Gateway) -> int:
+    return gateway.web3.eth.get_transaction_count(gateway.web3.to_checksum_address(gateway.address))
+
+
+def states(journal: Journal, key: str) -> list[str]:
+    return [attempt.state.value for attempt in journal.attempts(key)]
+
+
+def newest(journal: Journal, key: str) -> Attempt:
+    attempt = journal.attempt(key)
+    assert attempt is not None
+    return attempt
+
+
+def send_directly(web3: Web3, account: LocalAccount, nonce: int, to: str, data: str = "0x", tip: int = 10**9) -> None:
+    """A transaction that the journal knows nothing of."""
+    fee = 100 * 10**9
+    transaction: dict[str, Any] = {
+        "to": to,
+        "data": data,
+        "value": 0,
+        "gas": 100_000,
+        "nonce": nonce,
+        "chainId": web3.eth.chain_id,
+    }
+    signed = account.sign_transaction(transaction | {"maxFeePerGas": fee, "maxPriorityFeePerGas": tip, "type": 2})
+    web3.eth.send_raw_transaction(signed.raw_transaction)
+
+
+class Manual:
+    """An anvil that mines on demand, and one pending `transact` in another thread."""
+
+    def __init__(self, rpc_url: str, probe: Deployment, path: Path) -> None:
+        self.rpc_url, self.probe, self.path = rpc_url, probe, path
+        self.web3 = Web3(HTTPProvider(rpc_url))
+        self.account = funded(self.web3)
+        self.gateway = self.connect()
+        self._pool = ThreadPoolExecutor(1)
+
+    def connect(self, **options: float) -> Gateway:
+        """Another gateway of the same account."""
+        return Gateway.connect(self.rpc_url, self.probe, self.account, poll_s=0.05, **options)
+
+    def request(self, method: str, *parameters: object) -> Any:
+        response = self.web3.provider.make_request(method, list(parameters))  # type: ignore[arg-type]
+        assert "error" not in response, response
+        return response["result"]
+
+    def transact(self, key: str) -> "Future[Receipt]":
+        """Start sending in another thread and wait until the node has the transaction."""
+
+        def send() -> Receipt:
+            with Journal(self.path) as journal:
+                return self.gateway.transact(journal, key, CONTRACT, "add", 1)
+
+        future = self._pool.submit(send)
+        self.wait_for_pending(future)
+        return future
+
+    def wait_for_pending(self, future: "Future[Receipt]") -> None:
+        for _ in range(200):
+            if future.done() or int(self.request("txpool_status")["pending"], 16):
+                return
+            threading.Event().wait(0.05)
+        raise AssertionError("nothing became pending")
+
+
+def manual_chain(rpc_url: str, artifacts: dict[str, dict[str, Any]], path: Path) -> Iterator[Manual]:
+    """For a fixture: a chain with a probe on it that mines per transaction again afterwards."""
+    web3 = Web3(HTTPProvider(rpc_url))
+    prepared = Manual(rpc_url, probe_deployment(web3, artifacts), path)
+    prepared.request("evm_setAutomine", False)
+    yield prepared
+    prepared.request("anvil_dropAllTransactions")
+    prepared.request("evm_setAutomine", True)
