@@ -38,6 +38,11 @@ class DataInvalid(PoleError):
     """A file of rows does not fit the manifest, or is malformed or hostile."""
 
 
+# The gradient chain
+class ProofInvalid(PoleError):
+    """A block's proof is malformed, or contradicts the proposal that names it."""
+
+
 # Encryption
 class EncryptionError(PoleError):
     """Base of what functional encryption can refuse."""

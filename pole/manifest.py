@@ -3,13 +3,13 @@
 Source: PoLe, section 3.1 (model specification, metric, data pointers).
 """
 
-import json
 import math
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pole.cid import Cid
+from pole.document import canonical_json, parse_document
 from pole.errors import BadInput, ManifestInvalid
 from pole.layers import (
     Activation,
@@ -63,6 +63,7 @@ __all__ = [
     "Size",
     "Title",
     "TorchvisionModel",
+    "check_data_set",
     "largest_inner_product",
 ]
 
@@ -189,33 +190,31 @@ class Manifest(Document):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        _check_data(self.data)
-        _check_discretisation(self.data)
+        check_data_set(self.data)
         _check_mapping(self.mapping, self.data)
         _check_encryption(self.encryption, self.mapping, self.data)
         return self
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: sorted keys, no spaces, UTF-8, so that equal manifests have equal CIDs."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+        return canonical_json(self)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
         """Raises ManifestInvalid, naming the first offending field. Does not build the model: pole.modelspec does."""
-        if len(content) > MAX_MANIFEST_BYTES:
-            raise ManifestInvalid(f"manifest has {len(content)} bytes; at most {MAX_MANIFEST_BYTES} are allowed")
-        try:
-            return cls.model_validate_json(content)
-        except ValidationError as exc:
-            raise ManifestInvalid(f"manifest is invalid: {_first_problem(exc)}; see docs/manifest.md") from exc
+        return parse_document(
+            cls,
+            content,
+            what="manifest",
+            max_bytes=MAX_MANIFEST_BYTES,
+            error=ManifestInvalid,
+            see="docs/manifest.md",
+        )
 
 
-def _first_problem(exc: ValidationError) -> str:
-    """Where and what, kept short and printable, since a stranger chose the names of unknown fields."""
-    first = exc.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "document"
-    text = f"{where:.200}: {first['msg']:.500} ({exc.error_count()} problem(s) in all)"
-    return "".join(c if c.isprintable() else "?" for c in text)
+def check_data_set(data: DataSet) -> None:
+    """Raises ValueError unless shape, classes, sizes and ranges fit together."""
+    _check_data(data)
+    _check_discretisation(data)
 
 
 def _check_data(data: DataSet) -> None:
