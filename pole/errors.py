@@ -14,6 +14,10 @@ class StoreError(PoleError):
     """The content store cannot do what was asked."""
 
 
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or does not answer properly; trying again later is right."""
+
+
 class ContentNotFound(StoreError):
     """Nobody at hand has this content (yet)."""
 
