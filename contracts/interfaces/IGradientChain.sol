@@ -177,6 +177,7 @@ interface IGradientChain {
     error AlreadyEnrolled(address miner);
     error NotEnrolled(address miner);
     error StillLeaving(address miner, uint40 exitAt);
+    error NotLeaving(address miner);
     error ProposalPending(address miner, uint64 height);
     error EnrolledTooLate(address miner, uint64 enrolledAtBlock, uint64 headerBlock);
     error WrongHeight(uint64 given, uint64 current);

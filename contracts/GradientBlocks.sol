@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IGradientChain} from "./interfaces/IGradientChain.sol";
+
+/// @title GradientBlocks
+/// @notice The gradient chain's headers. See {IGradientChain}.
+abstract contract GradientBlocks is IGradientChain {
+    /// @inheritdoc IGradientChain
+    uint64 public override height;
+    mapping(uint64 atHeight => GradientHeader) private _headers;
+    mapping(uint64 atHeight => bytes32) private _headerHashes;
+    mapping(uint64 atHeight => uint64) private _headerBlocks;
+
+    /// @dev The genesis header names this deployment, so no header of another chain has the same hash.
+    constructor() {
+        GradientHeader memory genesis;
+        genesis.previousHash = keccak256(abi.encode("pole.gradient.v1", block.chainid, address(this)));
+        _store(genesis);
+    }
+
+    /// @inheritdoc IGradientChain
+    function headerHash(uint64 atHeight) public view override returns (bytes32) {
+        _checkHeight(atHeight);
+        return _headerHashes[atHeight];
+    }
+
+    /// @inheritdoc IGradientChain
+    function header(uint64 atHeight) external view override returns (GradientHeader memory) {
+        _checkHeight(atHeight);
+        return _headers[atHeight];
+    }
+
+    /// @inheritdoc IGradientChain
+    function headerBlock(uint64 atHeight) public view override returns (uint64) {
+        _checkHeight(atHeight);
+        return _headerBlocks[atHeight];
+    }
+
+    /// @dev Links the header to the one before and stores it.
+    function _append(GradientHeader memory added) internal {
+        added.previousHash = _headerHashes[height];
+        added.height = ++height;
+        _store(added);
+    }
+
+    function _store(GradientHeader memory added) private {
+        added.anchorHash = blockhash(block.number - 1);
+        added.timestamp = uint64(block.timestamp);
+        bytes32 hash = keccak256(abi.encode(added));
+        _headers[added.height] = added;
+        _headerHashes[added.height] = hash;
+        _headerBlocks[added.height] = uint64(block.number);
+        emit GradientBlockAppended(added.height, added.taskId, hash, added);
+    }
+
+    function _checkHeight(uint64 atHeight) private view {
+        if (atHeight > height) revert UnknownHeight(atHeight);
+    }
+}

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {GradientBlocks} from "./GradientBlocks.sol";
+import {GradientMiners} from "./GradientMiners.sol";
+import {GradientTasks} from "./GradientTasks.sol";
+import {IGradientChain} from "./interfaces/IGradientChain.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
+import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Cid, Cids} from "./libraries/Cids.sol";
+
+/// @title GradientChain
+/// @notice See the documentation in {IGradientChain}.
+/// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
+contract GradientChain is GradientTasks, GradientBlocks {
+    /// @notice Proposals per ballot: what the verifiers of one ballot have to replay at most.
+    uint8 public constant MAX_PROPOSALS = 8;
+    /// @notice Void ballots in a row at one height before its task is stopped.
+    uint8 public constant MAX_VOID_BALLOTS = 3;
+
+    IVerifierCommittee public immutable COMMITTEE;
+    Height private _current;
+    Proposal[MAX_PROPOSALS] private _proposals;
+
+    /// @param reservoir must already list this contract as an operator
+    /// @param committee must list this contract as a chain
+    constructor(IRewardReservoir reservoir, IVerifierCommittee committee, GradientParameters memory given)
+        GradientTasks(reservoir, given)
+    {
+        if (address(committee) == address(0)) revert IRewardReservoir.ZeroAddress();
+        COMMITTEE = committee;
+        _current.height = 1;
+    }
+
+    /// @inheritdoc IGradientChain
+    function openTask() external override returns (uint64 taskId) {
+        if (_current.phase != Phase.Idle) revert TaskActive(_current.taskId);
+        taskId = _popTask();
+        GradientHeader memory opening;
+        opening.taskId = taskId;
+        opening.weights = _tasks[taskId].terms.genesisWeights;
+        _append(opening);
+        _startHeight(taskId);
+    }
+
+    /// @inheritdoc IGradientChain
+    function propose(
+        uint64 atHeight,
+        uint32 step,
+        uint32 signDigest,
+        Cid calldata proof,
+        Cid calldata weights
+    ) external override {
+        // Check: at this height, in time, by an enrolled miner, once, and valid for all that can be seen here.
+        Height storage working = _current;
+        _checkOpen(atHeight);
+        _checkMiner(atHeight);
+        GradientTask storage searched = _tasks[working.taskId];
+        if (step < searched.terms.minStep || step > searched.terms.maxStep) {
+            revert StepOutOfRange(step, searched.terms.minStep, searched.terms.maxStep);
+        }
+        uint40 searchedS = _searchedS();
+        uint32 below = _threshold(searched, searchedS);
+        if (signDigest >= below) revert DigestNotBelow(signDigest, below);
+        Cids.check(proof);
+        Cids.check(weights);
+
+        // Effect: onto the list; the first one stops the search.
+        uint8 index = working.proposalCount++;
+        Proposal memory added = Proposal(msg.sender, step, signDigest, below, searchedS, proof, weights);
+        _proposals[index] = added;
+        _miners[msg.sender].hasProposal = true;
+        emit BlockProposed(atHeight, msg.sender, index, added);
+        if (index == 0) _enter(Phase.Collect, uint40(block.timestamp) + COLLECT_WINDOW_S);
+    }
+
+    /// @inheritdoc IGradientChain
+    function advance() external override returns (Phase phase) {
+        Height storage working = _current;
+        phase = working.phase;
+        if (!isDue()) revert NotDue(working.height, phase, working.deadline);
+        if (phase == Phase.Search) _endTask(TaskState.Stopped, StopReason.TimedOut);
+        else if (phase == Phase.Collect) _endCollect();
+        else _endVoting();
+        return working.phase;
+    }
+
+    /// @inheritdoc IGradientChain
+    function reportSegments(uint64 ballotId, uint16 entry, uint256 wrongSegments) external override {
+        if (_current.phase != Phase.Voting || _current.ballotId != ballotId) {
+            revert WrongPhase(_current.height, _current.phase);
+        }
+        if (COMMITTEE.weightOf(ballotId, msg.sender) == 0) revert NotMember(ballotId, msg.sender);
+        emit SegmentsReported(ballotId, msg.sender, entry, wrongSegments);
+    }
+
+    /// @inheritdoc IGradientChain
+    function current() public view override(GradientMiners, IGradientChain) returns (Height memory) {
+        return _current;
+    }
+
+    /// @inheritdoc IGradientChain
+    function proposals() external view override returns (Proposal[] memory all) {
+        all = new Proposal[](_current.proposalCount);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = _proposals[i];
+        }
+    }
+
+    /// @inheritdoc IGradientChain
+    function threshold() external view override returns (uint32) {
+        bool isTaking = _current.phase == Phase.Search
+            || (_current.phase == Phase.Collect && _current.proposalCount < MAX_PROPOSALS);
+        if (!isTaking || block.timestamp >= _current.deadline) return 0;
+        return _threshold(_tasks[_current.taskId], _searchedS());
+    }
+
+    /// @inheritdoc IGradientChain
+    function isDue() public view override returns (bool) {
+        Phase phase = _current.phase;
+        if (phase == Phase.Idle) return false;
+        if (phase == Phase.Voting) {
+            IVerifierCommittee.BallotPhase ballotPhase = COMMITTEE.ballot(_current.ballotId).phase;
+            return ballotPhase == IVerifierCommittee.BallotPhase.Closed
+                || ballotPhase == IVerifierCommittee.BallotPhase.Void;
+        }
+        if (block.timestamp >= _current.deadline) return true;
+        return phase == Phase.Collect && _current.proposalCount == MAX_PROPOSALS;
+    }
+
+    /// @dev The committee shares the ballot's fee; a void ballot's goes to the client.
+    function _endCollect() private {
+        Height storage working = _current;
+        if (COMMITTEE.seatedCount() == 0) {
+            _void();
+            return;
+        }
+        GradientTask storage judged = _tasks[working.taskId];
+        working.ballotId =
+            COMMITTEE.openBallot(working.proposalCount, judged.terms.tolerancePpm, judged.client);
+        working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
+        _enter(Phase.Voting, 0);
+        if (judged.feeWei == 0) return;
+        RESERVOIR.move(
+            IRewardReservoir.Pot.Escrow,
+            _account(working.taskId),
+            address(COMMITTEE),
+            IRewardReservoir.Pot.Escrow,
+            _account(working.ballotId),
+            judged.feeWei
+        );
+    }
+
+    function _endVoting() private {
+        if (COMMITTEE.ballot(_current.ballotId).phase == IVerifierCommittee.BallotPhase.Void) _void();
+        else _settle(COMMITTEE.outcome(_current.ballotId));
+    }
+
+    /// @dev Nothing was decided: every bond stays, and the search goes on while there is hope and money.
+    function _void() private {
+        Height storage working = _current;
+        emit ProposalsRejected(working.height, working.ballotId, true);
+        for (uint256 i = 0; i < working.proposalCount; i++) {
+            _miners[_proposals[i].miner].hasProposal = false;
+        }
+        working.voidBallots++;
+        if (working.voidBallots == MAX_VOID_BALLOTS || !_canPayBlock(working.taskId)) {
+            _endTask(TaskState.Stopped, StopReason.QuorumLost);
+        } else {
+            _resumeSearch();
+        }
+    }
+
+    /// @dev The earliest valid proposal is the block; the invalid ones lose their bonds to the client.
+    function _settle(IVerifierCommittee.Verdict[] memory verdicts) private {
+        Height storage working = _current;
+        uint64 taskId = working.taskId;
+        uint256 accepted = verdicts.length;
+        uint256 lostWei;
+        for (uint256 i = verdicts.length; i > 0; i--) {
+            address miner = _proposals[i - 1].miner;
+            if (!verdicts[i - 1].isValid) {
+                lostWei += _slash(miner, _account(taskId));
+                continue;
+            }
+            _miners[miner].hasProposal = false;
+            accepted = i - 1;
+        }
+        GradientTask storage judged = _tasks[taskId];
+        if (accepted < verdicts.length) {
+            _creditBudget(taskId, judged.client, lostWei);
+            _accept(_proposals[accepted], verdicts[accepted]);
+            return;
+        }
+        // The ballot was held for nothing: its fee comes out of the bonds, not out of the budget.
+        _creditBudget(taskId, judged.client, lostWei - judged.feeWei);
+        emit ProposalsRejected(working.height, working.ballotId, false);
+        working.voidBallots = 0;
+        _resumeSearch();
+    }
+
+    function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
+        uint64 taskId = _current.taskId;
+        GradientTask storage paid = _tasks[taskId];
+        GradientHeader memory added;
+        added.taskId = taskId;
+        added.miner = accepted.miner;
+        added.weights = accepted.weights;
+        added.proof = accepted.proof;
+        added.step = accepted.step;
+        added.signDigest = accepted.signDigest;
+        added.threshold = accepted.threshold;
+        added.intervalS = uint32(accepted.searchedS - paid.searchedS);
+        added.trainPpm = verdict.trainPpm;
+        added.testPpm = verdict.testPpm;
+        _append(added);
+        paid.searchedS = accepted.searchedS;
+        paid.blocksDone++;
+        _creditBudget(taskId, accepted.miner, paid.terms.blockRewardWei);
+
+        uint32 targetTestPpm = paid.terms.targetTestPpm;
+        bool isReached = targetTestPpm != 0 && verdict.testPpm >= targetTestPpm;
+        if (isReached || paid.blocksDone == paid.terms.blockCount) {
+            _endTask(TaskState.Completed, StopReason.None);
+        } else if (_canPayBlock(taskId)) {
+            _startHeight(taskId);
+        } else {
+            _endTask(TaskState.Stopped, StopReason.QuorumLost);
+        }
+    }
+
+    function _endTask(TaskState state, StopReason reason) private {
+        uint64 taskId = _current.taskId;
+        delete _current;
+        _current.height = height + 1;
+        _enter(Phase.Idle, 0);
+        _closeTask(taskId, state, reason);
+    }
+
+    function _startHeight(uint64 taskId) private {
+        delete _current;
+        _current.height = height + 1;
+        _current.taskId = taskId;
+        _search(0);
+    }
+
+    /// @dev Collecting and voting took no search time: the clock goes on from the first proposal.
+    function _resumeSearch() private {
+        Height storage working = _current;
+        uint40 searchedS = _proposals[0].searchedS - _tasks[working.taskId].searchedS;
+        working.ballotId = 0;
+        working.proposalCount = 0;
+        working.assignmentSeed = 0;
+        _search(searchedS);
+    }
+
+    function _search(uint40 searchedS) private {
+        uint40 startedAt = uint40(block.timestamp) - searchedS;
+        _current.searchStartedAt = startedAt;
+        _enter(Phase.Search, startedAt + _tasks[_current.taskId].terms.blockTimeLimitS);
+    }
+
+    function _enter(Phase phase, uint40 deadline) private {
+        _current.phase = phase;
+        _current.deadline = deadline;
+        emit HeightPhaseChanged(_current.height, phase, deadline);
+    }
+
+    /// @dev Search time of the whole task, which stands still from the first proposal on.
+    function _searchedS() private view returns (uint40) {
+        if (_current.proposalCount != 0) return _proposals[0].searchedS;
+        return _tasks[_current.taskId].searchedS + (uint40(block.timestamp) - _current.searchStartedAt);
+    }
+
+    function _checkOpen(uint64 atHeight) private view {
+        Height storage working = _current;
+        if (atHeight != working.height) revert WrongHeight(atHeight, working.height);
+        if (working.phase != Phase.Search && working.phase != Phase.Collect) {
+            revert WrongPhase(atHeight, working.phase);
+        }
+        if (block.timestamp >= working.deadline) revert DeadlinePassed(atHeight, working.deadline);
+        if (working.proposalCount == MAX_PROPOSALS) revert HeightFull(atHeight, MAX_PROPOSALS);
+    }
+
+    /// @dev Whoever could still enrol after seeing the hash would try addresses until one has luck at its first step.
+    function _checkMiner(uint64 atHeight) private view {
+        Miner storage proposer = _miners[msg.sender];
+        _checkEnrolled(proposer);
+        if (proposer.hasProposal) revert AlreadyProposed(atHeight, msg.sender);
+        uint64 fixedAtBlock = headerBlock(atHeight - 1);
+        if (proposer.enrolledAtBlock >= fixedAtBlock) {
+            revert EnrolledTooLate(msg.sender, proposer.enrolledAtBlock, fixedAtBlock);
+        }
+    }
+}
