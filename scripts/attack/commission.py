@@ -13,13 +13,13 @@ from dataclient.sources import SourceOptions
 from dataclient.taskfile import Encryption, TaskFile, Terms
 from dataclient.taskhome import Prepared, TaskHome
 from pole.dataset import Rows, rows_from_bytes
+from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, issue_keys
 from pole.features import Features, load_features
 from pole.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear, Manifest
 from pole.mapping import output_shape
 from pole.modelspec import build_model
 from pole.roundfiles import fetch_manifest
-from pole.store import DirectoryStore
 from verifier.opinion import Case
 
 PREVIOUS_HASH = bytes(range(1, 33))

@@ -9,12 +9,12 @@ import pytest
 
 from pole.deployment import Deployment
 from pole.devchain import development_chain
+from pole.directory import DirectoryStore
 from pole.gateway import Gateway
 from pole.ledger import Ledger
 from pole.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.profiles import LOCAL, PUBLIC
 from pole.records import OmmerFormula
-from pole.store import DirectoryStore
 
 ROOT = Path(__file__).parent.parent.parent
 

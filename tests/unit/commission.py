@@ -15,6 +15,7 @@ from torch import nn
 from miner.adamw import AdamW
 from pole.cid import Cid
 from pole.dataset import EncryptedRows, Rows, discretise, encrypted_rows_to_bytes, rows_to_bytes
+from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, backend, issue_keys
 from pole.features import Features, load_features
 from pole.manifest import (
@@ -32,7 +33,6 @@ from pole.manifest import (
 )
 from pole.mapping import output_shape
 from pole.modelspec import build_model
-from pole.store import DirectoryStore
 
 PREVIOUS_HASH = bytes(range(1, 33))
 

@@ -14,12 +14,12 @@ from dataclient.taskfile import TaskSource, read_task_file
 from dataclient.taskhome import TaskHome, all_task_homes, check_private, find_task_home, open_task_home
 from pole.cid import Cid, cid_of
 from pole.dataset import rows_from_bytes
+from pole.directory import DirectoryStore
 from pole.encryption import MasterKey, issue_keys
 from pole.errors import BadInput, JournalError, ManifestInvalid, PoleError
 from pole.features import load_features
 from pole.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.mapping import project, statistics
-from pole.store import DirectoryStore
 from tests.unit.errand import ROWS, write_small_task
 
 PREVIOUS_HASH = bytes(range(32))

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from pole.cid import Cid, cid_of
 from pole.dataset import EncryptedRows, Rows, encrypted_rows_to_bytes, rows_to_bytes
+from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, backend, issue_keys
 from pole.errors import BadInput, ContentNotFound, ContentTooLarge, DataInvalid, DecryptionFailed, KeyRefused
 from pole.features import PIECE_ROWS, Features, load_features
 from pole.manifest import Manifest
 from pole.mapping import project, statistics
-from pole.store import DirectoryStore
 
 HASH = hashlib.sha256(b"previous header").digest()
 OTHER_HASH = hashlib.sha256(b"another header").digest()

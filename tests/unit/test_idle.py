@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pole.cid import Cid
 from pole.dataset import rows_from_bytes
+from pole.directory import DirectoryStore
 from pole.idle import publish_idle_task
 from pole.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.mapping import output_shape
 from pole.modelspec import parameter_bytes
-from pole.store import DirectoryStore
 
 
 def test_publish_idle_task__built_twice__is_one_and_the_same(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from miner.training import Candidate, TrainingJob
 from miner.watch import REFRESH_S, Watch
 from miner.workbook import Workbook
 from pole.cid import Cid, cid_of
+from pole.directory import DirectoryStore
 from pole.errors import JournalError, StoreError, TransientChainError
 from pole.journal import Journal
 from pole.manifest import DenseMapping
 from pole.modelfile import save_model
 from pole.records import AbortReason, Phase, Round
-from pole.store import DirectoryStore
 from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
 from tests.unit.seats import Seats, round_of, step_until, taken_seats, until_phase
 

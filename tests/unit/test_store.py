@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pole.cid import CHUNK_BYTES, Cid, cid_of
+from pole.directory import DirectoryStore
 from pole.errors import BadInput, ContentMismatch, ContentNotFound, ContentTooLarge, StoreError
-from pole.store import DirectoryStore, Store, open_store
+from pole.store import Store, open_store
 
 MIB = 1 << 20
 
@@ -40,7 +41,7 @@ def _names(store: DirectoryStore) -> list[str]:
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("location", ["", "  ", "a\0b", "ipfs://x", "http://127.0.0.1:5001", "/ip4/127.0.0.1/tcp/5001"])
+@pytest.mark.parametrize("location", ["", "  ", "a\0b", "ipfs://x"])
 def test_open_store__not_a_directory_path__says_what_to_give(location: str) -> None:
     with pytest.raises(BadInput, match=r"such as ~/\.pole/store"):
         open_store(location)

@@ -11,10 +11,10 @@ from dataclient.node import NOTHING_OPEN, ClientNode
 from dataclient.serve import Server
 from dataclient.taskhome import Issued
 from pole.cli import RoleContext
+from pole.directory import DirectoryStore
 from pole.errors import StoreError
 from pole.gateway import Gateway
 from pole.records import AbortReason, Phase, TaskState
-from pole.store import DirectoryStore
 from tests.unit.errand import FEE_WEI, Hand, Killed, act, acted, commissioned
 from tests.unit.seats import ETHER, Seats
 

@@ -11,10 +11,10 @@ from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
 from dataclient.taskhome import Submitted, find_task_home
 from pole.commitments import test_set_commitment
+from pole.directory import DirectoryStore
 from pole.errors import BadInput, InsufficientFunds
 from pole.gateway import Gateway
 from pole.records import TaskState
-from pole.store import DirectoryStore
 from tests.unit.errand import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
 from tests.unit.seats import ETHER, Seats
 

@@ -1,0 +1,169 @@
+"""HTTP to peers that may be slow, endless or hostile: every exchange has a deadline and a cap.
+
+A peer that sends one byte a minute never runs into a read timeout. So each exchange has to keep up a rate: its deadline
+moves on with the bytes it has moved, and a thread hangs up on whoever misses it, in whichever phase that is.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from pole.errors import ContentTooLarge, StoreError, StoreUnavailable
+
+_PIECE_BYTES = 1 << 16
+_CURRENT: ContextVar["Exchange | None"] = ContextVar("exchange", default=None)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an exchange may take: `first_s`, and a second more for every `bytes_per_s` that it moved."""
+
+    connect_s: float = 5.0
+    first_s: float = 20.0
+    bytes_per_s: int = 32 << 10
+
+
+class Exchange:
+    """A request and its answer, of at most `max_bytes`; use as a context, in one thread."""
+
+    def __init__(self, patience: Patience, max_bytes: int) -> None:
+        self.patience, self.max_bytes = patience, max_bytes
+        self.received_bytes = 0
+        self.is_late = False
+        self._sent_bytes = 0
+        self._started_s = time.monotonic()
+        self._sockets: list[socket.socket] = []
+        self._is_over = threading.Event()
+        self._watch = threading.Thread(target=self._hang_up_when_late, name="exchange", daemon=True)
+
+    def __enter__(self) -> "Exchange":
+        self._token = _CURRENT.set(self)
+        self._watch.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, at: TracebackType | None) -> None:
+        self._is_over.set()
+        self._watch.join()
+        _CURRENT.reset(self._token)
+
+    def attach(self, connected: socket.socket) -> None:
+        """A connection of this exchange, to be hung up on."""
+        self._sockets.append(connected)
+
+    def sending(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The same pieces, counted as they are sent."""
+        for piece in pieces:
+            self._sent_bytes += len(piece)
+            yield piece
+
+    def receive(self, piece: bytes) -> bytes:
+        """Count what came. Raises ContentTooLarge as soon as it is more than was to be expected."""
+        self.received_bytes += len(piece)
+        if self.received_bytes > self.max_bytes:
+            raise ContentTooLarge(f"it sent more than the cap of {self.max_bytes} bytes; the rest was not read")
+        return piece
+
+    def check_rate(self, what: str, peer: str, silence: type[StoreError] = StoreUnavailable) -> None:
+        """Raises `silence` if it was hung up on a peer that sent nothing, StoreUnavailable on one that was slow."""
+        if not self.is_late:
+            return
+        if not self.received_bytes:
+            raise silence(f"{what}: {peer} sent nothing within {self.patience.first_s:.0f} s; hung up")
+        raise StoreUnavailable(
+            f"{what}: {peer} sent {self.received_bytes} bytes, more slowly than {self.patience.bytes_per_s} a second; "
+            "hung up"
+        )
+
+    def session(self) -> requests.Session:
+        """A session whose requests belong to this exchange.
+
+        No proxies, no .netrc: the environment must neither reroute a local daemon nor replace its authorization.
+        """
+        session = requests.Session()
+        session.trust_env = False
+        adapter = _WatchedAdapter()
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        return session
+
+    def _deadline_s(self) -> float:
+        moved_bytes = self.received_bytes + self._sent_bytes
+        return self._started_s + self.patience.first_s + moved_bytes / self.patience.bytes_per_s
+
+    def _hang_up_when_late(self) -> None:
+        while not self._is_over.wait(max(0.0, self._deadline_s() - time.monotonic())):
+            if time.monotonic() >= self._deadline_s():
+                self.is_late = True
+                for connected in self._sockets:
+                    with suppress(OSError):
+                        # Not SSLSocket's own method, which would pull the session from under the reading thread.
+                        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+                self._is_over.wait(0.1)  # a connection that is only now made gets its turn
+
+
+class _WatchedHTTP(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _attach(self)
+
+
+class _WatchedHTTPS(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _attach(self)
+
+
+def _attach(connection: HTTPConnection) -> None:
+    exchange = _CURRENT.get()
+    if exchange is not None and connection.sock is not None:
+        exchange.attach(connection.sock)
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTP
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPS
+
+
+class _WatchedAdapter(HTTPAdapter):
+    """Connections that attach themselves to the exchange, answers that are counted."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().send(*args, **kwargs)
+        exchange = _CURRENT.get()
+        assert exchange is not None, "a request outside of its exchange"
+        response.raw = _CountedBody(response.raw, exchange)
+        return response
+
+
+class _CountedBody:
+    """In place of an answer's body: read a piece at a time and not decompressed, whatever its headers announce."""
+
+    def __init__(self, body: Any, exchange: Exchange) -> None:
+        self._body, self._exchange = body, exchange
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._body, name)
+
+    def stream(self, *_args: object, **_options: object) -> Iterator[bytes]:
+        """Takes the place of urllib3's, which reads as much at once as the peer likes."""
+        while piece := self._body.read1(_PIECE_BYTES, decode_content=False):
+            yield self._exchange.receive(piece)
