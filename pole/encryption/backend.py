@@ -3,6 +3,7 @@
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
@@ -17,7 +18,8 @@ from pole.errors import BadInput
 
 Progress = Callable[[int, int], None]
 Etas = Sequence[Sequence[int]]
-BackendName = Literal["auto", "coincurve", "numba"]
+BackendName = Literal["auto", "coincurve", "numba", "torch"]
+BACKEND_VARIABLE = "POLE_ENCRYPTION_BACKEND"
 
 
 class Backend(Protocol):
@@ -117,12 +119,23 @@ def _fast() -> Backend:
     return NumbaBackend()
 
 
-def backend(name: BackendName = "auto", rows: int = 0) -> Backend:
-    """The named backend; `auto` takes the one that is done first. `rows`: how many there are in all, if in pieces."""
-    if name == "auto":
+def backend(name: BackendName | None = None, rows: int = 0) -> Backend:
+    """The named backend, by default the one that $POLE_ENCRYPTION_BACKEND names, else `auto`: whatever is done first.
+
+    `rows`: how many there are in all, if they come in pieces. `torch` is for GPUs, and never chosen by itself.
+    """
+    wanted = name or os.environ.get(BACKEND_VARIABLE) or "auto"
+    if wanted == "auto":
         return AutomaticBackend(rows)
-    if name == "coincurve":
+    if wanted == "coincurve":
         return CoincurveBackend()
-    if name == "numba":
+    if wanted == "numba":
         return _fast()
-    raise BadInput(f"there is no encryption backend {name!r}; use auto, coincurve or numba")
+    if wanted == "torch":
+        from pole.encryption.torch_backend import TorchBackend
+
+        return TorchBackend()
+    raise BadInput(
+        f"there is no encryption backend {wanted!r}; use auto, coincurve, numba or torch"
+        + ("" if name else f" in ${BACKEND_VARIABLE}")
+    )

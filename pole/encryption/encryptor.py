@@ -26,7 +26,7 @@ class Encryptor:
     def __init__(self, master: MasterKey, rows: int) -> None:
         self._local = local()
         self._width = window_width(rows * (master.dimension + 1))
-        self._table = _generator_table(self._width)
+        self._table = generator_table(self._width)
         shift = (1 << self._width * len(self._table)) - 1
         scale = (_HALF << 256) % ORDER
         self._secret = np.array([to_words(s * scale % ORDER) for s in (1, *master.secret)], dtype=np.uint64)
@@ -73,7 +73,7 @@ def window_width(points: int) -> int:
 
 
 @lru_cache(maxsize=2)
-def _generator_table(width: int) -> Words:
+def generator_table(width: int) -> Words:
     """g^(d 2^(width i)) for odd d below 2^width, as uint64 [windows, 2^(width - 1), 8]."""
     windows = -(-256 // width)
     program = multiples_program(width - 1, is_odd_only=True)
