@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ from typing import Any
 import solcx
 
 from pole.atomicfile import write_atomically
+from pole.deployment import CONTRACT_NAMES
 from pole.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = ROOT / "contracts"
 _VERSION = "0.8.37"
+_IMPORT = re.compile(r'from "(\.[^"]+)"')
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,38 @@ class Edit:
     replacement: str
 
 
-def compiled(folder: Path = CONTRACTS, edits: tuple[Edit, ...] = ()) -> dict[str, dict[str, Any]]:
+def compiled(folder: Path = CONTRACTS) -> dict[str, dict[str, Any]]:
     """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in `folder`, which may import from contracts/."""
     sources = _sources(folder)
+    return _cached({**_sources(CONTRACTS), **sources}, sources, folder.name)
+
+
+def compiled_with(edits: tuple[Edit, ...], roots: Sequence[str] = CONTRACT_NAMES) -> dict[str, dict[str, Any]]:
+    """The same of the contracts `roots` and of what they import, after these edits; raises BadInput."""
+    sources = _needed(_sources(CONTRACTS), roots)
     for edit in edits:
         name = f"contracts/{edit.file}"
-        if sources[name].count(edit.passage) != 1:
+        if sources.get(name, "").count(edit.passage) != 1:
             raise BadInput(f"{name} must contain {edit.passage!r} once; update the edit")
         sources[name] = sources[name].replace(edit.passage, edit.replacement)
-    cache = ROOT / ".build" / f"compiled-{_digest({**_sources(CONTRACTS), **sources})}-{folder.name}.json"
+    return _cached(sources, sources, "edited")
+
+
+def _needed(sources: dict[str, str], roots: Sequence[str]) -> dict[str, str]:
+    """The roots and all that they import, directly or not."""
+    needed: dict[str, str] = {}
+    waiting = [f"contracts/{root}.sol" for root in roots]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed[name] = sources[name]
+            folder = Path(name).parent
+            waiting += [os.path.normpath(folder / path) for path in _IMPORT.findall(sources[name])]
+    return needed
+
+
+def _cached(all_sources: dict[str, str], sources: dict[str, str], label: str) -> dict[str, dict[str, Any]]:
+    cache = ROOT / ".build" / f"compiled-{_digest(all_sources)}-{label}.json"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)
         write_atomically(cache, json.dumps(_compile(sources)).encode())

@@ -13,7 +13,7 @@ from scripts.attack import rounds
 from scripts.attack.chain import ACCOUNTS, Chain, development_key
 from scripts.attack.ground import Ground, deploy
 from scripts.attack.record import Attack, Outcome, Weakening
-from scripts.compiled import Edit, compiled
+from scripts.compiled import Edit, compiled, compiled_with
 
 _SOLUTION = "SOLUTION, block.chainid, chain, roundId, miner, previousHash, model.codec, model.digest, salt"
 _TYPES = ("bytes32", "uint256", "address", "uint64", "address", "bytes32", "uint8", "bytes32", "bytes32")
@@ -113,11 +113,11 @@ def replay_contract(ground: Ground) -> Outcome:
 def replay_chain(ground: Ground) -> Outcome:
     """The signed commit of one chain is sent to another, where the same contracts have the same addresses."""
     chain = _started(ground)
-    edits = _without("block.chainid", "previousHash").edits if ground.is_weakened else ()
+    weak = compiled_with(_without("block.chainid", "previousHash").edits) if ground.is_weakened else {}
     with development_chain(block_time_s=None, chain_id=4242, accounts=ACCOUNTS) as node:
         web3 = Web3(HTTPProvider(node.rpc_url))
         web3.provider.make_request("anvil_setNonce", [chain.anyone, hex(_first_nonce(chain))])  # type: ignore[arg-type]
-        twin = Chain(web3, deploy(web3, compiled(edits=edits)), compiled())
+        twin = Chain(web3, deploy(web3, compiled() | weak), compiled())
         return _replayed(chain, twin)
 
 

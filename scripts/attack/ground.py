@@ -16,7 +16,7 @@ from pole.devchain import development_chain
 from pole.profiles import PUBLIC
 from scripts.attack.chain import ACCOUNTS, Chain, development_key
 from scripts.attack.record import Open, Weakening
-from scripts.compiled import compiled
+from scripts.compiled import compiled, compiled_with
 from scripts.deployer import deploy_with_web3
 from verifier.bench import Judge
 from verifier.opinion import Limits
@@ -35,7 +35,7 @@ class Ground:
         edits = self._weakening.edits if self._weakening else ()
         if not edits:
             return self._base.chain
-        return _deploy(self._base.web3, compiled(edits=edits))
+        return _deploy(self._base.web3, compiled() | compiled_with(edits))
 
     @property
     def judge(self) -> Judge:
@@ -77,7 +77,7 @@ def _deploy(web3: Web3, artifacts: Mapping[str, Any]) -> Chain:
 
 
 def deploy(web3: Web3, artifacts: Mapping[str, Any]) -> Deployment:
-    """The five contracts with the public profile, from account 0."""
+    """The contracts with the public profile, from account 0."""
     return deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle manifest"), artifacts)
 
 

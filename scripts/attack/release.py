@@ -129,7 +129,7 @@ def withhold_keys(ground: Ground) -> Outcome:
 
 
 def wrong_keys(ground: Ground) -> Outcome:
-    """The client publishes keys that do not open its rows, so that miners decrypt in vain: altered, of another round."""
+    """The client publishes keys that do not open its rows, so that miners decrypt in vain."""
     made = commission(ground.folder, "ipfe-secp256k1")
     right = made.keys()
     altered = dataclasses.replace(right, etas=((right.etas[0][0] - 1, *right.etas[0][1:]), *right.etas[1:]))

@@ -157,12 +157,7 @@ def half_flips(ground: Ground) -> Outcome:
         f"{won} model wins, with {test_ppm / 10_000:.0f} % test accuracy; "
         f"the honest lose {honest_lost_wei / ETHER} ETH of stake, the colluders {lost_wei / ETHER}"
     )
-    figures: dict[str, int | float | str] = {
-        "winner": won,
-        "honest_lost_wei": honest_lost_wei,
-        "lost_wei": lost_wei,
-        "test_ppm": test_ppm,
-    }
+    figures = {"honest_lost_wei": honest_lost_wei, "lost_wei": lost_wei, "test_ppm": test_ppm}
     return Outcome(won == "the better", evidence, figures)
 
 
