@@ -34,7 +34,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     /// @inheritdoc IGradientChain
     function openTask() external override returns (uint64 taskId) {
-        if (_current.phase != Phase.Idle) revert TaskActive(_current.taskId);
+        if (_current.phase != HeightPhase.Idle) revert TaskActive(_current.taskId);
         taskId = _popTask();
         GradientHeader memory opening;
         opening.taskId = taskId;
@@ -71,23 +71,23 @@ contract GradientChain is GradientTasks, GradientBlocks {
         _proposals[index] = added;
         _miners[msg.sender].hasProposal = true;
         emit BlockProposed(atHeight, msg.sender, index, added);
-        if (index == 0) _enter(Phase.Collect, uint40(block.timestamp) + COLLECT_WINDOW_S);
+        if (index == 0) _enter(HeightPhase.Collect, uint40(block.timestamp) + COLLECT_WINDOW_S);
     }
 
     /// @inheritdoc IGradientChain
-    function advance() external override returns (Phase phase) {
+    function advance() external override returns (HeightPhase phase) {
         Height storage working = _current;
         phase = working.phase;
         if (!isDue()) revert NotDue(working.height, phase, working.deadline);
-        if (phase == Phase.Search) _endTask(TaskState.Stopped, StopReason.TimedOut);
-        else if (phase == Phase.Collect) _endCollect();
+        if (phase == HeightPhase.Search) _endTask(GradientTaskState.Stopped, StopReason.TimedOut);
+        else if (phase == HeightPhase.Collect) _endCollect();
         else _endVoting();
         return working.phase;
     }
 
     /// @inheritdoc IGradientChain
     function reportSegments(uint64 ballotId, uint16 entry, uint256 wrongSegments) external override {
-        if (_current.phase != Phase.Voting || _current.ballotId != ballotId) {
+        if (_current.phase != HeightPhase.Voting || _current.ballotId != ballotId) {
             revert WrongPhase(_current.height, _current.phase);
         }
         if (COMMITTEE.weightOf(ballotId, msg.sender) == 0) revert NotMember(ballotId, msg.sender);
@@ -109,23 +109,23 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     /// @inheritdoc IGradientChain
     function threshold() external view override returns (uint32) {
-        bool isTaking = _current.phase == Phase.Search
-            || (_current.phase == Phase.Collect && _current.proposalCount < MAX_PROPOSALS);
+        bool isTaking = _current.phase == HeightPhase.Search
+            || (_current.phase == HeightPhase.Collect && _current.proposalCount < MAX_PROPOSALS);
         if (!isTaking || block.timestamp >= _current.deadline) return 0;
         return _threshold(_tasks[_current.taskId], _searchedS());
     }
 
     /// @inheritdoc IGradientChain
     function isDue() public view override returns (bool) {
-        Phase phase = _current.phase;
-        if (phase == Phase.Idle) return false;
-        if (phase == Phase.Voting) {
+        HeightPhase phase = _current.phase;
+        if (phase == HeightPhase.Idle) return false;
+        if (phase == HeightPhase.Voting) {
             IVerifierCommittee.BallotPhase ballotPhase = COMMITTEE.ballot(_current.ballotId).phase;
             return ballotPhase == IVerifierCommittee.BallotPhase.Closed
                 || ballotPhase == IVerifierCommittee.BallotPhase.Void;
         }
         if (block.timestamp >= _current.deadline) return true;
-        return phase == Phase.Collect && _current.proposalCount == MAX_PROPOSALS;
+        return phase == HeightPhase.Collect && _current.proposalCount == MAX_PROPOSALS;
     }
 
     /// @dev The committee shares the ballot's fee; a void ballot's goes to the client.
@@ -139,7 +139,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         working.ballotId =
             COMMITTEE.openBallot(working.proposalCount, judged.terms.tolerancePpm, judged.client);
         working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
-        _enter(Phase.Voting, 0);
+        _enter(HeightPhase.Voting, 0);
         if (judged.feeWei == 0) return;
         RESERVOIR.move(
             IRewardReservoir.Pot.Escrow,
@@ -165,7 +165,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         }
         working.voidBallots++;
         if (working.voidBallots == MAX_VOID_BALLOTS || !_canPayBlock(working.taskId)) {
-            _endTask(TaskState.Stopped, StopReason.QuorumLost);
+            _endTask(GradientTaskState.Stopped, StopReason.QuorumLost);
         } else {
             _resumeSearch();
         }
@@ -221,19 +221,19 @@ contract GradientChain is GradientTasks, GradientBlocks {
         uint32 targetTestPpm = paid.terms.targetTestPpm;
         bool isReached = targetTestPpm != 0 && verdict.testPpm >= targetTestPpm;
         if (isReached || paid.blocksDone == paid.terms.blockCount) {
-            _endTask(TaskState.Completed, StopReason.None);
+            _endTask(GradientTaskState.Completed, StopReason.None);
         } else if (_canPayBlock(taskId)) {
             _startHeight(taskId);
         } else {
-            _endTask(TaskState.Stopped, StopReason.QuorumLost);
+            _endTask(GradientTaskState.Stopped, StopReason.QuorumLost);
         }
     }
 
-    function _endTask(TaskState state, StopReason reason) private {
+    function _endTask(GradientTaskState state, StopReason reason) private {
         uint64 taskId = _current.taskId;
         delete _current;
         _current.height = height + 1;
-        _enter(Phase.Idle, 0);
+        _enter(HeightPhase.Idle, 0);
         _closeTask(taskId, state, reason);
     }
 
@@ -257,10 +257,10 @@ contract GradientChain is GradientTasks, GradientBlocks {
     function _search(uint40 searchedS) private {
         uint40 startedAt = uint40(block.timestamp) - searchedS;
         _current.searchStartedAt = startedAt;
-        _enter(Phase.Search, startedAt + _tasks[_current.taskId].terms.blockTimeLimitS);
+        _enter(HeightPhase.Search, startedAt + _tasks[_current.taskId].terms.blockTimeLimitS);
     }
 
-    function _enter(Phase phase, uint40 deadline) private {
+    function _enter(HeightPhase phase, uint40 deadline) private {
         _current.phase = phase;
         _current.deadline = deadline;
         emit HeightPhaseChanged(_current.height, phase, deadline);
@@ -275,7 +275,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     function _checkOpen(uint64 atHeight) private view {
         Height storage working = _current;
         if (atHeight != working.height) revert WrongHeight(atHeight, working.height);
-        if (working.phase != Phase.Search && working.phase != Phase.Collect) {
+        if (working.phase != HeightPhase.Search && working.phase != HeightPhase.Collect) {
             revert WrongPhase(atHeight, working.phase);
         }
         if (block.timestamp >= working.deadline) revert DeadlinePassed(atHeight, working.deadline);

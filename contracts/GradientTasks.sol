@@ -61,7 +61,7 @@ abstract contract GradientTasks is GradientMiners {
         GradientTask storage added = _tasks[taskId];
         added.terms = terms;
         added.client = msg.sender;
-        added.state = TaskState.Pending;
+        added.state = GradientTaskState.Pending;
         added.feeWei = feeWei;
         _pending.insert(taskId, terms.blockRewardWei);
         emit GradientTaskSubmitted(taskId, msg.sender, terms.manifest, budgetWei);
@@ -73,10 +73,10 @@ abstract contract GradientTasks is GradientMiners {
     /// @inheritdoc IGradientChain
     function cancel(uint64 taskId) external override {
         GradientTask storage cancelled = _tasks[taskId];
-        if (cancelled.state != TaskState.Pending) revert NotPending(taskId, cancelled.state);
+        if (cancelled.state != GradientTaskState.Pending) revert NotPending(taskId, cancelled.state);
         if (cancelled.client != msg.sender) revert NotClient(taskId, cancelled.client, msg.sender);
         _pending.remove(taskId);
-        _closeTask(taskId, TaskState.Cancelled, StopReason.None);
+        _closeTask(taskId, GradientTaskState.Cancelled, StopReason.None);
     }
 
     /// @inheritdoc IGradientChain
@@ -109,11 +109,11 @@ abstract contract GradientTasks is GradientMiners {
     function _popTask() internal returns (uint64 taskId) {
         if (_pending.length() == 0) revert NoPendingTask();
         taskId = _pending.pop();
-        _tasks[taskId].state = TaskState.Active;
+        _tasks[taskId].state = GradientTaskState.Active;
     }
 
     /// @dev Ends the task with all that is left of its budget going to the client.
-    function _closeTask(uint64 taskId, TaskState state, StopReason reason) internal {
+    function _closeTask(uint64 taskId, GradientTaskState state, StopReason reason) internal {
         GradientTask storage closed = _tasks[taskId];
         closed.state = state;
         closed.stopReason = reason;

@@ -11,13 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
 
-ContractName = Literal["RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain"]
+ContractName = Literal[
+    "RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain", "GradientChain"
+]
 CONTRACT_NAMES: tuple[ContractName, ...] = (
     "RewardReservoir",
     "RewardToken",
     "TaskMarket",
     "VerifierCommittee",
     "LearningChain",
+    "GradientChain",
 )
 
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]

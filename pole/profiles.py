@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pole.errors import BadInput
+from pole.gradient.records import GradientParameters
 from pole.records import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
 
 ETHER = 10**18
@@ -25,6 +26,7 @@ class Profile:
     market: MarketParameters
     committee: CommitteeParameters
     chain: ChainParameters
+    gradient: GradientParameters
     idle: IdleTerms
 
 
@@ -53,6 +55,14 @@ LOCAL = Profile(
         miner_bond_wei=ETHER // 20,
         winner_reward=32 * ETHER,
         ommer_formula=OmmerFormula.FRACTION,
+    ),
+    GradientParameters(
+        miner_bond_wei=ETHER // 20,
+        min_block_reward_wei=ETHER // 1_000,
+        verifier_fee_ppm=100_000,
+        collect_window_s=1,
+        exit_delay_s=30,
+        max_block_time_limit_s=_HOUR_S,
     ),
     IdleTerms(time_limit_s=30, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
 )
@@ -83,6 +93,14 @@ PUBLIC = Profile(
         miner_bond_wei=ETHER // 10,
         winner_reward=32 * ETHER,
         ommer_formula=OmmerFormula.FRACTION,
+    ),
+    GradientParameters(
+        miner_bond_wei=ETHER // 10,
+        min_block_reward_wei=ETHER // 100,
+        verifier_fee_ppm=100_000,
+        collect_window_s=2 * _MINUTE_S,
+        exit_delay_s=_DAY_S,
+        max_block_time_limit_s=_DAY_S,
     ),
     IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, tolerance_ppm=5_000, solutions_wanted=4),
 )

@@ -22,6 +22,8 @@ from pole.records import IdleTask, from_abi, to_abi
 Create = Callable[[ContractName, list[Any]], DeployedContract]
 """Creates a contract from its constructor arguments and waits until it is mined."""
 
+_PARTS = ("market", "committee", "chain", "gradient", "idle")
+
 View = Callable[[ContractName, str, list[Any]], Any]
 """Calls a view of a created contract."""
 
@@ -41,16 +43,18 @@ def created_address(deployer: str, nonce: int) -> str:
 
 
 def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Creation]:
-    """The five creations in order, from consecutive nonces; arguments as web3 and ape take them."""
+    """The creations in order, from consecutive nonces; arguments as web3 and ape take them."""
     at = {name: created_address(deployer, nonce + step) for step, name in enumerate(CONTRACT_NAMES)}
     reservoir, token = at["RewardReservoir"], at["RewardToken"]
     market, committee, chain = at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"]
+    gradient = at["GradientChain"]
     arguments: dict[ContractName, list[Any]] = {
-        "RewardReservoir": [[market, committee, chain]],
+        "RewardReservoir": [[market, committee, chain, gradient]],
         "RewardToken": [[chain]],
         "TaskMarket": [reservoir, chain, to_abi(profile.market)],
-        "VerifierCommittee": [reservoir, [chain], to_abi(profile.committee)],
+        "VerifierCommittee": [reservoir, [chain, gradient], to_abi(profile.committee)],
         "LearningChain": [reservoir, token, market, committee, to_abi(profile.chain), to_abi(idle)],
+        "GradientChain": [reservoir, committee, to_abi(profile.gradient)],
     }
     return [Creation(name, at[name], arguments[name]) for name in CONTRACT_NAMES]
 
@@ -81,7 +85,7 @@ def deploy(
         block_number=min(contract.block_number for contract in contracts.values()),
         profile=profile.name,
         deployer=deployer,
-        parameters={part: _numbers(getattr(profile, part)) for part in ("market", "committee", "chain", "idle")},
+        parameters={part: _numbers(getattr(profile, part)) for part in _PARTS},
         idle_manifest=str(manifest),
         contracts=contracts,
     )
@@ -95,15 +99,18 @@ def check_wiring(at: dict[str, str], profile: Profile, idle: IdleTask, view: Vie
         ("TaskMarket", "RESERVOIR", [], at["RewardReservoir"]),
         ("TaskMarket", "CHAIN", [], at["LearningChain"]),
         ("VerifierCommittee", "RESERVOIR", [], at["RewardReservoir"]),
-        ("VerifierCommittee", "isChain", [at["LearningChain"]], True),
+        *(("VerifierCommittee", "isChain", [at[name]], True) for name in CONTRACT_NAMES[4:]),
         ("LearningChain", "RESERVOIR", [], at["RewardReservoir"]),
         ("LearningChain", "TOKEN", [], at["RewardToken"]),
         ("LearningChain", "MARKET", [], at["TaskMarket"]),
         ("LearningChain", "COMMITTEE", [], at["VerifierCommittee"]),
+        ("GradientChain", "RESERVOIR", [], at["RewardReservoir"]),
+        ("GradientChain", "COMMITTEE", [], at["VerifierCommittee"]),
         ("TaskMarket", "parameters", [], profile.market),
         ("VerifierCommittee", "parameters", [], profile.committee),
         ("LearningChain", "parameters", [], profile.chain),
         ("LearningChain", "idleTask", [], idle),
+        ("GradientChain", "parameters", [], profile.gradient),
     ]
     for name, function, arguments, value in expected:
         actual = view(name, function, arguments)

@@ -14,7 +14,7 @@ interface IGradientChain {
         Hardened
     }
 
-    enum TaskState {
+    enum GradientTaskState {
         None,
         Pending,
         Active,
@@ -32,7 +32,7 @@ interface IGradientChain {
 
     /// @notice `Idle`: no task is active. `Search`: miners train. `Collect`: a proposal came in, others still may.
     /// `Voting`: the committee judges them.
-    enum Phase {
+    enum HeightPhase {
         Idle,
         Search,
         Collect,
@@ -67,7 +67,7 @@ interface IGradientChain {
     struct GradientTask {
         GradientTerms terms;
         address client;
-        TaskState state;
+        GradientTaskState state;
         StopReason stopReason;
         uint128 feeWei;
         uint32 blocksDone;
@@ -81,7 +81,7 @@ interface IGradientChain {
     struct Height {
         uint64 height;
         uint64 taskId;
-        Phase phase;
+        HeightPhase phase;
         uint40 searchStartedAt;
         uint40 deadline;
         uint64 ballotId;
@@ -149,11 +149,13 @@ interface IGradientChain {
     event GradientTaskSubmitted(
         uint64 indexed taskId, address indexed client, Cid manifest, uint256 budgetWei
     );
-    event GradientTaskClosed(uint64 indexed taskId, TaskState state, StopReason reason, uint256 refundWei);
+    event GradientTaskClosed(
+        uint64 indexed taskId, GradientTaskState state, StopReason reason, uint256 refundWei
+    );
     event MinerEnrolled(address indexed miner, uint256 bondWei);
     event MinerLeaving(address indexed miner, uint40 exitAt);
     event MinerSlashed(address indexed miner, uint64 indexed height, uint256 amountWei);
-    event HeightPhaseChanged(uint64 indexed height, Phase phase, uint40 deadline);
+    event HeightPhaseChanged(uint64 indexed height, HeightPhase phase, uint40 deadline);
     event BlockProposed(uint64 indexed height, address indexed miner, uint8 index, Proposal proposal);
     event GradientBlockAppended(
         uint64 indexed height, uint64 indexed taskId, bytes32 headerHash, GradientHeader header
@@ -170,7 +172,7 @@ interface IGradientChain {
     error WrongPayment(uint256 sentWei, uint256 neededWei);
     error FeeAboveBond(uint256 feeWei, uint256 bondWei);
     error NotClient(uint64 taskId, address client, address caller);
-    error NotPending(uint64 taskId, TaskState state);
+    error NotPending(uint64 taskId, GradientTaskState state);
     error TaskActive(uint64 taskId);
     error NoPendingTask();
     error WrongBond(uint256 sentWei, uint256 neededWei);
@@ -181,13 +183,13 @@ interface IGradientChain {
     error ProposalPending(address miner, uint64 height);
     error EnrolledTooLate(address miner, uint64 enrolledAtBlock, uint64 headerBlock);
     error WrongHeight(uint64 given, uint64 current);
-    error WrongPhase(uint64 height, Phase phase);
+    error WrongPhase(uint64 height, HeightPhase phase);
     error DeadlinePassed(uint64 height, uint40 deadline);
     error AlreadyProposed(uint64 height, address miner);
     error HeightFull(uint64 height, uint8 maxProposals);
     error StepOutOfRange(uint32 step, uint32 minStep, uint32 maxStep);
     error DigestNotBelow(uint32 signDigest, uint32 threshold);
-    error NotDue(uint64 height, Phase phase, uint40 deadline);
+    error NotDue(uint64 height, HeightPhase phase, uint40 deadline);
     error NotMember(uint64 ballotId, address verifier);
     error UnknownHeight(uint64 height);
 
@@ -220,7 +222,7 @@ interface IGradientChain {
 
     /// @notice Moves the current height on: stops a task whose search timed out, opens the ballot, or settles it. Anyone
     /// may call.
-    function advance() external returns (Phase phase);
+    function advance() external returns (HeightPhase phase);
 
     /// @notice A ballot's member tells the others which of its segments do not replay, before anybody votes. An event only.
     function reportSegments(uint64 ballotId, uint16 entry, uint256 wrongSegments) external;

@@ -74,7 +74,7 @@ class Plan:
     "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also write the end as an SVG picture."
 )
 def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep: bool, picture: Path | None) -> None:
-    """The main job on a local chain: anvil, five contracts, one data client, three miners, three verifiers."""
+    """The main job on a local chain: anvil, the contracts, one data client, three miners, three verifiers."""
     if "mnist" in sets and data_dir is None:
         raise BadInput("--dataset mnist needs --data-dir, the folder that holds torchvision's MNIST/raw")
     plan = Plan(sets, data_dir and data_dir.resolve(), not no_encryption)

@@ -63,6 +63,14 @@ TASK_TERMS = {
     "solutionsWanted": 2,
 }
 PAYMENT_WEI = 100_000 * GWEI
+GRADIENT_PARAMETERS = {
+    "minerBondWei": 2_000 * GWEI,
+    "minBlockRewardWei": 1_000 * GWEI,
+    "verifierFeePpm": 100_000,
+    "collectWindowS": MINUTE_S,
+    "exitDelayS": 10 * MINUTE_S,
+    "maxBlockTimeLimitS": 3_600,
+}
 
 
 def predict_address(deployer: str, nonce: int) -> str:
@@ -197,25 +205,28 @@ def deploy_stand_in(project: Any, deployer: Any, chain: Any, other_operator: Any
 
 
 def deploy_system(project: Any, deployer: Any, **overrides: Any) -> SimpleNamespace:
-    """All five contracts, in the order that predicts each other's addresses.
+    """All contracts, in the order that predicts each other's addresses.
 
-    Overrides: `market`, `committee`, `chain`, `idle_task`: dicts that update the parameters above.
+    Overrides: `market`, `committee`, `chain`, `idle_task`, `gradient`: dicts that update the parameters above.
     """
     committee_type, chain_type = require(project, "VerifierCommittee"), require(project, "LearningChain")
     first = deployer.nonce
-    market, committee, chain = (predict_address(deployer.address, first + offset) for offset in (2, 3, 4))
+    market, committee, chain, gradient = (predict_address(deployer.address, first + offset) for offset in (2, 3, 4, 5))
     market_parameters = MARKET_PARAMETERS | overrides.get("market", {})
     committee_parameters = COMMITTEE_PARAMETERS | overrides.get("committee", {})
     chain_parameters = CHAIN_PARAMETERS | overrides.get("chain", {})
     idle_task = IDLE_TASK | overrides.get("idle_task", {})
+    gradient_parameters = GRADIENT_PARAMETERS | overrides.get("gradient", {})
     system = SimpleNamespace()
-    system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain])
+    system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, gradient])
     system.token = deployer.deploy(project.RewardToken, [chain])
     system.market = deployer.deploy(project.TaskMarket, system.reservoir, chain, market_parameters)
-    system.committee = deployer.deploy(committee_type, system.reservoir, [chain], committee_parameters)
+    system.committee = deployer.deploy(committee_type, system.reservoir, [chain, gradient], committee_parameters)
     parts = (system.reservoir, system.token, system.market, system.committee)
     system.chain = deployer.deploy(chain_type, *parts, chain_parameters, idle_task)
-    assert (system.market.address, system.committee.address, system.chain.address) == (market, committee, chain)
+    system.gradient = deployer.deploy(project.GradientChain, system.reservoir, system.committee, gradient_parameters)
+    deployed = (system.market, system.committee, system.chain, system.gradient)
+    assert [contract.address for contract in deployed] == [market, committee, chain, gradient]
     return system
 
 
@@ -254,7 +265,7 @@ def library(project: Any, deployer: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def system(project: Any, deployer: Any) -> SimpleNamespace:
-    """`reservoir`, `token`, `market`, `committee` and `chain` with the parameters above."""
+    """`reservoir`, `token`, `market`, `committee`, `chain` and `gradient` with the parameters above."""
     return deploy_system(project, deployer)
 
 

@@ -2,12 +2,14 @@
 pragma solidity 0.8.37;
 
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
+import {GradientChain} from "../../contracts/GradientChain.sol";
 import {LearningChain} from "../../contracts/LearningChain.sol";
 import {RewardReservoir} from "../../contracts/RewardReservoir.sol";
 import {RewardToken} from "../../contracts/RewardToken.sol";
@@ -28,22 +30,26 @@ abstract contract System {
     ITaskMarket public market;
     IVerifierCommittee public committee;
     ILearningChain public chain;
+    IGradientChain public gradient;
 
     function _deploy(OmmerFormula formula) internal {
         uint256 nonce = VM.getNonce(address(this));
-        address[] memory operators = new address[](3);
-        for (uint256 i = 0; i < 3; i++) {
+        address[] memory operators = new address[](4);
+        for (uint256 i = 0; i < 4; i++) {
             operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
         }
-        address[] memory chains = new address[](1);
-        chains[0] = operators[2];
+        address[] memory minters = new address[](1);
+        minters[0] = operators[2];
+        address[] memory chains = new address[](2);
+        (chains[0], chains[1]) = (operators[2], operators[3]);
 
         reservoir = new RewardReservoir(operators);
-        token = new RewardToken(chains);
+        token = new RewardToken(minters);
         market = new TaskMarket(reservoir, operators[2], _marketParameters());
         committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
         chain = new LearningChain(reservoir, token, market, committee, _chainParameters(formula), _idleTask());
-        require(address(chain) == operators[2], "addresses were not predicted");
+        gradient = new GradientChain(reservoir, committee, _gradientParameters());
+        require(address(gradient) == operators[3], "addresses were not predicted");
     }
 
     function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {
@@ -80,6 +86,17 @@ abstract contract System {
             minerBondWei: MINER_BOND_WEI,
             winnerReward: WINNER_REWARD,
             ommerFormula: formula
+        });
+    }
+
+    function _gradientParameters() private pure returns (IGradientChain.GradientParameters memory) {
+        return IGradientChain.GradientParameters({
+            minerBondWei: MINER_BOND_WEI,
+            minBlockRewardWei: MIN_REWARD_WEI,
+            verifierFeePpm: 70_000,
+            collectWindowS: 30,
+            exitDelayS: 60,
+            maxBlockTimeLimitS: 3_600
         });
     }
 

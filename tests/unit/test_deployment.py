@@ -87,7 +87,7 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
     return {
         "isOperator": arguments != [] and arguments[0] in list(ADDRESSES.values())[2:],
         "isMinter": arguments == [ADDRESSES["LearningChain"]],
-        "isChain": arguments == [ADDRESSES["LearningChain"]],
+        "isChain": arguments != [] and arguments[0] in [ADDRESSES["LearningChain"], ADDRESSES["GradientChain"]],
         "RESERVOIR": ADDRESSES["RewardReservoir"],
         "CHAIN": ADDRESSES["LearningChain"],
         "TOKEN": ADDRESSES["RewardToken"],
@@ -95,7 +95,12 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
         "COMMITTEE": ADDRESSES["VerifierCommittee"],
         "idleTask": to_abi(idle_task(LOCAL, MANIFEST)),
         "parameters": to_abi(
-            {"TaskMarket": LOCAL.market, "VerifierCommittee": LOCAL.committee, "LearningChain": LOCAL.chain}.get(name)
+            {
+                "TaskMarket": LOCAL.market,
+                "VerifierCommittee": LOCAL.committee,
+                "LearningChain": LOCAL.chain,
+                "GradientChain": LOCAL.gradient,
+            }.get(name)
         ),
     }[function]
 
@@ -116,6 +121,8 @@ def test_check_wiring__all_right__passes() -> None:
         ("VerifierCommittee", "parameters", to_abi(PUBLIC.committee)),
         ("LearningChain", "parameters", to_abi(PUBLIC.chain)),
         ("LearningChain", "idleTask", to_abi(idle_task(PUBLIC, MANIFEST))),
+        ("GradientChain", "COMMITTEE", ANVIL_0),
+        ("GradientChain", "parameters", to_abi(PUBLIC.gradient)),
     ],
 )
 def test_check_wiring__one_wrong_answer__names_it(contract: str, function: str, wrong: Any) -> None:
@@ -140,14 +147,15 @@ def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> 
     steps = plan(ANVIL_0, nonce, LOCAL, idle_task(LOCAL, MANIFEST))
     at = {step.name: step.address for step in steps}
     assert [step.name for step in steps] == list(CONTRACT_NAMES)
-    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(5)]
-    assert steps[0].arguments == [[at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"]]]
+    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(6)]
+    assert steps[0].arguments == [[at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"], at["GradientChain"]]]
     assert steps[4].arguments[:4] == [
         at["RewardReservoir"],
         at["RewardToken"],
         at["TaskMarket"],
         at["VerifierCommittee"],
     ]
+    assert steps[5].arguments[:2] == [at["RewardReservoir"], at["VerifierCommittee"]]
 
 
 def test_save__then_load__is_the_same(deployment: Deployment, tmp_path: Path) -> None:

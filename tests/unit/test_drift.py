@@ -14,6 +14,7 @@ import pytest
 from pole import records
 from pole.cid import Cid
 from pole.deployment import CONTRACT_NAMES
+from pole.gradient import records as gradient_records
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted(
@@ -130,12 +131,9 @@ def structs(artifacts: dict[str, dict[str, Any]]) -> dict[str, list[tuple[str, s
     return found
 
 
-RECORDS = [each for each in vars(records).values() if dataclasses.is_dataclass(each) and each is not Cid]
-ENUMS = [
-    each
-    for each in vars(records).values()
-    if isinstance(each, type) and issubclass(each, IntEnum) and each is not IntEnum
-]
+MIRRORS = [*vars(records).values(), *vars(gradient_records).values()]
+RECORDS = [each for each in MIRRORS if dataclasses.is_dataclass(each) and each is not Cid]
+ENUMS = [each for each in MIRRORS if isinstance(each, type) and issubclass(each, IntEnum) and each is not IntEnum]
 
 
 def snake(name: str) -> str:
