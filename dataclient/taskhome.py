@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from dataclient.taskfile import TaskSource
 from pole.atomicfile import write_atomically
 from pole.cid import Cid
-from pole.errors import BadInput, JournalError
-from pole.journal import refused_write
+from pole.errors import BadInput, JournalError, refused_write
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pole.cid import Cid
-from pole.errors import BadInput, ManifestInvalid
+from pole.errors import BadInput, InsufficientFunds, ManifestInvalid
 from pole.evaluation import PPM
 from pole.features import Features, load_features
 from pole.ledger import Ledger
@@ -74,6 +74,16 @@ def terms_of(ledger: Ledger, the_round: Round) -> Terms:
         terms.tolerance_ppm,
         terms.solutions_wanted,
     )
+
+
+def check_bond(ledger: Ledger, address: str, balance_wei: int) -> None:
+    """Raises InsufficientFunds before any work is done that could not be committed to."""
+    bond_wei = ledger.chain_parameters().miner_bond_wei
+    if balance_wei <= bond_wei:
+        raise InsufficientFunds(
+            f"account {address} has {balance_wei} wei, a commit needs a bond of {bond_wei} and gas; send it "
+            f"{bond_wei - balance_wei} wei more, and some for gas"
+        )
 
 
 def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits) -> Manifest:

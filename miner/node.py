@@ -9,6 +9,7 @@ from miner.assignment import (
     Limits,
     NotWorthIt,
     Terms,
+    check_bond,
     check_manifest,
     collect,
     commit_reserve_s,
@@ -175,11 +176,7 @@ class MinerNode(Node):
 
     def _candidate(self, current: Round, terms: Terms) -> Candidate | Waiting:
         """The best model that time allows, or what stands in the way of one."""
-        bond_wei = self.context.ledger.chain_parameters().miner_bond_wei
-        balance_wei = self.context.gateway.balance_wei(self._address)
-        if balance_wei <= bond_wei:
-            what = f"ether: account {self._address} has {balance_wei} wei, a commit needs a bond of {bond_wei} and gas"
-            return Waiting(what, current.deadline, "train")
+        check_bond(self.context.ledger, self._address, self.context.gateway.balance_wei(self._address))
         try:
             assignment = self._collect(current, terms)
             candidate = self._train(current, assignment)

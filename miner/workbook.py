@@ -13,8 +13,8 @@ from miner.training import Candidate
 from pole.atomicfile import write_atomically
 from pole.cid import Cid, cid_of
 from pole.commitments import SALT_BYTES
-from pole.errors import JournalError
-from pole.journal import Journal, refused_write
+from pole.errors import JournalError, refused_write
+from pole.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,10 @@ class Workbook:
     def keep(self, round_id: int, candidate: Candidate) -> None:
         """Remembers the round's best model so far."""
         cid = cid_of(candidate.content)
-        path = self._model_path(round_id, cid)
         try:
-            write_atomically(path, candidate.content)
+            write_atomically(self._model_path(round_id, cid), candidate.content)
         except OSError as exc:
-            raise refused_write(exc, f"cannot keep model {path}") from exc
+            raise refused_write(exc, f"cannot keep model {cid} of round {round_id} in {self._folder}") from exc
         self._journal.remember(f"candidate/{round_id}", {"model": str(cid), "train_ppm": candidate.train_ppm})
 
     def candidate(self, round_id: int) -> Candidate | None:

@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pole import logs
 from pole.deployment import Deployment
 from pole.errors import BadInput, PoleError
 from pole.fees import DEFAULT_MAX_FEE_GWEI
+from pole.filelock import account_lock
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.keyfile import PASSWORD_VARIABLE, load_account
@@ -126,7 +127,10 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
     gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval, max_fee_gwei=max_fee_gwei)
     store = open_store(str(Path(settings.store).expanduser()))
     _private_folder(home)
-    with Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive) as journal:
+    with ExitStack() as held:
+        if account is not None and is_exclusive:
+            held.enter_context(account_lock(gateway.address, gateway.deployment, home))
+        journal = held.enter_context(Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive))
         if account is not None:
             journal.bind("account", gateway.address)
         log = structlog.get_logger().bind(role=role)

@@ -1,5 +1,7 @@
 """The tree of errors. Every message says what is wrong, with the value, and what to do."""
 
+import errno
+
 
 class PoleError(Exception):
     """Base of everything this project raises on purpose; a CLI prints it without a traceback."""
@@ -93,3 +95,10 @@ class JournalError(PoleError):
 
 class JournalFull(JournalError):
     """There is no space for another entry; nothing was sent, and trying again later is right."""
+
+
+def refused_write(exc: OSError, what: str) -> JournalError:
+    """The error for a file of a role's own that cannot be written; JournalFull if only space is missing."""
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return JournalFull(f"{what}: {exc.strerror}; free disk space, nothing was lost")
+    return JournalError(f"{what}: {exc.strerror}; check the folder and its permissions")

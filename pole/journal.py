@@ -4,7 +4,6 @@ SQLite in WAL mode with `synchronous=FULL`: when a call returns, a power cut doe
 journal; a short-lived command may open it beside the owner with `is_exclusive=False`.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -16,7 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pole.errors import JournalError, JournalFull
+from pole.errors import JournalError, JournalFull, refused_write
+from pole.filelock import take_or_refuse
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -77,7 +77,7 @@ class Journal:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if is_exclusive:
-                self._lock = _lock_or_refuse(path.with_name(path.name + ".lock"))
+                self._lock = _own(path.with_name(path.name + ".lock"))
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
             raise refused_write(exc, f"cannot open journal {path}") from exc
@@ -261,24 +261,11 @@ class Journal:
             ) from exc
 
 
-def refused_write(exc: OSError, what: str) -> JournalError:
-    """The error for a file of a role's own that cannot be written; JournalFull if only space is missing."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return JournalFull(f"{what}: {exc.strerror}; free disk space, nothing was lost")
-    return JournalError(f"{what}: {exc.strerror}; check the folder and its permissions")
-
-
-def _lock_or_refuse(path: Path) -> int:
-    """File descriptor that holds the lock; the kernel frees it when the process dies, however it dies."""
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        owner = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise JournalError(
-            f"process {owner} already uses this journal ({path}); stop it first, or give another --home and --account"
-        ) from exc
-    os.truncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    return handle
+def _own(lock: Path) -> int:
+    return take_or_refuse(
+        lock,
+        str(os.getpid()),
+        lambda holder: (
+            f"process {holder} already uses this journal ({lock}); stop it first, or give another --home and --account"
+        ),
+    )

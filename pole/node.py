@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from pole.atomicfile import write_atomically
-from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
+from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.ledger import Ledger
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_BACKOFF_S = 30.0
 _DAY_S = 86_400
+COMPLAIN_EVERY_S = 60.0
 STATUS_FILE = "status.json"
 
 
@@ -53,6 +54,7 @@ class Node(ABC):
         self.context = context
         self._said: Waiting | None = None
         self._failures = 0
+        self._complained_at: float | None = None
 
     @abstractmethod
     def act(self) -> Waiting:
@@ -74,6 +76,8 @@ class Node(ABC):
     def step(self) -> float:
         """Act once and report; returns the seconds to sleep before the next step."""
         try:
+            if self._failures:  # what answers again need not be the chain that went away
+                self.context.gateway.check_chain()
             waiting = self.act()
         except TransientChainError as exc:
             self._failures += 1
@@ -82,9 +86,13 @@ class Node(ABC):
             self._write_status("retrying", Waiting(str(exc), None, "try again"))
             self._said = None
             return pause_s
-        except (TransactionReverted, InsufficientFunds) as exc:
+        except (InsufficientFunds, JournalFull) as exc:
+            self._failures = 0
+            self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
+            return self.context.poll_s
+        except TransactionReverted as exc:
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
-        self._failures = 0
+        self._failures, self._complained_at = 0, None
         self._say(waiting)
         return self.context.poll_s
 
@@ -98,6 +106,15 @@ class Node(ABC):
         except TransientChainError:
             now_s = int(time.time())
         self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
+        self._write_status("waiting", waiting)
+
+    def _complain(self, waiting: Waiting) -> None:
+        """Again and again, since only a person can end it; but not for every change of the amount that is missing."""
+        now = time.monotonic()
+        if self._complained_at is not None and now - self._complained_at < COMPLAIN_EVERY_S:
+            return
+        self._complained_at, self._said = now, None
+        self.context.log.warning(waiting.sentence(0), status=asdict(waiting))
         self._write_status("waiting", waiting)
 
     def _write_status(self, state: str, waiting: Waiting | None) -> None:

@@ -14,6 +14,7 @@ from eth_account import Account
 
 from pole.devchain import MNEMONIC, DevChain
 from pole.errors import PoleError
+from pole.filelock import LOCKS_VARIABLE
 from pole.keyfile import PASSWORD_VARIABLE, create_account
 
 ROOT = Path(__file__).parents[2]
@@ -143,8 +144,8 @@ class Stage:
         return [*options, "--home", str(actor.home), "--account", str(actor.keyfile)]
 
     def _environment(self) -> Mapping[str, str]:
-        threads = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        return {**os.environ, **threads, PASSWORD_VARIABLE: self._password}
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), LOCKS_VARIABLE: str(self.folder / "locks")}
+        return {**os.environ, **own, PASSWORD_VARIABLE: self._password}
 
 
 @contextmanager

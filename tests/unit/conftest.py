@@ -14,6 +14,7 @@ from web3 import HTTPProvider, Web3
 from pole.cid import cid_of
 from pole.deployment import CONTRACT_NAMES, DeployedContract, Deployment
 from pole.devchain import development_chain
+from pole.filelock import LOCKS_VARIABLE
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.profiles import LOCAL
@@ -29,6 +30,14 @@ def logs_as_at_the_start() -> Iterator[None]:
     """No test logs at the level, or to the captured stderr, that a command line before it has chosen."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Other test runs on this machine use the same published accounts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOCKS_VARIABLE, str(tmp_path_factory.mktemp("locks")))
+        yield
 
 
 @pytest.fixture(scope="session")

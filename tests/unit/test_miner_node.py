@@ -15,7 +15,7 @@ from miner.watch import REFRESH_S, Watch
 from miner.workbook import Workbook
 from pole.cid import Cid, cid_of
 from pole.directory import DirectoryStore
-from pole.errors import JournalError, StoreError, TransientChainError
+from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
 from pole.journal import Journal
 from pole.manifest import DenseMapping
 from pole.modelfile import save_model
@@ -235,7 +235,8 @@ def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: P
 def test_act__too_poor_for_the_bond__says_so_and_does_not_train(seats: Seats) -> None:
     poor = seats.miner(seats.funded(4 * 10**16), trainer=never)
     until_phase([poor], Phase.TRAINING)
-    assert "a commit needs a bond of 50000000000000000" in poor.act().what
+    with pytest.raises(InsufficientFunds, match="a commit needs a bond of 50000000000000000 and gas; send it"):
+        poor.act()
 
 
 def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats: Seats, digits: Commission) -> None:

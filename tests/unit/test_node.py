@@ -16,7 +16,14 @@ import structlog
 from structlog.testing import capture_logs
 
 from pole.cli import RoleContext
-from pole.errors import BadInput, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
+from pole.errors import (
+    BadInput,
+    InsufficientFunds,
+    JournalFull,
+    TransactionReverted,
+    TransientChainError,
+    WrongChain,
+)
 from pole.gateway import Gateway
 from pole.journal import Journal
 from pole.ledger import Ledger
@@ -44,7 +51,7 @@ class Scripted(Node):
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
-    gateway = SimpleNamespace(block_time=lambda: NOW_S, has_account=True, address="0xMiner")
+    gateway = SimpleNamespace(block_time=lambda: NOW_S, has_account=True, address="0xMiner", check_chain=lambda: None)
     return SimpleNamespace(
         role="miner", gateway=gateway, home=tmp_path, log=structlog.get_logger(), poll_s=0.01, ledger=None
     )
@@ -91,13 +98,45 @@ def test_step__node_back__polls_normally_and_repeats_what_it_waits_for(context: 
     assert [line.startswith("waiting for") for line in said(logs)] == [True, False, True]
 
 
-@pytest.mark.parametrize(
-    "error", [TransactionReverted("NotDue", {}, "refused: NotDue"), InsufficientFunds("needs 5 wei")]
-)
-def test_step__refused_or_too_poor__waits_with_the_reason(context: Any, error: Exception) -> None:
+def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
+    def other_chain() -> None:
+        raise WrongChain("other chain")
+
+    node = Scripted(context, [TransientChainError("no answer"), KEYS])
+    context.gateway.check_chain = other_chain
+    node.step()
+    with pytest.raises(WrongChain):
+        node.step()
+    assert node.acted == 1
+
+
+def test_step__refused__waits_with_the_reason(context: Any) -> None:
     with capture_logs() as logs:
-        assert Scripted(context, [error]).step() == 0.01
-    assert said(logs) == [f"waiting for the chain to allow it ({error}); then I will try again"]
+        assert Scripted(context, [TransactionReverted("NotDue", {}, "refused: NotDue")]).step() == 0.01
+    assert said(logs) == ["waiting for the chain to allow it (refused: NotDue); then I will try again"]
+
+
+@pytest.mark.parametrize("error", [InsufficientFunds, JournalFull])
+def test_step__too_poor_or_disk_full__says_so_again_and_again_and_goes_on(
+    context: Any, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Scripted(context, [error("needs 5 wei"), error("needs 6 wei"), error("needs 7 wei"), KEYS, error("8"), KEYS])
+    with capture_logs() as logs:
+        node.step()
+        node.step()
+        monkeypatch.setattr("pole.node.COMPLAIN_EVERY_S", 0.0)
+        node.step()
+        monkeypatch.undo()
+        assert [node.step() for _ in range(3)] == [0.01] * 3
+    assert [line.split(" until")[0] for line in said(logs)] == [
+        "waiting for somebody to help (needs 5 wei); then I will go on",
+        "waiting for somebody to help (needs 7 wei); then I will go on",
+        "waiting for the client's keys",
+        "waiting for somebody to help (8); then I will go on",
+        "waiting for the client's keys",
+    ]
+    assert [entry["log_level"] for entry in logs] == ["warning", "warning", "info", "warning", "info"]
+    assert status(context)["what"] == KEYS.what
 
 
 # --- saying ----------------------------------------------------------------------------------------------------------
