@@ -1,0 +1,1 @@
+"""Directed guiding gradients: blocks that are training steps. Source: DGG"""

@@ -1,0 +1,86 @@
+"""The proof document of a proposed block, and the files that it names in the store.
+
+A document's CID names all its checkpoints' CIDs, so it commits to every one of them as a Merkle root would.
+Source: DGG, Algorithm 1, line 8 (return P, W)
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from pole.cid import Cid
+from pole.document import canonical_json, parse_document
+from pole.errors import ProofInvalid
+from pole.gradient.manifest import MAX_SEGMENTS
+from pole.gradient.network import FlatNetwork
+from pole.gradient.trajectory import Candidate, PaperCandidate
+from pole.layers import Document
+from pole.manifest import CidText
+from pole.store import Store
+
+MAX_PROOF_BYTES = 1 << 16
+
+Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+RowNumber = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
+class HardenedProof(Document):
+    """`checkpoints`: model files after every full interval of steps before `step`, oldest first."""
+
+    version: Literal[1] = 1
+    rules: Literal["hardened"] = "hardened"
+    previous_hash: Hash
+    miner: Address
+    step: Annotated[int, Field(ge=1, lt=1 << 32)]
+    checkpoints: Annotated[list[CidText], Field(max_length=MAX_SEGMENTS - 1)]
+
+
+class PaperProof(Document):
+    """P and W. Nothing in it names a miner or a height: as published. Rows count from 0."""
+
+    version: Literal[1] = 1
+    rules: Literal["paper"] = "paper"
+    batch: Annotated[list[RowNumber], Field(min_length=1, max_length=4096)]
+    weights_before: CidText
+
+
+class _AnyProof(RootModel[Annotated[HardenedProof | PaperProof, Field(discriminator="rules")]]):
+    pass
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a proposal names: the proof document and the weights W' after the step."""
+
+    proof: Cid
+    weights: Cid
+
+
+def publish_hardened(
+    store: Store, network: FlatNetwork, previous_hash: bytes, miner: str, candidate: Candidate
+) -> Published:
+    """Puts checkpoints, W' and the document into the store. Raises as the store does."""
+    document = HardenedProof(
+        previous_hash="0x" + previous_hash.hex(),
+        miner=miner,
+        step=candidate.step,
+        checkpoints=[str(store.put(network.to_bytes(state))) for state in candidate.checkpoints],
+    )
+    return Published(store.put(canonical_json(document)), store.put(network.to_bytes(candidate.state)))
+
+
+def publish_paper(store: Store, network: FlatNetwork, candidate: PaperCandidate) -> Published:
+    """Puts W, W' and the document into the store. Raises as the store does."""
+    before = store.put(network.to_bytes(candidate.before))
+    document = PaperProof(batch=list(candidate.batch), weights_before=str(before))
+    return Published(store.put(canonical_json(document)), store.put(network.to_bytes(candidate.after)))
+
+
+def fetch_proof(store: Store, cid: Cid) -> HardenedProof | PaperProof:
+    """Raises ProofInvalid, or as the store does."""
+    content = store.get(cid, MAX_PROOF_BYTES)
+    return parse_document(
+        _AnyProof, content, what="proof", max_bytes=MAX_PROOF_BYTES, error=ProofInvalid, see="docs/gradient.md"
+    ).root

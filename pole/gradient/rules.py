@@ -1,0 +1,46 @@
+"""When a training step is a block. `paper`: Algorithm 1's function to the letter. `hardened`: the sign digest.
+
+Source: DGG, Algorithm 1 (CheckRequirements); the sign digest and its margin are ours, see docs/gradient.md
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+# A miner counts movements as violations that a verifier on another device may still see on the right side.
+MINER_MARGINS = 2
+
+
+def check_requirements(before: Floats, after: Floats, requirements: Iterable[int]) -> bool:
+    """Whether all weights that are not as demanded at least stood still; before, after: flat weights.
+
+    Faithfully includes that a weight that does not move meets any requirement.
+    Source: DGG, Algorithm 1, lines 9-21
+    """
+    for requirement in requirements:
+        weight = requirement // 2
+        if requirement % 2 == 1:
+            if after[weight] > before[weight]:
+                return False
+        elif after[weight] < before[weight]:
+            return False
+    return True
+
+
+def sign_digest(movements: Floats, directions: Floats, borders: Floats | float = 0.0) -> int:
+    """The violated requirements as a number, the first requirement being the highest bit.
+
+    A requirement holds iff its weight moved in the demanded direction by more than its border: no movement, and NaN,
+    is a violation. All arguments are [n] or scalar.
+    """
+    is_violated = ~(movements * directions > borders)
+    return int.from_bytes(np.packbits(is_violated).tobytes(), "big") >> (-len(is_violated) % 8)
+
+
+def is_accepted(recomputed: int, claimed: int, threshold: int) -> bool:
+    """A verifier's digest has no violation that the claim lacks: its margin is half of the miner's."""
+    return recomputed <= claimed < threshold

@@ -1,0 +1,112 @@
+"""What a client checks before it offers a network, and miners before they train it.
+
+A weight that never moves satisfies (`paper`) or violates (`hardened`) every requirement; one whose gradient is nothing
+but rounding has another sign on every device. Either makes blocks cheaper than 2^-D, or unverifiable.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from pole.errors import ManifestInvalid
+from pole.gradient.network import FlatNetwork, Part
+from pole.gradient.samples import Samples
+
+STEPS = 300
+MIN_MOVED_SHARE = 0.999
+MAX_NOISE = 0.01  # of a tensor's RMS gradient, between float32 and float64
+NOISE_STEPS = 5
+_LISTED = 8
+
+
+@dataclass(frozen=True)
+class TensorMovement:
+    """`moved_share`: of its weights, after some steps. `noise`: RMS rounding error of its gradient over its RMS."""
+
+    name: str
+    weights: int
+    moved_share: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Movement:
+    """How a network moves within its first steps, per tensor."""
+
+    steps: int
+    tensors: tuple[TensorMovement, ...]
+
+    @property
+    def moved_share(self) -> float:
+        """Share of all weights that moved at least once."""
+        weights = sum(tensor.weights for tensor in self.tensors)
+        return sum(tensor.weights * tensor.moved_share for tensor in self.tensors) / weights
+
+
+def check_startup(network: FlatNetwork, samples: Samples, steps: int = STEPS, seed: int = 1) -> Movement:
+    """Raises ManifestInvalid, naming the tensors, unless 99.9 % of the weights move and no gradient is mere rounding.
+
+    The network's state is as before afterwards.
+    """
+    if network.weight_count < network.manifest.requirement_count:
+        raise ManifestInvalid(
+            f"{network.weight_count} weights for {network.manifest.requirement_count} requirements; use a larger model"
+        )
+    movement = measure_movement(network, samples, steps, seed)
+    noisy = [tensor for tensor in movement.tensors if not tensor.noise <= MAX_NOISE]
+    if noisy:
+        raise ManifestInvalid(
+            f"the gradient of {_listed(noisy)} is rounding noise: devices would not agree on its sign; leave out "
+            'biases before a batch_norm ("bias": false)'
+        )
+    if movement.moved_share < MIN_MOVED_SHARE:
+        dead = [tensor for tensor in movement.tensors if tensor.moved_share < MIN_MOVED_SHARE]
+        raise ManifestInvalid(
+            f"only {movement.moved_share:.2%} of the weights move within {steps} steps, {MIN_MOVED_SHARE:.1%} must: "
+            f"{_listed(dead)}; use silu instead of relu, average instead of max pooling, a stem for small images"
+        )
+    return movement
+
+
+def measure_movement(network: FlatNetwork, samples: Samples, steps: int, seed: int = 1) -> Movement:
+    """Trains on random batches and goes back. A weight has moved if any of the steps changed it."""
+    start, generator = network.snapshot(), np.random.default_rng(seed)
+    moved = torch.zeros_like(network.weights, dtype=torch.bool)
+    before, noise = torch.empty_like(network.weights), np.zeros(len(network.weight_parts))
+    reference = FlatNetwork(network.manifest, network.device, torch.float64)
+    for step in range(steps):
+        rows = generator.choice(len(samples.train_y), network.manifest.batch_size, replace=False)
+        batch = torch.from_numpy(np.sort(rows)).to(network.device)
+        x, y = samples.train_x[batch], samples.train_y[batch]
+        if step < NOISE_STEPS:
+            noise = np.maximum(noise, _noise(network, reference, x, y))
+        before.copy_(network.weights)
+        network.step(x, y)
+        moved |= network.weights != before
+    network.restore(start)
+    shares = [float(moved[part.start : part.end].double().mean()) for part in network.weight_parts]
+    return Movement(steps, tuple(map(_tensor, network.weight_parts, shares, noise.tolist())))
+
+
+def _tensor(part: Part, share: float, noise: float) -> TensorMovement:
+    return TensorMovement(part.name, part.end - part.start, share, noise)
+
+
+def _noise(network: FlatNetwork, reference: FlatNetwork, x: torch.Tensor, y: torch.Tensor) -> NDArray[np.float64]:
+    """Per tensor: RMS difference between the float32 and the float64 gradient, over the latter's RMS."""
+    state = network.snapshot()
+    reference.weights.copy_(state.weights)
+    reference.buffers.copy_(state.buffers)
+    single = torch.autograd.grad(functional.cross_entropy(network.model(x), y), network.parameters)
+    double = torch.autograd.grad(functional.cross_entropy(reference.model(x.double()), y), reference.parameters)
+    network.restore(state)  # the forward pass has moved the running statistics
+    pairs = zip(single, double, strict=True)
+    return np.array([float((a.double() - b).norm() / max(float(b.norm()), 1e-300)) for a, b in pairs])
+
+
+def _listed(tensors: list[TensorMovement]) -> str:
+    names = ", ".join(f"{each.name!r} ({each.moved_share:.2%} moved)" for each in tensors[:_LISTED])
+    return names + (f" and {len(tensors) - _LISTED} more" if len(tensors) > _LISTED else "")

@@ -1,0 +1,153 @@
+"""A miner's training between two blocks: forced step by step (`hardened`), or a free search (`paper`).
+
+The hardened miner chooses nothing: requirements and batch of every step follow from the previous hash, its address and
+the step's number. Requirements are fresh for every step, so trials are independent: docs/adr/0014.
+Source: DGG, Algorithm 1
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pole.errors import BadInput
+from pole.gradient.manifest import DIGEST_BITS
+from pole.gradient.network import FlatNetwork, Snapshot
+from pole.gradient.requirements import coordinates, directions, step_batches, step_requirements
+from pole.gradient.rules import MINER_MARGINS, check_requirements, sign_digest
+from pole.gradient.samples import Samples
+
+STEPS_PER_DRAW = 256
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A step that could be a block. `checkpoints`: the states after every full interval before it."""
+
+    step: int
+    sign_digest: int
+    state: Snapshot
+    checkpoints: tuple[Snapshot, ...]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What the hash demands of the steps `first_step`, `first_step + 1`, ..., one row each."""
+
+    first_step: int
+    weights: NDArray[np.int64]
+    directions: NDArray[np.float32]
+    batches: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, network: FlatNetwork, samples: Samples, previous_hash: bytes, miner: str, first_step: int, steps: int
+    ) -> "Draws":
+        manifest = network.manifest
+        requirements = step_requirements(
+            previous_hash, miner, first_step, steps, manifest.requirement_count, network.weight_count
+        )
+        batches = step_batches(previous_hash, miner, first_step, steps, manifest.batch_size, len(samples.train_y))
+        return cls(
+            first_step,
+            coordinates(requirements),
+            directions(requirements),
+            torch.from_numpy(batches).to(network.device),
+        )
+
+
+class Trajectory:
+    """The hardened miner's training on the CPU; the network must hold the previous block's weights.
+
+    `best` is the step with the lowest sign digest so far, at or after `min_step`: it may become a block later, once the
+    threshold has risen above its digest. A trajectory is a pure function of its arguments: to resume after a crash,
+    run it again.
+    """
+
+    def __init__(
+        self, network: FlatNetwork, samples: Samples, previous_hash: bytes, miner: str, min_step: int = 1
+    ) -> None:
+        if network.manifest.requirement_count != DIGEST_BITS:
+            raise BadInput(f"{network.manifest.requirement_count} requirements; a sign digest has {DIGEST_BITS}")
+        self.network, self.samples = network, samples
+        self.previous_hash, self.miner, self.min_step = previous_hash, miner, min_step
+        self.step = 0
+        self.best: Candidate | None = None
+        self.checkpoints: list[Snapshot] = []
+        self._lowest = 1 << DIGEST_BITS
+        self._values = network.weights.numpy()
+        self._draws: Draws | None = None
+        self._batches: Sequence[torch.Tensor] = ()
+
+    def advance(self) -> int:
+        """Trains one step; returns its number, from 1."""
+        position = self.step % STEPS_PER_DRAW
+        if position == 0:
+            self._draw()
+        draws, network = self._draws, self.network
+        assert draws is not None
+        self._keep_checkpoint()
+        weights, batch = draws.weights[position], self._batches[position]
+        before = self._values[weights]
+        network.step(self.samples.train_x[batch], self.samples.train_y[batch])
+        self.step += 1
+        movements = self._values[weights] - before
+        # Violations only become more with a margin, so the plain digest decides whether the costly one is needed.
+        if sign_digest(movements, draws.directions[position]) < self._lowest and self.step >= self.min_step:
+            self._consider(movements, draws.directions[position], weights)
+        return self.step
+
+    def _draw(self) -> None:
+        self._draws = Draws.of(
+            self.network, self.samples, self.previous_hash, self.miner, self.step + 1, STEPS_PER_DRAW
+        )
+        self._batches = self._draws.batches.unbind()
+
+    def _keep_checkpoint(self) -> None:
+        if self.step and self.step % self.network.manifest.checkpoint_interval == 0:
+            self.checkpoints.append(self.network.snapshot())
+
+    def _consider(
+        self, movements: NDArray[np.float32], wanted: NDArray[np.float32], weights: NDArray[np.int64]
+    ) -> None:
+        borders = MINER_MARGINS * self.network.manifest.margin * self.network.step_rms(weights)
+        digest = sign_digest(movements, wanted, borders)
+        if digest < self._lowest:
+            self._lowest = digest
+            self.best = Candidate(self.step, digest, self.network.snapshot(), tuple(self.checkpoints))
+
+
+@dataclass(frozen=True)
+class PaperCandidate:
+    """A step that satisfies R: batch P, W before it and W' after it."""
+
+    batch: tuple[int, ...]
+    before: Snapshot
+    after: Snapshot
+
+
+class PaperSearch:
+    """Algorithm 1: steps on random mini-batches until one satisfies the block's requirements."""
+
+    def __init__(
+        self, network: FlatNetwork, samples: Samples, requirements: NDArray[np.int64], generator: np.random.Generator
+    ) -> None:
+        self.network, self.samples, self.requirements = network, samples, requirements.tolist()
+        self.generator = generator
+        self.steps = 0
+        self._before = network.snapshot()
+
+    def advance(self) -> PaperCandidate | None:
+        """One pass of the loop, lines 3 to 7. Reading: row numbers count from 0, the paper's from 1."""
+        size, rows = self.network.manifest.batch_size, len(self.samples.train_y)
+        batch = np.sort(self.generator.choice(rows, size, replace=False))
+        self._before.copy_(self.network.state)
+        chosen = torch.from_numpy(batch).to(self.network.device)
+        self.network.step(self.samples.train_x[chosen], self.samples.train_y[chosen])
+        self.steps += 1
+        before, after = self._before.weights.cpu().numpy(), self.network.weights.cpu().numpy()
+        if not check_requirements(before, after, self.requirements):
+            return None
+        return PaperCandidate(tuple(batch.tolist()), self._before.clone(), self.network.snapshot())
