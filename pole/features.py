@@ -32,7 +32,8 @@ from pole.mapping import Statistics, key_queries, output_shape, project, statist
 from pole.store import Store
 from pole.tensorfile import read_tensors, write_tensors
 
-PIECE_ROWS = 128
+POINTS_PER_PIECE = 1 << 20
+"""Of ciphertext, about: large enough for the batches of the backends, and some seconds of work to lose."""
 
 Progress = Callable[[int, int], None]
 Part = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -142,6 +143,11 @@ class _Counter:
             self._progress(self._offset + done, self._total)
 
 
+def piece_rows(dimension: int) -> int:
+    """Rows that are decrypted together and cached as one piece."""
+    return max(1, POINTS_PER_PIECE // (dimension + 1))
+
+
 def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Counter) -> Iterator[Part]:
     """Mapped features and labels of a file, part by part in order, still integers."""
     if not file.is_encrypted:
@@ -150,8 +156,9 @@ def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Count
         count(file.rows)
         return
     encrypted: EncryptedRows | None = None
-    for start in range(0, file.rows, PIECE_ROWS):
-        rows_slice = slice(start, min(start + PIECE_ROWS, file.rows))
+    step = piece_rows(loader.dimension)
+    for start in range(0, file.rows, step):
+        rows_slice = slice(start, min(start + step, file.rows))
         piece = cache.get(file, rows_slice)
         if piece is None:
             encrypted = encrypted or loader.fetch_encrypted(file)
@@ -168,6 +175,7 @@ class _Loader:
         self._store, self._manifest, self._previous_hash, self._keys = store, manifest, previous_hash, keys
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
         self._backend = backend(rows=self._data.training_rows)
+        self.dimension = self._data.dimension
         self.output_shape = output_shape(manifest.mapping, self._shape)
         self.opened_dtype, self.opened_width = self._opened_form()
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pole import features
 from pole.cid import Cid, cid_of
 from pole.dataset import EncryptedRows, Rows, encrypted_rows_to_bytes, rows_to_bytes
 from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, backend, issue_keys
 from pole.errors import BadInput, ContentNotFound, ContentTooLarge, DataInvalid, DecryptionFailed, KeyRefused
-from pole.features import PIECE_ROWS, Features, load_features
+from pole.features import Features, load_features, piece_rows
 from pole.manifest import Manifest
 from pole.mapping import project, statistics
 
@@ -104,7 +105,9 @@ class Task:
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """In pieces of 128 rows."""
+    monkeypatch.setattr(features, "POINTS_PER_PIECE", 128 * 17)
     return Task(tmp_path, DENSE)
 
 
@@ -261,7 +264,7 @@ def test_load_features__damaged_piece__only_it_is_made_again(task: Task, damage:
 
 def test_load_features__interrupted__goes_on_after_the_last_piece(task: Task) -> None:
     def interrupt(done: int, total: int) -> None:
-        if done > PIECE_ROWS + 20:
+        if done > 128 + 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -271,7 +274,12 @@ def test_load_features__interrupted__goes_on_after_the_last_piece(task: Task) ->
     seen: list[int] = []
     task.load(progress=lambda done, total: seen.append(done))
     assert kept.stat().st_mtime_ns == written
-    assert seen[0] == PIECE_ROWS
+    assert seen[0] == 128
+
+
+@pytest.mark.parametrize(("dimension", "expected"), [(4, 209_715), (784, 1_335), (3 << 20, 1)])
+def test_piece_rows__any_dimension__about_a_million_points(dimension: int, expected: int) -> None:
+    assert piece_rows(dimension) == expected
 
 
 def test_load_features__cache_cannot_be_written__features_all_the_same(
