@@ -1,10 +1,11 @@
 """`python -m scripts.bench_encryption`: encryption and decryption side by side on the same rows, as Markdown tables.
 
 pymife (optional; `make bench-tools`) in its default group, 1024-bit integers, and in Curve25519, about 128 bits; the
-coincurve reference; the fast backend on one core and on all. Single-core figures are CPU time, so that whatever else
-runs disturbs them less. All cores against one: how many times faster by the clock, which other processes on the same
-cores spoil, and how much more CPU time the work took, which they do not. Medians of interleaved runs. A slow library
-opens few rows or products; its figure is per sample or per product all the same.
+coincurve reference; the fast backend on one core and on all; the GPU where there is one. Single-core figures are CPU
+time, so that whatever else runs disturbs them less. All cores against one: how many times faster by the clock, which
+other processes on the same cores spoil, and how much more CPU time the work took, which they do not. The GPU by the
+clock, against one core by the clock. Medians of interleaved runs. A slow library opens few rows or products; its figure
+is per sample or per product all the same.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numba import njit
 from numpy.typing import NDArray
 
@@ -25,6 +27,7 @@ from pole.encryption.field import ELEMENT_WORDS, load_element, multiply, store_e
 from pole.encryption.group import ORDER
 from pole.encryption.numba_backend import NumbaBackend, all_cores
 from pole.encryption.program import compile_program
+from pole.encryption.torch_backend import TorchBackend
 from scripts.table import markdown_table
 
 try:
@@ -75,6 +78,7 @@ def main() -> None:
             print(".", end="", file=sys.stderr, flush=True)
     names = [*_groups(), "coincurve", "fast"]
     common = [f"{name} (us)" for name in names] + _ratio_names() + ["additions", "ns per addition", "to the floor"]
+    common += ["GPU (us)", "fast / GPU"] if _has_gpu() else []
     print("\nEncryption, per sample:\n\n" + markdown_table(["D", *common], encryption))
     print("\nDecryption, per inner product:\n\n" + markdown_table(["D", "L", *common], decryption))
 
@@ -106,7 +110,9 @@ def _encryption_row(work: Work, slow: dict[str, Any], product_ns: float, repeats
         "one": partial(NumbaBackend(1).encrypt, work.master, work.x),
         "all": partial(NumbaBackend(all_cores()).encrypt, work.master, work.x),
     }
-    rows = {"coincurve": len(few), "one": len(work.x), "all": len(work.x)}
+    rows = {"coincurve": len(few), "one": len(work.x), "all": len(work.x), "GPU": len(work.x)}
+    if _has_gpu():
+        runs["GPU"] = partial(TorchBackend("cuda").encrypt, work.master, work.x)
     points = work.master.dimension + 1
     width = encryptor.window_width(len(work.x) * points)
     additions = points * (-(-256 // width) - 1)
@@ -123,7 +129,9 @@ def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repea
         "one": partial(NumbaBackend(1).decrypt, ciphertexts, *rest),
         "all": partial(NumbaBackend(all_cores()).decrypt, ciphertexts, *rest),
     }
-    outputs = {"coincurve": len(few) * vectors, "one": len(work.x) * vectors, "all": len(work.x) * vectors}
+    if _has_gpu():
+        runs["GPU"] = partial(TorchBackend("cuda").decrypt, ciphertexts, *rest)
+    outputs = {name: (few if name == "coincurve" else work.x).shape[0] * vectors for name in runs}
     additions = compile_program(work.queries, etas).additions / vectors
     cells = _compare(runs, outputs, slow, additions, product_ns, repeats)
     return [str(work.master.dimension), str(vectors), *cells]
@@ -161,7 +169,20 @@ def _compare(
         f"{additions:.0f}",
         f"{addition_ns:.1f}",
         f"{addition_ns / (PRODUCTS_PER_ADDITION * product_ns):.2f}",
+        *_gpu_cells(wall),
     ]
+
+
+def _gpu_cells(wall: dict[str, list[float]]) -> list[str]:
+    """By the clock, against one core by the clock."""
+    if "GPU" not in wall:
+        return []
+    gpu, one = statistics.median(wall["GPU"]), statistics.median(wall["one"])
+    return [_short(gpu), f"{one / gpu:.0f}"]
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available()
 
 
 def _timed(run: Run) -> tuple[float, float]:
