@@ -81,7 +81,7 @@ class Journal:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as exc:
             raise refused_write(exc, f"cannot open journal {path}") from exc
-        with self._errors():
+        with self._alone("opening"), self._errors():  # two that switch a new file to WAL at once fail with "locked"
             self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
@@ -146,15 +146,8 @@ class Journal:
     @contextmanager
     def sending(self) -> Iterator[None]:
         """Only one process at a time chooses a nonce and broadcasts; others wait here."""
-        try:
-            handle = os.open(self.path.with_name(self.path.name + ".sending"), os.O_CREAT | os.O_RDWR, 0o600)
-        except OSError as exc:
-            raise refused_write(exc, f"cannot lock journal {self.path}") from exc
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with self._alone("sending"):
             yield
-        finally:
-            os.close(handle)
 
     def attempt(self, key: str) -> Attempt | None:
         """The attempt under `key` that counts: the newest that is sent or mined, else the newest."""
@@ -189,12 +182,12 @@ class Journal:
         last = self.attempt(key)
         if last is not None and last.state is TransactionState.PLANNED:
             return last
-        number = 1 if last is None else last.attempt + 1
         with self._errors():
-            self._database.execute(
-                "INSERT INTO transactions (key, attempt, state, description) VALUES (?, ?, ?, ?)",
-                (key, number, TransactionState.PLANNED, description),
-            )
+            [number] = self._database.execute(
+                "INSERT INTO transactions (key, attempt, state, description) "
+                "SELECT ?, COALESCE(MAX(attempt), 0) + 1, ?, ? FROM transactions WHERE key = ? RETURNING attempt",
+                (key, TransactionState.PLANNED, description, key),
+            ).fetchone()
         return Attempt(key, number, TransactionState.PLANNED, description, None, None, None, None)
 
     def sign(self, planned: Attempt, nonce: int, transaction_hash: str, raw: bytes) -> Attempt:
@@ -236,6 +229,18 @@ class Journal:
         with self._errors():
             rows = self._database.execute(f"SELECT {columns} FROM transactions {where}", values).fetchall()  # noqa: S608 (constant text)
         return [Attempt(row[0], row[1], TransactionState(row[2]), *row[3:]) for row in rows]
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        try:
+            handle = os.open(self.path.with_name(f"{self.path.name}.{what}"), os.O_CREAT | os.O_RDWR, 0o600)
+        except OSError as exc:
+            raise refused_write(exc, f"cannot lock journal {self.path}") from exc
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     @contextmanager
     def _at_once(self) -> Iterator[None]:
