@@ -11,11 +11,15 @@ export OMP_NUM_THREADS ?= 1
 
 PY_PATHS := pole dataclient miner verifier scripts tests
 DEMO_ARGS ?=
+GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
+KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
+# Outside of the checkout, where a new one finds it: the first build takes minutes. POLE_KUBO names another.
+KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
 ATTACK_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 
-.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean
+.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -52,10 +56,10 @@ test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the 
 	python -m scripts.check_mutation
 
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
-test-unit: setup ## Python modules
+test-unit: setup kubo ## Python modules
 	pytest -p no:ape_test tests/unit
 
-test-e2e: setup ## Real processes on real nodes (anvil, ganache)
+test-e2e: setup kubo ## Real processes on real nodes (anvil, ganache)
 	pytest -p no:ape_test tests/e2e
 
 check: setup ## Formatting, lint and types: what CI runs first
@@ -84,6 +88,19 @@ bench-encryption: bench-tools ## Encryption and decryption side by side: pymife,
 
 recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
 	@python -m scripts.recover_pixels --rows 100
+
+ifeq ($(GO),)
+kubo: ## Build the real IPFS daemon at its pinned version, with Go; tests over IPFS are skipped without it
+	@echo "note: Go not found, so Kubo is not built, and tests over IPFS will be skipped" >&2
+else
+kubo: $(KUBO)
+endif
+
+$(KUBO):
+	@echo "Building Kubo $(KUBO_VERSION) (minutes the first time) ..."
+	@mkdir -p $(@D)
+	@cd tools/kubo && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ipfs/kubo/cmd/ipfs
+	@mv $@.new $@
 
 lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -39,6 +39,7 @@ PATIENCE_VARIABLE = "POLE_IPFS_PATIENCE_S"
 
 _UNUSED_AFTER_S = 24 * 3600
 _SWEEP_EVERY_S = 3600.0
+_NOTHING = cid_of(b"")
 _ABSENT = (404, 410, 504)
 
 _log = structlog.get_logger(__name__)
@@ -135,6 +136,8 @@ class IpfsStore:
 
     def _fetch(self, cid: Cid, max_bytes: int, take: Callable[[Iterator[bytes]], T]) -> T:
         """The first source's answer that holds; if there is none, the failure that says most about the content."""
+        if cid == _NOTHING:  # daemons do not pass an empty block on to each other
+            return take(iter(()))
         failures: list[StoreError] = []
         for source in self._sources:
             try:
@@ -175,7 +178,7 @@ class WebGateway:
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
         what, peer = f"fetching {cid}", f"the gateway {self.address}"
-        with Exchange(self.patience, max_bytes) as exchange, exchange.session() as session:
+        with Exchange(what, peer, self.patience, max_bytes) as exchange, exchange.session() as session:
             timeout = (self.patience.connect_s, self.patience.first_s)
             try:
                 with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=timeout) as answer:
@@ -183,11 +186,11 @@ class WebGateway:
                         raise ContentNotFound(f"{what}: {peer} does not have it; wait for its owner to publish it")
                     answer.raise_for_status()
                     yield from answer.iter_content(None)
-                exchange.check_rate(what, peer, ContentNotFound)
+                exchange.check_rate(ContentNotFound)
             except ContentTooLarge as exc:  # a stranger's word, on which no model may be called too large
-                raise ContentMismatch(f"{what}: {peer} {exc}") from exc
+                raise ContentMismatch(str(exc)) from exc
             except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
-                exchange.check_rate(what, peer, ContentNotFound)
+                exchange.check_rate(ContentNotFound)
                 raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from exc
 
 

@@ -132,12 +132,12 @@ class Kubo:
     ) -> Iterator[Exchange]:
         """An exchange whose failures become ours; `silence`: what it means if the daemon sends nothing."""
         peer = f"the IPFS daemon at {self.address}"
-        with Exchange(patience, max_bytes) as exchange:
+        with Exchange(what, peer, patience, max_bytes) as exchange:
             try:
                 yield exchange
-                exchange.check_rate(what, peer, silence)
+                exchange.check_rate(silence)
             except _FAILURES as exc:
-                exchange.check_rate(what, peer, silence)
+                exchange.check_rate(silence)
                 if isinstance(exc, ipfshttpclient.exceptions.ErrorResponse):
                     raise self._refusal(what, str(exc)) from exc
                 raise self._failure(what, exc) from exc

@@ -35,10 +35,13 @@ class Patience:
 
 
 class Exchange:
-    """A request and its answer, of at most `max_bytes`; use as a context, in one thread."""
+    """A request and its answer, of at most `max_bytes`; use as a context, in one thread.
 
-    def __init__(self, patience: Patience, max_bytes: int) -> None:
-        self.patience, self.max_bytes = patience, max_bytes
+    `what` is to be had from whom (`peer`), for messages.
+    """
+
+    def __init__(self, what: str, peer: str, patience: Patience, max_bytes: int) -> None:
+        self.what, self.peer, self.patience, self.max_bytes = what, peer, patience, max_bytes
         self.received_bytes = 0
         self.is_late = False
         self._sent_bytes = 0
@@ -71,18 +74,20 @@ class Exchange:
         """Count what came. Raises ContentTooLarge as soon as it is more than was to be expected."""
         self.received_bytes += len(piece)
         if self.received_bytes > self.max_bytes:
-            raise ContentTooLarge(f"it sent more than the cap of {self.max_bytes} bytes; the rest was not read")
+            raise ContentTooLarge(
+                f"{self.what}: {self.peer} sent more than the cap of {self.max_bytes} bytes; the rest was not read"
+            )
         return piece
 
-    def check_rate(self, what: str, peer: str, silence: type[StoreError] = StoreUnavailable) -> None:
+    def check_rate(self, silence: type[StoreError] = StoreUnavailable) -> None:
         """Raises `silence` if it was hung up on a peer that sent nothing, StoreUnavailable on one that was slow."""
         if not self.is_late:
             return
         if not self.received_bytes:
-            raise silence(f"{what}: {peer} sent nothing within {self.patience.first_s:.0f} s; hung up")
+            raise silence(f"{self.what}: {self.peer} sent nothing within {self.patience.first_s:.0f} s; hung up")
         raise StoreUnavailable(
-            f"{what}: {peer} sent {self.received_bytes} bytes, more slowly than {self.patience.bytes_per_s} a second; "
-            "hung up"
+            f"{self.what}: {self.peer} sent {self.received_bytes} bytes, more slowly than {self.patience.bytes_per_s} "
+            "a second; hung up"
         )
 
     def session(self) -> requests.Session:
