@@ -9,7 +9,7 @@ library Difficulty {
     /// @notice Every sign digest is below this one: 24 requirements.
     uint32 internal constant MAX_THRESHOLD = 1 << 24;
     /// @notice Chosen by simulation, see docs/gradient.md.
-    uint32 internal constant HALF_LIFE_INTERVALS = 4;
+    uint32 internal constant HALF_LIFE_INTERVALS = 3;
 
     uint256 private constant FRACTION_BITS = 16;
     uint256 private constant ROOT_BITS = 32;

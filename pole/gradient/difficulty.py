@@ -8,7 +8,7 @@ from pole.gradient.records import GradientTask, Rules
 
 DIGEST_BITS = 24
 MAX_THRESHOLD = 1 << DIGEST_BITS
-HALF_LIFE_INTERVALS = 4
+HALF_LIFE_INTERVALS = 3
 """Chosen by simulation, see docs/gradient.md."""
 
 _FRACTION_BITS = 16
