@@ -70,7 +70,11 @@ def role_options(
             help="Deployment file.  [default: deployments/<chain id>.json]",
         ),
         click.option(
-            "--store", envvar="POLE_STORE", default="~/.pole/store", show_default=True, help="Content store (a folder)."
+            "--store",
+            envvar="POLE_STORE",
+            default="~/.pole/store",
+            show_default=True,
+            help="Content store: a folder, or an IPFS daemon's API such as /ip4/127.0.0.1/tcp/5001.",
         ),
         click.option(
             "--home",
@@ -125,7 +129,7 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
     max_fee_gwei = settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI
     gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval, max_fee_gwei=max_fee_gwei)
-    store = open_store(str(Path(settings.store).expanduser()))
+    store = open_store(settings.store)
     _private_folder(home)
     with ExitStack() as held:
         if account is not None and is_exclusive:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 AUTHORIZATION_VARIABLE = "POLE_IPFS_AUTHORIZATION"
 AUTHORIZATION_FILE_VARIABLE = "POLE_IPFS_AUTHORIZATION_FILE"
 GATEWAY_VARIABLE = "POLE_IPFS_GATEWAY"
+CACHE_VARIABLE = "POLE_IPFS_CACHE"
 PATIENCE_VARIABLE = "POLE_IPFS_PATIENCE_S"
 
 _UNUSED_AFTER_S = 24 * 3600
@@ -58,6 +59,7 @@ class Source(Protocol):
 class IpfsSettings:
     """What a location does not say. Comes from the environment: arguments can be read by every user of a machine."""
 
+    cache_folder: Path
     gateway: str | None = None
     authorization: str | None = field(default=None, repr=False)
     patience: Patience = field(default_factory=Patience)
@@ -68,21 +70,22 @@ class IpfsSettings:
         patience = Patience()
         if text := environment.get(PATIENCE_VARIABLE):
             patience = Patience(first_s=_seconds(text))
-        return cls(environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), patience)
+        cache_folder = Path(environment.get(CACHE_VARIABLE) or "~/.pole/fetched").expanduser()
+        return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), patience)
 
 
 class IpfsStore:
-    """One daemon, which pins what is put here; `cache_folder` holds verified copies of what was fetched.
+    """One daemon, which pins what is put here, and a folder with verified copies of what was fetched.
 
-    Copies that nobody used for a day are removed.
+    Copies that nobody used for a day are removed. Processes may share the folder.
     """
 
-    def __init__(self, address: str, cache_folder: Path, settings: IpfsSettings) -> None:
+    def __init__(self, address: str, settings: IpfsSettings) -> None:
         self._daemon = Kubo(address, settings.patience, settings.authorization)
         self._sources: list[Source] = [self._daemon]
         if settings.gateway is not None:
             self._sources.append(WebGateway(settings.gateway, settings.patience))
-        self._cache_folder = cache_folder
+        self._cache_folder = settings.cache_folder
         self._opened_cache: DirectoryStore | None = None
         self._swept_s = float("-inf")
 

@@ -13,7 +13,6 @@ from pole.errors import BadInput
 from pole.ipfs import IpfsSettings, IpfsStore
 
 _DAEMON_PREFIXES = ("/ip4/", "/ip6/", "/dns", "/unix/", "http://", "https://")
-DEFAULT_CACHE = Path("~/.pole/fetched")
 
 
 class Store(Protocol):
@@ -48,16 +47,16 @@ class Store(Protocol):
         """Everything that is kept here."""
 
 
-def open_store(location: str, cache_folder: Path = DEFAULT_CACHE) -> Store:
+def open_store(location: str) -> Store:
     """The store at a location: a directory, created if missing, or the address of an IPFS daemon's API.
 
-    A daemon is not contacted yet. `cache_folder` is for copies of what it fetches.
+    A daemon is not contacted yet; what a location does not say of it is in the environment (`IpfsSettings`).
     """
     if not location.strip() or "\0" in location:
         raise BadInput("the store's location is empty or has a NUL in it; give a directory, such as ~/.pole/store")
     try:
         if location.startswith(_DAEMON_PREFIXES):
-            return IpfsStore(location, cache_folder.expanduser(), IpfsSettings.from_environment())
+            return IpfsStore(location, IpfsSettings.from_environment())
         if "://" in location:
             raise BadInput(
                 f"store {location!r} is neither a directory, such as ~/.pole/store, nor an IPFS daemon, such as "

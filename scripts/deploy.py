@@ -46,7 +46,7 @@ def cli(profile_name: str | None, alias: str | None, ommer_formula: str, store: 
     """
     try:
         chosen = _with_formula(_profile(profile_name), OmmerFormula[ommer_formula.upper()])
-        manifest = publish_idle_task(open_store(str(Path(store).expanduser())))
+        manifest = publish_idle_task(open_store(store))
         deployment = _deploy(_account(alias), chosen, manifest)
         path = out or Path(project.path) / "deployments" / f"{deployment.chain_id}.json"
         deployment.save(path)
