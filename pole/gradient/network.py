@@ -43,6 +43,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class LastStep:
+    """-rate * gradient of some weights [n], and the root mean square of that over each one's whole tensor [n]."""
+
+    changes: NDArray[np.float64]
+    rms: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Part:
     """One tensor's place in its flat buffer."""
 
@@ -98,16 +106,20 @@ class FlatNetwork:
         return model_file_cap(self.manifest)
 
     def step(self, x: Tensor, y: Tensor) -> None:
-        """W <- W - rate * gradient of the mean cross-entropy over the batch. Keeps the gradients for `step_rms`."""
+        """W <- W - rate * gradient of the mean cross-entropy over the batch. Keeps the gradients for `last_step`."""
         loss = functional.cross_entropy(self.model(x), y)
         self.gradients = torch.autograd.grad(loss, self.parameters)
         torch._foreach_add_(self._data, self.gradients, alpha=-self.manifest.learning_rate)
 
-    def step_rms(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """For each flat weight index, the root mean square of its tensor's last step (rate * gradient)."""
-        owners = np.searchsorted(self._starts, weights, side="right") - 1
-        rms = {int(owner): self._tensor_rms(int(owner)) for owner in np.unique(owners)}
-        return np.array([rms[int(owner)] for owner in owners])
+    def last_step(self, weights: NDArray[np.int64]) -> "LastStep":
+        """The last step of these weights (flat indices), before it was rounded to the weights' float grid."""
+        rate, owners = self.manifest.learning_rate, np.searchsorted(self._starts, weights, side="right") - 1
+        changes, rms = np.empty(len(weights)), np.empty(len(weights))
+        for owner in np.unique(owners):
+            is_own, gradient = owners == owner, self.gradients[owner].reshape(-1).cpu().numpy()
+            changes[is_own] = -rate * gradient[weights[is_own] - self._starts[owner]].astype(np.float64)
+            rms[is_own] = rate * float(np.linalg.norm(gradient.astype(np.float64))) / math.sqrt(gradient.size)
+        return LastStep(changes, rms)
 
     def snapshot(self) -> Snapshot:
         return self.state.clone()
@@ -147,11 +159,6 @@ class FlatNetwork:
 
     def test_ppm(self, samples: Samples) -> int:
         return score_ppm(self.model, samples.test_x, samples.test_y, "accuracy", self.device)
-
-    def _tensor_rms(self, index: int) -> float:
-        gradient = self.gradients[index]
-        norm = float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
-        return self.manifest.learning_rate * norm / math.sqrt(gradient.numel())
 
     def _flat_buffers(self, parts: list[Part], dtype: torch.dtype) -> Tensor:
         """Moves the model's buffers into one tensor; batch normalisation updates them in place."""

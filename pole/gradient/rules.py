@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 
-# A miner counts movements as violations that a verifier on another device may still see on the right side.
+# A miner counts changes as violations that a verifier on another device may still see on the right side.
 MINER_MARGINS = 2
 
 
@@ -31,13 +31,22 @@ def check_requirements(before: Floats, after: Floats, requirements: Iterable[int
     return True
 
 
-def sign_digest(movements: Floats, directions: Floats, borders: Floats | float = 0.0) -> int:
-    """The violated requirements as a number, the first requirement being the highest bit.
+def sign_digest(changes: Floats, directions: Floats, borders: Floats) -> int:
+    """The violated requirements as a number, the first requirement being the highest bit; all arguments are [n].
 
-    A requirement holds iff its weight moved in the demanded direction by more than its border: no movement, and NaN,
-    is a violation. All arguments are [n] or scalar.
+    A requirement holds iff its weight changes in the demanded direction by more than its border: no change, and NaN, is
+    a violation. `changes` is the step before it is rounded to the weights' float grid: a step of half a unit in the
+    last place would move a weight on one device and not on the other.
     """
-    is_violated = ~(movements * directions > borders)
+    return _number(~(changes * directions > borders))
+
+
+def least_digest(movements: Floats, directions: Floats) -> int:
+    """At most the sign digest, from rounded movements alone: rounding never turns a step round, but may swallow it."""
+    return _number(movements * directions < 0)
+
+
+def _number(is_violated: NDArray[np.bool_]) -> int:
     return int.from_bytes(np.packbits(is_violated).tobytes(), "big") >> (-len(is_violated) % 8)
 
 

@@ -16,7 +16,7 @@ from pole.errors import BadInput
 from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.requirements import coordinates, directions, step_batches, step_requirements
-from pole.gradient.rules import MINER_MARGINS, check_requirements, sign_digest
+from pole.gradient.rules import MINER_MARGINS, check_requirements, least_digest, sign_digest
 from pole.gradient.samples import Samples
 
 STEPS_PER_DRAW = 256
@@ -94,9 +94,9 @@ class Trajectory:
         network.step(self.samples.train_x[batch], self.samples.train_y[batch])
         self.step += 1
         movements = self._values[weights] - before
-        # Violations only become more with a margin, so the plain digest decides whether the costly one is needed.
-        if sign_digest(movements, draws.directions[position]) < self._lowest and self.step >= self.min_step:
-            self._consider(movements, draws.directions[position], weights)
+        # Nearly all steps are dismissed by this bound, without a look at the gradients.
+        if least_digest(movements, draws.directions[position]) < self._lowest and self.step >= self.min_step:
+            self._consider(draws.directions[position], weights)
         return self.step
 
     def _draw(self) -> None:
@@ -109,11 +109,9 @@ class Trajectory:
         if self.step and self.step % self.network.manifest.checkpoint_interval == 0:
             self.checkpoints.append(self.network.snapshot())
 
-    def _consider(
-        self, movements: NDArray[np.float32], wanted: NDArray[np.float32], weights: NDArray[np.int64]
-    ) -> None:
-        borders = MINER_MARGINS * self.network.manifest.margin * self.network.step_rms(weights)
-        digest = sign_digest(movements, wanted, borders)
+    def _consider(self, wanted: NDArray[np.float32], weights: NDArray[np.int64]) -> None:
+        last = self.network.last_step(weights)
+        digest = sign_digest(last.changes, wanted, MINER_MARGINS * self.network.manifest.margin * last.rms)
         if digest < self._lowest:
             self._lowest = digest
             self.best = Candidate(self.step, digest, self.network.snapshot(), tuple(self.checkpoints))

@@ -160,7 +160,7 @@ class Replay:
         except (ModelInvalid, ContentTooLarge):
             return False
         self.network.restore(start)
-        self._train(self._draws(index, self._interval), self._interval)
+        self._train(self._draws(index, self._interval))
         return _is_replayed(self.network, start, end)
 
     def _replay_last(self, start: Snapshot) -> int:
@@ -169,20 +169,16 @@ class Replay:
         steps = self.claim.step - index * self._interval
         draws = self._draws(index, steps)
         self.network.restore(start)
-        self._train(draws, steps - 1)
-        weights = torch.from_numpy(draws.weights[-1]).to(self.network.device)
-        before = self.network.weights[weights].cpu().numpy()
-        self._train(draws, steps, first=steps - 1)
-        movements = self.network.weights[weights].cpu().numpy() - before
-        borders = self.network.manifest.margin * self.network.step_rms(draws.weights[-1])
-        return sign_digest(movements, draws.directions[-1], borders)
+        self._train(draws)
+        last = self.network.last_step(draws.weights[-1])
+        return sign_digest(last.changes, draws.directions[-1], self.network.manifest.margin * last.rms)
 
     def _draws(self, segment: int, steps: int) -> Draws:
         first = segment * self._interval + 1
         return Draws.of(self.network, self.samples, self.claim.previous_hash, self.claim.miner, first, steps)
 
-    def _train(self, draws: Draws, end: int, first: int = 0) -> None:
-        for batch in draws.batches[first:end].unbind():
+    def _train(self, draws: Draws) -> None:
+        for batch in draws.batches.unbind():
             self.network.step(self.samples.train_x[batch], self.samples.train_y[batch])
 
     def _state(self, index: int) -> Snapshot:
