@@ -10,6 +10,15 @@ from pole.money import wei_to_ether
 from pole.node import STATUS_FILE
 
 
+class RunByDefault(click.Group):
+    """A role's command line: what begins with an option of the role's, and not with a command, is `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
 def withdraw_command(role: str) -> click.Command:
     """The role's `withdraw`."""
 

@@ -7,7 +7,7 @@ import click
 
 from pole.cli import RoleContext, exit_code, role_options
 from pole.money import ether_to_wei, wei_to_ether
-from pole.rolecommands import last_status, withdraw_command
+from pole.rolecommands import RunByDefault, last_status, withdraw_command
 from verifier.node import VerifierNode
 from verifier.opinion import Limits
 
@@ -29,9 +29,9 @@ class Ether(click.ParamType):
 ETHER = Ether()
 
 
-@click.group()
+@click.group(cls=RunByDefault)
 def cli() -> None:
-    """Judge the models that miners reveal, and earn the verifiers' fee."""
+    """Judge what miners reveal and propose, and earn the verifiers' fee. Without a command: run."""
 
 
 @cli.command()
@@ -41,8 +41,8 @@ def cli() -> None:
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads to judge with."
 )
 @click.option("--judge-memory-mib", type=click.IntRange(64), default=8192, show_default=True)
-@click.option("--judge-cpu-s", type=click.IntRange(1), default=1800, show_default=True, help="Processor time a model.")
-@click.option("--judge-wall-s", type=click.IntRange(1), default=1800, show_default=True, help="Time a model.")
+@click.option("--judge-cpu-s", type=click.IntRange(1), default=1800, show_default=True, help="Processor time an entry.")
+@click.option("--judge-wall-s", type=click.IntRange(1), default=1800, show_default=True, help="Time an entry.")
 @click.option(
     "--vote-latency",
     type=click.FloatRange(0.5),
@@ -60,12 +60,12 @@ def run(
     vote_latency: float | None,
     rounds: int | None,
 ) -> None:
-    """Follow the chain: judge every revealed model in a process of its own, vote, start again."""
+    """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
     limits = Limits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
     window_s = context.ledger.committee_parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei)
-    with node.voting.judge:
+    with node.voting.judge, node.gradient.judge:
         node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
 
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,25 +16,33 @@ from typing import IO
 from pydantic import ValidationError
 
 from pole.cid import Cid
+from pole.manifest import Document
 from pole.records import Verdict
 from verifier.opinion import Case, Finding, Limits, Line, Request
 
-# Nothing else of the verifier's environment reaches the process: no password, no node's address.
-PASSED_ENVIRONMENT = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
+# Nothing else of the verifier's environment reaches the process: no password, no authorization, no node's address.
+PASSED_ENVIRONMENT = (
+    *("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"),
+    *("POLE_IPFS_GATEWAY", "POLE_IPFS_CACHE", "POLE_IPFS_PATIENCE_S"),
+)
 INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
+
+RequestOf = Callable[[Sequence[int]], Document]
+"""The request that asks a judging process about these entries."""
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """A verdict with its reason, for the log."""
+    """A verdict with its reason, for the log; `wrong_segments` is of gradient proposals only."""
 
     verdict: Verdict
     reason: str
+    wrong_segments: int = 0
 
 
 @dataclass
 class Session:
-    """What is known so far about a ballot's models; entries without an opinion can be asked for again.
+    """What is known so far about a ballot's entries; those without an opinion can be asked for again.
 
     `retry_at_s`: not before this time of the monotonic clock.
     """
@@ -46,30 +54,42 @@ class Session:
     retry_at_s: float = 0.0
     warning: str = ""
 
-    def reject_all(self, models: dict[int, Cid], reason: str) -> None:
-        self.opinions.update({entry: Opinion(INVALID, reason) for entry in models})
+    def reject_all(self, entries: Iterable[int], reason: str) -> None:
+        self.opinions.update({entry: Opinion(INVALID, reason) for entry in entries})
 
 
 def judge_all(judge: "Judge", case: Case, models: dict[int, Cid], session: Session, give_up_at_s: float) -> None:
-    """Judges the entries of `models` that have no opinion yet; with no models, it only prepares the features.
+    """Judges the models of a round that have no opinion yet; with no models, it only prepares the features."""
+    for entry in _duplicates(models):
+        session.opinions[entry] = Opinion(INVALID, f"model {models[entry]} was committed by an earlier entry")
 
-    If the process dies over a model, the model is the first that the next process gets, and invalid if that dies too.
+    def request(entries: Sequence[int]) -> Document:
+        return Request(case=case, models=[(entry, str(models[entry])) for entry in entries])
+
+    judge_entries(judge, request, list(models), session, give_up_at_s)
+
+
+def judge_entries(
+    judge: "Judge", request: RequestOf, entries: Iterable[int], session: Session, give_up_at_s: float
+) -> None:
+    """Judges the entries that have no opinion yet.
+
+    If the process dies over an entry, it is the first that the next process gets, and invalid if that dies too.
     `session.problem` says what is missing if this comes back undone. `give_up_at_s` is on the monotonic clock.
     """
     session.problem, session.is_test_set_missing, session.unavailable = "", False, {}
-    for entry in _duplicates(models):
-        session.opinions[entry] = Opinion(INVALID, f"model {models[entry]} was committed by an earlier entry")
-    todo = {entry: cid for entry, cid in models.items() if entry not in session.opinions}
-    if models and not todo:
+    asked = sorted(entries)
+    todo = [entry for entry in asked if entry not in session.opinions]
+    if asked and not todo:
         return
-    died_over = _ask(judge, case, todo, session, give_up_at_s)
+    died_over = _ask(judge, request, todo, session, give_up_at_s)
     while died_over is not None and time.monotonic() < give_up_at_s:
         entry, how = died_over
-        again = _ask(judge, case, {entry: todo[entry]}, session, give_up_at_s)
+        again = _ask(judge, request, [entry], session, give_up_at_s)
         if again is not None and time.monotonic() < give_up_at_s:
             session.opinions[entry] = Opinion(INVALID, f"judging it ended the judging process twice: {how}")
-        todo = {e: cid for e, cid in todo.items() if e not in session.opinions and e != entry}
-        died_over = _ask(judge, case, todo, session, give_up_at_s) if todo else None
+        todo = [e for e in todo if e not in session.opinions and e != entry]
+        died_over = _ask(judge, request, todo, session, give_up_at_s) if todo else None
 
 
 def _duplicates(models: dict[int, Cid]) -> list[int]:
@@ -79,28 +99,28 @@ def _duplicates(models: dict[int, Cid]) -> list[int]:
 
 
 def _ask(
-    judge: "Judge", case: Case, models: dict[int, Cid], session: Session, give_up_at_s: float
+    judge: "Judge", request: RequestOf, entries: Sequence[int], session: Session, give_up_at_s: float
 ) -> tuple[int, str] | None:
     """One request. Returns the entry that the process died over and how, or None if it came to its end.
 
-    A process that dies before the features stand proves nothing against any model: that is a `problem`.
+    A process that dies before the files stand proves nothing against any entry: that is a `problem`.
     """
-    order, heard = sorted(models), 0
+    heard = 0
     is_ready = is_done = False
-    for line in judge.ask(Request(case=case, models=[(entry, str(models[entry])) for entry in order]), give_up_at_s):
+    for line in judge.ask(request(entries), give_up_at_s):
         is_ready = is_ready or line.finding is Finding.READY
         is_done = is_done or line.finding is Finding.DONE
         heard += line.entry >= 0
-        _note(line, models, session)
+        _note(line, entries, session)
     if is_done:
         return None
-    if is_ready and heard < len(order):
-        return order[heard], judge.how_it_ended
+    if is_ready and heard < len(entries):
+        return entries[heard], judge.how_it_ended
     session.problem = session.problem or f"the judging process ended: {judge.how_it_ended}"
     return None
 
 
-def _note(line: Line, models: dict[int, Cid], session: Session) -> None:
+def _note(line: Line, entries: Iterable[int], session: Session) -> None:
     match line.finding:
         case Finding.READY:
             session.warning = line.reason
@@ -108,20 +128,23 @@ def _note(line: Line, models: dict[int, Cid], session: Session) -> None:
             session.problem = line.reason
             session.is_test_set_missing = line.finding is Finding.NO_TEST_SET
         case Finding.HOPELESS:
-            session.reject_all(models, line.reason)
+            session.reject_all(entries, line.reason)
         case Finding.UNAVAILABLE:
             session.unavailable[line.entry] = line.reason
         case Finding.JUDGED:
             verdict = Verdict(line.is_valid, line.train_ppm, line.test_ppm)
-            session.opinions[line.entry] = Opinion(verdict, line.reason)
+            session.opinions[line.entry] = Opinion(verdict, line.reason, line.wrong_segments)
 
 
 class Judge:
-    """Keeps a judging process at hand, since starting one costs seconds; a new one takes the place of one that died."""
+    """Keeps a judging process at hand, since starting one costs seconds; a new one takes the place of one that died.
 
-    def __init__(self, limits: Limits) -> None:
+    `module`: what the process runs.
+    """
+
+    def __init__(self, limits: Limits, module: str = "verifier.judge") -> None:
         self.how_it_ended = ""
-        self._limits = limits
+        self._limits, self._module = limits, module
         self._process: JudgingProcess | None = None
 
     def __enter__(self) -> "Judge":
@@ -138,7 +161,7 @@ class Judge:
     def start(self) -> None:
         """Starts the process, if there is none; it loads its libraries in the background."""
         if self._process is None:
-            self._process = JudgingProcess(self._limits)
+            self._process = JudgingProcess(self._limits, self._module)
 
     def close(self) -> None:
         """Ends the process."""
@@ -146,7 +169,7 @@ class Judge:
             self._process.close()
             self._process = None
 
-    def ask(self, request: Request, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Line]:
         """Findings as they come, `done` last. Without that, the process is gone and `how_it_ended` says why."""
         self.start()
         assert self._process is not None
@@ -164,10 +187,10 @@ class Judge:
 class JudgingProcess:
     """One child process. It ends with `close`, and by itself if this process dies."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, module: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "verifier.judge"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -195,7 +218,7 @@ class JudgingProcess:
         self._stdout.close()
         self._errors.close()
 
-    def ask(self, request: Request, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
         """Findings until `done`, or the process's end, or `wall_s` without one, or `give_up_at_s`."""
         self._write(request.model_dump_json())
         while True:

@@ -7,7 +7,7 @@ Source: PoLe, Algorithm 2
 import math
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,14 +37,25 @@ FILE_BYTES_WHEN_JUDGING = 1 << 20
 
 
 def main() -> None:
-    """Reads the limits, then request after request, a line each; writes findings as they come. Ends with its input."""
+    def answer(raw: bytes) -> tuple[int, Iterator[Line]]:
+        request = Request.model_validate_json(raw)
+        return len(request.models), findings(request)
+
+    serve(set_up_torch, answer)
+
+
+def serve(set_up: Callable[[Limits], None], answer: Callable[[bytes], tuple[int, Iterator[Line]]]) -> None:
+    """Reads the limits, then request after request, a line each; writes findings as they come. Ends with its input.
+
+    `answer` says how many entries a request has and yields findings about them.
+    """
     limits = Limits.model_validate_json(sys.stdin.buffer.readline())
-    set_up_torch(limits)
+    set_up(limits)
     confine(limits)
     for raw in sys.stdin.buffer:
-        request = Request.model_validate_json(raw)
-        allow(limits, models=len(request.models))
-        for line in findings(request):
+        entries, lines = answer(raw)
+        allow(limits, entries)
+        for line in lines:
             _say(line)
         _say(Line(finding=Finding.DONE))
 
@@ -75,10 +86,10 @@ def confine(limits: Limits) -> None:
         resource.setrlimit(kind, (capped, capped))
 
 
-def allow(limits: Limits, models: int) -> None:
+def allow(limits: Limits, entries: int) -> None:
     """Processor time for one more request; beyond it, the system ends this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (models + 1)
+    allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (entries + 1)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
     _cap_files(limits.file_bytes)

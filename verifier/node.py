@@ -4,17 +4,19 @@ from pole.cli import RoleContext
 from pole.errors import InsufficientFunds, TransactionReverted
 from pole.money import wei_to_ether
 from pole.node import Node, Waiting, advance_due
-from pole.records import Ballot, BallotPhase, Phase, Round
+from pole.records import Phase, Round
+from verifier.gradient.court import GradientCourt
 from verifier.opinion import Limits
 from verifier.voting import Voting
 
 
 class VerifierNode(Node):
-    """`wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone."""
+    """Votes on both chains. `wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone."""
 
     def __init__(self, context: RoleContext, limits: Limits, reserve_s: float, wanted_stake_wei: int = 0) -> None:
         super().__init__(context)
-        self.voting = Voting(context, limits, reserve_s)
+        self.voting = Voting(context, limits, reserve_s, lambda: self.gradient.is_active)
+        self.gradient = GradientCourt(context, limits, reserve_s, self.voting.votes)
         self.wanted_stake_wei = wanted_stake_wei
         self.rounds_ended = 0
         self._followed: int | None = None
@@ -28,13 +30,19 @@ class VerifierNode(Node):
         context = self.context
         advance_due(context.gateway, context.journal, context.ledger)
         self._top_up()
+        gradient = self.gradient.act()
         current = context.ledger.current_round()
         self._note_end(current)
         if current is None:
-            return self._unseated() or Waiting("a round to open", None, "prepare to judge its models")
+            return self._unseated() or gradient or Waiting("a round to open", None, "prepare to judge its models")
         self._followed = current.round_id
+        learning = self._learning(current)
+        return learning if gradient is None else _both(learning, gradient)
+
+    def _learning(self, current: Round) -> Waiting:
         if current.phase is Phase.VOTING:
-            return self._take_part(current, context.ledger.ballot(current.ballot_id))
+            ballot = self.context.ledger.ballot(current.ballot_id)
+            return self.voting.votes.carry(ballot, lambda: self.voting.vote(current, ballot))
         return self._unseated() or self._prepare(current)
 
     def _note_end(self, current: Round | None) -> None:
@@ -84,29 +92,8 @@ class VerifierNode(Node):
             return Waiting(f"the round's files ({problem})", current.deadline, "prepare to judge")
         return Waiting(f"the miners ({current.phase.name.lower()})", current.deadline, "judge what they reveal")
 
-    def _take_part(self, current: Round, ballot: Ballot) -> Waiting:
-        ledger, ballot_id = self.context.ledger, ballot.ballot_id
-        if ledger.weight_wei(ballot_id, self._address) == 0:
-            return Waiting(
-                f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline or None, "look for the next"
-            )
-        has_committed = any(ledger.vote_commitment(ballot_id, self._address))
-        if ballot.phase is BallotPhase.COMMIT and not has_committed:
-            vote = self.voting.vote(current, ballot)
-            if isinstance(vote, Waiting):
-                return vote
-            self.voting.commit(ballot, vote)
-        if ballot.phase is BallotPhase.REVEAL and has_committed and not ledger.votes(ballot_id, self._address):
-            own = self.voting.recall(ballot_id)
-            if own is None:
-                self.context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
-                return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
-            self.voting.reveal(ballot, own)
-        return self._after_vote(ballot)
 
-    def _after_vote(self, ballot: Ballot) -> Waiting:
-        if ballot.phase is BallotPhase.COMMIT:
-            return Waiting("the other verifiers to commit their votes", ballot.deadline, "reveal mine")
-        if ballot.phase is BallotPhase.REVEAL:
-            return Waiting("the other verifiers to reveal their votes", ballot.deadline, "see the round finalised")
-        return Waiting("somebody to finalise the round", None, "look for the next")
+def _both(learning: Waiting, gradient: Waiting) -> Waiting:
+    """Whichever ends first; the other one is named beside it."""
+    first, second = sorted((learning, gradient), key=lambda each: (each.until_s is None, each.until_s or 0))
+    return Waiting(f"{first.what}; also for {second.what}", first.until_s, first.then)

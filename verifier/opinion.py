@@ -27,13 +27,17 @@ class Finding(StrEnum):
 
 
 class Line(Document):
-    """One finding; `entry` is -1 where it is about all models. Accuracies are 0 unless the model is valid."""
+    """One finding; `entry` is -1 where it is about all entries. Accuracies are 0 unless the entry is valid.
+
+    `wrong_segments`: bit i is segment i of a gradient proposal's trajectory that does not replay.
+    """
 
     finding: Annotated[Finding, Field(strict=False)]
     entry: int = -1
     is_valid: bool = False
     train_ppm: int = 0
     test_ppm: int = 0
+    wrong_segments: int = 0
     reason: str = ""
 
 

@@ -1,38 +1,37 @@
-"""A verifier's part in one ballot: judge, remember, commit, reveal. Source: PoLe, Algorithm 2"""
+"""What a verifier votes on a round's models, and why. Source: PoLe, Algorithm 2"""
 
-import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from pole.cid import Cid
 from pole.cli import RoleContext
-from pole.commitments import SALT_BYTES, vote_commitment
 from pole.node import Waiting
-from pole.records import Ballot, Round, Verdict
+from pole.records import Ballot, Round
 from pole.roundfiles import feature_cache
 from verifier.bench import INVALID, Judge, Opinion, Session, judge_all
+from verifier.clerk import Clerk
 from verifier.opinion import Case, Limits
+from verifier.vote import Vote, VoteBook
 
 RETRY_S = 3.0
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What a vote's commitment binds, in entry order. The salt is secret until the reveal."""
-
-    verdicts: list[Verdict]
-    salt: bytes
-
-    def __repr__(self) -> str:
-        return f"Vote({self.verdicts})"
+_LOOK_UP_S = 0.5
 
 
 class Voting:
-    """Judges a round's models and carries the vote through; what was decided is in the journal."""
+    """Judges a round's models. `is_wanted_elsewhere`: then judging goes on beside the loop, which does not wait."""
 
-    def __init__(self, context: RoleContext, limits: Limits, reserve_s: float) -> None:
+    def __init__(
+        self,
+        context: RoleContext,
+        limits: Limits,
+        reserve_s: float,
+        is_wanted_elsewhere: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.judge = Judge(limits)
+        self.votes = VoteBook(context)
+        self.is_wanted_elsewhere = is_wanted_elsewhere
+        self._clerk = Clerk()
         self._sessions: dict[int, Session] = {}
         self._prepared: dict[int, float] = {}
 
@@ -56,20 +55,23 @@ class Voting:
         # A stranger's data may take longer than the round lasts: the next one must not be missed over it.
         seconds_left = max(RETRY_S, current.deadline - self.context.gateway.block_time())
         session, give_up_at_s = Session(), time.monotonic() + min(self.limits.wall_s, seconds_left)
-        judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
-        self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
-        return session.problem
+
+        def work() -> None:
+            judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
+            self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
+
+        return session.problem if self._is_done(work) else "they are being opened"
 
     def vote(self, current: Round, ballot: Ballot) -> Vote | Waiting:
         """The vote on this ballot, or what stands in the way of one. Decided once, then remembered."""
-        known = self.recall(ballot.ballot_id)
+        known = self.votes.recall(ballot.ballot_id)
         if known is not None:
             return known
         models = self._models(current)
         session = self._sessions.setdefault(ballot.ballot_id, Session())
         seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
-        if seconds_left > 0:
-            self._judge(current, models, session, seconds_left)
+        if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, session, seconds_left)):
+            return Waiting("judging to finish", ballot.deadline, "judge again")
         seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
         if session.unavailable and seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
@@ -80,39 +82,6 @@ class Voting:
             self.context.log.error(f"ballot {ballot.ballot_id}: no vote, judging did not end: {_trouble(session)}")
             return Waiting(f"the ballot to go on without my vote ({_trouble(session)})", ballot.deadline, "look again")
         return Waiting(_trouble(session), ballot.deadline, "judge again")
-
-    def recall(self, ballot_id: int) -> Vote | None:
-        """What was decided on this ballot, also by a process before this one."""
-        fact = self.context.journal.recall(f"vote/{ballot_id}")
-        if fact is None:
-            return None
-        return Vote([Verdict(*verdict) for verdict in fact["verdicts"]], bytes.fromhex(fact["salt"]))
-
-    def commit(self, ballot: Ballot, vote: Vote) -> None:
-        gateway = self.context.gateway
-        commitment = vote_commitment(
-            gateway.deployment.chain_id,
-            gateway.deployment.address("VerifierCommittee"),
-            ballot.ballot_id,
-            gateway.address,
-            vote.verdicts,
-            vote.salt,
-        )
-        key = f"vote-commit/{ballot.ballot_id}"
-        gateway.transact(self.context.journal, key, "VerifierCommittee", "commitVote", ballot.ballot_id, commitment)
-        self.context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.verdicts)} verdicts")
-
-    def reveal(self, ballot: Ballot, vote: Vote) -> None:
-        self.context.gateway.transact(
-            self.context.journal,
-            f"vote-reveal/{ballot.ballot_id}",
-            "VerifierCommittee",
-            "revealVote",
-            ballot.ballot_id,
-            vote.verdicts,
-            vote.salt,
-        )
-        self.context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.verdicts)} verdicts")
 
     def _judge(self, current: Round, models: dict[int, Cid], session: Session, seconds_left: float) -> None:
         """Asks the judging process about what is still open. Without the test set only once half of the time is over:
@@ -130,6 +99,20 @@ class Voting:
             judge_all(self.judge, self.case(current, has_test_set=False), models, session, give_up_at_s)
         session.retry_at_s = time.monotonic() + RETRY_S
 
+    def _is_done(self, work: Callable[[], None]) -> bool:
+        """Does slow work; False if it, or other work from before, still goes on while the loop is wanted elsewhere."""
+        is_begun = False
+        while not is_begun:
+            if self._clerk.collect(_LOOK_UP_S):
+                self._clerk.begin(work)
+                is_begun = True
+            elif self.is_wanted_elsewhere():
+                return False
+        while not self._clerk.collect(_LOOK_UP_S):
+            if self.is_wanted_elsewhere():
+                return False
+        return True
+
     def _models(self, current: Round) -> dict[int, Cid]:
         entries = self.context.ledger.entries(current.round_id)
         return {i: entry.model for i, entry in enumerate(entries) if entry.model is not None}
@@ -146,15 +129,7 @@ class Voting:
                 model=str(models[entry]),
                 reason=opinion.reason,
             )
-        verdicts = [session.opinions[entry].verdict for entry in sorted(models)]
-        fact = {
-            "verdicts": [[verdict.is_valid, verdict.train_ppm, verdict.test_ppm] for verdict in verdicts],
-            "salt": secrets.token_bytes(SALT_BYTES).hex(),
-        }
-        self.context.journal.remember_once(f"vote/{ballot.ballot_id}", lambda: fact)
-        vote = self.recall(ballot.ballot_id)
-        assert vote is not None
-        return vote
+        return self.votes.decide(ballot.ballot_id, [session.opinions[entry].verdict for entry in sorted(models)])
 
 
 def _trouble(session: Session) -> str:

@@ -83,7 +83,7 @@ def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(se
         verifier.act()
     step_until([miner, first], lambda: has_voted(first))
     first.voting.judge.close()
-    [decided] = [first.voting.recall(1)]
+    [decided] = [first.voting.votes.recall(1)]
     assert decided is not None
     second = seats.verifier(account)
     step_until([other, second, miner], lambda: bool(second.context.ledger.votes(1, account.address)))
@@ -101,7 +101,7 @@ def test_act__journaled_but_not_committed_when_killed__commits_the_same_vote(sea
     assert not isinstance(decided, Waiting)
     second = seats.verifier(account)
     step_until([second], lambda: has_voted(second))
-    assert second.voting.recall(1) == decided
+    assert second.voting.votes.recall(1) == decided
 
 
 def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: Seats) -> None:
@@ -112,10 +112,10 @@ def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: 
     (seats.commission.store.root / str(entry.model)).unlink()
     waiting = verifier.act()
     assert str(entry.model) in waiting.what
-    assert verifier.voting.recall(1) is None
+    assert verifier.voting.votes.recall(1) is None
     seats.pass_time(seconds_to_deadline(verifier) - 20)
     step_until([verifier], lambda: has_voted(verifier))
-    vote = verifier.voting.recall(1)
+    vote = verifier.voting.votes.recall(1)
     assert vote is not None
     assert vote.verdicts == [Verdict(False, 0, 0)]
 
@@ -129,5 +129,5 @@ def test_act__training_set_vanished__never_blames_a_model(seats: Seats, digits: 
     seats.pass_time(seconds_to_deadline(verifier) - 20)
     waiting = verifier.act()
     assert "without my vote" in waiting.what
-    assert verifier.voting.recall(1) is None
+    assert verifier.voting.votes.recall(1) is None
     assert not has_voted(verifier)

@@ -1,0 +1,48 @@
+"""Moves the gradient chain and its ballots on when they are due; every role does, since nobody is paid for it."""
+
+from pole.errors import TransactionReverted
+from pole.gateway import Gateway
+from pole.gradient.ledger import GradientLedger
+from pole.gradient.records import Height, HeightPhase
+from pole.journal import Journal
+from pole.ledger import Ledger
+from pole.node import is_my_turn
+from pole.records import Ballot
+
+
+def advance_gradient_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 3) -> bool:
+    """Advance the current height and its ballot if they are due; returns whether something was advanced.
+
+    As with `pole.node.advance_due`, an account takes its turn in one of `slots` consecutive Ethereum blocks.
+    """
+    gradient = GradientLedger(gateway)
+    current = gradient.current()
+    if current.phase is HeightPhase.IDLE or not is_my_turn(gateway, slots):
+        return False
+    if current.phase is HeightPhase.VOTING and ledger.is_ballot_due(current.ballot_id):
+        ballot = ledger.ballot(current.ballot_id)
+        if not _try(gateway, journal, _ballot_key(ballot), current.ballot_id):
+            return False
+    if not gradient.is_due():
+        return False
+    return _try(gateway, journal, _height_key(current), None)
+
+
+def _height_key(current: Height) -> str:
+    """A height may come to the same phase again, after its proposals were rejected."""
+    return f"advance/height/{current.height}/{current.phase.name}/{current.search_started_at}/{current.ballot_id}"
+
+
+def _ballot_key(ballot: Ballot) -> str:
+    return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
+
+
+def _try(gateway: Gateway, journal: Journal, key: str, ballot_id: int | None) -> bool:
+    try:
+        if ballot_id is None:
+            gateway.transact(journal, key, "GradientChain", "advance")
+        else:
+            gateway.transact(journal, key, "VerifierCommittee", "advance", ballot_id)
+    except TransactionReverted:  # somebody was faster
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The verifier on the gradient chain: replays the steps of proposed blocks."""
