@@ -91,6 +91,8 @@ abstract contract BlockLedger is ILearningChain {
     /// @dev Appends the block of `ranked[0]` and pays R_w, R_r and the reference reward.
     /// @param ranked the winner, then the best ommers
     /// @param ommersAtHeight O_num of the new height; 0 after overtime, when there are no ommers
+    // It calls our own contracts, which call nobody back.
+    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _appendBlock(
         uint64 roundId,
         uint64 taskId,

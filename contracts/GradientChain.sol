@@ -108,6 +108,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @inheritdoc IGradientChain
+    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function threshold() external view override returns (uint32) {
         bool isTaking = _current.phase == HeightPhase.Search
             || (_current.phase == HeightPhase.Collect && _current.proposalCount < MAX_PROPOSALS);
@@ -116,6 +117,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @inheritdoc IGradientChain
+    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function isDue() public view override returns (bool) {
         HeightPhase phase = _current.phase;
         if (phase == HeightPhase.Idle) return false;
@@ -129,6 +131,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @dev The committee shares the ballot's fee; a void ballot's goes to the client.
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCollect() private {
         Height storage working = _current;
         if (COMMITTEE.seatedCount() == 0) {
@@ -151,6 +154,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         );
     }
 
+    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function _endVoting() private {
         if (COMMITTEE.ballot(_current.ballotId).phase == IVerifierCommittee.BallotPhase.Void) _void();
         else _settle(COMMITTEE.outcome(_current.ballotId));
@@ -172,6 +176,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @dev The earliest valid proposal is the block; the invalid ones lose their bonds to the client.
+    // It calls our own contracts, which call nobody back.
+    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _settle(IVerifierCommittee.Verdict[] memory verdicts) private {
         Height storage working = _current;
         uint64 taskId = working.taskId;
@@ -199,6 +205,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         _resumeSearch();
     }
 
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
         uint64 taskId = _current.taskId;
         GradientTask storage paid = _tasks[taskId];

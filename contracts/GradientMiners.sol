@@ -74,6 +74,7 @@ abstract contract GradientMiners is IGradientChain {
 
     /// @dev Takes the whole bond and the enrolment, of a leaving miner as well.
     /// @param toAccount where the bond goes, in this contract's escrow
+    // slither-disable-next-line calls-loop: at most one per proposal, to our own reservoir
     function _slash(address account, bytes32 toAccount) internal returns (uint256 bondWei) {
         bondWei = _miners[account].bondWei;
         delete _miners[account];

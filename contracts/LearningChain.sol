@@ -51,6 +51,7 @@ contract LearningChain is RoundTreasury, BlockLedger {
     }
 
     /// @inheritdoc ILearningChain
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function openRound() external override returns (uint64 roundId) {
         _checkNoRound();
         uint64 taskId = MARKET.popMostValuable();
@@ -247,6 +248,7 @@ contract LearningChain is RoundTreasury, BlockLedger {
     }
 
     /// @dev An idle round's data is public: there is no test set to wait for.
+    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function _closeCommits(uint64 roundId, Round storage closing) private {
         closing.commitsClosedAt = uint40(block.timestamp);
         bool isIdle = closing.taskId == 0;
@@ -287,6 +289,7 @@ contract LearningChain is RoundTreasury, BlockLedger {
     }
 
     /// @dev The committee's medians make the block, or show that there is none to make.
+    // slither-disable-next-line reentrancy-benign,reentrancy-events: it calls our own contracts, which call nobody back
     function _finalise(uint64 roundId, RoundState storage state, bytes32 ballotTranscript) private {
         Round storage ended = state.round;
         (Candidate[] memory candidates, uint256 valid) = _judged(state);

@@ -6,6 +6,7 @@ import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 
 /// @title RewardReservoir
 /// @notice See the documentation in {IRewardReservoir}.
+// slither-disable-next-line unimplemented-functions: public variables implement them
 contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     /// @inheritdoc IRewardReservoir
     mapping(address operator => bool isAllowed) public override isOperator;
@@ -87,6 +88,7 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     }
 
     /// @inheritdoc IRewardReservoir
+    // slither-disable-next-line low-level-calls: the way to send ether to any account
     function withdraw(address payable to) external override nonReentrant returns (uint256 amountWei) {
         // Check: there is somewhere to send it, and something to send.
         if (to == address(0)) revert ZeroAddress();
@@ -104,6 +106,7 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         if (!wasSent) revert WithdrawalFailed(to, amountWei);
     }
 
+    // slither-disable-next-line costly-loop: each payee is paid on its own
     function _credit(Pot pot, bytes32 account, address payee, uint256 amountWei) private {
         // Check: nobody could withdraw the zero address's credit.
         if (payee == address(0)) revert ZeroAddress();

