@@ -10,7 +10,7 @@ from web3 import HTTPProvider, Web3
 from pole.deployment import Deployment
 from pole.devchain import MNEMONIC
 from pole.idle import publish_idle_task
-from pole.profiles import ETHER, IdleTerms, Profile
+from pole.profiles import ETHER, LOCAL, IdleTerms, Profile
 from pole.records import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
 from pole.store import Store, open_store
 from scripts.deployer import deploy_with_web3
@@ -43,6 +43,7 @@ PROFILE = Profile(
         winner_reward=32 * ETHER,
         ommer_formula=OmmerFormula.FRACTION,
     ),
+    LOCAL.gradient,
     IdleTerms(time_limit_s=60, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
 )
 """Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
