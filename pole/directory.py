@@ -204,12 +204,12 @@ def _sync_directory(path: Path) -> None:
 def _refuse(exc: OSError, what: str) -> NoReturn:
     """Turn the system's refusal into ours, with what to do about the usual ones."""
     advice = {
-        errno.ENOSPC: "free some space or choose another directory with --store",
-        errno.EDQUOT: "free some of your quota or choose another directory with --store",
+        errno.ENOSPC: "free some space or choose another directory",
+        errno.EDQUOT: "free some of your quota or choose another directory",
         errno.EACCES: "check the permissions",
-        errno.EROFS: "choose a writable directory with --store",
-        errno.ENOTDIR: "choose a directory with --store",
-        errno.EEXIST: "choose a directory with --store",
+        errno.EROFS: "choose a writable directory",
+        errno.ENOTDIR: "choose a directory",
+        errno.EEXIST: "choose a directory",
         errno.ELOOP: "it is a link; remove it",
         errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",

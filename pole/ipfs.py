@@ -162,12 +162,15 @@ class IpfsStore:
     def _cached(self, cid: Cid, read: Callable[[DirectoryStore], T]) -> T | None:
         """None if there is no copy, or none that is intact."""
         try:
-            cache = self._cache()
-            found = read(cache)
-        except (ContentNotFound, ContentMismatch):
+            found = read(self._cache())
+            self._cache().mark_used(cid)
+            return found
+        except ContentTooLarge:
+            raise
+        except StoreError as exc:
+            if not isinstance(exc, ContentNotFound):
+                _log.warning(f"the copy of {cid} cannot be used and is fetched again: {exc}")
             return None
-        cache.mark_used(cid)
-        return found
 
 
 class WebGateway:

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import ipfshttpclient
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _API = "api/v0"
 _MAX_ANSWER_BYTES = 1 << 16
-_MAX_LIST_BYTES = 64 << 20
+_MAX_LIST_BYTES = 8 << 20
 _MAX_QUOTED = 200
 _PIN = "recursive"
 # The profile of `pole.cid`, said in full: a daemon's own import settings may differ.
@@ -67,11 +67,11 @@ class Kubo:
     def add(self, content: bytes | Path) -> str:
         """Store and pin content; returns the CID that the daemon gave it, as it wrote it."""
         file = io.BytesIO(content) if isinstance(content, bytes) else str(content)
-        answer = self._ask(
-            "adding content",
-            lambda client: client.add(file, pin=True, raw_leaves=True, cid_version=1, opts={**_PROFILE}),
-        )
-        return str(answer["Hash"])
+
+        def add(client: Any) -> str:
+            return str(client.add(file, pin=True, raw_leaves=True, cid_version=1, opts={**_PROFILE})["Hash"])
+
+        return self._ask("adding content", add)
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
         """The content piece by piece, not yet verified, to be closed. Raises ContentTooLarge in its course."""
@@ -96,25 +96,30 @@ class Kubo:
 
     def is_pinned(self, cid: Cid) -> bool:
         try:
-            answer = self._ask(f"looking for {cid}", lambda client: client.pin.ls(str(cid), type=_PIN))
+            return self._ask(
+                f"looking for {cid}", lambda client: str(cid) in client.pin.ls(str(cid), type=_PIN).as_json()["Keys"]
+            )
         except _NotPinned:
             return False
-        return str(cid) in answer["Keys"]
 
     def pins(self) -> list[str]:
         """The roots that the daemon keeps, as it writes them, in order."""
-        answer = self._ask("listing pins", lambda client: client.pin.ls(type=_PIN), max_bytes=_MAX_LIST_BYTES)
-        return sorted(answer["Keys"])
+
+        def listed(client: Any) -> list[str]:
+            return sorted(str(key) for key in client.pin.ls(type=_PIN).as_json()["Keys"])
+
+        return self._ask("listing pins", listed, max_bytes=_MAX_LIST_BYTES)
 
     def _ask(
         self,
         what: str,
-        call: Callable[[Any], Any],
+        call: Callable[[Any], T],
         patience: Patience | None = None,
         max_bytes: int = _MAX_ANSWER_BYTES,
-    ) -> dict[str, Any]:
+    ) -> T:
+        """What `call` makes of the answer; whatever is wrong with its form is the daemon's fault."""
         with self._exchange(what, patience or self.patience, max_bytes) as exchange:
-            return cast(dict[str, Any], call(self._client(exchange)).as_json())
+            return call(self._client(exchange))
 
     def _client(self, exchange: Exchange) -> Any:
         patience = exchange.patience
