@@ -73,7 +73,7 @@ class IpfsDaemon:
 
     def initialise(self, swarm_key: str) -> None:
         """Make the repository; only peers with the same key can talk to each other."""
-        self._command("init", "--profile=test")
+        self.run("init", "--profile=test")
         config = self._config()
         self.peer_id = config["Identity"]["PeerID"]
         config["Addresses"] |= {
@@ -112,7 +112,7 @@ class IpfsDaemon:
         self._wait_until_up(self.process)
         for peer in self.peers:
             if peer.process is not None:  # by itself, it takes its time to connect
-                self._command("swarm", "connect", f"{peer.swarm_address}/p2p/{peer.peer_id}")
+                self.run("swarm", "connect", f"{peer.swarm_address}/p2p/{peer.peer_id}")
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
         api, deadline_s = Kubo(self.address, Patience(first_s=5.0)), time.monotonic() + _START_TIMEOUT_S
@@ -140,11 +140,8 @@ class IpfsDaemon:
             self.process.wait()
         self.process = None
 
-    def collect_garbage(self) -> None:
-        """Remove at once what is not pinned."""
-        self._command("repo", "gc", "--quiet")
-
-    def _command(self, *arguments: str) -> None:
+    def run(self, *arguments: str) -> str:
+        """What `ipfs <arguments>` prints; raises StoreError if it fails."""
         done = subprocess.run(
             [self.binary, *arguments],
             env=self._environment(),
@@ -154,6 +151,7 @@ class IpfsDaemon:
         )
         if done.returncode != 0:
             raise StoreError(f"ipfs {arguments[0]} failed: {done.stderr.decode(errors='replace')[-500:]}")
+        return done.stdout.decode()
 
     def _environment(self) -> dict[str, str]:
         ours = {"IPFS_PATH": str(self.repository), "LIBP2P_FORCE_PNET": "1", "IPFS_TELEMETRY": "off"}

@@ -85,7 +85,8 @@ class Kubo:
         """Keep content of about so many bytes, after fetching what is missing of it."""
         first_s = self.patience.first_s + max_bytes / self.patience.bytes_per_s
         patience = Patience(self.patience.connect_s, first_s, self.patience.bytes_per_s)
-        self._ask(f"pinning {cid}", lambda client: client.pin.add(str(cid)), patience)
+        with self._exchange(f"pinning {cid}", patience, _MAX_ANSWER_BYTES, ContentNotFound) as exchange:
+            self._client(exchange).pin.add(str(cid))
 
     def unpin(self, cid: Cid) -> None:
         """Let the daemon drop content when it next clears up; one that it does not pin is fine."""
@@ -110,15 +111,9 @@ class Kubo:
 
         return self._ask("listing pins", listed, max_bytes=_MAX_LIST_BYTES)
 
-    def _ask(
-        self,
-        what: str,
-        call: Callable[[Any], T],
-        patience: Patience | None = None,
-        max_bytes: int = _MAX_ANSWER_BYTES,
-    ) -> T:
+    def _ask(self, what: str, call: Callable[[Any], T], max_bytes: int = _MAX_ANSWER_BYTES) -> T:
         """What `call` makes of the answer; whatever is wrong with its form is the daemon's fault."""
-        with self._exchange(what, patience or self.patience, max_bytes) as exchange:
+        with self._exchange(what, self.patience, max_bytes) as exchange:
             return call(self._client(exchange))
 
     def _client(self, exchange: Exchange) -> Any:
