@@ -37,8 +37,9 @@ def compiled(folder: Path = CONTRACTS) -> dict[str, dict[str, Any]]:
 
 
 def compiled_with(edits: tuple[Edit, ...], roots: Sequence[str] = CONTRACT_NAMES) -> dict[str, dict[str, Any]]:
-    """The same of the contracts `roots` and of what they import, after these edits; raises BadInput."""
-    sources = _needed(_sources(CONTRACTS), roots)
+    """The same of those `roots` that the edits change, and of what they import; raises BadInput."""
+    edited, all_sources = {f"contracts/{edit.file}" for edit in edits}, _sources(CONTRACTS)
+    sources = _needed(all_sources, [root for root in roots if edited & _needed(all_sources, [root]).keys()])
     for edit in edits:
         name = f"contracts/{edit.file}"
         if sources.get(name, "").count(edit.passage) != 1:

@@ -23,4 +23,11 @@ contract Crowd {
             Address.functionCallWithValue(target, calls[i], i == 0 ? msg.value : 0);
         }
     }
+
+    /// @notice Makes the same call many times, with these values, out of its own balance.
+    function submitMany(address target, bytes calldata data, uint256[] calldata valuesWei) external {
+        for (uint256 i = 0; i < valuesWei.length; i++) {
+            Address.functionCallWithValue(target, data, valuesWei[i]);
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 import sys
 
-from scripts.attack import commits, release, votes
+from scripts.attack import commits, griefing, money, release, votes
 from scripts.attack.ground import Ground, session
 from scripts.attack.record import Attack
 from scripts.attack.show import main
 
-ATTACKS: list[Attack[Ground]] = [*commits.ATTACKS, *release.ATTACKS, *votes.ATTACKS]
+ATTACKS: list[Attack[Ground]] = [*commits.ATTACKS, *release.ATTACKS, *votes.ATTACKS, *money.ATTACKS, *griefing.ATTACKS]
 
 if __name__ == "__main__":
     sys.exit(main(ATTACKS, session))

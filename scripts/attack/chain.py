@@ -102,6 +102,18 @@ class Chain:
         data = self.data(contract, function, *arguments)
         return self.sent(self.queue(sender, self.address(contract), data, value_wei=value_wei, gas=MOST_GAS))
 
+    def call_at(self, address: str, name: str, function: str) -> Any:
+        """A view without arguments of a contract that only attacks and tests use."""
+        where: Any = address
+        return self.web3.eth.contract(address=where, abi=self._artifacts[name]["abi"]).functions[function]().call()
+
+    def attempt_at(
+        self, address: str, name: str, function: str, *arguments: Any, value_wei: int = 0, gas: int = MOST_GAS
+    ) -> Sent:
+        """The attacker's call of such a contract, whatever comes of it."""
+        data = self.web3.eth.contract(abi=self._artifacts[name]["abi"]).encode_abi(function, arguments)
+        return self.sent(self.queue(self.attacker, address, data, value_wei=value_wei, gas=gas))
+
     def do(self, sender: str, contract: str, function: str, *arguments: Any, value_wei: int = 0) -> Sent:
         """A step that an attack needs and that must work; raises ChainError."""
         sent = self.attempt(sender, contract, function, *arguments, value_wei=value_wei)
@@ -147,7 +159,6 @@ class Chain:
         created = self.sent(self.queue(sender, None, data))
         if created.contract is None or created.error:
             raise ChainError(f"{name} was not created: {created.error}")
-        self._contracts[name] = self.web3.eth.contract(address=cast(Any, created.contract), abi=artifact["abi"])
         return created.contract
 
     def _function(self, contract: str, function: str, arguments: tuple[Any, ...]) -> Any:

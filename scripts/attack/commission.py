@@ -13,13 +13,13 @@ from dataclient.sources import SourceOptions
 from dataclient.taskfile import Encryption, TaskFile, Terms
 from dataclient.taskhome import Prepared, TaskHome
 from pole.dataset import Rows, rows_from_bytes
-from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, issue_keys
 from pole.features import Features, load_features
 from pole.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear, Manifest
 from pole.mapping import output_shape
 from pole.modelspec import build_model
 from pole.roundfiles import fetch_manifest
+from pole.store import Store, open_store
 from verifier.opinion import Case
 
 PREVIOUS_HASH = bytes(range(1, 33))
@@ -32,7 +32,7 @@ class Commission:
     """The client's private folder, the store that everybody reads, and what the client would submit."""
 
     home: TaskHome
-    store: DirectoryStore
+    store: Store
     prepared: Prepared
 
     @property
@@ -54,7 +54,7 @@ class Commission:
     def case(self, folder: Path, manifest: str | None = None) -> Case:
         """The round as a verifier's judging process is told of it."""
         return Case(
-            store=str(self.store.root),
+            store=self.store.location,
             cache_dir=str(folder / "cache"),
             manifest=manifest or self.prepared.manifest,
             previous_hash=PREVIOUS_HASH.hex(),
@@ -71,7 +71,7 @@ class Commission:
 
 def commission(folder: Path, scheme: Literal["none", "ipfe-secp256k1"] = "none") -> Commission:
     """Two classes in six features; ten of forty rows are the test set."""
-    home, store = TaskHome(folder / "client"), DirectoryStore(folder / "store")
+    home, store = TaskHome(folder / "client"), open_store(str(folder / "store"))
     home.folder.mkdir()
     task = TaskFile(
         name="tiny",
