@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataclient.client import Client, client_of
+from dataclient.gradient.commands import gradient_commands
+from dataclient.sourcearguments import source_arguments, source_options
 from dataclient.taskhome import find_task_home
 from pole.cli import RoleContext, exit_code, role_options
 from pole.deployment import Deployment
-from pole.errors import BadInput
 from pole.profiles import PUBLIC
 from pole.records import MarketParameters
 from pole.rolecommands import last_status, withdraw_command
@@ -23,7 +24,6 @@ from pole.rolecommands import last_status, withdraw_command
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
     from dataclient.proposal import Wishes
-    from dataclient.sources import SourceOptions
     from dataclient.submit import Order
 
 _PIPED_WIDTH = 160
@@ -41,17 +41,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source")
-@click.option("--label", help="Column of a CSV that holds the class.")
-@click.option("--drop", multiple=True, help="Column of a CSV to leave out; may be given several times.")
-@click.option("--data-dir", type=click.Path(exists=True, file_okay=False), help="Where torchvision's files lie.")
-@click.option("--image-size", type=click.IntRange(1, 1024), nargs=2, help="Resize images to HEIGHT WIDTH.")
-@click.option("--max-training-rows", type=click.IntRange(2))
-@click.option("--max-test-rows", type=click.IntRange(2))
-@click.option(
-    "--test-fraction", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True
-)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the split.")
+@source_arguments
 @click.option("--name", help="Of the task.  [default: from SOURCE]")
 @click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
 @click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
@@ -76,7 +66,7 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     from dataclient.draft import draft
     from dataclient.template import write_task_file
 
-    drafted = draft(_source_options(source, given), _wishes(given), _market(deployment))
+    drafted = draft(source_options(source, given), _wishes(given), _market(deployment))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)
     for remark in drafted.remarks:
@@ -177,27 +167,8 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | Non
 
 
 cli.add_command(withdraw_command("dataclient"))
-
-
-def _source_options(source: str, given: dict[str, Any]) -> "SourceOptions":
-    """Paths become absolute: the task file may be written to another folder than the one that init runs in."""
-    from dataclient.sources import SourceOptions
-    from dataclient.taskfile import is_named_set
-
-    if not source.strip():
-        raise BadInput("SOURCE is empty; give a file, a folder, sklearn:NAME or torchvision:NAME")
-    data_dir = given["data_dir"]
-    return SourceOptions(
-        source=source if is_named_set(source) else str(Path(source).expanduser().absolute()),
-        label=given["label"],
-        drop=list(given["drop"]),
-        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
-        image_size=list(given["image_size"]) if given["image_size"] else None,
-        max_training_rows=given["max_training_rows"],
-        max_test_rows=given["max_test_rows"],
-        test_fraction=given["test_fraction"],
-        seed=given["seed"],
-    )
+for command in gradient_commands():
+    cli.add_command(command)
 
 
 def _wishes(given: dict[str, Any]) -> "Wishes":

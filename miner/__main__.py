@@ -7,22 +7,38 @@ import click
 import torch
 
 from miner.assignment import Limits
+from miner.gradient.node import GradientMiner, GradientOptions
 from miner.node import MinerNode, MinerOptions
 from miner.training import choose_device, load_trainer
 from pole.cli import RoleContext, exit_code, role_options
+from pole.gradient.ledger import GradientLedger
 from pole.money import wei_to_ether
-from pole.rolecommands import last_status, withdraw_command
+from pole.rolecommands import RunByDefault, last_status, withdraw_command
+
+_CHECK_STEPS_HELP = "Gradient: steps in which nearly all weights of a task must move; 0 trusts the client."
 
 
-@click.group()
+@click.group(cls=RunByDefault)
 def cli() -> None:
-    """Train the models that others commission, and earn their rewards."""
+    """Train the models that others commission, and earn their rewards. Without a command: run."""
 
 
 @cli.command()
 @role_options("miner")
+@click.option(
+    "--chain",
+    type=click.Choice(["learning", "gradient"]),
+    default="learning",
+    show_default=True,
+    help="Blocks that are trained models, or blocks that are training steps.",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="CPU threads to train with.  [default: all]")
+@click.option(
+    "--threads",
+    type=click.IntRange(0, 1024),
+    default=0,
+    help="CPU threads to train with.  [default: all; on the gradient chain, what is measured to be fastest]",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of initial weights and mini-batches.  [default: random]")
 @click.option(
     "--trainer",
@@ -44,11 +60,15 @@ def cli() -> None:
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
 @click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
 @click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
-@click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
+@click.option("--check-steps", type=click.IntRange(0), default=300, show_default=True, help=_CHECK_STEPS_HELP)
+@click.option(
+    "--rounds", type=click.IntRange(1), help="Exit after so many rounds (gradient: blocks).  [default: never]"
+)
 @click.option("--once", is_flag=True, help="Exit after one round; the same as --rounds 1.")
 def run(
     context: RoleContext,
     *,
+    chain: str,
     device: str,
     threads: int,
     seed: int | None,
@@ -59,26 +79,61 @@ def run(
     max_data_bytes: int,
     idle: bool,
     withdraw_over: int | None,
+    check_steps: int,
     rounds: int | None,
     once: bool,
 ) -> None:
-    """Follow the chain: train on the most valuable task, commit, reveal, and start again."""
+    """Follow a chain: train on the most valuable task and compete for its reward, again and again.
+
+    The gradient chain has no use for --seed, --trainer, --margin-ppm, --commit-latency and --idle.
+    """
+    limits, enough = Limits(min_reward_wei, max_data_bytes), 1 if once else rounds
+    if chain == "gradient":
+        gradient = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps)
+        _mine_blocks(context, gradient, enough)
+        return
     if threads:
         torch.set_num_threads(threads)
     options = MinerOptions(
         trainer=load_trainer(trainer),
         device=choose_device(device),
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
-        limits=Limits(min_reward_wei, max_data_bytes),
+        limits=limits,
         margin_ppm=margin_ppm,
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,
     )
     node = MinerNode(context, options)
-    enough = 1 if once else rounds
     context.log.info(f"miner {context.gateway.address} trains on {options.device} with seed {options.seed}")
     node.run(lambda: enough is not None and node.rounds_ended >= enough)
+
+
+def _mine_blocks(context: RoleContext, options: GradientOptions, enough: int | None) -> None:
+    node = GradientMiner(context, options)
+    context.log.info(f"miner {context.gateway.address} looks for blocks on {options.device}")
+    node.run(lambda: enough is not None and node.blocks_ended >= enough)
+
+
+@cli.command()
+@role_options("miner", is_exclusive=False)
+def leave(context: RoleContext) -> None:
+    """End the enrolment on the gradient chain; called again after the exit delay, turn the bond into a credit."""
+    ledger, address = GradientLedger(context.gateway), context.gateway.address
+    miner, block = ledger.miner(address), context.gateway.block_number()
+    if not miner.bond_wei:
+        click.echo("the account is not enrolled")
+    elif not miner.exit_at:
+        context.gateway.transact(context.journal, f"leave/request/{block}", "GradientChain", "requestExit")
+        click.echo(f"leaving; leave again from block time {ledger.miner(address).exit_at} on")
+    elif context.gateway.block_time() < miner.exit_at or miner.has_proposal:
+        left_s = max(0, miner.exit_at - context.gateway.block_time())
+        click.echo(
+            f"still leaving: {left_s} s to go" + (", and a proposal to be decided" if miner.has_proposal else "")
+        )
+    else:
+        context.gateway.transact(context.journal, f"leave/complete/{block}", "GradientChain", "completeExit")
+        click.echo(f"{wei_to_ether(miner.bond_wei)} ether are credited; python -m miner withdraw sends them")
 
 
 @cli.command()
@@ -97,7 +152,15 @@ def status(context: RoleContext) -> None:
         index = context.ledger.submission_index(current.round_id, address)
         mine = "not committed" if index is None else f"committed as number {index}"
         click.echo(f"round     {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}")
+    click.echo(f"gradient  {_enrolment(GradientLedger(context.gateway), address)}")
     click.echo(f"process   {last_status(context.home)}")
+
+
+def _enrolment(ledger: GradientLedger, address: str) -> str:
+    miner, current = ledger.miner(address), ledger.current()
+    bond = f"bond of {wei_to_ether(miner.bond_wei)} ether" if miner.bond_wei else "not enrolled"
+    leaving = f", leaving at {miner.exit_at}" if miner.exit_at else ""
+    return f"{bond}{leaving}; height {current.height}, {current.phase.name.lower()}"
 
 
 cli.add_command(withdraw_command("miner"))

@@ -38,11 +38,15 @@ def development_chain(
     chain_id: int | None = None,
     port: int | None = None,
     accounts: int = 20,
+    mines_at_once: bool = False,
 ) -> Iterator[DevChain]:
-    """Start a node, wait until it answers, stop it at the end; without `block_time_s` it mines per transaction."""
+    """Start a node, wait until it answers, stop it at the end; without `block_time_s` it mines per transaction.
+
+    `mines_at_once`: anvil mines per transaction and at intervals as well, so that time passes and nothing waits for it.
+    """
     port = port or free_port()
     process = subprocess.Popen(
-        _command(kind, port, block_time_s, chain_id, accounts),
+        _command(kind, port, block_time_s, chain_id, accounts) + (["--mixed-mining"] if mines_at_once else []),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

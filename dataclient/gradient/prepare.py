@@ -1,0 +1,143 @@
+"""Makes a gradient task ready to submit: rows, network, first weights, the start-up check, the first threshold."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import ValidationError
+
+from dataclient.gradient.network import propose_network
+from dataclient.gradient.order import Order, OrderHome, PreparedOrder
+from dataclient.plain import PlainData
+from dataclient.proposal import propose_discretisation, propose_tolerance_ppm
+from dataclient.sources import load_source, training_and_test
+from dataclient.taskfile import first_problem
+from pole.dataset import Rows, discretise, rows_to_bytes
+from pole.errors import ManifestInvalid
+from pole.gradient.difficulty import MAX_THRESHOLD
+from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, InputScaling
+from pole.gradient.network import FlatNetwork, prepare_torch
+from pole.gradient.pace import steps_per_second
+from pole.gradient.records import GradientParameters
+from pole.gradient.samples import Samples
+from pole.gradient.startup import check_startup
+from pole.manifest import DataSet, Discretisation, RowFile
+from pole.store import Store
+
+PIXEL_BITS = 8
+MIN_BLOCK_TIME_LIMIT_S = 60
+INTERVALS_PER_LIMIT = 30
+CHECKPOINTS_PER_BLOCK = 4
+STEPS_BEFORE_FIRST = 16  # a share of a block's steps: what addresses to choose from would have to pay for, each
+LONGEST_BLOCKS = 64
+MAX_REQUIREMENTS = 64
+
+
+def prepare(order: Order, home: OrderHome, store: Store, parameters: GradientParameters) -> PreparedOrder:
+    """Publishes rows, manifest and first weights; called again, it returns what was prepared. Raises PoleError."""
+    done = home.prepared()
+    if done is not None:
+        return done
+    prepare_torch("cpu", threads=1)
+    training, test, discretisation = _rows(order)
+    rows = [Rows(discretise(part.x, discretisation), part.labels) for part in (training, test)]
+    manifest = _manifest(order, training, discretisation, rows, store)
+    samples = Samples.from_rows(rows[0], rows[1], manifest.scaling)
+    network = FlatNetwork.genesis(manifest, order.seed)
+    check_startup(network, samples, order.check_steps)
+    rate = steps_per_second(network, samples)
+    steps = order.steps_per_block or max(1, round(rate * order.target_interval_s))
+    manifest = _paced(order, manifest, steps)
+    limit_s = max(MIN_BLOCK_TIME_LIMIT_S, INTERVALS_PER_LIMIT * order.target_interval_s)
+    prepared = PreparedOrder(
+        manifest=str(store.put(manifest.to_bytes())),
+        genesis_weights=str(store.put(network.to_bytes())),
+        tolerance_ppm=propose_tolerance_ppm(min(test.rows, manifest.scored_training_rows, training.rows)),
+        block_time_limit_s=order.block_time_limit_s or min(limit_s, parameters.max_block_time_limit_s),
+        steps_per_s=rate,
+        **_bounds(order, manifest, steps),
+    )
+    home.keep_prepared(prepared)
+    return prepared
+
+
+def _rows(order: Order) -> tuple[PlainData, PlainData, Discretisation]:
+    training, test = training_and_test(load_source(order.data), order.data)
+    return training, test, propose_discretisation(training, PIXEL_BITS)
+
+
+def _manifest(
+    order: Order, training: PlainData, discretisation: Discretisation, rows: list[Rows], store: Store
+) -> GradientManifest:
+    files = [_stored(part, store) for part in rows]
+    model = propose_network(order.model, training.shape, len(training.class_names), training.has_columns)
+    try:
+        manifest = GradientManifest(
+            name=order.name,
+            rules=order.rules,
+            model=model,
+            data=DataSet(
+                shape=list(training.shape),
+                class_names=list(training.class_names),
+                discretisation=discretisation,
+                training_set=files[:1],
+                test_rows=files[1].rows,
+                test_size_bytes=files[1].size_bytes,
+            ),
+            test_set=files[1],
+            scaling=_scaling(rows[0].x, training.has_columns),
+            batch_size=order.batch_size,
+            learning_rate=order.learning_rate,
+            requirement_count=DIGEST_BITS if order.rules == "hardened" else 1,
+            segments=order.segments,
+            redundancy=order.redundancy,
+        )
+    except ValidationError as exc:
+        raise ManifestInvalid(f"gradient task {order.name!r}: {first_problem(exc)}") from exc
+    return GradientManifest.from_bytes(manifest.to_bytes())
+
+
+def _stored(rows: Rows, store: Store) -> RowFile:
+    content = rows_to_bytes(rows)
+    return RowFile(cid=str(store.put(content)), rows=len(rows.labels), size_bytes=len(content))
+
+
+def _scaling(levels: npt.NDArray[np.uint8], has_columns: bool) -> InputScaling:
+    """Of every channel or column; of all together where a row is one flat picture. Constant ones are not scaled."""
+    is_flat_picture = levels.ndim == 2 and not has_columns
+    axes = None if is_flat_picture else tuple(axis for axis in range(levels.ndim) if axis != 1)
+    mean, deviation = np.atleast_1d(levels.mean(axis=axes)), np.atleast_1d(levels.std(axis=axes))
+    return InputScaling(mean=mean.tolist(), deviation=[value if value > 0 else 1.0 for value in deviation.tolist()])
+
+
+def _paced(order: Order, manifest: GradientManifest, steps: int) -> GradientManifest:
+    """With what depends on how many steps a block takes. Under the paper's rules each requirement halves the chance."""
+    interval = order.checkpoint_interval or min(10_000, max(1, math.ceil(steps / CHECKPOINTS_PER_BLOCK)))
+    changes: dict[str, int] = {"checkpoint_interval": interval}
+    if order.rules == "paper":
+        proposed = min(MAX_REQUIREMENTS, max(1, round(math.log2(steps * order.miners))))
+        changes["requirement_count"] = order.requirement_count or proposed
+    return GradientManifest.from_bytes(manifest.model_copy(update=changes).to_bytes())
+
+
+def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, int]:
+    """First and last step that can be proposed, and the share of steps that are blocks at first."""
+    if order.rules == "paper":
+        return {"min_step": 0, "max_step": 0, "initial_threshold": 1}
+    return {
+        "min_step": max(1, steps // STEPS_BEFORE_FIRST),
+        "max_step": min(LONGEST_BLOCKS * steps, MAX_SEGMENTS * manifest.checkpoint_interval),
+        "initial_threshold": min(MAX_THRESHOLD, max(1, MAX_THRESHOLD // (steps * order.miners))),
+    }
+
+
+def describe(order: Order, prepared: PreparedOrder) -> str:
+    """For people: what was found out on the way."""
+    threads = torch.get_num_threads()
+    return (
+        f"this machine does {prepared.steps_per_s:.0f} steps/s with {threads} thread(s); blocks are due every "
+        f"{order.target_interval_s} s, at first one step in {MAX_THRESHOLD // prepared.initial_threshold} is one"
+        if order.rules == "hardened"
+        else f"this machine does {prepared.steps_per_s:.0f} steps/s; under the paper's rules difficulty is fixed"
+    )

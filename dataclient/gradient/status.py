@@ -1,0 +1,82 @@
+"""What a client sees of its gradient tasks: state, blocks, accuracy, interval, what is left of the money."""
+
+from rich.table import Table
+
+from dataclient.client import Client
+from dataclient.gradient.order import OrderHome, all_order_homes
+from pole.cid import Cid
+from pole.errors import BadInput
+from pole.gradient.ledger import GradientLedger
+from pole.gradient.records import GradientHeader, GradientTask, GradientTaskState, HeightPhase
+from pole.money import wei_to_ether
+from pole.records import Pot
+
+_ACCOUNT_BYTES = 32
+
+
+def status_table(client: Client) -> Table:
+    """One row per gradient task on this chain."""
+    table = Table("task", "number", "state", "blocks", "test accuracy", "mean interval", "now", "in escrow (ETH)")
+    ledger = GradientLedger(client.gateway)
+    for home in all_order_homes(client.home):
+        submitted = home.submitted()
+        if submitted is None:
+            table.add_row(home.name, "-", "not submitted", *["-"] * 5)
+        elif submitted.deployment == client.gateway.deployment.identity:
+            table.add_row(*_row(client, ledger, home, submitted.task_id))
+    return table
+
+
+def _row(client: Client, ledger: GradientLedger, home: OrderHome, task_id: int) -> list[str]:
+    task = ledger.task(task_id)
+    newest = newest_header(ledger, task)
+    mean = f"{task.searched_s / task.blocks_done:.1f} s" if task.blocks_done else "-"
+    return [
+        home.name,
+        str(task_id),
+        _state(task),
+        f"{task.blocks_done} of {task.terms.block_count}",
+        "-" if newest is None or newest.is_opening else f"{newest.test_ppm / 10_000:.2f} %",
+        f"{mean} (wanted {task.terms.target_interval_s} s)",
+        _now(ledger, task_id),
+        wei_to_ether(_escrow_wei(client, task_id)),
+    ]
+
+
+def newest_header(ledger: GradientLedger, task: GradientTask) -> GradientHeader | None:
+    """The newest block of a task; the opening one if none was mined yet, None if it was never opened."""
+    if task.state in (GradientTaskState.PENDING, GradientTaskState.CANCELLED):
+        return None
+    for height in range(ledger.height(), 0, -1):
+        header = ledger.header(height)
+        if header.task_id == task.task_id:
+            return header
+    return None
+
+
+def newest_weights(ledger: GradientLedger, task: GradientTask) -> tuple[GradientHeader, Cid]:
+    """Of a task that was opened. Raises BadInput."""
+    header = newest_header(ledger, task)
+    if header is None or header.weights is None:
+        raise BadInput(f"gradient task {task.task_id} is {_state(task)}: there are no weights yet")
+    return header, header.weights
+
+
+def _state(task: GradientTask) -> str:
+    name = task.state.name.lower()
+    if task.state is GradientTaskState.STOPPED:
+        return f"{name}: {task.stop_reason.name.lower().replace('_', ' ')}"
+    return name
+
+
+def _now(ledger: GradientLedger, task_id: int) -> str:
+    current = ledger.current()
+    if current.task_id != task_id or current.phase is HeightPhase.IDLE:
+        return "-"
+    return f"height {current.height}: {current.phase.name.lower()}"
+
+
+def _escrow_wei(client: Client, task_id: int) -> int:
+    chain = client.gateway.deployment.address("GradientChain")
+    account = task_id.to_bytes(_ACCOUNT_BYTES, "big")
+    return int(client.gateway.call("RewardReservoir", "balanceOf", chain, Pot.ESCROW, account))

@@ -1,0 +1,95 @@
+"""Commissions a prepared gradient task: escrows reward and fee of all blocks, exactly once."""
+
+from dataclient.client import Client
+from dataclient.gradient.order import Order, OrderHome, PreparedOrder, open_order_home
+from dataclient.gradient.prepare import prepare
+from dataclient.taskhome import Submitted
+from pole.cid import Cid
+from pole.errors import BadInput, InsufficientFunds
+from pole.gradient.ledger import GradientLedger
+from pole.gradient.records import GradientParameters
+from pole.money import wei_to_ether
+
+
+def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder]:
+    """Prepares the task and pays for it; called again, it goes on, and never pays twice."""
+    ledger = GradientLedger(client.gateway)
+    parameters = ledger.parameters()
+    _check_order(order, parameters)
+    home = open_order_home(client.home, order)
+    known = _submitted_here(client, home)
+    prepared = prepare(order, home, client.store, parameters)
+    if known is not None:
+        return known, prepared
+    terms = prepared.terms(order)
+    cost_wei = ledger.cost_wei(terms)
+    key = f"gradient-submit/{order.name}"
+    if client.journal.attempt(key) is None:
+        _check_balance(client, cost_wei)
+        _check_stored(client, prepared)
+    receipt = client.gateway.transact(client.journal, key, "GradientChain", "submit", terms, value_wei=cost_wei)
+    [event] = client.gateway.events_of(receipt, "GradientChain", "GradientTaskSubmitted")
+    submitted = Submitted(
+        task_id=int(event.arguments["taskId"]),
+        deployment=client.gateway.deployment.identity,
+        client=client.gateway.address,
+    )
+    home.keep_submitted(submitted)
+    return submitted, prepared
+
+
+def require_submitted(client: Client, home: OrderHome) -> Submitted:
+    """Where the task is on this chain. Raises BadInput if it is not."""
+    submitted = _submitted_here(client, home)
+    if submitted is None:
+        raise BadInput(f"gradient task {home.name!r} is not on the chain yet; run `gradient-submit` again")
+    return submitted
+
+
+def _submitted_here(client: Client, home: OrderHome) -> Submitted | None:
+    submitted = home.submitted()
+    if submitted is not None and submitted.deployment != client.gateway.deployment.identity:
+        raise BadInput(
+            f"gradient task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
+            "give this one another --name"
+        )
+    return submitted
+
+
+def _check_order(order: Order, parameters: GradientParameters) -> None:
+    """Refuses what the chain would refuse, before anything is computed. Raises BadInput."""
+    if order.block_reward_wei < parameters.min_block_reward_wei:
+        raise BadInput(
+            f"block reward {wei_to_ether(order.block_reward_wei)} ether is under the chain's minimum of "
+            f"{wei_to_ether(parameters.min_block_reward_wei)}; raise --block-reward"
+        )
+    fee_wei = -(-order.block_reward_wei * parameters.verifier_fee_ppm // 1_000_000)
+    if fee_wei > parameters.miner_bond_wei:
+        raise BadInput(
+            f"the verifiers' fee of {wei_to_ether(fee_wei)} ether a block exceeds a miner's bond of "
+            f"{wei_to_ether(parameters.miner_bond_wei)}; lower --block-reward"
+        )
+    limit_s = order.block_time_limit_s or order.target_interval_s
+    if limit_s > parameters.max_block_time_limit_s or order.target_interval_s > limit_s:
+        raise BadInput(
+            f"interval {order.target_interval_s} s, limit {limit_s} s: the interval must be at most the limit, which "
+            f"must be at most {parameters.max_block_time_limit_s} s"
+        )
+
+
+def _check_balance(client: Client, cost_wei: int) -> None:
+    balance_wei = client.gateway.balance_wei(client.gateway.address)
+    if balance_wei <= cost_wei:
+        raise InsufficientFunds(
+            f"{client.gateway.address} has {wei_to_ether(balance_wei)} ether, but all blocks cost "
+            f"{wei_to_ether(cost_wei)} and gas; fund the account, or order fewer or cheaper blocks"
+        )
+
+
+def _check_stored(client: Client, prepared: PreparedOrder) -> None:
+    """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
+    for cid in (prepared.manifest, prepared.genesis_weights):
+        if not client.store.has(Cid.parse(cid)):
+            raise BadInput(
+                f"the task was prepared with another store ({cid} is not in this one); give the same --store"
+            )

@@ -1,0 +1,213 @@
+"""A miner that follows the gradient chain: enrol, open, train, propose, again. Source: DGG, Algorithm 1"""
+
+import os
+import time
+from dataclasses import dataclass
+
+import torch
+
+from miner.assignment import Limits, NotWorthIt
+from miner.gradient.lookout import Lookout
+from miner.gradient.search import Found, Search, begin_search
+from miner.gradient.workplace import Workplace, furnish
+from pole.cli import RoleContext
+from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
+from pole.gradient.advance import advance_gradient_due
+from pole.gradient.ledger import GradientLedger
+from pole.gradient.network import prepare_torch
+from pole.gradient.pace import choose_threads
+from pole.gradient.records import Height, HeightPhase
+from pole.node import Node, Waiting, is_my_turn
+
+# Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
+HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLarge)
+
+
+@dataclass(frozen=True)
+class GradientOptions:
+    """The miner's own choices; `threads` 0: as many as measurement finds best. See `python -m miner run --help`."""
+
+    device: torch.device
+    threads: int
+    limits: Limits
+    withdraw_over_wei: int | None
+    check_steps: int = 300
+
+
+class GradientMiner(Node):
+    """All that a search is comes from the chain, so `act` may die at any line: the next process repeats the steps."""
+
+    def __init__(self, context: RoleContext, options: GradientOptions) -> None:
+        super().__init__(context)
+        self.options = options
+        self.ledger = GradientLedger(context.gateway)
+        self.blocks_ended = 0
+        self._followed: int | None = None
+        self._place: Workplace | None = None
+        self._search: tuple[int, Search] | None = None
+        self._declined: dict[int, str] = {}
+        prepare_torch(options.device, options.threads or None)
+
+    @property
+    def _address(self) -> str:
+        return self.context.gateway.address
+
+    def act(self) -> Waiting:
+        context = self.context
+        current = self.ledger.current()
+        self._settle(current)
+        self._enrol()
+        if advance_gradient_due(context.gateway, context.journal, context.ledger):
+            current = self.ledger.current()
+        match current.phase:
+            case HeightPhase.IDLE:
+                return self._between_tasks()
+            case HeightPhase.VOTING:
+                ballot = context.ledger.ballot(current.ballot_id)
+                what = f"the verifiers' vote on height {current.height} ({ballot.phase.name.lower()})"
+                return Waiting(what, ballot.deadline or None, "train on what was accepted")
+        return self._compete(current)
+
+    # --- between blocks ----------------------------------------------------------------------------------------------
+
+    def _settle(self, current: Height) -> None:
+        """Reports a height that was decided, and withdraws what it earned."""
+        is_idle, followed = current.phase is HeightPhase.IDLE, self._followed
+        self._followed = None if is_idle else current.height
+        if followed is None or followed == current.height:  # in progress, or stopped without a block
+            return
+        header = self.ledger.header(followed)
+        steps = self._search[1].steps if self._search is not None and self._search[0] == followed else 0
+        whose = "mine" if header.miner == self._address else header.miner
+        self.context.log.info(
+            f"height {header.height}: {whose}, step {header.step} after {header.interval_s} s, test "
+            f"{header.test_ppm / 10_000:.2f} %; I did {steps} steps"
+        )
+        self._withdraw(header.height)
+        self.blocks_ended, self._search = self.blocks_ended + 1, None
+
+    def _withdraw(self, height: int) -> None:
+        limit_wei = self.options.withdraw_over_wei
+        if limit_wei is None or self.context.ledger.credit_wei(self._address) <= limit_wei:
+            return
+        key = f"withdraw/after-height/{height}"
+        self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", self._address)
+
+    def _enrol(self) -> None:
+        """Bonds the account whenever it is not, each time exactly once, also through a crash."""
+        miner, journal = self.ledger.miner(self._address), self.context.journal
+        if miner.bond_wei:
+            return
+        number = int((journal.recall("enrolments") or {"done": 0})["done"]) + 1
+        bond_wei = self.ledger.parameters().miner_bond_wei
+        self.context.gateway.transact(journal, f"enrol/{number}", "GradientChain", "enrol", value_wei=bond_wei)
+        journal.remember("enrolments", {"done": number})
+        self.context.log.info(f"enrolled with a bond of {bond_wei} wei")
+
+    def _between_tasks(self) -> Waiting:
+        """Opens the next task, taking turns with whoever else might."""
+        if self.ledger.pending_count() == 0:
+            return Waiting("a gradient task", None, "open it and train")
+        if not self.context.ledger.seated():
+            return Waiting("a verifier to take a seat: without any, no block is accepted", None, "open the next task")
+        if is_my_turn(self.context.gateway):
+            key = f"gradient-open/{self.ledger.height() + 1}"
+            try:
+                self.context.gateway.transact(self.context.journal, key, "GradientChain", "openTask")
+            except TransactionReverted as exc:
+                self.context.log.debug(f"somebody else opened the task: {exc}")
+        return Waiting("the next task to open", None, "train")
+
+    # --- at a height -------------------------------------------------------------------------------------------------
+
+    def _compete(self, current: Height) -> Waiting:
+        height, deadline = current.height, current.deadline
+        me = self.ledger.miner(self._address)
+        if me.has_proposal:
+            return Waiting("other miners' proposals to come in", deadline, "see what the verifiers say")
+        if me.exit_at:
+            return Waiting("the enrolment to end", me.exit_at, "go (python -m miner leave)")
+        if me.enrolled_at_block >= self.ledger.header_block(height - 1):
+            return Waiting(f"height {height}, which began before I enrolled, to end", deadline, "train on the next")
+        if current.task_id in self._declined:
+            why = self._declined[current.task_id]
+            return Waiting(f"gradient task {current.task_id} to end ({why})", None, "look for the next")
+        try:
+            return self._train(current)
+        except HOPELESS as exc:
+            self._declined[current.task_id] = str(exc)
+            self.context.log.warning(f"gradient task {current.task_id}: I do not train: {exc}")
+            return Waiting(f"gradient task {current.task_id} to end ({exc})", None, "look for the next")
+        except StoreError as exc:
+            return Waiting(f"content that cannot be had yet ({exc})", deadline, "train")
+
+    def _train(self, current: Height) -> Waiting:
+        """Trains until there is a block to propose, or the chain moved on."""
+        if current.phase is HeightPhase.SEARCH:
+            self._say(Waiting(f"a step that is block {current.height}", current.deadline, "propose it"))
+            search = self._search_of(current)
+        elif self._search is None or self._search[0] != current.height:
+            return Waiting("other miners' proposals to come in", current.deadline, "see what the verifiers say")
+        else:
+            search = self._search[1]
+        found = self._run(current, search)
+        if found is not None:
+            self._propose(current, found)
+        return Waiting("proposals to come in", current.deadline, "see what the verifiers say")
+
+    def _run(self, current: Height, search: Search) -> Found | None:
+        """Steps while the height is searched. What was found before others' proposals came in counts as well."""
+        started, steps = time.monotonic(), search.steps
+        with Lookout(self.context.gateway, self.ledger, self.context.poll_s) as lookout:
+            while True:
+                sight = lookout.sight
+                if sight.height.height != current.height or search.has_block(sight.threshold):
+                    break
+                if sight.height.phase is not HeightPhase.SEARCH or sight.threshold == 0:
+                    break
+                if search.is_at_end:
+                    lookout.wait()
+                else:
+                    search.advance()
+        took_s = max(time.monotonic() - started, 1e-9)
+        self.context.log.debug(f"height {current.height}: {(search.steps - steps) / took_s:.0f} steps/s")
+        is_block = sight.height.height == current.height and search.has_block(sight.threshold)
+        return search.publish(self.context.store) if is_block else None
+
+    def _search_of(self, current: Height) -> Search:
+        """This height's search; it goes on where it was if the proposals for it were rejected."""
+        if self._search is None or self._search[0] != current.height:
+            place, previous = self._place_of(current), current.height - 1
+            place.start_from(self.context.store, self.ledger.header(previous))
+            self._search = (current.height, begin_search(place, self.ledger.header_hash(previous), self._address))
+        return self._search[1]
+
+    def _place_of(self, current: Height) -> Workplace:
+        if self._place is None or self._place.task.task_id != current.task_id:
+            task, options = self.ledger.task(current.task_id), self.options
+            place = furnish(self.context.store, task, options.limits, options.device, options.check_steps)
+            if not options.threads and options.device.type == "cpu":
+                counts = sorted({1, max(1, (os.cpu_count() or 1) // 2), os.cpu_count() or 1})
+                threads = choose_threads(place.network, place.samples, counts)
+                self.context.log.info(f"gradient task {task.task_id}: {threads} thread(s) are fastest here")
+            self._place = place
+        return self._place
+
+    def _propose(self, current: Height, found: Found) -> None:
+        """Once per search of a height: a search that goes on after a rejection is another one."""
+        try:
+            self.context.gateway.transact(
+                self.context.journal,
+                f"propose/{current.height}/{current.search_started_at}",
+                "GradientChain",
+                "propose",
+                current.height,
+                found.step,
+                found.sign_digest,
+                found.published.proof,
+                found.published.weights,
+            )
+        except TransactionReverted as exc:
+            self.context.log.debug(f"height {current.height}: came too late: {exc}")
+            return
+        self.context.log.info(f"height {current.height}: proposed step {found.step}, digest {found.sign_digest}")
