@@ -31,9 +31,11 @@ class InputScaling(Document):
 class GradientManifest(Document):
     """Data sets are plain: everybody trains and verifies on the same rows.
 
-    `margin`: share of its tensor's RMS step that a movement must exceed to count. `replay_tolerance`: share of a
-    segment's RMS movement by which two devices may differ. `checkpoint_interval` is in steps. `scored_training_rows`:
-    how many of the first rows the reported training accuracy looks at. `redundancy`: verifiers per divided segment.
+    `margin`: share of its tensor's RMS step that a change must exceed to count. `checkpoint_interval`: in steps.
+    `replay_tolerance`: share of a segment's RMS movement by which two devices may differ. `devices`: "alike" waives the
+    start-up check that a segment replays on any device; all nodes then need the same kind of processor and libraries.
+    `scored_training_rows`: how many of the first rows the reported training accuracy looks at. `redundancy`: verifiers
+    per divided segment.
     """
 
     version: Literal[1] = 1
@@ -49,7 +51,8 @@ class GradientManifest(Document):
     requirement_count: Annotated[int, Field(ge=1, le=256)] = DIGEST_BITS
     checkpoint_interval: Annotated[int, Field(ge=1, le=10_000)] = 64
     margin: Annotated[float, Field(gt=0, le=0.1)] = 0.001
-    replay_tolerance: Annotated[float, Field(gt=0, le=0.1)] = 0.02
+    replay_tolerance: Annotated[float, Field(gt=0, le=0.1)] = 0.001
+    devices: Literal["any", "alike"] = "any"
     segments: Literal["all", "divided"] = "all"
     redundancy: Annotated[int, Field(ge=1, le=16)] = 2
     scored_training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 2000

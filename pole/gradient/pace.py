@@ -31,8 +31,12 @@ def steps_per_second(network: FlatNetwork, samples: Samples, seconds: float = 0.
 def choose_threads(network: FlatNetwork, samples: Samples, counts: Sequence[int] = (1, 2), seconds: float = 0.3) -> int:
     """The fastest of these numbers of CPU threads, by the median of interleaved measurements; leaves torch set to it.
 
-    Fewer threads win ties of 5 %: steps on a batch of four are often too small to divide.
+    Fewer threads win ties of 5 %: steps on a batch of four are often too small to divide. One thread where devices must
+    be alike, since sums over threads round differently.
     """
+    if network.manifest.devices == "alike":
+        torch.set_num_threads(1)
+        return 1
     measured: dict[int, list[float]] = {count: [] for count in counts}
     for _ in range(ROUNDS):
         for count in counts:

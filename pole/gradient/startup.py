@@ -1,9 +1,11 @@
 """What a client checks before it offers a network, and miners before they train it.
 
 A weight that never moves satisfies (`paper`) or violates (`hardened`) every requirement; one whose gradient is nothing
-but rounding has another sign on every device. Either makes blocks cheaper than 2^-D, or unverifiable.
+but rounding has another sign on every device. A network may also be chaotic: rounding differences grow from step to
+step until two devices train different networks, and no segment of more than a few steps can be replayed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,19 +14,23 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from pole.errors import ManifestInvalid
-from pole.gradient.network import FlatNetwork, Part
+from pole.gradient.network import FlatNetwork, Part, Snapshot
 from pole.gradient.samples import Samples
+from pole.gradient.verification import drift
 
 STEPS = 300
 MIN_MOVED_SHARE = 0.999
-MAX_NOISE = 0.01  # of a tensor's RMS gradient, between float32 and float64
+MAX_NOISE = 0.01
+MAX_DRIFT = 0.25  # of the replay tolerance
 NOISE_STEPS = 5
 _LISTED = 8
 
 
 @dataclass(frozen=True)
 class TensorMovement:
-    """`moved_share`: of its weights, after some steps. `noise`: RMS rounding error of its gradient over its RMS."""
+    """`moved_share`: of its weights, after some steps. `noise`: RMS rounding error of its gradient over its RMS, in the
+    best of some steps (in any one, rounding may have switched a relu).
+    """
 
     name: str
     weights: int
@@ -47,7 +53,8 @@ class Movement:
 
 
 def check_startup(network: FlatNetwork, samples: Samples, steps: int = STEPS, seed: int = 1) -> Movement:
-    """Raises ManifestInvalid, naming the tensors, unless 99.9 % of the weights move and no gradient is mere rounding.
+    """Raises ManifestInvalid, naming the tensors, unless 99.9 % of the weights move, no gradient is mere rounding, and
+    a segment can be replayed on other devices (unless the manifest asks for devices alike).
 
     The network's state is as before afterwards.
     """
@@ -68,21 +75,53 @@ def check_startup(network: FlatNetwork, samples: Samples, steps: int = STEPS, se
             f"only {movement.moved_share:.2%} of the weights move within {steps} steps, {MIN_MOVED_SHARE:.1%} must: "
             f"{_listed(dead)}; use silu instead of relu, average instead of max pooling, a stem for small images"
         )
+    if network.manifest.devices == "any":
+        _check_drift(network, samples, seed)
     return movement
+
+
+def measure_drift(network: FlatNetwork, samples: Samples, steps: int, seed: int = 1) -> float:
+    """How far float32 and float64 training are apart after some steps on the same batches, as replays measure it."""
+    start, reference = network.snapshot(), FlatNetwork(network.manifest, network.device, torch.float64)
+    double = samples.to(network.device, torch.float64)
+    wide = Snapshot(start.weights.double(), start.buffers.double(), start.counters)
+    reference.restore(wide)
+    for batch in _random_batches(network, samples, steps, seed):
+        network.step(samples.train_x[batch], samples.train_y[batch])
+        reference.step(double.train_x[batch], double.train_y[batch])
+    end = network.snapshot()
+    network.restore(start)
+    return drift(reference, wide, reference.state, Snapshot(end.weights.double(), end.buffers.double(), end.counters))
+
+
+def _check_drift(network: FlatNetwork, samples: Samples, seed: int) -> None:
+    interval, tolerance = network.manifest.checkpoint_interval, network.manifest.replay_tolerance
+    measured = measure_drift(network, samples, interval, seed)
+    if not measured <= MAX_DRIFT * tolerance:
+        raise ManifestInvalid(
+            f"after {interval} steps, rounding alone moves a weight by {measured:.2g} of its tensor's movement; the "
+            f"tolerance of {tolerance} leaves room for {MAX_DRIFT * tolerance:.2g}: use silu instead of relu, average "
+            'instead of max pooling, a smaller learning rate or checkpoint interval, or ask for devices "alike"'
+        )
+
+
+def _random_batches(network: FlatNetwork, samples: Samples, steps: int, seed: int) -> Iterator[torch.Tensor]:
+    generator = np.random.default_rng(seed)
+    for _ in range(steps):
+        rows = generator.choice(len(samples.train_y), network.manifest.batch_size, replace=False)
+        yield torch.from_numpy(np.sort(rows)).to(network.device)
 
 
 def measure_movement(network: FlatNetwork, samples: Samples, steps: int, seed: int = 1) -> Movement:
     """Trains on random batches and goes back. A weight has moved if any of the steps changed it."""
-    start, generator = network.snapshot(), np.random.default_rng(seed)
+    start, before = network.snapshot(), torch.empty_like(network.weights)
     moved = torch.zeros_like(network.weights, dtype=torch.bool)
-    before, noise = torch.empty_like(network.weights), np.zeros(len(network.weight_parts))
+    noise = np.full(len(network.weight_parts), np.inf)
     reference = FlatNetwork(network.manifest, network.device, torch.float64)
-    for step in range(steps):
-        rows = generator.choice(len(samples.train_y), network.manifest.batch_size, replace=False)
-        batch = torch.from_numpy(np.sort(rows)).to(network.device)
+    for step, batch in enumerate(_random_batches(network, samples, steps, seed)):
         x, y = samples.train_x[batch], samples.train_y[batch]
         if step < NOISE_STEPS:
-            noise = np.maximum(noise, _noise(network, reference, x, y))
+            noise = np.minimum(noise, _noise(network, reference, x, y))
         before.copy_(network.weights)
         network.step(x, y)
         moved |= network.weights != before

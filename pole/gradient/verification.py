@@ -20,7 +20,7 @@ from pole.gradient.trajectory import Draws
 from pole.store import Store
 
 # Rounding of weights that hardly move: relative to the weight, on top of the manifest's tolerance.
-ROUNDING = 2.0**-18
+ROUNDING = 2.0**-20
 
 _ASSIGNMENT = b"pole.gradient.assignment.v1"
 
@@ -237,17 +237,21 @@ def _paper_batch(proof: PaperProof, network: FlatNetwork, samples: Samples) -> t
 def _is_replayed(network: FlatNetwork, start: Snapshot, end: Snapshot) -> bool:
     """Whether the network's state is `end`, but for rounding. Counters must be equal."""
     state = network.state
-    return bool(
-        torch.equal(state.counters, end.counters)
-        and divergence(network.weight_parts, start.weights, state.weights, end.weights)
-        <= network.manifest.replay_tolerance
-        and divergence(network.buffer_parts, start.buffers, state.buffers, end.buffers)
-        <= network.manifest.replay_tolerance
+    return torch.equal(state.counters, end.counters) and (
+        drift(network, start, state, end) <= network.manifest.replay_tolerance
     )
 
 
-def divergence(parts: Sequence[Part], start: torch.Tensor, replayed: torch.Tensor, published: torch.Tensor) -> float:
-    """The largest difference beyond rounding, as a share of the RMS movement of its tensor; infinite if not finite."""
+def drift(network: FlatNetwork, start: Snapshot, replayed: Snapshot, published: Snapshot) -> float:
+    """The largest difference beyond rounding, as a share of its tensor's RMS movement since `start`."""
+    return max(
+        _divergence(network.weight_parts, start.weights, replayed.weights, published.weights),
+        _divergence(network.buffer_parts, start.buffers, replayed.buffers, published.buffers),
+    )
+
+
+def _divergence(parts: Sequence[Part], start: torch.Tensor, replayed: torch.Tensor, published: torch.Tensor) -> float:
+    """Infinite where a number is not finite, or something differs that the replay does not move."""
     worst = 0.0
     excess = (replayed - published).abs() - ROUNDING * published.abs()
     for part in parts:
