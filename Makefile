@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 # Two processes with two threads each on two cores lose more than they win.
 export OMP_NUM_THREADS ?= 1
 
-PY_PATHS := pole dataclient miner verifier scripts tests
+PY_PATHS := pole dataclient miner verifier experiments scripts tests
 DEMO_ARGS ?=
 GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)

@@ -1,0 +1,62 @@
+"""What a network sees: the original features, or those behind a secure mapping layer."""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.data import Bytes, Data
+from experiments.training import Rows
+from miner.whitening import whitening_of
+from pole.manifest import ConvolutionalMapping, DenseMapping
+from pole.mapping import Mapping, project, statistics
+
+Floats = NDArray[np.float32]
+
+
+def previous_hash(seed: int, name: str) -> bytes:
+    """A header's hash as good as any."""
+    return hashlib.sha256(f"experiment {seed} {name}".encode()).digest()
+
+
+def dense(outputs: int, segments: int, *, bits_per_weight: int = 3, normalise: bool = True) -> DenseMapping:
+    return DenseMapping(
+        vectors=outputs // segments,
+        segments=segments,
+        bits_per_weight=bits_per_weight,
+        normalisation="standardise" if normalise else "none",
+    )
+
+
+def convolutional(filters: int, kernel: int = 3) -> ConvolutionalMapping:
+    return ConvolutionalMapping(filters=filters, kernel=kernel)
+
+
+def original(data: Data, *, is_white: bool) -> Rows:
+    """Pixels over their mean and deviation (images: one of each), or whitened rows."""
+    train, test = data.train_x.astype(np.float32), data.test_x.astype(np.float32)
+    if is_white:
+        train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
+        return white(Rows(train, data.train_y, test, data.test_y))
+    axis = 0 if train.ndim == 2 else None
+    mean, scale = train.mean(axis=axis), train.std(axis=axis) + 1e-6
+    return Rows((train - mean) / scale, data.train_y, (test - mean) / scale, data.test_y)
+
+
+def secure(data: Data, mapping: Mapping, phs: bytes, *, is_white: bool) -> Rows:
+    """Inner products with the query vectors of a previous hash, normalised as the protocol does, perhaps whitened."""
+    train, test = project(mapping, phs, data.train_x), project(mapping, phs, data.test_x)
+    constants = statistics(mapping, [train])
+    rows = Rows(constants.apply(train), data.train_y, constants.apply(test), data.test_y)
+    return white(rows) if is_white else rows
+
+
+def white(rows: Rows) -> Rows:
+    """Whitened by the training part, as the default miner does before it folds that into its first layer."""
+    whitening = whitening_of(rows.train_x, has_bias=True)
+    return Rows(whitening.apply(rows.train_x), rows.train_y, whitening.apply(rows.test_x), rows.test_y)
+
+
+def raw(mapping: Mapping, phs: bytes, x: Bytes) -> Floats:
+    """The integers themselves."""
+    return project(mapping, phs, x)

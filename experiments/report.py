@@ -1,0 +1,107 @@
+"""What an experiment prints and keeps, and the page that brings all of them together."""
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from experiments.settings import Settings
+from pole.atomicfile import write_atomically
+from pole.encryption.numba_backend import all_cores
+from pole.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Report:
+    """`figures`: names of pictures in the experiment's folder, without the ending; `notes`: a sentence or two each."""
+
+    name: str
+    title: str
+    table: str
+    figures: list[str]
+    notes: list[str]
+
+
+def command(name: str, settings: Settings) -> str:
+    data = " --data-dir DIR" if settings.data_dir else ""
+    return f"python -m experiments {name} --{settings.scale} --seed {settings.seed}{data}"
+
+
+def hardware(settings: Settings) -> str:
+    if settings.torch_device.type == "cuda":
+        return torch.cuda.get_device_name(0)
+    return f"{all_cores()} CPU cores ({platform.machine()}), {torch.get_num_threads()} thread(s) in training"
+
+
+def keep(report: Report, settings: Settings) -> str:
+    """Writes report.md and summary.json beside the cells; returns the Markdown."""
+    lines = [
+        f"## {report.title}",
+        "",
+        f"`{command(report.name, settings)}`, {hardware(settings)}.",
+        "",
+        report.table,
+        "",
+    ]
+    lines += [f"- {note}" for note in report.notes] + [""]
+    lines += [f"![{report.title}]({name}.png)" for name in report.figures]
+    text = "\n".join(lines).rstrip() + "\n"
+    folder = settings.folder(report.name)
+    summary = {
+        "name": report.name,
+        "title": report.title,
+        "command": command(report.name, settings),
+        "hardware": hardware(settings),
+        "torch": torch.__version__,
+        "table": report.table,
+        "notes": report.notes,
+        "figures": report.figures,
+    }
+    write_atomically(folder / "report.md", text.encode())
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1).encode())
+    return text
+
+
+def page(names: list[str], settings: Settings, target: Path) -> str:
+    """docs/results.md from what the experiments kept; pictures are copied beside it."""
+    parts = [_HEAD.format(scale=settings.scale)]
+    missing = [name for name in names if not (settings.folder(name) / "summary.json").is_file()]
+    if len(missing) == len(names):
+        raise BadInput(
+            f"no results in {settings.results} for --{settings.scale} and this seed; run an experiment first"
+        )
+    for name in names:
+        if name in missing:
+            parts.append(f"## {name}\n\nNot run yet at this scale: `{command(name, settings)}`.\n")
+            continue
+        summary = json.loads((settings.folder(name) / "summary.json").read_bytes())
+        pictures = [_copied(settings.folder(name) / f"{each}.svg", target, name) for each in summary["figures"]]
+        body = [
+            f"## {summary['title']}",
+            "",
+            f"`{summary['command']}`, {summary['hardware']}.",
+            "",
+            summary["table"],
+            "",
+        ]
+        body += [*(f"- {note}" for note in summary["notes"]), "", *pictures, ""]
+        parts.append("\n".join(body))
+    text = "\n".join(parts)
+    write_atomically(target, text.encode())
+    return text
+
+
+_HEAD = """# Results
+
+The papers' tables and figures, run with this code. This page is generated: `python -m experiments report --{scale}`.
+Every table says how it was made, on what, and where and why it differs from the paper.
+"""
+
+
+def _copied(picture: Path, target: Path, name: str) -> str:
+    copy = target.parent / "results" / f"{name}-{picture.name}"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(copy, picture.read_bytes())
+    return f"![{name}](results/{copy.name})"
