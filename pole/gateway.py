@@ -10,10 +10,13 @@ from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
+from requests.exceptions import ConnectionError as HttpConnectionError
+from requests.exceptions import HTTPError
 from web3 import HTTPProvider, Web3
 from web3._utils.events import get_event_data
 from web3.contract import Contract
 from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI
+from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from web3.types import BlockIdentifier, LogReceipt
 
 from pole.deployment import CONTRACT_NAMES, ContractName, Deployment
@@ -25,6 +28,9 @@ from pole.reverts import RevertDecoder, node_errors
 from pole.sender import Receipt, Request, Sender
 
 _MAX_BLOCKS_PER_QUERY = 10_000
+# A pass of a role takes a dozen requests: with one connection in ten dropped, few would come to their end. All methods
+# may be repeated, the broadcast of a signed transaction too. Not after a time-out, which has cost enough already.
+_RETRIES = ExceptionRetryConfiguration(errors=(HttpConnectionError, HTTPError), retries=3, backoff_factor=0.1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Gateway:
         """
         if not rpc_url.startswith(("http://", "https://")):
             raise BadInput(f"node address {rpc_url!r} is not HTTP; give --rpc http://HOST:PORT")
-        provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None)
+        provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=_RETRIES)
         web3 = Web3(provider)
         with node_errors(RevertDecoder([]), f"connecting to {rpc_url}"):
             chain_id = web3.eth.chain_id
@@ -91,6 +97,15 @@ class Gateway:
 
     def check_chain(self) -> None:
         """Raise WrongChain unless chain id, genesis and every contract's code are there."""
+        self.check_genesis()
+        with node_errors(self._decoder, "checking the chain"):
+            for name in CONTRACT_NAMES:
+                address = self.deployment.address(name)
+                if not self.web3.eth.get_code(cast(ChecksumAddress, address)):
+                    raise WrongChain(f"there is no code at {address} ({name}); deploy again")
+
+    def check_genesis(self) -> None:
+        """Raise WrongChain unless it is the deployment's chain: what a node was asked before says nothing of now."""
         with node_errors(self._decoder, "checking the chain"):
             chain_id, genesis = self.web3.eth.chain_id, self.web3.eth.get_block(0)["hash"].to_0x_hex()
             if (chain_id, genesis) != (self.deployment.chain_id, self.deployment.genesis_hash):
@@ -99,10 +114,6 @@ class Gateway:
                     f"{self.deployment.chain_id} with genesis {self.deployment.genesis_hash}; "
                     "deploy again (a development chain that restarts is a new chain), or give another --rpc"
                 )
-            for name in CONTRACT_NAMES:
-                address = self.deployment.address(name)
-                if not self.web3.eth.get_code(cast(ChecksumAddress, address)):
-                    raise WrongChain(f"there is no code at {address} ({name}); deploy again")
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -130,7 +141,7 @@ class Gateway:
         """A chain that got shorter may be another one that started anew behind the same address."""
         is_shorter, self._newest_block = number < self._newest_block, number
         if is_shorter:
-            self.check_chain()
+            self.check_genesis()
 
     def balance_wei(self, address: str) -> int:
         """Ether of an address itself; credits in the reservoir are `Ledger.credit_wei`."""

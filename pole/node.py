@@ -20,7 +20,7 @@ from pole.records import Ballot, Phase, Round
 if TYPE_CHECKING:
     from pole.cli import RoleContext
 
-_MAX_BACKOFF_S = 30.0
+_MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a role sleeps
 _DAY_S = 86_400
 COMPLAIN_EVERY_S = 60.0
 STATUS_FILE = "status.json"
@@ -77,7 +77,7 @@ class Node(ABC):
         """Act once and report; returns the seconds to sleep before the next step."""
         try:
             if self._failures:  # what answers again need not be the chain that went away
-                self.context.gateway.check_chain()
+                self.context.gateway.check_genesis()
             waiting = self.act()
         except TransientChainError as exc:
             self._failures += 1
