@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from scripts.demo.stage import Actor
 from tests.e2e.world import World
 
 # The margin: to train well beyond what is required, lest a weak model tie with it.
 _MINER = ["run", "--device", "cpu", "--threads", "1", "--seed", "1", "--margin-ppm", "200000"]
+SHOWN = pytest.StashKey[World]()
+"""Whose logs a failed test shows."""
 COMMANDS = {"dataclient": ["serve"], "miner": _MINER, "verifier": ["run", "--stake", "2"]}
 
 
@@ -21,9 +25,13 @@ class Company:
     verifiers: list[Actor]
     is_orderly: bool = True
 
+    @property
+    def actors(self) -> list[Actor]:
+        return [self.client, self.miner, *self.verifiers]
+
     def gather(self, but: Actor | None = None) -> None:
         """Start whoever is missing, and wait until the verifiers have their seats."""
-        for actor in (self.client, self.miner, *self.verifiers):
+        for actor in self.actors:
             if actor != but and not self.world.is_running(actor):
                 self.world.start(actor, *COMMANDS[actor.role])
         seats = {verifier.address for verifier in self.verifiers}

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.company import Company, found
+from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.world import World
 
-_WORLD = pytest.StashKey[World]()
 _HAS_PASSED = pytest.StashKey[bool]()
 
 
@@ -22,7 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A world of the test's own, without anybody."""
     with closing(World(tmp_path)) as own:
-        request.node.stash[_WORLD] = own
+        request.node.stash[SHOWN] = own
         yield own
 
 
@@ -45,7 +44,7 @@ def company(
             companies.pop().world.close()
         companies.append(found(tmp_path_factory.mktemp("world")))
     current = companies[-1]
-    request.node.stash[_WORLD] = current.world
+    request.node.stash[SHOWN] = current.world
     current.is_orderly = False
     yield current
     if not request.node.stash.get(_HAS_PASSED, False):
@@ -70,6 +69,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call":
         item.stash[_HAS_PASSED] = report.passed
-    if report.failed and (world := item.stash.get(_WORLD, None)) is not None:
+    if report.failed and (world := item.stash.get(SHOWN, None)) is not None:
         report.sections.append(("the end of all logs", world.tails()))
     return report

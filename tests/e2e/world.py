@@ -50,6 +50,7 @@ class World:
         self._numbers: dict[str, int] = {}
         self._participants: dict[int, Participant] = {}
         self._commands: dict[str, list[str]] = {}
+        self._wrappers: dict[str, list[str]] = {}
         self.thaw()
 
     def close(self) -> None:
@@ -66,10 +67,17 @@ class World:
         return self.stage.actor(name, role, index)
 
     def start(self, actor: Actor, *arguments: str) -> None:
-        """Start a role, `python -m <role> <arguments>`; it may not end before the test says so."""
+        """Start a role, `python -m [wrapper] <role> <arguments>`; it may not end before the test says so."""
         assert not self.is_running(actor), f"{actor.name} runs already"
         self._commands[actor.name] = list(arguments)
-        self.stage.start([actor.role, *arguments, "--poll-interval", _ROLE_POLL_S], actor)
+        command = [*self._wrappers.get(actor.name, []), actor.role, *arguments, "--poll-interval", _ROLE_POLL_S]
+        self.stage.start(command, actor)
+
+    def wrap(self, actor: Actor, wrapper: str, *arguments: str) -> None:
+        """Run an actor under a module of this folder from now on; it gets the arguments before the role's name."""
+        # A copy where the roles run: an installed package named `tests` hides this folder from them.
+        shutil.copy(Path(__file__).with_name(f"{wrapper}.py"), self.folder)
+        self._wrappers[actor.name] = [wrapper, *arguments]
 
     def kill(self, actor: Actor) -> None:
         """SIGKILL: the process gets no chance to write anything."""
@@ -184,6 +192,18 @@ class World:
             yield
         finally:
             self.thaw()
+
+    def reorganise(self, from_block: int) -> None:
+        """Replace the chain from this block on by empty blocks, one more of them."""
+        self._rpc("anvil_reorg", self.gateway.block_number() - from_block + 1, [])
+        self.mine()
+
+    def set_base_fee(self, wei: int) -> None:
+        """Of the next block; from there it falls by an eighth with every empty one."""
+        self._rpc("anvil_setNextBlockBaseFeePerGas", hex(wei))
+
+    def set_balance(self, actor: Actor, wei: int) -> None:
+        self._rpc("anvil_setBalance", actor.address, hex(wei))
 
     def _rpc(self, method: str, *parameters: Any) -> None:
         reply = self.gateway.web3.provider.make_request(RPCEndpoint(method), list(parameters))
