@@ -1,0 +1,353 @@
+"""GradientChain.advance: what is due when, what becomes of the proposals, and where the money goes, to the wei."""
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+
+from pole.gradient.difficulty import threshold
+from tests.contracts.heights import (
+    BLOCK_WEI,
+    BOND_WEI,
+    COLLECT_S,
+    FEE_WEI,
+    INITIAL,
+    LIMIT_S,
+    REWARD_WEI,
+    STAKE_WEI,
+    TARGET_S,
+    Phase,
+    Play,
+    State,
+    Stop,
+)
+from tests.contracts.rounds import ESCROW, INVALID, account_of, commit_vote, make_cid, valid, vote_on
+
+GOOD = valid(500_000, 400_000)
+
+
+# --- what is not due ---
+
+
+def test_advance__no_task__reverts(play: Play, reverts: Any) -> None:
+    with reverts(play.gradient.NotDue, height=1, phase=Phase.IDLE, deadline=0):
+        play.advance()
+
+
+def test_advance__search_not_timed_out__reverts(searching: Play, reverts: Any) -> None:
+    deadline = searching.current.deadline
+    searching.network.mine(timestamp=deadline - 2)
+    with reverts(searching.gradient.NotDue, height=2, phase=Phase.SEARCH, deadline=deadline):
+        searching.advance()
+
+
+def test_advance__others_may_still_propose__reverts(searching: Play, reverts: Any) -> None:
+    searching.propose(searching.miners[0])
+    deadline = searching.current.deadline
+    with reverts(searching.gradient.NotDue, height=2, phase=Phase.COLLECT, deadline=deadline):
+        searching.advance()
+
+
+def test_advance__ballot_still_open__reverts(searching: Play, reverts: Any) -> None:
+    searching.to_voting(searching.miners[0])
+    searching.network.mine(deltatime=3_600)
+    with reverts(searching.gradient.NotDue, height=2, phase=Phase.VOTING, deadline=0):
+        searching.advance()
+
+
+# --- opening the ballot ---
+
+
+def test_advance__collected__opens_a_ballot_with_the_fee(searching: Play) -> None:
+    searching.to_voting(*searching.miners[:2])
+    current = searching.current
+    ballot = searching.committee.ballot(current.ballotId)
+    assert (current.phase, current.deadline, current.ballotId) == (Phase.VOTING, 0, 1)
+    assert (ballot.chain, ballot.entryCount, ballot.tolerancePpm) == (searching.gradient, 2, 5_000)
+    assert ballot.refundTo == searching.client
+    assert searching.reservoir.balanceOf(searching.committee, ESCROW, account_of(1)) == FEE_WEI
+    assert searching.budget_wei() == 3 * BLOCK_WEI - FEE_WEI
+    opened_in = searching.network.blocks.height
+    seed = keccak(encode(["bytes32", "uint64"], [searching.network.blocks[opened_in - 1].hash, 1]))
+    assert current.assignmentSeed == seed
+
+
+# --- one is valid ---
+
+
+def test_advance__accepted__appends_the_block_and_pays_its_miner(searching: Play) -> None:
+    miner, gradient = searching.miners[0], searching.gradient
+    searching.at(searching.current.searchStartedAt + 42)
+    searching.propose(miner, step=9, digest=77)
+    weights = searching.weights(miner)
+    searching.wait_for_deadline()
+    searching.advance()
+    searching.vote([GOOD])
+
+    header = gradient.header(2)
+    assert (header.height, header.taskId, header.miner, header.step, header.signDigest) == (2, 1, miner, 9, 77)
+    assert (header.threshold, header.intervalS) == (threshold(INITIAL, 42, 0, TARGET_S), 42)
+    assert (header.trainPpm, header.testPpm) == (500_000, 400_000)
+    assert (tuple(header.weights.values()), tuple(header.proof.values())) == (weights, make_cid("proof"))
+    assert header.previousHash == gradient.headerHash(1)
+    assert gradient.headerHash(2) == header_hash(header)
+    assert (searching.task().blocksDone, searching.task().searchedS) == (1, 42)
+
+    current = searching.current
+    assert (current.height, current.phase, current.proposalCount, current.ballotId) == (3, Phase.SEARCH, 0, 0)
+    assert (current.searchStartedAt, current.deadline) == (header.timestamp, header.timestamp + LIMIT_S)
+    assert (searching.credit_wei(miner), searching.bonded_wei(miner)) == (REWARD_WEI, BOND_WEI)
+    assert [searching.credit_wei(verifier) for verifier in searching.verifiers[:2]] == [FEE_WEI // 2] * 2
+    assert searching.budget_wei() == 2 * BLOCK_WEI
+    searching.check_money()
+
+
+def test_advance__two_valid__the_earlier_is_the_block_and_the_other_loses_nothing(searching: Play) -> None:
+    first, second = searching.miners[:2]
+    searching.to_voting(first, second)
+    searching.vote([GOOD, valid(900_000, 900_000)])
+    assert searching.gradient.header(2).miner == first
+    assert (searching.credit_wei(second), searching.bonded_wei(second)) == (0, BOND_WEI)
+    assert not searching.gradient.minerOf(second).hasProposal
+    searching.propose(second)
+
+
+def test_advance__earlier_ones_invalid__lose_their_bonds_to_the_client(searching: Play) -> None:
+    bad, good, late = searching.miners[:3]
+    searching.to_voting(bad, good, late)
+    searching.vote([INVALID, GOOD, INVALID])
+    assert searching.gradient.header(2).miner == good
+    assert [searching.bonded_wei(miner) for miner in (bad, good, late)] == [0, BOND_WEI, 0]
+    assert [searching.credit_wei(each) for each in (bad, good, late)] == [0, REWARD_WEI, 0]
+    assert searching.credit_wei(searching.client) == 2 * BOND_WEI
+    assert searching.budget_wei() == 2 * BLOCK_WEI
+    searching.check_money()
+
+
+def test_threshold__second_block__follows_the_schedule(searching: Play) -> None:
+    searching.at(searching.current.searchStartedAt + 20)
+    searching.mine_block(searching.miners[0])
+    searching.at(searching.current.searchStartedAt + 10)
+    searching.propose(searching.miners[0])
+    assert searching.gradient.proposals()[0].threshold == threshold(INITIAL, 30, TARGET_S, TARGET_S) < INITIAL
+    assert searching.gradient.proposals()[0].searchedS == 30
+
+
+# --- none is valid ---
+
+
+def test_advance__all_invalid__the_bonds_pay_the_ballot_and_the_search_goes_on(searching: Play) -> None:
+    started_at, previous = searching.current.searchStartedAt, searching.gradient.headerHash(1)
+    searching.at(started_at + 70)
+    searching.to_voting(*searching.miners[:2])
+    searching.vote([INVALID, INVALID])
+
+    current, now = searching.current, searching.network.blocks.head.timestamp
+    assert (current.height, current.phase, current.proposalCount, current.voidBallots) == (2, Phase.SEARCH, 0, 0)
+    assert (now - current.searchStartedAt, current.deadline - now) == (70, LIMIT_S - 70)
+    assert now - started_at > 70 + COLLECT_S
+    assert searching.gradient.threshold() == threshold(INITIAL, 70, 0, TARGET_S)
+    assert (searching.gradient.height(), searching.gradient.headerHash(1)) == (1, previous)
+    assert searching.budget_wei() == 3 * BLOCK_WEI
+    assert searching.credit_wei(searching.client) == 2 * BOND_WEI - FEE_WEI
+    assert sum(searching.credit_wei(verifier) for verifier in searching.verifiers) == FEE_WEI
+    assert list(searching.gradient.proposals()) == []
+    searching.check_money()
+
+
+def test_advance__slashed_miner__cannot_come_back_at_that_height(searching: Play, reverts: Any) -> None:
+    miner = searching.miners[0]
+    searching.mine_block(miner, INVALID)
+    with reverts(searching.gradient.NotEnrolled, miner=miner.address):
+        searching.propose(miner)
+    searching.enrol(miner)
+    enrolled_at, fixed_at = searching.network.blocks.height, searching.gradient.headerBlock(1)
+    with reverts(
+        searching.gradient.EnrolledTooLate, miner=miner.address, enrolledAtBlock=enrolled_at, headerBlock=fixed_at
+    ):
+        searching.propose(miner)
+
+
+# --- nothing decided ---
+
+
+def test_advance__void_ballot__bonds_stay_and_the_client_has_the_fee(searching: Play) -> None:
+    first, second = searching.miners[:2]
+    searching.at(searching.current.searchStartedAt + 30)
+    searching.to_voting(first, second)
+    searching.lose_quorum()
+    current = searching.current
+    assert (current.height, current.phase, current.voidBallots, current.ballotId) == (2, Phase.SEARCH, 1, 0)
+    assert searching.network.blocks.head.timestamp - current.searchStartedAt == 30
+    assert [searching.bonded_wei(miner) for miner in (first, second)] == [BOND_WEI] * 2
+    assert searching.credit_wei(searching.client) == FEE_WEI
+    assert searching.budget_wei() == 3 * BLOCK_WEI - FEE_WEI
+    searching.propose(first)
+    searching.check_money()
+
+
+def test_advance__no_verifier_is_seated__counts_as_void_and_costs_nothing(searching: Play) -> None:
+    searching.leave_committee(searching.verifiers[:2])
+    searching.to_voting(searching.miners[0])
+    assert (searching.phase, searching.current.voidBallots) == (Phase.SEARCH, 1)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (3 * BLOCK_WEI, 0)
+    assert searching.bonded_wei(searching.miners[0]) == BOND_WEI
+
+
+def test_advance__three_void_ballots_in_a_row__stop_the_task(searching: Play) -> None:
+    searching.leave_committee(searching.verifiers[:2])
+    for _ in range(3):
+        assert searching.phase == Phase.SEARCH
+        searching.to_voting(searching.miners[0])
+    assert searching.state() == (State.STOPPED, Stop.QUORUM_LOST)
+    assert (searching.phase, searching.current.height, searching.current.taskId) == (Phase.IDLE, 2, 0)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, 3 * BLOCK_WEI)
+    assert not searching.gradient.minerOf(searching.miners[0]).hasProposal
+    searching.check_money()
+
+
+def test_advance__rejection_between_void_ballots__starts_their_count_anew(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    searching.lose_quorum()
+    searching.mine_block(searching.miners[1], INVALID)
+    assert searching.current.voidBallots == 0
+
+
+def test_advance__void_ballots_ate_the_last_block__stops_and_returns_the_rest(searching: Play) -> None:
+    """Three blocks were paid for; the fee of the void ballot is missing for the third."""
+    searching.to_voting(searching.miners[0])
+    searching.lose_quorum()
+    searching.mine_block(searching.miners[0])
+    assert searching.phase == Phase.SEARCH
+    searching.mine_block(searching.miners[0])
+    assert searching.state() == (State.STOPPED, Stop.QUORUM_LOST)
+    assert searching.task().blocksDone == 2
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, BLOCK_WEI)
+    searching.check_money()
+
+
+def test_advance__void_ballot_of_the_only_block__stops_at_once(play: Play) -> None:
+    play.submit(blockCount=1)
+    play.open()
+    play.to_voting(play.miners[0])
+    play.lose_quorum()
+    assert play.state() == (State.STOPPED, Stop.QUORUM_LOST)
+    assert (play.budget_wei(), play.credit_wei(play.client)) == (0, BLOCK_WEI)
+
+
+def test_advance__nobody_inside_the_tolerance__the_block_stands_and_the_client_has_the_fee(searching: Play) -> None:
+    """The lower median of the train accuracies is one verifier's, that of the test accuracies the other's."""
+    searching.to_voting(searching.miners[0])
+    votes = [[valid(100_000, 900_000)], [valid(900_000, 100_000)]]
+    cast = dict(zip(searching.verifiers[:2], votes, strict=True))
+    vote_on(searching.committee, searching.commitments, searching.current.ballotId, cast)
+    penalties_wei = sum(STAKE_WEI - searching.committee.verifier(each).stakeWei for each in cast)
+    searching.advance()
+    assert searching.gradient.header(2).miner == searching.miners[0]
+    assert penalties_wei == 2 * STAKE_WEI // 5
+    assert searching.credit_wei(searching.client) == FEE_WEI + penalties_wei
+    assert searching.budget_wei() == 2 * BLOCK_WEI
+    searching.check_money()
+
+
+# --- how a task ends ---
+
+
+def test_advance__search_timed_out__stops_the_task_and_returns_the_rest(searching: Play) -> None:
+    searching.mine_block(searching.miners[0])
+    searching.wait_for_deadline()
+    assert searching.gradient.isDue()
+    searching.advance()
+    assert searching.state() == (State.STOPPED, Stop.TIMED_OUT)
+    assert (searching.phase, searching.current.height, searching.current.deadline) == (Phase.IDLE, 3, 0)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, 2 * BLOCK_WEI)
+    searching.check_money()
+
+
+def test_advance__last_block__completes_the_task_and_the_next_can_open(searching: Play) -> None:
+    second = searching.submit(blockCount=1)
+    for height in (2, 3, 4):
+        assert searching.current.height == height
+        searching.mine_block(searching.miners[height % 2])
+    assert searching.state() == (State.COMPLETED, Stop.NONE)
+    assert (searching.phase, searching.task().blocksDone, searching.budget_wei()) == (Phase.IDLE, 3, 0)
+    assert searching.credit_wei(searching.client) == 0
+    searching.open()
+    assert (searching.current.taskId, searching.current.height) == (second, 6)
+    opening = searching.gradient.header(5)
+    assert (opening.previousHash, opening.taskId) == (searching.gradient.headerHash(4), second)
+    searching.check_money()
+
+
+@pytest.mark.parametrize(("test_ppm", "is_over"), [(399_999, False), (400_000, True)])
+def test_advance__target_accuracy__completes_the_task_early(play: Play, test_ppm: int, is_over: bool) -> None:
+    play.submit(targetTestPpm=400_000)
+    play.open()
+    play.mine_block(play.miners[0], valid(1_000_000, test_ppm))
+    assert (play.state()[0] == State.COMPLETED) == is_over
+    assert play.credit_wei(play.client) == (2 * BLOCK_WEI if is_over else 0)
+
+
+def test_advance__no_fee__ballot_costs_nothing(
+    deploy: Any, chain: Any, commitments: Any, client: Any, miners: Any, verifiers: Any, stranger: Any
+) -> None:
+    roles = {"client": client, "miners": miners, "verifiers": verifiers, "stranger": stranger}
+    play = Play(deploy(gradient={"verifierFeePpm": 0}), chain, commitments, **roles)
+    play.stake(*verifiers[:2])
+    play.enrol(*miners[:1])
+    play.submit()
+    play.open()
+    play.mine_block(miners[0])
+    assert (play.task().feeWei, play.budget_wei(), play.credit_wei(miners[0])) == (0, 2 * REWARD_WEI, REWARD_WEI)
+    play.check_money()
+
+
+# --- reports ---
+
+
+def test_report_segments__not_voting__reverts(searching: Play, reverts: Any) -> None:
+    with reverts(searching.gradient.WrongPhase, height=2, phase=Phase.SEARCH):
+        searching.gradient.reportSegments(1, 0, 1, sender=searching.verifiers[0])
+
+
+def test_report_segments__other_ballot__reverts(searching: Play, reverts: Any) -> None:
+    searching.to_voting(searching.miners[0])
+    with reverts(searching.gradient.WrongPhase, height=2, phase=Phase.VOTING):
+        searching.gradient.reportSegments(2, 0, 1, sender=searching.verifiers[0])
+
+
+def test_report_segments__not_a_member__reverts(searching: Play, reverts: Any) -> None:
+    searching.to_voting(searching.miners[0])
+    with reverts(searching.gradient.NotMember, ballotId=1, verifier=searching.verifiers[2].address):
+        searching.gradient.reportSegments(1, 0, 1, sender=searching.verifiers[2])
+
+
+def test_report_segments__member__is_an_event(searching: Play) -> None:
+    searching.to_voting(*searching.miners[:2])
+    receipt = searching.gradient.reportSegments(1, 1, 0b101, sender=searching.verifiers[1])
+    (event,) = receipt.decode_logs(searching.gradient.SegmentsReported)
+    assert (event.ballotId, event.verifier, event.entry) == (1, searching.verifiers[1], 1)
+    assert event.wrongSegments == 0b101
+
+
+def test_commit_vote__both_chains_ballots__do_not_meet(searching: Play) -> None:
+    """The committee counts ballots for both chains; this one's first is number 1, its fee under that number."""
+    searching.to_voting(searching.miners[0])
+    commit_vote(searching.committee, searching.commitments, 1, searching.verifiers[0], [GOOD])
+    assert searching.committee.ballot(1).chain == searching.gradient
+    assert searching.committee.isChain(searching.system.chain)
+    assert searching.reservoir.balanceOf(searching.system.chain, ESCROW, account_of(1)) == 0
+
+
+def header_hash(header: Any) -> bytes:
+    """Written from the Solidity by hand."""
+    cid = "(uint8,bytes32)"
+    types = f"(uint64,uint64,address,bytes32,{cid},{cid},uint32,uint32,uint32,uint32,uint32,uint32,bytes32,uint64)"
+    values = (
+        *(header.height, header.taskId, header.miner, header.previousHash),
+        *(tuple(header.weights.values()), tuple(header.proof.values())),
+        *(header.step, header.signDigest, header.threshold, header.intervalS, header.trainPpm, header.testPpm),
+        *(header.anchorHash, header.timestamp),
+    )
+    return keccak(encode([types], [values]))
