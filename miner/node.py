@@ -283,7 +283,8 @@ class MinerNode(Node):
         index = self.context.ledger.submission_index(round_id, self._address)
         if index is not None and self.context.ledger.submissions(round_id)[index].is_revealed:
             return
-        self.context.store.put(self.workbook.content(round_id, solution))
+        if not self.workbook.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
+            self.context.store.put(self.workbook.content(round_id, solution))
         self.context.gateway.transact(
             self.context.journal,
             f"reveal/{round_id}",
