@@ -185,9 +185,8 @@ class WebGateway:
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
         what, peer = f"fetching {cid}", f"the gateway {self.address}"
         with Exchange(what, peer, self.patience, max_bytes) as exchange, exchange.session() as session:
-            timeout = (self.patience.connect_s, self.patience.first_s)
             try:
-                with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=timeout) as answer:
+                with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=self.patience.timeouts_s) as answer:
                     if answer.status_code in _ABSENT:
                         raise ContentNotFound(f"{what}: {peer} does not have it; wait for its owner to publish it")
                     answer.raise_for_status()

@@ -117,11 +117,8 @@ class Kubo:
             return call(self._client(exchange))
 
     def _client(self, exchange: Exchange) -> Any:
-        patience = exchange.patience
         client = ipfshttpclient.Client(self._multiaddr, _API, chunk_size=1 << 16)
-        transport = _Transport(
-            self._multiaddr, _API, headers=self._headers, timeout=(patience.connect_s, patience.first_s)
-        )
+        transport = _Transport(self._multiaddr, _API, headers=self._headers, timeout=exchange.patience.timeouts_s)
         transport.exchange = exchange
         client._client = transport
         return client

@@ -33,6 +33,11 @@ class Patience:
     first_s: float = 20.0
     bytes_per_s: int = 32 << 10
 
+    @property
+    def timeouts_s(self) -> tuple[float, float]:
+        """For connecting and for each read. Silence from the start is for the exchange's own deadline to end."""
+        return self.connect_s, self.first_s + 5.0
+
 
 class Exchange:
     """A request and its answer, of at most `max_bytes`; use as a context, in one thread.

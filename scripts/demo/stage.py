@@ -15,6 +15,7 @@ from eth_account import Account
 from pole.devchain import MNEMONIC, DevChain
 from pole.errors import PoleError
 from pole.filelock import LOCKS_VARIABLE
+from pole.ipfs import CACHE_VARIABLE
 from pole.keyfile import PASSWORD_VARIABLE, create_account
 
 ROOT = Path(__file__).parents[2]
@@ -40,16 +41,20 @@ class Actor:
 
 @dataclass
 class Stage:
-    """Where the demo runs; commands get the chain, the store and the password from here."""
+    """Where the demo runs; commands get the chain, the store and the password from here.
+
+    `stores`: by role, where it is not the folder that all share.
+    """
 
     folder: Path
     chain: DevChain
+    stores: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
-    @property
-    def store(self) -> Path:
-        return self.folder / "store"
+    def store(self, role: str) -> str:
+        """What a role's --store is."""
+        return self.stores.get(role, str(self.folder / "store"))
 
     @property
     def deployment(self) -> Path:
@@ -71,7 +76,7 @@ class Stage:
         finished = subprocess.run(
             [sys.executable, "-m", *arguments, *self._options(actor)],
             cwd=self.folder,
-            env=self._environment(),
+            env=self._environment(actor),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=None if shows_output else subprocess.PIPE,
@@ -88,7 +93,7 @@ class Stage:
             self.processes[actor.name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments, *self._options(actor)],
                 cwd=self.folder,
-                env=self._environment(),
+                env=self._environment(actor),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,7 +129,7 @@ class Stage:
             "--network",
             f"ethereum:local:{self.chain.rpc_url}",
         ]
-        command += ["--profile", "local", "--out", str(self.deployment), "--store", str(self.store)]
+        command += ["--profile", "local", "--out", str(self.deployment), "--store", self.store("deployer")]
         finished = subprocess.run(
             command,
             cwd=ROOT,
@@ -140,11 +145,13 @@ class Stage:
     def _options(self, actor: Actor | None) -> list[str]:
         if actor is None:
             return []
-        options = ["--rpc", self.chain.rpc_url, "--deployment", str(self.deployment), "--store", str(self.store)]
+        options = ["--rpc", self.chain.rpc_url, "--deployment", str(self.deployment), "--store", self.store(actor.role)]
         return [*options, "--home", str(actor.home), "--account", str(actor.keyfile)]
 
-    def _environment(self) -> Mapping[str, str]:
+    def _environment(self, actor: Actor | None = None) -> Mapping[str, str]:
         own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), LOCKS_VARIABLE: str(self.folder / "locks")}
+        # Copies of what an actor fetched are its own, as on a machine of its own.
+        own |= {} if actor is None else {CACHE_VARIABLE: str(actor.home / "fetched")}
         return {**os.environ, **own, PASSWORD_VARIABLE: self._password}
 
 
