@@ -2,12 +2,20 @@
 
 import sys
 
-from scripts.attack import commits, griefing, money, release, votes
+from scripts.attack import commits, documents, griefing, models, money, release, votes
 from scripts.attack.ground import Ground, session
 from scripts.attack.record import Attack
 from scripts.attack.show import main
 
-ATTACKS: list[Attack[Ground]] = [*commits.ATTACKS, *release.ATTACKS, *votes.ATTACKS, *money.ATTACKS, *griefing.ATTACKS]
+ATTACKS: list[Attack[Ground]] = [
+    *commits.ATTACKS,
+    *release.ATTACKS,
+    *votes.ATTACKS,
+    *money.ATTACKS,
+    *griefing.ATTACKS,
+    *models.ATTACKS,
+    *documents.ATTACKS,
+]
 
 if __name__ == "__main__":
     sys.exit(main(ATTACKS, session))

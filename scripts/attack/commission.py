@@ -29,8 +29,9 @@ _ROWS, _FEATURES, _VECTORS, _HIDDEN = 40, 6, 2, 4
 
 @dataclass(frozen=True)
 class Commission:
-    """The client's private folder, the store that everybody reads, and what the client would submit."""
+    """The task, the client's private folder, the store that everybody reads, and what the client would submit."""
 
+    task: TaskFile
     home: TaskHome
     store: Store
     prepared: Prepared
@@ -82,7 +83,7 @@ def commission(folder: Path, scheme: Literal["none", "ipfe-secp256k1"] = "none")
         encryption=Encryption(scheme=scheme, rank_limit=None if scheme == "none" else _VECTORS),
         terms=Terms(reward_ether="1", time_limit_s=600, required_train_ppm=900_000),
     )
-    return Commission(home, store, prepare(task, home, store))
+    return Commission(task, home, store, prepare(task, home, store))
 
 
 def graph() -> GraphModel:
