@@ -194,7 +194,8 @@ class Sender:
             if found is not None:
                 return self._judge(*found, request)
             nonce = self.outbox.nonce()
-            wait.nonce_used += nonce > int(attempt.nonce or 0)
+            # Seen used once and then free again: a reorg between two looks, which took the transaction away.
+            wait.nonce_used = wait.nonce_used + 1 if nonce > int(attempt.nonce or 0) else 0
             if wait.nonce_used >= _NONCE_CHECKS:
                 journal.settle(attempt, TransactionState.REPLACED)
                 return None

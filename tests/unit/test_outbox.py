@@ -243,3 +243,17 @@ def test_find_receipt__reorg_undid_the_mined_twin__both_may_be_mined_again(manua
         manual.request("evm_setAutomine", True)
         manual.gateway.transact(journal, "k", CONTRACT, "add", 1)
     assert (nonce_of(manual.gateway), count(manual)) == (1, before + 1)
+
+
+def test_transact__reorg_between_two_looks__is_sent_again(manual: Manual, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its nonce was seen used, and is free again at the next look."""
+    outbox = sender_of(manual.gateway).outbox
+    nonce, seen = outbox.nonce, iter([1])
+    with Journal(manual.path) as journal:
+        sent_in_vain(manual, journal, "k")
+        manual.request("anvil_dropAllTransactions")
+        monkeypatch.setattr(outbox, "nonce", lambda: next(seen, None) or nonce())
+        sent_in_vain(manual, journal, "k")
+        manual.request("evm_mine")
+        manual.gateway.transact(journal, "k", CONTRACT, "add", 1)
+    assert nonce_of(manual.gateway) == 1
