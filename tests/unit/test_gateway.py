@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
 from pole.deployment import Deployment
-from pole.devchain import free_port
+from pole.devchain import development_chain, free_port
 from pole.errors import BadInput, ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
 from pole.gateway import Gateway
 from pole.journal import Attempt, Journal
+from tests.e2e.proxy import Fault, Proxy
 from tests.unit.conftest import ETHER, funded, probe_deployment
 from tests.unit.sending import (
     CONTRACT,
@@ -82,6 +83,37 @@ def test_connect__no_code_at_an_address__refused(anvil: str, probe: Deployment) 
     contracts = probe.contracts | {"LearningChain": nowhere}
     with pytest.raises(WrongChain, match=r"no code at 0x1111.* \(LearningChain\)"):
         Gateway.connect(anvil, probe.model_copy(update={"contracts": contracts}))
+
+
+def test_block_number__another_chain_behind_the_address__refused(anvil: str, probe: Deployment) -> None:
+    """As when a development chain is started anew while a role runs."""
+    with closing(Proxy(anvil)) as proxy, development_chain("anvil", block_time_s=None) as fresh:
+        gateway = Gateway.connect(proxy.url, probe)
+        assert gateway.block_number() > 0
+        proxy.upstream = fresh.rpc_url
+        with pytest.raises(WrongChain, match="a development chain that restarts is a new chain"):
+            gateway.block_number()
+        proxy.upstream = anvil
+        assert gateway.block_number() > 0
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.BUSY])
+def test_call__connection_lost_twice__is_repeated(anvil: str, probe: Deployment, fault: Fault) -> None:
+    with closing(Proxy(anvil)) as proxy:
+        gateway, faults = Gateway.connect(proxy.url, probe), iter([fault, fault])
+        with proxy.choosing(lambda: next(faults, Fault.NONE)):
+            gateway.block_time()
+        assert proxy.counts[fault] == 2
+        with proxy.always(fault), pytest.raises(TransientChainError):
+            gateway.block_time()
+
+
+def test_call__no_answer_in_time__is_asked_once(anvil: str, probe: Deployment) -> None:
+    with closing(Proxy(anvil)) as proxy:
+        gateway = Gateway.connect(proxy.url, probe, timeout_s=0.3)
+        with proxy.always(Fault.HUNG), pytest.raises(TransientChainError, match="timed out"):
+            gateway.block_time()
+        assert proxy.counts[Fault.HUNG] == 1
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
