@@ -35,13 +35,18 @@ _ROLE_POLL_S = "0.5"
 class World:
     """One anvil with one-second blocks, one deployment, and the processes that a test starts.
 
-    Account numbers are those of the development chain; 0 deployed. `close` ends everything.
+    Account numbers are those of the development chain; 0 deployed. `close` ends everything. `is_hasty`: a block per
+    transaction as well, for chains whose every block takes ten of them; such a world cannot be frozen or hurried.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_hasty: bool = False) -> None:
         self.folder = folder
         self._resources = ExitStack()
-        chain = self._resources.enter_context(development_chain("anvil", block_time_s=None))
+        interval_s = 1 if is_hasty else None
+        chain = self._resources.enter_context(
+            development_chain("anvil", block_time_s=interval_s, mines_at_once=is_hasty)
+        )
+        self._role_poll_s = "0.1" if is_hasty else _ROLE_POLL_S
         self.stage = Stage(folder, chain)
         self._resources.callback(self.stage.stop)
         self.site = deploy_site(chain.rpc_url, folder)
@@ -51,7 +56,8 @@ class World:
         self._participants: dict[int, Participant] = {}
         self._commands: dict[str, list[str]] = {}
         self._wrappers: dict[str, list[str]] = {}
-        self.thaw()
+        if not is_hasty:
+            self.thaw()
 
     def close(self) -> None:
         """Stop all processes and the chain, and remove the folder."""
@@ -70,7 +76,7 @@ class World:
         """Start a role, `python -m [wrapper] <role> <arguments>`; it may not end before the test says so."""
         assert not self.is_running(actor), f"{actor.name} runs already"
         self._commands[actor.name] = list(arguments)
-        command = [*self._wrappers.get(actor.name, []), actor.role, *arguments, "--poll-interval", _ROLE_POLL_S]
+        command = [*self._wrappers.get(actor.name, []), actor.role, *arguments, "--poll-interval", self._role_poll_s]
         self.stage.start(command, actor)
 
     def wrap(self, actor: Actor, wrapper: str, *arguments: str) -> None:

@@ -1,0 +1,1 @@
+"""The gradient chain on a local chain: every part real, every role a process of its own."""
