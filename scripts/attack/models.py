@@ -1,6 +1,7 @@
 """Model files that a stranger could send, judged by a real verifier's process."""
 
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from functools import partial
@@ -86,13 +87,13 @@ def not_finite(ground: Ground) -> Outcome:
 
 
 class _Trap:
-    """Unpickling this creates a file."""
+    """Unpickling this creates a folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return (open, (str(self._path), "w"))
+        return (os.mkdir, (str(self._path),))
 
 
 def pickled(ground: Ground) -> Outcome:
