@@ -86,6 +86,9 @@ bench-tools: setup ## Install what only the encryption benchmarks need (pymife, 
 bench-encryption: bench-tools ## Encryption and decryption side by side: pymife, libsecp256k1, our kernels
 	@python -m scripts.bench_encryption
 
+bench-gradient: setup ## The gradient chain's core: mining beside bare training, odds, verifying, agreement (takes minutes)
+	@python -m scripts.bench_gradient
+
 recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
 	@python -m scripts.recover_pixels --rows 100
 

@@ -1,0 +1,1 @@
+"""Figures of the gradient chain's core: mining, odds, verification, agreement. `make bench-gradient`"""
