@@ -56,6 +56,14 @@ MUTATIONS = (
         campaign="invariant_no_forbidden_transition",
         failures=("I7:", "I10:"),
     ),
+    Mutation(
+        what="the client gets the fee that should return to its gradient task",
+        contract="GradientChain.sol",
+        line="_creditBudget(taskId, judged.client, lostWei - judged.feeWei);",
+        mutant="_creditBudget(taskId, judged.client, lostWei);",
+        campaign="invariant_accounts_hold_what_their_operators_owe",
+        failures=("I28:",),
+    ),
 )
 
 

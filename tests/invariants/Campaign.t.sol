@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
@@ -11,7 +12,7 @@ import {VM} from "./Vm.sol";
 
 /// @notice A campaign with fixed seeds, to show that the random ones reach what they are there to check.
 contract Campaign {
-    uint256 private constant CALLS = 4_000;
+    uint256 private constant CALLS = 5_200;
     Handler private handler;
 
     function setUp() external {
@@ -49,13 +50,26 @@ contract Campaign {
         _reached(handler.seen(IVerifierCommittee.Unstaked.selector), 5, "stakes taken back");
     }
 
+    function test_campaign__takes_every_way_of_a_gradient_task() external view {
+        _reached(handler.seen(IGradientChain.GradientTaskSubmitted.selector), 40, "gradient tasks");
+        _reached(handler.seen(IGradientChain.GradientBlockAppended.selector), 50, "gradient blocks");
+        _reached(handler.seen(IGradientChain.BlockProposed.selector), 50, "proposals");
+        _reached(handler.rejected(false), 5, "heights at which nothing was valid");
+        _reached(handler.rejected(true), 5, "heights at which nothing was decided");
+        _reached(handler.seen(IGradientChain.MinerSlashed.selector), 10, "slashed miners");
+        _reached(handler.seen(IGradientChain.MinerLeaving.selector), 3, "leaving miners");
+        for (uint8 reason = 0; reason <= uint8(type(IGradientChain.StopReason).max); reason++) {
+            _reached(handler.stoppedFor(IGradientChain.StopReason(reason)), 2, "ways to end a gradient task");
+        }
+    }
+
     function test_campaign__refuses_every_illegal_call() external view {
         _reached(handler.refusedAttempts(), 100, "refused attempts");
         VM.assertTrue(bytes(handler.violation()).length == 0, handler.violation());
     }
 
     function _call(uint256 seed) private {
-        uint256 kind = seed % 10;
+        uint256 kind = seed % 13;
         seed >>= 8;
         if (kind == 0) handler.clientSubmits(seed);
         else if (kind == 1) handler.clientCancels(seed);
@@ -66,7 +80,10 @@ contract Campaign {
         else if (kind == 6) handler.roundGoesOn(seed);
         else if (kind == 7) handler.nobodyActs(seed);
         else if (kind == 8) handler.timePasses(seed);
-        else handler.intruderTries(seed);
+        else if (kind == 9) handler.intruderTries(seed);
+        else if (kind == 10) handler.gradientClientActs(seed);
+        else if (kind == 11) handler.gradientMinerActs(seed);
+        else handler.gradientGoesOn(seed);
     }
 
     function _reached(uint256 count, uint256 least, string memory what) private pure {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
@@ -80,9 +81,38 @@ contract Handler is Intruder {
         _tryIllegal(_mix(seed));
     }
 
-    /// @notice Brings everything to its end: the round finishes, tasks and stakes are taken back, all is withdrawn.
+    function gradientClientActs(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 4 != 0) _gradientGoesOn(seed >> 8);
+        else if (seed % 8 == 0) _cancelGradientTask(seed >> 8);
+        else if (gradient.pendingCount() < MAX_PENDING) _submitGradientTask(seed >> 8);
+    }
+
+    function gradientMinerActs(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 32 == 0) _requestExit(_miner(seed >> 8));
+        else if (seed % 8 == 1) _completeExit(_miner(seed >> 8));
+        else if (seed % 8 < 4) _enrol(_miner(seed >> 8));
+        else _proposeBlock(seed >> 8);
+    }
+
+    function gradientGoesOn(uint256 seed) external observed {
+        seed = _mix(seed);
+        if (seed % 64 == 0) _lapseGradient();
+        else _gradientGoesOn(seed >> 8);
+    }
+
+    /// @notice Brings everything to its end: round and height finish, tasks, bonds and stakes are taken back, all is
+    /// withdrawn.
     function windUp() external {
         while (isRoundOpen()) _lapseObserved();
+        while (isGradientOpen()) _lapseGradientObserved();
+        for (uint64 taskId = gradient.taskCount(); gradient.pendingCount() > 0; taskId--) {
+            _cancelGradientObserved(taskId);
+        }
+        for (uint256 i = 0; i < MINERS; i++) {
+            _quitObserved(_miner(i));
+        }
         for (uint64 taskId = market.taskCount(); market.pendingCount() > 0; taskId--) {
             _cancelObserved(taskId);
         }
@@ -169,6 +199,21 @@ contract Handler is Intruder {
 
     function _lapseObserved() private observed {
         _lapse();
+    }
+
+    function _lapseGradientObserved() private observed {
+        _lapseGradient();
+    }
+
+    function _cancelGradientObserved(uint64 taskId) private observed {
+        if (gradientStateOf[taskId] == IGradientChain.GradientTaskState.Pending) _cancelGradient(taskId);
+    }
+
+    function _quitObserved(address miner) private observed {
+        _requestExit(miner);
+        uint256 exitAt = gradient.minerOf(miner).exitAt;
+        if (exitAt > _nowS) _pass(exitAt - _nowS);
+        _completeExit(miner);
     }
 
     function _cancelObserved(uint64 taskId) private observed {

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
-import {Roles} from "./Roles.sol";
+import {GradientRoles} from "./GradientRoles.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice Tries what must be refused in the state of the moment.
-abstract contract Intruder is Roles {
-    uint256 private constant ATTEMPTS = 14;
+abstract contract Intruder is GradientRoles {
+    uint256 private constant ATTEMPTS = 21;
 
     function _tryIllegal(uint256 seed) internal {
         uint256 kind = seed % ATTEMPTS;
         if (kind < 5) _tryAsStranger(kind);
         else if (kind < 9) _tryOutOfTurn(kind, seed >> 8);
         else if (kind < 12) _tryWithWrongSecret(kind, seed >> 8);
-        else _tryLateCommit(seed >> 8);
+        else if (kind < 14) _tryLateCommit(seed >> 8);
+        else if (kind < 18) _tryOutOfTurnOnGradient(kind, seed >> 8);
+        else _tryProposal(kind, seed >> 8);
     }
 
     /// @dev What only a contract of the system may do.
@@ -100,6 +103,48 @@ abstract contract Intruder is Roles {
         } catch {
             refusedAttempts++;
         }
+    }
+
+    function _tryOutOfTurnOnGradient(uint256 kind, uint256 seed) private {
+        IGradientChain.Height memory current = gradient.current();
+        address target = address(gradient);
+        if (kind == 14) {
+            if (!gradient.isDue()) {
+                _mustFail(_stranger(), target, abi.encodeCall(IGradientChain.advance, ()));
+            }
+        } else if (kind == 15) {
+            bytes memory data = abi.encodeCall(IGradientChain.openTask, ());
+            if (isGradientOpen() || gradient.pendingCount() == 0) _mustFail(_stranger(), target, data);
+        } else if (kind == 16) {
+            uint64 any = uint64(seed % (gradient.taskCount() + 2));
+            address caller = any == current.taskId ? gradient.task(any).client : _stranger();
+            _mustFail(caller, target, abi.encodeCall(IGradientChain.cancel, (any)));
+        } else {
+            address leaver = _miner(seed);
+            IGradientChain.Miner memory miner = gradient.minerOf(leaver);
+            if (miner.exitAt != 0 && _nowS >= miner.exitAt && !miner.hasProposal) return;
+            _mustFail(leaver, target, abi.encodeCall(IGradientChain.completeExit, ()));
+        }
+    }
+
+    /// @dev A proposal by somebody who may not make one, or of something that may not be proposed.
+    function _tryProposal(uint256 kind, uint256 seed) private {
+        IGradientChain.Height memory current = gradient.current();
+        IGradientChain.GradientTerms memory terms = gradient.task(current.taskId).terms;
+        Cid memory cid = Cid(Cids.RAW, keccak256("something"));
+        address proposer = _miner(seed);
+        uint64 height = current.height;
+        uint32 digest;
+        if (kind == 18) {
+            if (gradient.threshold() != 0 && _canPropose(proposer, current.height)) return;
+        } else if (kind == 19) {
+            digest = gradient.threshold();
+        } else {
+            height = uint64(seed >> 8) % (current.height + 2);
+            if (height == current.height) return;
+        }
+        bytes memory data = abi.encodeCall(IGradientChain.propose, (height, terms.minStep, digest, cid, cid));
+        _mustFail(proposer, address(gradient), data);
     }
 
     function _isTaking(uint64 roundId) internal view returns (bool) {

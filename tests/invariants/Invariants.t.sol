@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
@@ -20,7 +21,7 @@ abstract contract Invariants {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](10);
+        bytes4[] memory selectors = new bytes4[](13);
         selectors[0] = Handler.clientSubmits.selector;
         selectors[1] = Handler.clientCancels.selector;
         selectors[2] = Handler.minerCommits.selector;
@@ -31,6 +32,9 @@ abstract contract Invariants {
         selectors[7] = Handler.nobodyActs.selector;
         selectors[8] = Handler.timePasses.selector;
         selectors[9] = Handler.intruderTries.selector;
+        selectors[10] = Handler.gradientClientActs.selector;
+        selectors[11] = Handler.gradientMinerActs.selector;
+        selectors[12] = Handler.gradientGoesOn.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -85,11 +89,33 @@ abstract contract Invariants {
         VM.assertEq(
             _held(address(committee), IRewardReservoir.Pot.Stake), _stakesWei(committee), "I3: stakes"
         );
+        _checkGradientOperator();
         if (handler.isRoundOpen()) return;
         address chain = address(handler.chain());
-        VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
+        if (handler.gradient().current().phase != IGradientChain.HeightPhase.Voting) {
+            VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
+        }
         VM.assertEq(_held(chain, IRewardReservoir.Pot.Escrow), 0, "I4: an ended round holds escrow");
         VM.assertEq(_held(chain, IRewardReservoir.Pot.Bond), 0, "I4: an ended round holds bonds");
+    }
+
+    /// @dev Each task's account is what its blocks still cost; each bond is its miner's.
+    function _checkGradientOperator() private view {
+        IGradientChain gradient = handler.gradient();
+        uint256 budgetsWei;
+        for (uint64 taskId = gradient.taskCount(); taskId > 0; taskId--) {
+            budgetsWei += handler.budgetOf(taskId);
+        }
+        VM.assertEq(
+            _held(address(gradient), IRewardReservoir.Pot.Escrow), budgetsWei, "I28: gradient tasks' budgets"
+        );
+        uint256 bondsWei;
+        for (uint256 i = 0; i < 6; i++) {
+            bondsWei += gradient.minerOf(handler.gradientMiner(i)).bondWei;
+        }
+        VM.assertEq(
+            _held(address(gradient), IRewardReservoir.Pot.Bond), bondsWei, "I28: gradient miners' bonds"
+        );
     }
 
     function _checkTransitions() internal view {
@@ -105,6 +131,15 @@ abstract contract Invariants {
             bytes32 previousHash = chain.header(height).previousHash;
             VM.assertTrue(
                 previousHash == chain.headerHash(height - 1), "I9: a header does not name the one before"
+            );
+        }
+        IGradientChain gradient = handler.gradient();
+        uint64 gradientHeight = gradient.height();
+        if (gradientHeight > 0) {
+            bytes32 previousHash = gradient.header(gradientHeight).previousHash;
+            VM.assertTrue(
+                previousHash == gradient.headerHash(gradientHeight - 1),
+                "I26: a gradient header does not name the one before"
             );
         }
         uint256 winnerReward = chain.parameters().winnerReward;

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Books} from "./Books.sol";
-import {System} from "./System.sol";
+import {GradientWorld} from "./GradientWorld.sol";
 import {VM, Vm} from "./Vm.sol";
 
 /// @notice Watches every call: keeps the books, counts what happened, and notes the first forbidden transition.
-abstract contract World is System, Books {
+abstract contract World is GradientWorld, Books {
     /// @notice What the state was before a call.
     struct Before {
         uint64 roundId;
         ILearningChain.Phase phase;
         uint16 submissions;
-        uint64 ballotId;
-        IVerifierCommittee.BallotPhase ballotPhase;
+        uint64[2] ballotIds;
+        IVerifierCommittee.BallotPhase[2] ballotPhases;
         uint64 height;
+        IGradientChain.Height gradientHeight;
     }
 
     uint256 internal constant ACTION_S = 3;
@@ -64,21 +66,37 @@ abstract contract World is System, Books {
         ILearningChain.Round memory round = chain.round(earlier.roundId);
         earlier.phase = round.phase;
         earlier.submissions = round.submissionCount;
-        earlier.ballotId = committee.nextBallotId() - 1;
-        earlier.ballotPhase = committee.ballot(earlier.ballotId).phase;
         earlier.height = chain.height();
+        earlier.gradientHeight = gradient.current();
+        earlier.ballotIds = [round.ballotId, earlier.gradientHeight.ballotId];
+        for (uint256 i = 0; i < 2; i++) {
+            earlier.ballotPhases[i] = committee.ballot(earlier.ballotIds[i]).phase;
+        }
     }
 
     function _after(Before memory earlier) private {
         Vm.Log[] memory logs = VM.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; i++) {
             seen[logs[i].topics[0]]++;
-            if (logs[i].emitter == address(reservoir)) _book(logs[i]);
-            else if (logs[i].emitter == address(market)) _checkTask(logs[i]);
-            else _tally(logs[i]);
+            if (logs[i].emitter == address(reservoir)) {
+                _book(logs[i]);
+            } else if (logs[i].emitter == address(market)) {
+                _checkTask(logs[i]);
+            } else if (logs[i].emitter == address(gradient)) {
+                _watchGradient(logs[i], earlier.gradientHeight.taskId);
+            } else {
+                _tally(logs[i]);
+            }
         }
         _checkRound(earlier);
-        _checkBallot(earlier);
+        for (uint256 i = 0; i < 2; i++) {
+            _checkBallot(earlier.ballotIds[i], earlier.ballotPhases[i]);
+        }
+        _checkHeight(earlier.gradientHeight);
+    }
+
+    function _violateGradient(string memory what) internal override {
+        _violate(what);
     }
 
     function _tally(Vm.Log memory log) private {
@@ -139,9 +157,8 @@ abstract contract World is System, Books {
         return phase == ILearningChain.Phase.Finalised || phase == ILearningChain.Phase.Aborted;
     }
 
-    function _checkBallot(Before memory earlier) private {
-        IVerifierCommittee.BallotPhase from = earlier.ballotPhase;
-        IVerifierCommittee.BallotPhase to = committee.ballot(earlier.ballotId).phase;
+    function _checkBallot(uint64 ballotId, IVerifierCommittee.BallotPhase from) private {
+        IVerifierCommittee.BallotPhase to = committee.ballot(ballotId).phase;
         if (from == to) return;
         bool isAllowed = from == IVerifierCommittee.BallotPhase.Commit
             ? to == IVerifierCommittee.BallotPhase.Reveal || to == IVerifierCommittee.BallotPhase.Void

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
+import {System} from "./System.sol";
+import {Vm} from "./Vm.sol";
+
+/// @notice Watches the gradient chain: the states of its tasks, the phases of its heights, its clock and its budget.
+abstract contract GradientWorld is System {
+    mapping(uint64 taskId => IGradientChain.GradientTaskState state) public gradientStateOf;
+    mapping(IGradientChain.StopReason reason => uint256 count) public stoppedFor;
+    mapping(bool isVoid => uint256 count) public rejected;
+    /// @notice Fees that void ballots took out of a task's budget.
+    mapping(uint64 taskId => uint256 amountWei) public voidFeesWei;
+    /// @notice Sum of the intervals in a task's headers.
+    mapping(uint64 taskId => uint256 seconds_) public intervalsS;
+
+    /// @notice What a task's budget should be now.
+    function budgetOf(uint64 taskId) public view returns (uint256 budgetWei) {
+        IGradientChain.GradientTask memory task = gradient.task(taskId);
+        if (
+            task.state != IGradientChain.GradientTaskState.Pending
+                && task.state != IGradientChain.GradientTaskState.Active
+        ) return 0;
+        budgetWei = gradient.costOf(task.terms) / task.terms.blockCount
+            * (task.terms.blockCount - task.blocksDone) - voidFeesWei[taskId];
+        IGradientChain.Height memory current = gradient.current();
+        if (current.taskId == taskId && current.phase == IGradientChain.HeightPhase.Voting) {
+            budgetWei -= task.feeWei;
+        }
+    }
+
+    /// @param taskId the active one before the call
+    function _watchGradient(Vm.Log memory log, uint64 taskId) internal {
+        bytes32 kind = log.topics[0];
+        if (kind == IGradientChain.GradientTaskSubmitted.selector) {
+            _moveTask(uint64(uint256(log.topics[1])), IGradientChain.GradientTaskState.Pending);
+        } else if (kind == IGradientChain.GradientTaskClosed.selector) {
+            (IGradientChain.GradientTaskState state, IGradientChain.StopReason reason,) =
+                abi.decode(log.data, (IGradientChain.GradientTaskState, IGradientChain.StopReason, uint256));
+            _moveTask(uint64(uint256(log.topics[1])), state);
+            stoppedFor[reason]++;
+        } else if (kind == IGradientChain.GradientBlockAppended.selector) {
+            (, IGradientChain.GradientHeader memory header) =
+                abi.decode(log.data, (bytes32, IGradientChain.GradientHeader));
+            if (header.miner == address(0)) {
+                _moveTask(header.taskId, IGradientChain.GradientTaskState.Active);
+            }
+            intervalsS[header.taskId] += header.intervalS;
+        } else if (kind == IGradientChain.ProposalsRejected.selector) {
+            bool isVoid = abi.decode(log.data, (bool));
+            rejected[isVoid]++;
+            // Ballot 0: none was opened, so none was paid for.
+            if (isVoid && log.topics[2] != 0) voidFeesWei[taskId] += gradient.task(taskId).feeWei;
+        }
+    }
+
+    function _checkHeight(IGradientChain.Height memory earlier) internal {
+        IGradientChain.Height memory now_ = gradient.current();
+        if (now_.height != gradient.height() + 1) {
+            _violateGradient("I26: not the height after the newest block");
+        }
+        bool wasTaking = earlier.phase == IGradientChain.HeightPhase.Search
+            || earlier.phase == IGradientChain.HeightPhase.Collect;
+        if (now_.height == earlier.height) {
+            if (earlier.phase != now_.phase && !_isHeightStep(earlier.phase, now_.phase)) {
+                _violateGradient("I25: forbidden phase transition of a height");
+            }
+            if (now_.proposalCount > earlier.proposalCount && !wasTaking) {
+                _violateGradient("I25: a proposal was accepted while none were taken");
+            }
+        } else if (now_.height != earlier.height + 1 || !_isBlockStep(earlier.phase, now_.phase)) {
+            _violateGradient("I26: the height moved without an accepted block or an opening");
+        }
+        IGradientChain.GradientTask memory task = gradient.task(now_.taskId);
+        if (now_.taskId != 0 && task.searchedS != intervalsS[now_.taskId]) {
+            _violateGradient("I27: a task's search time is not its blocks' intervals");
+        }
+    }
+
+    function _violateGradient(string memory what) internal virtual;
+
+    function _isHeightStep(IGradientChain.HeightPhase from, IGradientChain.HeightPhase to)
+        private
+        pure
+        returns (bool)
+    {
+        if (from == IGradientChain.HeightPhase.Search) {
+            return to == IGradientChain.HeightPhase.Collect || to == IGradientChain.HeightPhase.Idle;
+        }
+        if (from == IGradientChain.HeightPhase.Collect) return true;
+        return from == IGradientChain.HeightPhase.Voting && to != IGradientChain.HeightPhase.Collect;
+    }
+
+    /// @dev To the next height: a task is opened, or a block is accepted.
+    function _isBlockStep(IGradientChain.HeightPhase from, IGradientChain.HeightPhase to)
+        private
+        pure
+        returns (bool)
+    {
+        if (from == IGradientChain.HeightPhase.Idle) return to == IGradientChain.HeightPhase.Search;
+        return from == IGradientChain.HeightPhase.Voting
+            && (to == IGradientChain.HeightPhase.Search || to == IGradientChain.HeightPhase.Idle);
+    }
+
+    function _moveTask(uint64 taskId, IGradientChain.GradientTaskState to) private {
+        IGradientChain.GradientTaskState from = gradientStateOf[taskId];
+        bool isAllowed;
+        if (from == IGradientChain.GradientTaskState.None) {
+            isAllowed = to == IGradientChain.GradientTaskState.Pending;
+        } else if (from == IGradientChain.GradientTaskState.Pending) {
+            isAllowed = to == IGradientChain.GradientTaskState.Active
+                || to == IGradientChain.GradientTaskState.Cancelled;
+        } else if (from == IGradientChain.GradientTaskState.Active) {
+            isAllowed = to == IGradientChain.GradientTaskState.Completed
+                || to == IGradientChain.GradientTaskState.Stopped;
+        }
+        if (!isAllowed) _violateGradient("I24: forbidden state transition of a gradient task");
+        gradientStateOf[taskId] = to;
+    }
+}
