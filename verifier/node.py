@@ -65,9 +65,11 @@ class VerifierNode(Node):
         missing_wei = self.wanted_stake_wei - verifier.stake_wei
         number = int((context.journal.recall("top-ups") or {"done": 0})["done"]) + 1
         try:
-            context.gateway.transact(
-                context.journal, f"top-up/{number}", "VerifierCommittee", "stake", value_wei=missing_wei
-            )
+            if number > 1:  # a reorg may have taken the last one back: then it is sent again, and not one more
+                self._stake(number - 1, missing_wei)
+                if context.ledger.verifier(self._address).stake_wei >= self.wanted_stake_wei:
+                    return
+            self._stake(number, missing_wei)
         except (TransactionReverted, InsufficientFunds) as exc:
             if self._cannot_stake_wei != missing_wei:  # once, not at every step
                 context.log.warning(f"cannot stake {wei_to_ether(missing_wei)} ether more: {exc}")
@@ -75,6 +77,12 @@ class VerifierNode(Node):
             return
         context.journal.remember("top-ups", {"done": number})
         context.log.info(f"topped the stake up to {wei_to_ether(self.wanted_stake_wei)} ether")
+
+    def _stake(self, number: int, amount_wei: int) -> None:
+        context = self.context
+        context.gateway.transact(
+            context.journal, f"top-up/{number}", "VerifierCommittee", "stake", value_wei=amount_wei
+        )
 
     def _unseated(self) -> Waiting | None:
         verifier = self.context.ledger.verifier(self._address)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from web3.types import RPCEndpoint
 
 from pole.node import Waiting
 from pole.records import Phase, Verdict
@@ -56,6 +57,21 @@ def test_act__stake_taken_out_meanwhile__is_topped_up_again(seats: Seats) -> Non
     verifier.act()
     verifier.act()
     assert context.ledger.verifier(account.address).stake_wei == ETHER
+
+
+def test_act__reorg_took_the_stake_back__is_staked_again_but_not_twice(seats: Seats) -> None:
+    account = seats.funded()
+    verifier = seats.verifier(account)
+    gateway = verifier.context.gateway
+    request = gateway.web3.provider.make_request
+    snapshot = request(RPCEndpoint("evm_snapshot"), [])["result"]
+    verifier.act()
+    request(RPCEndpoint("evm_revert"), [snapshot])
+    assert verifier.context.ledger.verifier(account.address).stake_wei == 0
+    verifier.act()
+    verifier.act()
+    assert verifier.context.ledger.verifier(account.address).stake_wei == ETHER
+    assert gateway.web3.eth.get_transaction_count(account.address) == 1
 
 
 def test_act__too_poor_to_top_up__goes_on_with_the_stake_it_has(seats: Seats) -> None:
