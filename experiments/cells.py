@@ -31,12 +31,13 @@ class Cell:
             raise BadInput(f"cell {self.key!r} must be lower-case letters, digits, dots and dashes")
 
 
-def run_cells(folder: Path, cells: Sequence[Cell]) -> dict[str, Result]:
-    """All results by key, in order; only the missing ones are computed, with a bar on stderr."""
+def run_cells(folder: Path, cells: Sequence[Cell], *, is_quiet: bool = False) -> dict[str, Result]:
+    """All results by key, in order; only the missing ones are computed, with a bar on stderr unless `is_quiet`."""
     folder.mkdir(parents=True, exist_ok=True)
     results: dict[str, Result] = {}
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=is_quiet) as bar:
         overall = bar.add_task(folder.parent.name, total=len(cells))
         for cell in cells:
             path = folder / f"{cell.key}.json"

@@ -49,6 +49,7 @@ def keep(report: Report, settings: Settings) -> str:
     lines += [f"![{report.title}]({name}.png)" for name in report.figures]
     text = "\n".join(lines).rstrip() + "\n"
     folder = settings.folder(report.name)
+    folder.mkdir(parents=True, exist_ok=True)
     summary = {
         "name": report.name,
         "title": report.title,
@@ -67,6 +68,7 @@ def keep(report: Report, settings: Settings) -> str:
 def page(names: list[str], settings: Settings, target: Path) -> str:
     """docs/results.md from what the experiments kept; pictures are copied beside it."""
     parts = [_HEAD.format(scale=settings.scale)]
+    target.parent.mkdir(parents=True, exist_ok=True)
     missing = [name for name in names if not (settings.folder(name) / "summary.json").is_file()]
     if len(missing) == len(names):
         raise BadInput(

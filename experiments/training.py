@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -72,16 +73,19 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
 
-    def steps_until(self, threshold: float, *, most: int, every: int = 10) -> tuple[int, float]:
-        """Steps until the test accuracy reaches `threshold` percent, looked at every few; `most` if it does not."""
-        done, reached = 0, accuracy(self.model, *self._test)
+    def steps_until(
+        self, threshold: float, *, on: Literal["train", "test"], most: int, every: int = 10
+    ) -> tuple[int, float]:
+        """Steps until an accuracy reaches `threshold` percent, looked at every few, and the accuracy then."""
+        rows = self._train if on == "train" else self._test
+        done, reached = 0, accuracy(self.model, *rows)
         while reached < threshold and done < most:
             for chosen in self._batches():
                 self.step(chosen)
                 done += 1
-                if done % every == 0 or done >= most:
-                    reached = accuracy(self.model, *self._test)
-                    if reached >= threshold or done >= most:
+                if done % every == 0 or done == most:
+                    reached = accuracy(self.model, *rows)
+                    if reached >= threshold or done == most:
                         break
         return done, reached
 

@@ -39,14 +39,18 @@ def development_chain(
     port: int | None = None,
     accounts: int = 20,
     mines_at_once: bool = False,
+    genesis_time_s: int | None = None,
 ) -> Iterator[DevChain]:
     """Start a node, wait until it answers, stop it at the end; without `block_time_s` it mines per transaction.
 
     `mines_at_once`: anvil mines per transaction and at intervals as well, so that time passes and nothing waits for it.
+    `genesis_time_s` (anvil): a fixed start, so that the same transactions at the same times give the same hashes.
     """
     port = port or free_port()
     process = subprocess.Popen(
-        _command(kind, port, block_time_s, chain_id, accounts) + (["--mixed-mining"] if mines_at_once else []),
+        _command(kind, port, block_time_s, chain_id, accounts)
+        + (["--mixed-mining"] if mines_at_once else [])
+        + ([f"--timestamp={genesis_time_s}"] if genesis_time_s else []),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
