@@ -1,7 +1,10 @@
 """A verifier that follows the chain: prepare while others train, judge, commit a vote, reveal it, again."""
 
+from itertools import count
+
 from pole.cli import RoleContext
 from pole.errors import InsufficientFunds, TransactionReverted
+from pole.journal import TransactionState
 from pole.money import wei_to_ether
 from pole.node import Node, Waiting, advance_due
 from pole.records import Phase, Round
@@ -63,7 +66,7 @@ class VerifierNode(Node):
         if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:
             return
         missing_wei = self.wanted_stake_wei - verifier.stake_wei
-        number = int((context.journal.recall("top-ups") or {"done": 0})["done"]) + 1
+        number = next(number for number in count(1) if not self._has_staked(number))
         try:
             if number > 1:  # a reorg may have taken the last one back: then it is sent again, and not one more
                 self._stake(number - 1, missing_wei)
@@ -75,8 +78,11 @@ class VerifierNode(Node):
                 context.log.warning(f"cannot stake {wei_to_ether(missing_wei)} ether more: {exc}")
                 self._cannot_stake_wei = missing_wei
             return
-        context.journal.remember("top-ups", {"done": number})
         context.log.info(f"topped the stake up to {wei_to_ether(self.wanted_stake_wei)} ether")
+
+    def _has_staked(self, number: int) -> bool:
+        attempt = self.context.journal.attempt(f"top-up/{number}")
+        return attempt is not None and attempt.state is TransactionState.MINED
 
     def _stake(self, number: int, amount_wei: int) -> None:
         context = self.context
