@@ -53,7 +53,7 @@ class Chain:
 
     def __init__(self, web3: Web3, deployment: Deployment, artifacts: Mapping[str, Any]) -> None:
         self.web3, self.deployment, self._artifacts = web3, deployment, artifacts
-        self.ledger = Ledger(Gateway(web3, deployment, None))
+        self.ledger = Ledger(Gateway(Web3(web3.provider), deployment, None))  # a gateway adds to its Web3
         self.chain_id = web3.eth.chain_id
         self._accounts = list(web3.eth.accounts)
         self._decoder = RevertDecoder(artifact["abi"] for artifact in artifacts.values())
