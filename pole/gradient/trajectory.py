@@ -59,7 +59,7 @@ class Draws:
 
 
 class Trajectory:
-    """The hardened miner's training on the CPU; the network must hold the previous block's weights.
+    """The hardened miner's training on the CPU (any device: pole.gradient.fused), from the weights in the network on.
 
     `best` is the step with the lowest sign digest so far, at or after `min_step`: it may become a block later, once the
     threshold has risen above its digest. A trajectory is a pure function of its arguments: to resume after a crash,
@@ -77,33 +77,36 @@ class Trajectory:
         self.best: Candidate | None = None
         self.checkpoints: list[Snapshot] = []
         self._lowest = 1 << DIGEST_BITS
-        self._values = network.weights.numpy()
+        self._values = network.weights.numpy() if network.device.type == "cpu" else np.empty(0, dtype=np.float32)
         self._draws: Draws | None = None
         self._batches: Sequence[torch.Tensor] = ()
 
     def advance(self) -> int:
         """Trains one step; returns its number, from 1."""
         position = self.step % STEPS_PER_DRAW
-        if position == 0:
-            self._draw()
-        draws, network = self._draws, self.network
-        assert draws is not None
+        draws = self._draws_at(position)
         self._keep_checkpoint()
-        weights, batch = draws.weights[position], self._batches[position]
+        weights, wanted = draws.weights[position], draws.directions[position]
         before = self._values[weights]
-        network.step(self.samples.train_x[batch], self.samples.train_y[batch])
+        self._train(self._batches[position])
         self.step += 1
-        movements = self._values[weights] - before
         # Nearly all steps are dismissed by this bound, without a look at the gradients.
-        if least_digest(movements, draws.directions[position]) < self._lowest and self.step >= self.min_step:
-            self._consider(draws.directions[position], weights)
+        is_promising = least_digest(self._values[weights] - before, wanted) < self._lowest
+        if is_promising and self.step >= self.min_step:
+            self._consider(wanted, weights)
         return self.step
 
-    def _draw(self) -> None:
-        self._draws = Draws.of(
-            self.network, self.samples, self.previous_hash, self.miner, self.step + 1, STEPS_PER_DRAW
-        )
-        self._batches = self._draws.batches.unbind()
+    def _draws_at(self, position: int) -> Draws:
+        """The draws around the next step, which is number `position` of them."""
+        if self._draws is None or (position == 0 and self._draws.first_step != self.step + 1):
+            self._draws = Draws.of(
+                self.network, self.samples, self.previous_hash, self.miner, self.step + 1, STEPS_PER_DRAW
+            )
+            self._batches = self._draws.batches.unbind()
+        return self._draws
+
+    def _train(self, batch: torch.Tensor) -> None:
+        self.network.step(self.samples.train_x.index_select(0, batch), self.samples.train_y.index_select(0, batch))
 
     def _keep_checkpoint(self) -> None:
         if self.step and self.step % self.network.manifest.checkpoint_interval == 0:
