@@ -12,9 +12,9 @@ from typing import Any
 import click
 import structlog
 
-from pole import logs
+from pole import logs, metrics
 from pole.deployment import Deployment
-from pole.errors import BadInput, PoleError
+from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.fees import DEFAULT_MAX_FEE_GWEI
 from pole.filelock import account_lock
 from pole.gateway import Gateway
@@ -24,6 +24,10 @@ from pole.ledger import Ledger
 from pole.store import Store, open_store
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
+METRICS_ADDRESS = "127.0.0.1"
+
+# Documented in docs/operations.md; 64 and above as in sysexits.h.
+EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class RoleSettings:
     password_file: Path | None
     poll_interval: float
     max_fee_gwei: float | None = None
+    metrics_port: int | None = None
+    metrics_address: str | None = None
 
 
 def role_options(
@@ -106,6 +112,12 @@ def role_options(
             ),
         ]
 
+    if needs_account and is_exclusive:
+        options += [
+            click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve figures for Prometheus."),
+            click.option("--metrics-address", default=METRICS_ADDRESS, show_default=True, help="Where to serve them."),
+        ]
+
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def wrapped(log_level: str, log_json: bool, **given: Any) -> Any:
@@ -125,6 +137,14 @@ def role_options(
 def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -> Iterator[RoleContext]:
     """Open account, node, journal and store; raises PoleError before anything was sent."""
     home = settings.home.expanduser()
+    with ExitStack() as held:
+        if settings.metrics_port is not None:
+            held.enter_context(metrics.served(settings.metrics_address or METRICS_ADDRESS, settings.metrics_port))
+        yield held.enter_context(_opened(role, settings, home, is_exclusive))
+
+
+@contextmanager
+def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -> Iterator[RoleContext]:
     deployment = Deployment.load(settings.deployment) if settings.deployment else None
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
     max_fee_gwei = settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI
@@ -137,25 +157,29 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
         journal = held.enter_context(Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive))
         if account is not None:
             journal.bind("account", gateway.address)
+        metrics.describe(role, gateway.address if gateway.has_account else "", gateway.deployment.chain_id)
         log = structlog.get_logger().bind(role=role)
         yield RoleContext(role, gateway, Ledger(gateway), journal, store, home, log, settings.poll_interval)
 
 
 def exit_code(command: click.Command) -> int:
-    """Run a role's command line; errors become one line on stderr and 1, wrong usage becomes 2."""
+    """Run a role's command line; an error becomes one line on stderr and a status, as docs/operations.md lists them."""
     try:
         command.main(standalone_mode=False)
     except click.ClickException as exc:
         exc.show()
-        return exc.exit_code if isinstance(exc, click.UsageError) else 1
+        return exc.exit_code if isinstance(exc, click.UsageError) else EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return EXIT_INTERRUPTED
     except PoleError as exc:
-        click.echo(f"error: {exc}", err=True)
-        return 1
+        logs.report(exc)
+        return EXIT_TRY_AGAIN if isinstance(exc, (TransientChainError, StoreUnavailable, JournalFull)) else EXIT_FAILED
     except BrokenPipeError:  # the reader of a pipe is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return EXIT_FAILED
+    except Exception as exc:
+        logs.report(exc)
+        return EXIT_UNEXPECTED
     return 0
 
 

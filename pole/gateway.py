@@ -19,6 +19,7 @@ from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from web3.types import BlockIdentifier, LogReceipt
 
+from pole import metrics
 from pole.deployment import CONTRACT_NAMES, ContractName, Deployment
 from pole.errors import BadInput, ChainError, WrongChain
 from pole.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy
@@ -57,6 +58,7 @@ class Gateway:
         max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
     ) -> None:
         self.web3 = web3
+        web3.middleware_onion.inject(metrics.CountRequests, layer=0)
         self.deployment = deployment
         self.poll_s = poll_s
         self._decoder = RevertDecoder(deployed.abi for deployed in deployment.contracts.values())
@@ -129,6 +131,7 @@ class Gateway:
         with node_errors(self._decoder, "reading the latest block"):
             block = self.web3.eth.get_block("latest")
         self._follow(int(block["number"]))
+        metrics.BLOCK_TIME.set(int(block["timestamp"]))
         return int(block["timestamp"])
 
     def block_number(self) -> int:
@@ -139,6 +142,7 @@ class Gateway:
 
     def _follow(self, number: int) -> None:
         """A chain that got shorter may be another one that started anew behind the same address."""
+        metrics.BLOCK.set(number)
         is_shorter, self._newest_block = number < self._newest_block, number
         if is_shorter:
             self.check_genesis()

@@ -2,12 +2,13 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from pole.errors import BadInput
+from pole.errors import BadInput, PoleError
 
 _SECRET_PARTS = ("secret", "password", "private", "salt", "mnemonic", "master")
 LEVELS = ("debug", "info", "warning", "error")
@@ -33,6 +34,18 @@ def configure(is_json: bool = False, level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def report(exc: Exception) -> None:
+    """The last words of a command that failed: a line, with the traceback if nobody raised it on purpose."""
+    is_expected = isinstance(exc, PoleError)
+    if isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer):
+        kind = type(exc).__name__
+        structlog.get_logger().error(str(exc), kind=kind, exc_info=None if is_expected else exc)
+    elif is_expected:
+        print(f"error: {exc}", file=sys.stderr)
+    else:
+        traceback.print_exception(exc)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

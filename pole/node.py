@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from pole import metrics
 from pole.atomicfile import write_atomically
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.gateway import Gateway
@@ -80,6 +81,7 @@ class Node(ABC):
                 self.context.gateway.check_genesis()
             waiting = self.act()
         except TransientChainError as exc:
+            metrics.failed(exc)
             self._failures += 1
             pause_s = min(self.context.poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
             self.context.log.warning(f"{exc}; trying again in {pause_s:.0f} s")
@@ -87,12 +89,15 @@ class Node(ABC):
             self._said = None
             return pause_s
         except (InsufficientFunds, JournalFull) as exc:
+            metrics.failed(exc)
             self._failures = 0
             self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
             return self.context.poll_s
         except TransactionReverted as exc:
+            metrics.failed(exc)
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
         self._failures, self._complained_at = 0, None
+        metrics.polled(self.context)
         self._say(waiting)
         return self.context.poll_s
 

@@ -1,18 +1,29 @@
 """What the command lines of all roles share: errors end in one line, contexts open, instances exclude each other."""
 
+import json
+import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
+import structlog
 from eth_account.signers.local import LocalAccount
 
 from pole.cli import RoleContext, exit_code, role_options
 from pole.deployment import Deployment
-from pole.errors import BadInput
+from pole.errors import (
+    BadInput,
+    InsufficientFunds,
+    JournalError,
+    JournalFull,
+    StoreUnavailable,
+    TransientChainError,
+    WrongChain,
+)
 from pole.journal import Journal
 from pole.keyfile import create_account
 
@@ -64,12 +75,69 @@ def failing() -> None:
     raise BadInput("the file is upside down; turn it")
 
 
+@click.command()
+def broken() -> None:
+    print(1 // 0)
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Every test begins as a process does, without a configuration."""
+    structlog.reset_defaults()
+    yield
+    structlog.reset_defaults()
+
+
 # --- errors ----------------------------------------------------------------------------------------------------------
 
 
 def test_exit_code__pole_error__one_line_and_1(run: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(failing) == 1
     assert capsys.readouterr().err == "error: the file is upside down; turn it\n"
+
+
+def test_exit_code__unexpected_error__is_70_with_the_traceback(run: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(broken) == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TransientChainError, 75),
+        (StoreUnavailable, 75),
+        (JournalFull, 75),
+        (WrongChain, 1),
+        (InsufficientFunds, 1),
+        (JournalError, 1),
+        (click.Abort, 130),
+        (KeyboardInterrupt, 130),
+    ],
+)
+def test_exit_code__each_error__has_its_status(error: type[BaseException], code: int, run: Invoke) -> None:
+    @click.command()
+    def raising() -> None:
+        raise error("no")
+
+    assert run(raising) == code
+
+
+def test_exit_code__json__the_error_is_an_object_too(
+    run: Invoke, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(probe, *options, "--rpc=http://127.0.0.1:1", "--log-json") == 75
+    (line,) = capsys.readouterr().err.splitlines()
+    written = json.loads(line)
+    assert (written["level"], written["kind"]) == ("error", "TransientChainError")
+
+
+def test_role__metrics_port_taken__fails_before_the_key_is_read(
+    run: Invoke, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(probe, *options, "--password-file=/nonexistent", f"--metrics-port={port}") == 1
+    assert f"cannot serve metrics on 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err
 
 
 def test_exit_code__wrong_usage__is_2(run: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +151,7 @@ def test_role__account_missing__is_wrong_usage(run: Invoke, capsys: pytest.Captu
 
 
 def test_role__node_away__says_so(run: Invoke, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(probe, *options, "--rpc=http://127.0.0.1:1") == 1
+    assert run(probe, *options, "--rpc=http://127.0.0.1:1") == 75
     assert "error: connecting to http://127.0.0.1:1: the node does not answer" in capsys.readouterr().err
 
 
