@@ -12,6 +12,9 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
     function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function expectRevert(bytes calldata data) external;
     function deal(address account, uint256 balanceWei) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
