@@ -1,16 +1,21 @@
 """The journal after power cuts, on full disks and beside a second process: the last complete state, or a refusal."""
 
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from pole.cli import RoleContext, exit_code, role_options
+from pole.deployment import Deployment
 from pole.errors import JournalError, JournalFull
 from pole.filelock import LOCKS_VARIABLE, account_lock
 from pole.journal import Attempt, Journal, TransactionState
+from pole.keyfile import PASSWORD_VARIABLE, create_account
 
 FRAME, FRAME_HEADER = 4096 + 24, 24
 STEP = 97  # a prime, so that cuts fall at every kind of place
@@ -178,3 +183,36 @@ def test_account_lock__other_home__second_process_is_refused_until_the_first_die
         holder.stdout.close()
     with account_lock("0xAA", Chain, tmp_path):  # type: ignore[arg-type]
         pass
+
+
+def test_role__started_twice_with_one_key__second_refuses_and_short_commands_do_not(
+    anvil: str,
+    deployment: Deployment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.command()
+    @role_options("miner")
+    def role(context: RoleContext) -> None:
+        if context.home.name == "first":
+            assert run(role, "second") == 1
+            assert run(command, "second") == 0
+
+    @click.command()
+    @role_options("miner", is_exclusive=False)
+    def command(context: RoleContext) -> None:
+        context.journal.remember("ran", {})
+
+    def run(what: click.Command, home: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["miner", *options, f"--home={tmp_path / home}"])
+        return exit_code(what)
+
+    deployment.save(tmp_path / "deployment.json")
+    create_account(tmp_path / "key.json", "pw", kdf_iterations=2)
+    monkeypatch.setenv(PASSWORD_VARIABLE, "pw")
+    options = [f"--rpc={anvil}", f"--deployment={tmp_path / 'deployment.json'}", f"--store={tmp_path / 'store'}"]
+    options.append(f"--account={tmp_path / 'key.json'}")
+    assert run(role, "first") == 0
+    said = capsys.readouterr().err
+    assert f"is in use on this chain by process {os.getpid()} with --home {tmp_path / 'first'}" in said
