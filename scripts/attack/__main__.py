@@ -2,7 +2,7 @@
 
 import sys
 
-from scripts.attack import commits, documents, griefing, models, money, release, votes
+from scripts.attack import commits, documents, griefing, models, money, names, reentry, release, votes
 from scripts.attack.ground import Ground, session
 from scripts.attack.record import Attack
 from scripts.attack.show import main
@@ -11,10 +11,12 @@ ATTACKS: list[Attack[Ground]] = [
     *commits.ATTACKS,
     *release.ATTACKS,
     *votes.ATTACKS,
+    *reentry.ATTACKS,
     *money.ATTACKS,
     *griefing.ATTACKS,
     *models.ATTACKS,
     *documents.ATTACKS,
+    *names.ATTACKS,
 ]
 
 if __name__ == "__main__":

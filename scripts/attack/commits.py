@@ -41,7 +41,7 @@ def _without(*fields: str) -> Weakening:
 
 def _started(ground: Ground) -> Chain:
     """A chain with three seated verifiers and one task."""
-    rounds.stake(ground.chain, *(ground.chain.verifier(i) for i in range(3)))
+    rounds.seat(ground.chain, 3)
     rounds.submit(ground.chain)
     return ground.chain
 

@@ -20,8 +20,7 @@ _FILLING_GAS = 1 << 32
 def never_reveal(ground: Ground) -> Outcome:
     """Three miners commit beside an honest one and never reveal."""
     chain = ground.chain
-    verifiers = [chain.verifier(i) for i in range(3)]
-    rounds.stake(chain, *verifiers)
+    verifiers = rounds.seat(chain, 3)
     rounds.submit(chain)
     current, honest = rounds.open_round(chain), chain.miner(0)
     silent = [chain.accomplice(i) for i in range(3)]

@@ -25,7 +25,7 @@ _LOW_SALTS = 16
 
 def _started(ground: Ground, **terms: Any) -> Chain:
     """A chain with three seated verifiers and one task."""
-    rounds.stake(ground.chain, *(ground.chain.verifier(i) for i in range(3)))
+    rounds.seat(ground.chain, 3)
     rounds.submit(ground.chain, **terms)
     return ground.chain
 

@@ -35,6 +35,13 @@ def stake(chain: Chain, *verifiers: str, stake_wei: int = STAKE_WEI) -> None:
         chain.do(verifier, "VerifierCommittee", "stake", value_wei=stake_wei)
 
 
+def seat(chain: Chain, count: int) -> list[str]:
+    """So many verifiers of equal stake."""
+    verifiers = [chain.verifier(i) for i in range(count)]
+    stake(chain, *verifiers)
+    return verifiers
+
+
 def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
     commitment = test_set_commitment(chain.chain_id, chain.address("TaskMarket"), client, TEST_SET, SALT)
     given: dict[str, Any] = {

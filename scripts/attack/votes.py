@@ -42,7 +42,7 @@ def _without(field: str) -> Weakening:
 def _to_ballot(ground: Ground, verifiers: int, models: int = 2) -> tuple[Chain, Round, int]:
     """A chain with a ballot open over the models of miners 0, 1...; all verifiers have the same stake."""
     chain = ground.chain
-    rounds.stake(chain, *(chain.verifier(i) for i in range(verifiers)))
+    rounds.seat(chain, verifiers)
     return _next_ballot(chain, models)
 
 
