@@ -22,10 +22,14 @@ class Vote:
 
 
 class VoteBook:
-    """The account's votes; what was decided is in the journal before anybody hears of it."""
+    """The account's votes; what was decided is in the journal before anybody hears of it.
+
+    `sent` counts the transactions of this process.
+    """
 
     def __init__(self, context: RoleContext) -> None:
         self._context = context
+        self.sent = 0
 
     def carry(self, ballot: Ballot, decide: Callable[[], Vote | Waiting]) -> Waiting:
         """Brings the vote on a ballot as far as its phase allows; `decide` is asked unless a vote is committed."""
@@ -79,6 +83,7 @@ class VoteBook:
         )
         key = f"vote-commit/{ballot.ballot_id}"
         gateway.transact(self._context.journal, key, "VerifierCommittee", "commitVote", ballot.ballot_id, commitment)
+        self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.verdicts)} verdicts")
 
     def reveal(self, ballot: Ballot, vote: Vote) -> None:
@@ -91,6 +96,7 @@ class VoteBook:
             vote.verdicts,
             vote.salt,
         )
+        self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.verdicts)} verdicts")
 
 

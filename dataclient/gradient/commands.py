@@ -22,7 +22,7 @@ _PIPED_WIDTH = 160
 _AS_THEY_ARE = (
     *("rules", "model", "block_count", "target_interval_s", "block_time_limit_s", "target_test_ppm", "batch_size"),
     *("learning_rate", "steps_per_block", "requirement_count", "checkpoint_interval", "segments", "redundancy"),
-    *("miners", "check_steps", "seed"),
+    *("devices", "miners", "check_steps", "seed"),
 )
 
 
@@ -86,6 +86,11 @@ def _training(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--checkpoint-interval", type=click.IntRange(1, 10_000), help="Steps between checkpoints."),
         click.option("--segments", type=click.Choice(["all", "divided"]), default="all", show_default=True),
         click.option("--redundancy", type=click.IntRange(1, 16), default=2, show_default=True),
+        click.option(
+            "--devices",
+            type=click.Choice(["any", "alike"]),
+            help="alike: all nodes have the same kind of processor.  [default: any; for resnet18, alike]",
+        ),
         click.option(
             "--check-steps", type=click.IntRange(1), default=300, show_default=True, help="Of the first check."
         ),

@@ -33,6 +33,7 @@ class Order(Record):
     checkpoint_interval: int | None = None
     segments: Literal["all", "divided"] = "all"
     redundancy: int = 2
+    devices: Literal["any", "alike"] | None = None
     miners: int = 1
     check_steps: int = 300
     seed: int = 1

@@ -29,6 +29,7 @@ PIXEL_BITS = 8
 MIN_BLOCK_TIME_LIMIT_S = 60
 INTERVALS_PER_LIMIT = 30
 CHECKPOINTS_PER_BLOCK = 4
+MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step
 STEPS_BEFORE_FIRST = 16  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
@@ -42,13 +43,14 @@ def prepare(order: Order, home: OrderHome, store: Store, parameters: GradientPar
     prepare_torch("cpu", threads=1)
     training, test, discretisation = _rows(order)
     rows = [Rows(discretise(part.x, discretisation), part.labels) for part in (training, test)]
-    manifest = _manifest(order, training, discretisation, rows, store)
-    samples = Samples.from_rows(rows[0], rows[1], manifest.scaling)
-    network = FlatNetwork.genesis(manifest, order.seed)
-    check_startup(network, samples, order.check_steps)
-    rate = steps_per_second(network, samples)
+    draft = _manifest(order, training, discretisation, rows, store)
+    samples = Samples.from_rows(rows[0], rows[1], draft.scaling)
+    rate = steps_per_second(FlatNetwork.genesis(draft, order.seed), samples)
     steps = order.steps_per_block or max(1, round(rate * order.target_interval_s))
-    manifest = _paced(order, manifest, steps)
+    manifest = _paced(order, draft, steps)
+    network = FlatNetwork.genesis(manifest, order.seed)
+    if order.rules == "hardened":  # the paper's rules take any network, and what comes of it
+        check_startup(network, samples, order.check_steps)
     limit_s = max(MIN_BLOCK_TIME_LIMIT_S, INTERVALS_PER_LIMIT * order.target_interval_s)
     prepared = PreparedOrder(
         manifest=str(store.put(manifest.to_bytes())),
@@ -92,6 +94,7 @@ def _manifest(
             requirement_count=DIGEST_BITS if order.rules == "hardened" else 1,
             segments=order.segments,
             redundancy=order.redundancy,
+            devices=order.devices or ("alike" if order.model == "resnet18" else "any"),
         )
     except ValidationError as exc:
         raise ManifestInvalid(f"gradient task {order.name!r}: {first_problem(exc)}") from exc
@@ -112,8 +115,12 @@ def _scaling(levels: npt.NDArray[np.uint8], has_columns: bool) -> InputScaling:
 
 
 def _paced(order: Order, manifest: GradientManifest, steps: int) -> GradientManifest:
-    """With what depends on how many steps a block takes. Under the paper's rules each requirement halves the chance."""
-    interval = order.checkpoint_interval or min(10_000, max(1, math.ceil(steps / CHECKPOINTS_PER_BLOCK)))
+    """With what depends on how many steps a block takes. Under the paper's rules each requirement halves the chance.
+
+    Powers of two are what a GPU divides its steps by.
+    """
+    proposed_interval = 1 << max(0, math.ceil(math.log2(steps / CHECKPOINTS_PER_BLOCK)))
+    interval = order.checkpoint_interval or min(MAX_CHECKPOINT_INTERVAL, proposed_interval)
     changes: dict[str, int] = {"checkpoint_interval": interval}
     if order.rules == "paper":
         proposed = min(MAX_REQUIREMENTS, max(1, round(math.log2(steps * order.miners))))

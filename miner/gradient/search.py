@@ -6,9 +6,10 @@ from typing import Protocol
 import numpy as np
 
 from miner.gradient.workplace import Workplace
+from pole.gradient.fused import start_trajectory
 from pole.gradient.proof import Published, publish_hardened, publish_paper
 from pole.gradient.requirements import paper_requirements
-from pole.gradient.trajectory import PaperCandidate, PaperSearch, Trajectory
+from pole.gradient.trajectory import PaperCandidate, PaperSearch
 from pole.store import Store
 
 
@@ -43,7 +44,7 @@ class HardenedSearch:
     def __init__(self, place: Workplace, previous_hash: bytes, miner: str) -> None:
         terms = place.task.terms
         self._network, self._max_step = place.network, terms.max_step
-        self._trajectory = Trajectory(place.network, place.samples, previous_hash, miner, terms.min_step)
+        self._trajectory = start_trajectory(place.network, place.samples, previous_hash, miner, terms.min_step)
 
     @property
     def steps(self) -> int:

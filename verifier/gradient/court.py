@@ -54,9 +54,10 @@ class GradientCourt:
                 return Waiting(f"further proposals at height {current.height}", current.deadline, "vote on them")
             case HeightPhase.VOTING:
                 ballot = context.ledger.ballot(current.ballot_id)
+                sent = self.votes.sent
                 waiting = self.votes.carry(ballot, lambda: self._vote(current, ballot))
-                # Whoever completes a phase moves it on: the miners wait for it.
-                advance_gradient_due(context.gateway, context.journal, context.ledger, slots=1)
+                if self.votes.sent > sent:  # whoever completes a phase moves it on: the miners wait for it
+                    advance_gradient_due(context.gateway, context.journal, context.ledger, slots=1)
                 return waiting
 
     # --- judging -----------------------------------------------------------------------------------------------------

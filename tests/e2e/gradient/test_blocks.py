@@ -51,7 +51,7 @@ def test_chain__divided_segments__each_verifier_reports_its_own(guild: Guild) ->
 
 def test_chain__paper_rules__a_block_is_one_step(guild: Guild) -> None:
     guild.gather(guild.miners[0])
-    task_id = guild.commission("paper", rules="paper", requirement_count=3, learning_rate=0.05)
+    task_id = guild.commission("paper", rules="paper", requirement_count=1, learning_rate=0.002)
     task = guild.ended(task_id)
     [_, block] = guild.blocks_of(task_id)
     assert (task.state, block.step, block.sign_digest) == (GradientTaskState.COMPLETED, 0, 0)
