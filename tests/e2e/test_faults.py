@@ -29,6 +29,7 @@ AHEAD_S, BEHIND_S = 600, -600
 HUNG_S, REFUSED_S = 10.0, 20.0
 PATIENCE_S = 200.0
 ETHER, GWEI = 10**18, 10**9
+SPIKE_WEI = 400 * GWEI
 HELP, STORE_TROUBLE = "waiting for somebody to help", "waiting for the content store to work again"
 
 
@@ -194,10 +195,15 @@ def test_round__base_fee_over_the_cap__waits_until_it_falls(trouble: Trouble) ->
     world, marks = trouble.world, trouble.marks()
     task_id = trouble.commission("dear-gas", solutions_wanted=2)
     world.until("the commit", lambda: world.has_committed(task_id, trouble.company.miner))
-    world.set_base_fee(600 * GWEI)
+    world.set_base_fee(SPIKE_WEI)
     world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
-    for actor in trouble.company.actors:
-        trouble.says(actor, "gas is too dear", marks[actor.name])
+    logs = {world.stage.log_of(actor): marks[actor.name] for actor in trouble.company.actors}
+
+    def all_wait() -> bool:
+        world.set_base_fee(SPIKE_WEI)
+        return all("gas is too dear" in log.read_text()[mark:] for log, mark in logs.items())
+
+    world.until("everybody to wait", all_wait)
     trouble.finish(task_id)
     world.set_base_fee(GWEI)
 
