@@ -76,6 +76,7 @@ format: setup ## Rewrite Python and Solidity in house style
 
 gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
 	@python -m scripts.gas
+	@python -m scripts.gas_gradient
 
 attack: setup ## Carry out the attacks of docs/threat-model.md against the real parts (ATTACK_ARGS="--weakened")
 	@python -m scripts.attack $(ATTACK_ARGS)

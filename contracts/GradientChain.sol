@@ -79,7 +79,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Height storage working = _current;
         phase = working.phase;
         if (!isDue()) revert NotDue(working.height, phase, working.deadline);
-        if (phase == HeightPhase.Search) _endTask(GradientTaskState.Stopped, StopReason.TimedOut);
+        if (phase == HeightPhase.Search) _endSearch();
         else if (phase == HeightPhase.Collect) _endCollect();
         else _endVoting();
         return working.phase;
@@ -130,6 +130,19 @@ contract GradientChain is GradientTasks, GradientBlocks {
         return phase == HeightPhase.Collect && _current.proposalCount == MAX_PROPOSALS;
     }
 
+    /// @dev The client pays for one ballot all the same: else anybody could hold the chain with a task that nobody can
+    /// mine, for nothing.
+    function _endSearch() private {
+        uint64 taskId = _current.taskId;
+        if (COMMITTEE.seatedCount() != 0) {
+            // Ballots use small numbers as accounts; a hash cannot meet one.
+            bytes32 account = keccak256(abi.encode("pole.search-timed-out.v1", address(this), taskId));
+            _moveFee(taskId, account);
+            COMMITTEE.distribute(account);
+        }
+        _endTask(GradientTaskState.Stopped, StopReason.TimedOut);
+    }
+
     /// @dev The committee shares the ballot's fee; a void ballot's goes to the client.
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCollect() private {
@@ -143,14 +156,19 @@ contract GradientChain is GradientTasks, GradientBlocks {
             COMMITTEE.openBallot(working.proposalCount, judged.terms.tolerancePpm, judged.client);
         working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
         _enter(HeightPhase.Voting, 0);
-        if (judged.feeWei == 0) return;
+        _moveFee(working.taskId, _account(working.ballotId));
+    }
+
+    function _moveFee(uint64 taskId, bytes32 committeeAccount) private {
+        uint256 feeWei = _tasks[taskId].feeWei;
+        if (feeWei == 0) return;
         RESERVOIR.move(
             IRewardReservoir.Pot.Escrow,
-            _account(working.taskId),
+            _account(taskId),
             address(COMMITTEE),
             IRewardReservoir.Pot.Escrow,
-            _account(working.ballotId),
-            judged.feeWei
+            committeeAccount,
+            feeWei
         );
     }
 

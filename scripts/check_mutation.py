@@ -16,7 +16,7 @@ from pathlib import Path
 from pole.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_S = 300
+TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ interface IGradientChain {
         Cancelled
     }
 
-    /// @notice Why a task was stopped; what was left of its budget went back to the client.
+    /// @notice Why a task was stopped; what was left of its budget went back to the client. `TimedOut`: less one ballot's
+    /// fee, which the seated verifiers share. `QuorumLost`: three void ballots in a row, or so many that the budget pays
+    /// for no further block.
     enum StopReason {
         None,
         TimedOut,

@@ -3,6 +3,7 @@
 import pytest
 
 from scripts.gas import MINER_TOTAL, Measurement, measure, violations
+from scripts.gas_gradient import MAX_PROPOSALS, measure_gradient
 
 
 def test_violations__call_and_miner_at_the_bounds__are_named() -> None:
@@ -19,4 +20,12 @@ def test_measure__64_miners_and_21_verifiers__within_the_bounds() -> None:
     assert violations(measurement) == []
     # The measurement covers every kind of call, and not only cheap ones.
     assert len(measurement.gas) == 15
+    assert measurement.gas["anyone", "tally the ballot"] > 1_000_000
+
+
+@pytest.mark.slow
+def test_measure_gradient__8_proposals_and_21_verifiers__within_the_bound() -> None:
+    measurement = measure_gradient(MAX_PROPOSALS, 21)
+    assert violations(measurement) == []
+    assert len(measurement.gas) == 13
     assert measurement.gas["anyone", "tally the ballot"] > 1_000_000

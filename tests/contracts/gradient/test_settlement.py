@@ -254,14 +254,26 @@ def test_advance__nobody_inside_the_tolerance__the_block_stands_and_the_client_h
 # --- how a task ends ---
 
 
-def test_advance__search_timed_out__stops_the_task_and_returns_the_rest(searching: Play) -> None:
+def test_advance__search_timed_out__stops_the_task_and_costs_one_fee(searching: Play) -> None:
     searching.mine_block(searching.miners[0])
     searching.wait_for_deadline()
     assert searching.gradient.isDue()
+    before_wei = [searching.credit_wei(verifier) for verifier in searching.verifiers[:2]]
     searching.advance()
     assert searching.state() == (State.STOPPED, Stop.TIMED_OUT)
     assert (searching.phase, searching.current.height, searching.current.deadline) == (Phase.IDLE, 3, 0)
-    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, 2 * BLOCK_WEI)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, 2 * BLOCK_WEI - FEE_WEI)
+    after_wei = [searching.credit_wei(verifier) for verifier in searching.verifiers[:2]]
+    assert after_wei == [each + FEE_WEI // 2 for each in before_wei]
+    searching.check_money()
+
+
+def test_advance__search_timed_out_with_nobody_seated__returns_everything(searching: Play) -> None:
+    searching.leave_committee(searching.verifiers[:2])
+    searching.wait_for_deadline()
+    searching.advance()
+    assert searching.state() == (State.STOPPED, Stop.TIMED_OUT)
+    assert searching.credit_wei(searching.client) == 3 * BLOCK_WEI
     searching.check_money()
 
 

@@ -162,7 +162,7 @@ def test_submit__extreme_terms__can_be_opened_and_proposed_for(play: Play) -> No
     play.wait_for_deadline()
     play.advance()
     assert play.state() == (State.STOPPED, Stop.TIMED_OUT)
-    assert play.credit_wei(play.client) == YEAR_S * 1_100 * GWEI
+    assert play.credit_wei(play.client) == YEAR_S * 1_100 * GWEI - 100 * GWEI
 
 
 # --- cancel ---
