@@ -7,13 +7,14 @@ Source: DGG, Algorithm 1, line 8 (return P, W)
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field, RootModel
 
 from pole.cid import Cid
 from pole.document import canonical_json, parse_document
-from pole.errors import ProofInvalid
+from pole.errors import ModelInvalid, ProofInvalid
 from pole.gradient.manifest import MAX_SEGMENTS
-from pole.gradient.network import FlatNetwork
+from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.trajectory import Candidate, PaperCandidate
 from pole.layers import Document
 from pole.manifest import CidText
@@ -61,21 +62,21 @@ class Published:
 def publish_hardened(
     store: Store, network: FlatNetwork, previous_hash: bytes, miner: str, candidate: Candidate
 ) -> Published:
-    """Puts checkpoints, W' and the document into the store. Raises as the store does."""
+    """Puts checkpoints, W' and the document into the store. Raises ModelInvalid if not finite, or as the store."""
     document = HardenedProof(
         previous_hash="0x" + previous_hash.hex(),
         miner=miner,
         step=candidate.step,
-        checkpoints=[str(store.put(network.to_bytes(state))) for state in candidate.checkpoints],
+        checkpoints=[str(_put_state(store, network, state)) for state in candidate.checkpoints],
     )
-    return Published(store.put(canonical_json(document)), store.put(network.to_bytes(candidate.state)))
+    return Published(store.put(canonical_json(document)), _put_state(store, network, candidate.state))
 
 
 def publish_paper(store: Store, network: FlatNetwork, candidate: PaperCandidate) -> Published:
-    """Puts W, W' and the document into the store. Raises as the store does."""
-    before = store.put(network.to_bytes(candidate.before))
+    """Puts W, W' and the document into the store. Raises as `publish_hardened`."""
+    before = _put_state(store, network, candidate.before)
     document = PaperProof(batch=list(candidate.batch), weights_before=str(before))
-    return Published(store.put(canonical_json(document)), store.put(network.to_bytes(candidate.after)))
+    return Published(store.put(canonical_json(document)), _put_state(store, network, candidate.after))
 
 
 def fetch_proof(store: Store, cid: Cid) -> HardenedProof | PaperProof:
@@ -84,3 +85,11 @@ def fetch_proof(store: Store, cid: Cid) -> HardenedProof | PaperProof:
     return parse_document(
         _AnyProof, content, what="proof", max_bytes=MAX_PROOF_BYTES, error=ProofInvalid, see="docs/gradient.md"
     ).root
+
+
+def _put_state(store: Store, network: FlatNetwork, state: Snapshot) -> Cid:
+    if not bool(torch.isfinite(state.weights).all() and torch.isfinite(state.buffers).all()):
+        raise ModelInvalid(
+            "training diverged: weights are NaN or infinite, which every verifier refuses; do not propose"
+        )
+    return store.put(network.to_bytes(state))

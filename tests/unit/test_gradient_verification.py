@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pole.cid import cid_of
 from pole.directory import DirectoryStore
-from pole.errors import ContentNotFound, ProofInvalid
+from pole.errors import ContentNotFound, ModelInvalid, ProofInvalid
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.trajectory import STEPS_PER_DRAW, Candidate, Draws, Trajectory
 from pole.gradient.verification import BlockClaim, Finding, Replay, assignment, verify
@@ -87,10 +87,10 @@ def test_verify__wrong_checkpoint__names_both_segments_around_it(
 def test_verify__checkpoint_that_is_no_model__names_both_segments_around_it(
     task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
 ) -> None:
-    hostile = mined.candidate.checkpoints[0].clone()
-    hostile.weights[0] = float("nan")
-    wrong = replace(mined.candidate, checkpoints=(hostile, *mined.candidate.checkpoints[1:]))
-    assert judge(task.claim(task.network(), wrong)).wrong_segments == 0b011
+    content, first = task.store.get(mined.claim.proof, 1 << 16), task.network().to_bytes(mined.candidate.checkpoints[0])
+    hostile = content.replace(str(cid_of(first)).encode(), str(task.store.put(b"no model")).encode())
+    finding = judge(replace(mined.claim, proof=task.store.put(hostile)))
+    assert (hostile != content, finding.is_valid, finding.wrong_segments) == (True, False, 0b011)
 
 
 def test_verify__skipped_step__is_refused(
@@ -253,6 +253,11 @@ def test_verify__file_that_nobody_has__is_not_held_against_the_miner_yet(
 ) -> None:
     with pytest.raises(ContentNotFound):
         judge(replace(mined.claim, weights=cid_of(b"nowhere")))
+
+
+def test_publish__diverged_training__is_refused_before_it_costs_the_bond(task: GradientTask, mined: Mined) -> None:
+    with pytest.raises(ModelInvalid, match="training diverged"):
+        task.claim(task.network(), replace(mined.candidate, state=shifted(mined.candidate.state, 0, float("nan"))))
 
 
 # --- honest blocks ---------------------------------------------------------------------------------------------------
