@@ -185,6 +185,11 @@ class Chain:
             raise ChainError(f"{method}: {reply['error']}")
         return reply["result"]
 
+    @property
+    def now_s(self) -> int:
+        """Of the latest block."""
+        return int(self.web3.eth.get_block("latest")["timestamp"])
+
     def pass_time(self, seconds: int) -> None:
         self.rpc("evm_increaseTime", seconds)
         self.rpc("evm_mine")

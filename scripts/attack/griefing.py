@@ -137,6 +137,52 @@ def _pop(chain: Chain) -> int:
     return gas
 
 
+def hold_chain(ground: Ground) -> Outcome:
+    """The attacker outbids an honest task with one that nobody can solve: keys and manifest lead nowhere."""
+    chain = ground.chain
+    rounds.seat(chain, 3)
+    honest, longest_s = rounds.submit(chain, time_limit_s=600), PUBLIC.market.max_time_limit_s
+    price_wei = -(-ETHER * longest_s // 600) + ETHER  # what is needed to be the most valuable for so long
+    chain.rpc("anvil_setBalance", chain.attacker, hex(2 * price_wei))
+    rounds.submit(chain, chain.attacker, payment_wei=price_wei, time_limit_s=longest_s)
+    started_s = chain.now_s
+    for _ in range(2):
+        current = rounds.open_round(chain, chain.attacker)
+        rounds.advance(chain, current)  # nobody could commit in time
+        rounds.advance(chain, current)  # nor in overtime
+    held_s = chain.now_s - started_s
+    lost_wei = price_wei + rounds.CLIENT_BOND_WEI - chain.ledger.credit_wei(chain.attacker)
+    following = rounds.open_round(chain).task_id
+    evidence = (
+        f"held for {held_s / 86_400:.1f} days in two rounds; {price_wei / ETHER:,.0f} ETH locked, {lost_wei} wei lost; "
+        f"then the honest task's round opens: {following == honest}"
+    )
+    return Outcome(lost_wei > 0, evidence, {"held_s": held_s, "lost_wei": lost_wei, "price_wei": price_wei})
+
+
+def false_claims(ground: Ground) -> Outcome:
+    """The attacker claims to have solved the task at once, so that commits close before anybody has trained."""
+    chain = ground.chain
+    verifiers = rounds.seat(chain, 3)
+    rounds.submit(chain, solutions_wanted=1)
+    current = rounds.open_round(chain)
+    rounds.commit(chain, current, chain.attacker)
+    rounds.advance(chain, current)
+    honest = rounds.commit_hash(chain, current, chain.miner(0), bytes([1] * 32))
+    rounds.release(chain, current)
+    rounds.reveal(chain, current, chain.attacker)
+    rounds.advance(chain, current)
+    ended = rounds.vote_and_finish(chain, current, {each: [rounds.INVALID] for each in verifiers})
+    fee_wei = chain.ledger.task(current.task_id).verifier_fee_wei
+    won_wei = chain.ledger.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
+    evidence = (
+        f"an honest commit afterwards: {honest.said}; {ended.abort_reason.name}; the attacker pays {won_wei / ETHER:g} "
+        f"ETH to the client, who pays {fee_wei / ETHER:g} ETH of fee and has no model"
+    )
+    figures = {"won_wei": won_wei, "fee_wei": fee_wei}
+    return Outcome(not honest.error, evidence, figures)
+
+
 _RETURNED = "if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;\n            else if (_has(revealed, i))"
 _BONDS_RETURNED = Weakening(
     "every bond is returned",
@@ -159,4 +205,6 @@ ATTACKS: list[Attack[Ground]] = [
             (Edit("libraries/IndexedHeap.sol", "uint256 parent = (index - 1) / 2;", "uint256 parent = index - 1;"),),
         ),
     ),
+    Attack("held-chain", "griefing", "hold the chain with what nobody can solve", hold_chain, is_known_limit=True),
+    Attack("false-claims", "griefing", "close commits with a claim that is false", false_claims, is_known_limit=True),
 ]

@@ -1,6 +1,7 @@
 """Attacks of the data client, and on what it keeps secret: test sets and functional keys."""
 
 import dataclasses
+import time
 from itertools import product
 from typing import Any
 
@@ -10,6 +11,7 @@ from pole.cid import cid_of
 from pole.commitments import SALT_BYTES, test_set_commitment
 from pole.dataset import Rows, rows_to_bytes
 from pole.errors import DecryptionFailed, KeyRefused
+from pole.modelfile import save_model
 from pole.profiles import ETHER
 from pole.records import AbortReason
 from scripts.attack import rounds
@@ -19,8 +21,10 @@ from scripts.attack.commits import WITHOUT_CHECK
 from scripts.attack.ground import Ground
 from scripts.attack.record import Attack, Outcome, Weakening
 from scripts.compiled import Edit
+from verifier.bench import Session, judge_all
 
 _LOW_SALTS = 16
+_PATIENCE_S = 300.0
 
 
 def _started(ground: Ground, **terms: Any) -> Chain:
@@ -145,6 +149,28 @@ def wrong_keys(ground: Ground) -> Outcome:
     return Outcome(is_defended, ", ".join(said), {"said": " ".join(said)})
 
 
+def release_without_content(ground: Ground) -> Outcome:
+    """The client releases what it committed to, and gives nobody the rows behind it."""
+    made, chain = commission(ground.folder), ground.chain
+    case = made.case(ground.folder).model_copy(update={"test_set": made.prepared.test_set})
+    session, model = Session(), made.store.put(save_model(made.new_model()))
+    judge_all(ground.judge, case, {0: model}, session, time.monotonic() + _PATIENCE_S)
+    verifiers = rounds.seat(chain, 3)
+    rounds.submit(chain)
+    current = rounds.open_round(chain)
+    rounds.to_voting(chain, current, chain.miner(0), chain.miner(1))
+    better = dataclasses.replace(rounds.good(0), train_ppm=990_000)
+    rounds.vote_and_finish(chain, current, {each: [rounds.good(0), better] for each in verifiers})
+    earliest = rounds.winner(chain) == chain.miner(0)
+    returned_wei = chain.ledger.credit_wei(chain.client)
+    evidence = (
+        f"the verifiers miss it: {session.is_test_set_missing}; all have test accuracy 0, the earliest valid commit "
+        f"wins: {earliest}; {returned_wei / ETHER:g} ETH of bond are returned to the client"
+    )
+    figures = {"is_missed": session.is_test_set_missing, "is_earliest": earliest, "returned_wei": returned_wei}
+    return Outcome(not returned_wei, evidence, figures)
+
+
 ATTACKS: list[Attack[Ground]] = [
     Attack(
         "release-same-block",
@@ -187,5 +213,12 @@ ATTACKS: list[Attack[Ground]] = [
         "publish keys that open nothing",
         wrong_keys,
         Weakening("keys are not checked", patches={"pole.features.check_keys": lambda *_: None}),
+    ),
+    Attack(
+        "release-without-content",
+        "release",
+        "release the CID and keep the rows",
+        release_without_content,
+        is_known_limit=True,
     ),
 ]

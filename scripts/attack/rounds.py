@@ -112,9 +112,8 @@ def advance(chain: Chain, current: Round) -> Sent:
 
 
 def wait_for(chain: Chain, deadline_s: int) -> None:
-    now_s = int(chain.web3.eth.get_block("latest")["timestamp"])
-    if deadline_s > now_s:
-        chain.pass_time(deadline_s - now_s)
+    if deadline_s > chain.now_s:
+        chain.pass_time(deadline_s - chain.now_s)
 
 
 def release(chain: Chain, current: Round, client: str | None = None) -> None:

@@ -34,6 +34,7 @@ MET: dict[str, dict[str, object]] = {
     "label-brute-force": {"guesses": 16_384, "found": ""},
     "withheld-keys": {"bond_wei": 10**17, "held_s": 3_600},
     "wrong-keys": {"said": "altered: KeyRefused of another round: KeyRefused missing: KeyRefused"},
+    "release-without-content": {"is_missed": True, "is_earliest": True, "returned_wei": 10**17},
     "free-riding": {"lost_wei": 4 * 10**17, "gained_wei": 0},
     "copy-vote": {"error": "CommitmentMismatch", "lost_wei": 8 * 10**16},
     "replay-vote": {"error": "CommitmentMismatch"},
@@ -47,6 +48,8 @@ MET: dict[str, dict[str, object]] = {
     "self-dealing": {"tokens": 65},
     "never-reveal": {"lost_wei": 3 * 10**17},
     "junk-commits": {"lost_wei": 64 * 10**17, "error": "RoundFull"},
+    "held-chain": {"lost_wei": 0},
+    "false-claims": {"won_wei": 10**17, "fee_wei": 10**17},
     "pickle": {"is_run": False},
     "manifest-of-1-gb": {"error": "ContentTooLarge"},
 }
