@@ -144,8 +144,8 @@ class GradientMiner(Node):
     def _train(self, current: Height) -> Waiting:
         """Trains until there is a block to propose, or the chain moved on."""
         if current.phase is HeightPhase.SEARCH:
-            self._say(Waiting(f"a step that is block {current.height}", current.deadline, "propose it"))
             search = self._search_of(current)
+            self._say(Waiting(f"a step that is block {current.height}", current.deadline, "propose it"))
         elif self._search is None or self._search[0] != current.height:
             return Waiting("other miners' proposals to come in", current.deadline, "see what the verifiers say")
         else:
@@ -184,6 +184,7 @@ class GradientMiner(Node):
 
     def _place_of(self, current: Height) -> Workplace:
         if self._place is None or self._place.task.task_id != current.task_id:
+            self._say(Waiting(f"gradient task {current.task_id} to be fetched and checked", current.deadline, "train"))
             task, options = self.ledger.task(current.task_id), self.options
             place = furnish(self.context.store, task, options.limits, options.device, options.check_steps)
             if not options.threads and options.device.type == "cpu":

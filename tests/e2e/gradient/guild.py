@@ -25,7 +25,7 @@ from tests.e2e.site import development_account
 from tests.e2e.tasks import LABEL, write_rows
 from tests.e2e.world import World
 
-MINE = ["run", "--chain", "gradient", "--device", "cpu", "--threads", "1"]
+MINE = ["run", "--chain", "gradient", "--device", "cpu", "--threads", "1", "--check-steps", "20"]
 VERIFY = ["run", "--stake", "2"]
 REWARD_WEI = 10**16
 STEPS = 150
