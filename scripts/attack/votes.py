@@ -161,6 +161,19 @@ def half_flips(ground: Ground) -> Outcome:
     return Outcome(won == "the better", evidence, figures)
 
 
+def third_flips_while_absent(ground: Ground) -> Outcome:
+    """Three of nine equal stakes collude while three honest ones are away: half of those who vote."""
+    chain, current, ballot_id = _to_ballot(ground, 9)
+    votes = _votes(chain, *[HONEST] * 3, *[[rounds.INVALID, HONEST[1]]] * 3)
+    rounds.commit_votes(chain, ballot_id, votes)
+    rounds.reveal_votes(chain, ballot_id, votes)
+    rounds.finish(chain, current)
+    is_flipped = rounds.winner(chain) != chain.miner(0)
+    honest_lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(3))
+    evidence = f"flipped: {is_flipped}; the three honest who voted lose {honest_lost_wei / ETHER} ETH of stake"
+    return Outcome(not is_flipped, evidence, {"honest_lost_wei": honest_lost_wei})
+
+
 def over_third_voids(ground: Ground) -> Outcome:
     """Half of the stake stays away until the ballot is void: what it costs to take work without paying for it."""
     chain, current, ballot_id = _to_ballot(ground, 4)
@@ -252,5 +265,12 @@ ATTACKS: list[Attack[Ground]] = [
         ),
     ),
     Attack("half-flips", "votes", "flip the winner with half of the stake", half_flips, is_known_limit=True),
+    Attack(
+        "third-flips-while-absent",
+        "votes",
+        "flip the winner with a third of the stake while another third is away",
+        third_flips_while_absent,
+        is_known_limit=True,
+    ),
     Attack("half-voids", "votes", "make a round void with half of the stake", over_third_voids, is_known_limit=True),
 ]

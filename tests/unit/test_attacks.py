@@ -42,6 +42,7 @@ MET: dict[str, dict[str, object]] = {
     "third-flips": {"lost_wei": 12 * 10**17},
     "third-absent": {"lost_wei": 24 * 10**16},
     "half-flips": {"honest_lost_wei": 8 * 10**17, "lost_wei": 0, "test_ppm": 930_000},
+    "third-flips-while-absent": {"honest_lost_wei": 12 * 10**17},
     "half-voids": {"cost_wei": 32 * 10**16, "refund_wei": 10**18},
     "forced-ether": {"surplus_wei": 10**18, "error": "NothingToWithdraw", "paid": "accepted"},
     "sybil-ommers": {"tokens_with_1": 162, "tokens_with_5": 162},
