@@ -19,7 +19,7 @@ ATTACK_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 
-.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ $(INSTALLED_NODE): package-lock.json .npmrc
 
 demo: setup ## The main job on a local chain: commission, train, verify, vote, pay (DEMO_ARGS="--dataset mnist --data-dir DIR")
 	@python -m scripts.demo $(DEMO_ARGS)
+
+demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are training steps (DEMO_ARGS="--dataset cifar10 --data-dir DIR")
+	@python -m scripts.demo_gradient $(DEMO_ARGS)
 
 test: test-contracts test-invariants test-unit test-e2e ## All tests
 
