@@ -55,7 +55,7 @@ class GradientManifest(Document):
     devices: Literal["any", "alike"] = "any"
     segments: Literal["all", "divided"] = "all"
     redundancy: Annotated[int, Field(ge=1, le=16)] = 2
-    scored_training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    scored_training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 500
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import Trajectory
 from pole.gradient.verification import BlockClaim, Finding, assignment, verify
 from scripts.bench_gradient.tasks import MINER, Task, hash_after
@@ -25,10 +26,10 @@ class Block:
 
 def mined(task: Task, blocks: int, threshold: int) -> Iterator[Block]:
     """A chain of blocks by one miner."""
-    previous_hash, weights = bytes(32), task.genesis
+    previous_hash, weights, network = bytes(32), task.genesis, task.network()
     for _ in range(blocks):
         started = time.process_time()
-        network = task.network(weights)
+        network.restore(network.read(task.store.get(weights, network.max_file_bytes)))
         trajectory = Trajectory(network, task.samples, previous_hash, MINER)
         while trajectory.best is None or trajectory.best.sign_digest >= threshold:
             trajectory.advance()
@@ -39,11 +40,11 @@ def mined(task: Task, blocks: int, threshold: int) -> Iterator[Block]:
 
 def cost_table(task: Task, blocks: int, threshold: int) -> str:
     """CPU time of the slowest verifier over that of the miner, per block; medians, and the sums' ratio."""
-    chain = list(mined(task, blocks, threshold))
+    chain, network = list(mined(task, blocks, threshold)), task.network()
     rows = []
     for redundancy in (1, task.manifest.redundancy):
         for count in (1, 2, 3, 6):
-            times = [_slowest(task, block.claim, count, redundancy) for block in chain]
+            times = [_slowest(task, network, block.claim, count, redundancy) for block in chain]
             ratios = [spent / block.mining_s for spent, block in zip(times, chain, strict=True)]
             total = sum(times) / sum(block.mining_s for block in chain)
             rows.append([str(redundancy), str(count), f"{statistics.median(ratios):.2f}", f"{total:.2f}"])
@@ -67,12 +68,12 @@ def agreement_table(task: Task, blocks: int, threshold: int) -> str:
     return markdown_table(["verifier", "accepted", "same finding, accuracies included"], rows)
 
 
-def _slowest(task: Task, claim: BlockClaim, count: int, redundancy: int) -> float:
+def _slowest(task: Task, network: FlatNetwork, claim: BlockClaim, count: int, redundancy: int) -> float:
     segments = -(-claim.step // task.manifest.checkpoint_interval)
     shares = assignment(claim.previous_hash, 0, VERIFIERS[:count], segments, redundancy)
     slowest = max(shares.values(), key=len)
     started = time.process_time()
-    finding = verify(task.network(), task.samples, task.store, claim, slowest)
+    finding = verify(network, task.samples, task.store, claim, slowest)
     assert finding.is_valid, finding.reason
     return time.process_time() - started
 
