@@ -132,6 +132,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     /// @dev The client pays for one ballot all the same: else anybody could hold the chain with a task that nobody can
     /// mine, for nothing.
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endSearch() private {
         uint64 taskId = _current.taskId;
         if (COMMITTEE.seatedCount() != 0) {
