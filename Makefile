@@ -18,8 +18,9 @@ KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUB
 ATTACK_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
+INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: audit audit-tools coverage-contracts formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -109,10 +110,27 @@ $(KUBO):
 	@cd tools/kubo && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ipfs/kubo/cmd/ipfs
 	@mv $@.new $@
 
+audit-tools: $(INSTALLED_AUDIT) ## Install what only the audit needs (slither, halmos), in an environment of its own
+
+$(INSTALLED_AUDIT): requirements-audit.txt | setup
+	@.venv/bin/uv venv -q --clear --python .venv/bin/python .venv-audit
+	@.venv/bin/uv pip sync -q --python .venv-audit/bin/python --require-hashes requirements-audit.txt
+	@touch $@
+
+audit: audit-tools ## slither without findings
+	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m scripts.check_slither
+
+formal: audit-tools ## halmos proves the ommer reward and the median; two broken formulas must fail
+	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m scripts.prove
+
+coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
+	@python -m scripts.contract_coverage
+
 lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
 	npm install --package-lock-only
 
 clean: ## Remove everything that was installed or built
-	rm -rf .venv node_modules .build .cache tools/solc/.version
+	rm -rf .venv .venv-audit node_modules .build .cache tools/solc/.version

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pole.errors import BadInput
+from scripts.contracts_copy import ROOT, copy_contracts, mutate
 
-ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 600
 
 
@@ -67,20 +67,6 @@ MUTATIONS = (
 )
 
 
-def copy_project(target: Path, mutation: Mutation) -> None:
-    """Copy what forge needs, with the mutated line; the line must occur exactly once."""
-    shutil.copy(ROOT / "foundry.toml", target)
-    shutil.copytree(ROOT / "contracts", target / "contracts")
-    shutil.copytree(ROOT / "tests" / "invariants", target / "tests" / "invariants")
-    for folder in ("node_modules", "tools"):
-        (target / folder).symlink_to(ROOT / folder)
-    contract = target / "contracts" / mutation.contract
-    source = contract.read_text()
-    if source.count(mutation.line) != 1:
-        raise BadInput(f"{mutation.contract} must contain {mutation.line!r} once; update scripts/check_mutation.py")
-    contract.write_text(source.replace(mutation.line, mutation.mutant))
-
-
 def run_campaign(project: Path, campaign: str) -> str:
     """Run one campaign, unoptimised to compile sooner; return what forge said."""
     forge = shutil.which("forge") or str(ROOT / "node_modules" / ".bin" / "forge")
@@ -94,7 +80,8 @@ def check(mutation: Mutation) -> str | None:
     """Return what is wrong with this mutation's campaign; None if it failed as it must."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         try:
-            copy_project(Path(folder), mutation)
+            copy_contracts(Path(folder), ["invariants"])
+            mutate(Path(folder), mutation.contract, mutation.line, mutation.mutant)
         except BadInput as outdated:
             return str(outdated)
         output = run_campaign(Path(folder), mutation.campaign)
