@@ -1,7 +1,7 @@
 """A miner's training between two blocks: forced step by step (`hardened`), or a free search (`paper`).
 
 The hardened miner chooses nothing: requirements and batch of every step follow from the previous hash, its address and
-the step's number. Requirements are fresh for every step, so trials are independent: docs/adr/0014.
+the step's number. Requirements are fresh for every step, so trials are independent: docs/adr/0015.
 Source: DGG, Algorithm 1
 """
 

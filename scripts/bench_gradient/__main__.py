@@ -52,7 +52,7 @@ def _threads(tasks: list[Task]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts.bench_gradient", description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
-    parser.add_argument("--turns", type=int, default=20, help="alternations of the loops, 50 steps each")
+    parser.add_argument("--turns", type=int, default=50, help="alternations of the loops, 20 steps each")
     parser.add_argument("--steps", type=int, default=30_000, help="training steps for P(valid)")
     parser.add_argument("--blocks", type=int, default=100, help="length of the chain that verifiers must agree on")
     return parser.parse_args()

@@ -16,12 +16,12 @@ from pole.modelspec import build_model
 from scripts.bench_gradient.tasks import MINER, Task
 from scripts.table import markdown_table
 
-STEPS_PER_TURN = 50
+STEPS_PER_TURN = 20
 Advance = Callable[[], object]
 
 
 def loop_table(tasks: list[Task], turns: int) -> str:
-    """CPU time per step, medians of turns of 50 steps that alternate; ratios are medians over turns side by side."""
+    """CPU time per step, medians of turns of 20 steps that alternate; ratios are medians over turns side by side."""
     return markdown_table(
         ["network", "mining (us)", "torch.optim.SGD (us)", "SGD by hand (us)", "mining / optim", "mining / by hand"],
         [_row(task, turns) for task in tasks],
