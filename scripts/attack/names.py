@@ -70,7 +70,7 @@ def _refusal(call: Callable[..., object], *arguments: Any) -> str:
 _NAMES = {
     "of two lines": "task\nname",
     "climbing": "../../outside",
-    "absolute": "/tmp/outside",  # noqa: S108 - never opened
+    "absolute": "/etc/outside",
     "hidden": ".ssh",
     "NUL": "task\0.toml",
     "terminal": "\x1b]0;owned\x07\x1b[2J",
