@@ -10,11 +10,11 @@ from pydantic import Field, model_validator
 from pole.cid import Cid
 from pole.document import canonical_json, parse_document
 from pole.errors import ManifestInvalid
+from pole.gradient.difficulty import DIGEST_BITS as DIGEST_BITS
 from pole.layers import AnyModel, Document, Dropout, GraphModel, Normalisation, TorchvisionModel
 from pole.manifest import MAX_MANIFEST_BYTES, DataSet, RowFile, Title, check_data_set
 from pole.store import Store
 
-DIGEST_BITS = 24  # requirements of a step under the hardened rules
 MAX_SEGMENTS = 256  # a report of wrong segments is one word on chain
 
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
