@@ -71,7 +71,7 @@ def test_chain__resnet18_with_a_stem_for_small_images__blocks_follow_each_other(
         target_interval_s=2,
         steps_per_block=4,
         checkpoint_interval=8,
-        check_steps=20,
+        check_steps=10,
     )
     task = guild.ended(task_id, patience_s=180)
     assert (task.state, len(guild.blocks_of(task_id))) == (GradientTaskState.COMPLETED, 3)
