@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from pole.errors import BadInput
 from scripts.attack.__main__ import ATTACKS
 from scripts.attack.ground import Ground, session
 from scripts.attack.record import Attack, Open, Outcome, carry_out
 from scripts.attack.show import FAIL, LIMIT, PASS, Result, main
+from scripts.compiled import Edit, compiled_with
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMED = re.compile(r"`attack:([a-z0-9-]+)`")
@@ -85,6 +87,18 @@ def test_attacks__all_but_known_limits__have_a_weakening() -> None:
     assert {attack.id for attack in ATTACKS if attack.weakening is None} == {
         attack.id for attack in ATTACKS if attack.is_known_limit
     }
+
+
+def test_weakenings__edits__fit_the_sources() -> None:
+    edits = {edit for attack in ATTACKS if attack.weakening for edit in attack.weakening.edits}
+    counts = {edit: (ROOT / "contracts" / edit.file).read_text().count(edit.passage) for edit in edits}
+    assert {edit: count for edit, count in counts.items() if count != 1} == {}
+    assert len(counts) > 20
+
+
+def test_compiled_with__passage_that_is_not_there__is_refused() -> None:
+    with pytest.raises(BadInput, match="once"):
+        compiled_with((Edit("RewardToken.sol", "onlyOwner", ""),))
 
 
 def test_attacks__ids__are_unique() -> None:
