@@ -2,8 +2,8 @@
 
 Findings are answered where they are, with a `slither-disable` comment and the reason. Three detectors are off:
 naming-convention (solhint checks names, and takes constants' style for immutables), timestamp (block time is the
-protocol's only clock; a validator's few seconds are within every window) and uninitialized-local (the language's zero is
-what those variables begin with).
+protocol's only clock; a validator's few seconds are within every window) and uninitialized-local (those variables begin
+with the language's zero).
 """
 
 import subprocess
