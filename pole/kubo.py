@@ -1,7 +1,7 @@
 """The only place that knows the IPFS client library: what the store needs of a Kubo daemon's API, and nothing else.
 
 ipfshttpclient refuses current daemons by their version, so a client is constructed without asking for it; its own
-sessions read as much at once as the peer likes, so each exchange brings its own (`pole.patience`). ADR 12 says more.
+sessions read as much at once as the peer likes, so each exchange brings its own (`pole.patience`). ADR 17 says more.
 """
 
 import io
@@ -81,10 +81,9 @@ class Kubo:
             with closing(pieces):
                 yield from pieces
 
-    def pin(self, cid: Cid, max_bytes: int) -> None:
-        """Keep content of about so many bytes, after fetching what is missing of it."""
-        first_s = self.patience.first_s + max_bytes / self.patience.bytes_per_s
-        patience = Patience(self.patience.connect_s, first_s, self.patience.bytes_per_s)
+    def pin(self, cid: Cid, within_s: float) -> None:
+        """Keep content, after fetching what is missing of it; what came until it was too late need not come again."""
+        patience = Patience(self.patience.connect_s, within_s, self.patience.bytes_per_s)
         with self._exchange(f"pinning {cid}", patience, _MAX_ANSWER_BYTES, ContentNotFound) as exchange:
             self._client(exchange).pin.add(str(cid))
 
