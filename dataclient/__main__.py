@@ -17,6 +17,7 @@ from dataclient.sourcearguments import source_arguments, source_options
 from dataclient.taskhome import find_task_home
 from pole.cli import RoleContext, exit_code, role_options
 from pole.deployment import Deployment
+from pole.pinning import UNPIN_AFTER_S
 from pole.profiles import PUBLIC
 from pole.records import MarketParameters
 from pole.rolecommands import last_status, withdraw_command
@@ -98,11 +99,19 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
 @cli.command()
 @role_options("dataclient")
 @click.option("--until-idle", is_flag=True, help="Exit when no task of this client is open.")
-def serve(context: RoleContext, *, until_idle: bool) -> None:
+@click.option(
+    "--unpin-after",
+    type=click.IntRange(0),
+    default=UNPIN_AFTER_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep files and model so long after the model was collected, or the task ended without one; IPFS only.",
+)
+def serve(context: RoleContext, *, until_idle: bool, unpin_after: int) -> None:
     """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed."""
     from dataclient.node import ClientNode
 
-    node = ClientNode(context)
+    node = ClientNode(context, unpin_after)
     node.run(lambda: until_idle and node.is_idle)
 
 

@@ -51,6 +51,7 @@ def fetch_model(client: Client, home: TaskHome, folder: Path) -> Bundle:
     header = winning_header(client, submitted.task_id)
     bundle = _bundle(client, home, task, header)
     bundle.write(folder)
+    client.journal.remember_once(f"collected/{submitted.task_id}", lambda: {"at_s": client.gateway.block_time()})
     return bundle
 
 

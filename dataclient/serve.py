@@ -53,6 +53,7 @@ class Server:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.tasks: list[ServedTask] = []
         self._refused: set[int] = set()
         self._warned: set[tuple[int, int]] = set()
 
@@ -66,10 +67,10 @@ class Server:
     def _act(self) -> Waiting | None:
         client = self._client
         finish_interrupted(client)
-        tasks = served_tasks(client)
+        self.tasks = tasks = served_tasks(client)
         latest = client.ledger.latest_round()
         mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
-        if latest is not None and mine is not None:
+        if latest is not None and mine is not None and mine.is_open:
             self._publish_released(latest, mine)
         if not any(served.is_open for served in tasks):
             return None
@@ -122,6 +123,7 @@ class Server:
             self._refused.add(current.round_id)
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
             return
+        client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
         client.gateway.transact(
             client.journal, f"keys/{current.round_id}", "LearningChain", "publishKeys", current.round_id, keys
         )

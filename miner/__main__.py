@@ -13,6 +13,7 @@ from miner.training import choose_device, load_trainer
 from pole.cli import RoleContext, exit_code, role_options
 from pole.gradient.ledger import GradientLedger
 from pole.money import wei_to_ether
+from pole.pinning import UNPIN_AFTER_S
 from pole.rolecommands import RunByDefault, last_status, withdraw_command
 
 _CHECK_STEPS_HELP = "Gradient: steps in which nearly all weights of a task must move; 0 trusts the client."
@@ -60,6 +61,14 @@ def cli() -> None:
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
 @click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
 @click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
+@click.option(
+    "--unpin-after",
+    type=click.IntRange(0),
+    default=UNPIN_AFTER_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep a winning model published for so long after its round; IPFS only.",
+)
 @click.option("--check-steps", type=click.IntRange(0), default=300, show_default=True, help=_CHECK_STEPS_HELP)
 @click.option(
     "--rounds", type=click.IntRange(1), help="Exit after so many rounds (gradient: blocks).  [default: never]"
@@ -79,6 +88,7 @@ def run(
     max_data_bytes: int,
     idle: bool,
     withdraw_over: int | None,
+    unpin_after: int,
     check_steps: int,
     rounds: int | None,
     once: bool,
@@ -103,6 +113,7 @@ def run(
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,
+        unpin_after_s=unpin_after,
     )
     node = MinerNode(context, options)
     context.log.info(f"miner {context.gateway.address} trains on {options.device} with seed {options.seed}")

@@ -17,7 +17,7 @@ from miner.assignment import (
     terms_of,
 )
 from miner.display import Display, percent
-from miner.outcome import outcome_of
+from miner.settlement import Settlement
 from miner.training import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from miner.watch import Watch
 from miner.workbook import Solution, Workbook
@@ -26,6 +26,7 @@ from pole.commitments import solution_commitment
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
 from pole.features import Progress
 from pole.node import Node, Waiting, advance_due, is_my_turn
+from pole.pinning import UNPIN_AFTER_S
 from pole.records import Phase, Round
 from pole.roundfiles import feature_cache
 
@@ -47,6 +48,7 @@ class MinerOptions:
     commit_latency_s: float | None
     is_idle_allowed: bool
     withdraw_over_wei: int | None
+    unpin_after_s: int = UNPIN_AFTER_S
 
 
 class MinerNode(Node):
@@ -56,6 +58,7 @@ class MinerNode(Node):
         super().__init__(context)
         self.options = options
         self.workbook = Workbook(context.journal, context.home)
+        self._settlement = Settlement(context, self.workbook, options.withdraw_over_wei, options.unpin_after_s)
         self.rounds_ended = 0
         self._followed: int | None = None
         self._assignment: tuple[int, Assignment] | None = None
@@ -93,21 +96,9 @@ class MinerNode(Node):
         if self._followed is not None and (current is None or current.round_id != self._followed):
             ended = sorted({*ended, self._followed})
             self.rounds_ended, self._followed = self.rounds_ended + 1, None
-        for round_id in ended:
-            the_round = self.context.ledger.round(round_id)
-            if not the_round.phase.is_over:  # a node that lags behind: the model is still needed
-                continue
-            outcome = outcome_of(self.context.ledger, the_round, self._address)
-            self.context.log.info(f"round {round_id}: {outcome}")
-            self.workbook.close(round_id, outcome)
-            self._withdraw(round_id)
-
-    def _withdraw(self, round_id: int) -> None:
-        credit_wei = self.context.ledger.credit_wei(self._address)
-        if self.options.withdraw_over_wei is not None and credit_wei > self.options.withdraw_over_wei:
-            key = f"withdraw/after-round/{round_id}"
-            self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", self._address)
-            self.context.log.info(f"withdrew {credit_wei} wei")
+        self._settlement.settle(ended)
+        if ended or current is None:
+            self._settlement.let_go()
 
     def _between_rounds(self) -> Waiting:
         """Opens the next round, taking turns with whoever else might."""

@@ -82,7 +82,7 @@ class DirectoryStore:
             return stat.S_ISREG(self._path(cid).lstat().st_mode)
         return False
 
-    def pin(self, cid: Cid, max_bytes: int) -> None:  # noqa: ARG002 - the size matters where content is fetched
+    def pin(self, cid: Cid, within_s: float) -> None:  # noqa: ARG002 - it takes no time
         """Everything here stays; raises ContentNotFound for what is not here."""
         if not self.has(cid):
             raise ContentNotFound(f"{cid} is not in {self.root}; wait for its owner to publish it")

@@ -118,8 +118,8 @@ class IpfsStore:
         """Whether the daemon pins it: what is only cached may be gone tomorrow."""
         return self._daemon.is_pinned(cid)
 
-    def pin(self, cid: Cid, max_bytes: int) -> None:
-        self._daemon.pin(cid, max_bytes)
+    def pin(self, cid: Cid, within_s: float) -> None:
+        self._daemon.pin(cid, within_s)
 
     def unpin(self, cid: Cid) -> None:
         self._daemon.unpin(cid)

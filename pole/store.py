@@ -37,8 +37,8 @@ class Store(Protocol):
     def has(self, cid: Cid) -> bool:
         """Whether content of this name is kept here, not yet verified."""
 
-    def pin(self, cid: Cid, max_bytes: int) -> None:
-        """Keep what somebody else published, until `unpin`; raises ContentNotFound."""
+    def pin(self, cid: Cid, within_s: float) -> None:
+        """Keep what somebody else published, until `unpin`; raises ContentNotFound, and can then be tried again."""
 
     def unpin(self, cid: Cid) -> None:
         """Let go of content, which may be cleared away from now on; what is not pinned is fine."""

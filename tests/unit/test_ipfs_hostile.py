@@ -36,7 +36,7 @@ OPERATIONS: dict[str, Callable[[IpfsStore], object]] = {
     "get": lambda store: store.get(CID, MB),
     "open_file": lambda store: store.open_file(CID, MB),
     "has": lambda store: store.has(CID),
-    "pin": lambda store: store.pin(CID, MB),
+    "pin": lambda store: store.pin(CID, 0.6),
     "unpin": lambda store: store.unpin(CID),
     "pinned": lambda store: list(store.pinned()),
 }

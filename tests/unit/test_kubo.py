@@ -87,7 +87,7 @@ def test_get__nobody_has_it__not_found(pair: Pair) -> None:
 def test_pin__nobody_has_it__not_found(pair: Pair) -> None:
     absent = cid_of(fresh(100))
     with pytest.raises(ContentNotFound):
-        pair.store(1, patience_s=1.0).pin(absent, 100)
+        pair.reader.pin(absent, within_s=1.0)
     assert not pair.reader.has(absent)
 
 
@@ -98,7 +98,7 @@ def test_get__more_than_declared__refused_before_all_of_it_was_fetched(pair: Pai
     pair.daemons[0].stop()
     try:
         with pytest.raises(ContentNotFound):  # the reader's daemon has its beginning only
-            pair.store(1, patience_s=1.0).pin(cid, 0)
+            pair.reader.pin(cid, within_s=1.0)
     finally:
         pair.daemons[0].start()
 
@@ -154,7 +154,7 @@ def test_put__any_size__same_cid_as_the_embedded_store_and_read_through_the_othe
 def test_unpin__then_cleared_up__gone_unless_the_other_pinned_it(pair: Pair) -> None:
     kept, lost = fresh(MB), fresh(MB)
     kept_cid, lost_cid = pair.publisher.put(kept), pair.publisher.put(lost)
-    pair.reader.pin(kept_cid, MB)
+    pair.reader.pin(kept_cid, within_s=20.0)
     assert kept_cid in list(pair.reader.pinned())
     for cid in (kept_cid, lost_cid):
         pair.publisher.unpin(cid)

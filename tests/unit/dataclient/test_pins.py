@@ -1,0 +1,68 @@
+"""What a client lets go of, and when: a store that forgets what is unpinned shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from dataclient.client import Client
+from dataclient.pins import Keeper
+from dataclient.serve import served_tasks
+from dataclient.taskhome import TaskHome
+from pole.cid import Cid
+from pole.directory import DirectoryStore
+from tests.unit.errand import commissioned
+from tests.unit.seats import Seats
+
+PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
+
+
+@pytest.fixture(autouse=True)
+def forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpinned content is gone at once, as after a daemon has cleared up."""
+    monkeypatch.setattr(DirectoryStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
+
+
+def cancel(client: Client, home: TaskHome) -> None:
+    submitted = home.submitted()
+    assert submitted is not None
+    client.gateway.transact(client.journal, f"cancel/{home.name}", "TaskMarket", "cancel", submitted.task_id)
+
+
+def files(home: TaskHome) -> set[Cid]:
+    prepared = home.prepared()
+    assert prepared is not None
+    return {prepared.manifest_cid, *(Cid.parse(part.cid) for part in home.progress().parts)}
+
+
+def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_then(
+    client: Client, seats: Seats, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    keeper = Keeper(client, unpin_after_s=100)
+    keeper.act(served_tasks(client))
+    cancel(client, home)
+    keeper.act(served_tasks(client))
+    seats.pass_time(90)
+    Keeper(client, unpin_after_s=100).act(served_tasks(client))
+    assert all(client.store.has(cid) for cid in files(home))
+    seats.pass_time(20)
+    Keeper(client, unpin_after_s=100).act(served_tasks(client))
+    assert not any(client.store.has(cid) for cid in files(home))
+
+
+def test_keeper__another_open_task_has_the_same_files__they_stay(client: Client, seats: Seats, tmp_path: Path) -> None:
+    first = commissioned(client, tmp_path, "first", encryption=PLAIN)
+    second = commissioned(client, tmp_path, "second", encryption=PLAIN)
+    shared = {Cid.parse(part.cid) for part in first.progress().parts}
+    assert shared == {Cid.parse(part.cid) for part in second.progress().parts}
+    cancel(client, first)
+    for _ in range(2):
+        Keeper(client, unpin_after_s=0).act(served_tasks(client))
+        seats.pass_time(1)
+    assert files(second) - shared != set()
+    assert all(client.store.has(cid) for cid in files(second))
+    cancel(client, second)
+    for _ in range(2):
+        Keeper(client, unpin_after_s=0).act(served_tasks(client))
+        seats.pass_time(1)
+    assert not any(client.store.has(cid) for cid in files(second))
