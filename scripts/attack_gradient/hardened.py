@@ -68,7 +68,10 @@ def judge(ground: Ground, block: Block, claim: BlockClaim) -> Finding:
 
 
 def retrain(
-    ground: Ground, block: Block, start: Snapshot | None = None, change: Callable[[list[Tensor]], Sequence[Tensor]] = list
+    ground: Ground,
+    block: Block,
+    start: Snapshot | None = None,
+    change: Callable[[list[Tensor]], Sequence[Tensor]] = list,
 ) -> Candidate:
     """The block's trajectory with changed batches or from another start; as many steps, checkpoints on time."""
     network, claim = block.network, block.claim

@@ -132,11 +132,13 @@ def _with_buffers(state: Snapshot, factor: float) -> Snapshot:
 
 def _refused(ground: Ground, *findings: Finding) -> Outcome:
     """None may be accepted, while the honest blocks that they were made from are."""
-    honest = all(judge(ground, block, block.claim).is_valid for block in (honest_block(ground), honest_block(ground, True)))
+    honest = all(
+        judge(ground, block, block.claim).is_valid for block in (honest_block(ground), honest_block(ground, True))
+    )
     accepted = sum(finding.is_valid for finding in findings)
     return Outcome(
         defended=honest and not accepted,
-        evidence=f"{accepted} of {len(findings)} accepted ({findings[0].reason:.90})",
+        evidence=f"{accepted} of {len(findings)} accepted: {findings[-1].reason:.66}",
         figures={"gain": float(accepted), "trials": len(findings), "accepted": accepted, "threshold": THRESHOLD},
     )
 
