@@ -1,0 +1,118 @@
+"""What the mapping's parameters cost in accuracy, one at a time around the defaults. Ours; behind the defaults."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from experiments import features, networks
+from experiments.cells import Cell, Result, Tell, run_cells
+from experiments.data import load
+from experiments.figures import figure
+from experiments.report import Report
+from experiments.settings import Settings
+from experiments.training import Training
+from pole.manifest import MAX_EXACT_FLOAT32
+from pole.mapping import mapping_matrix, rank
+from scripts.table import markdown_table
+
+EPOCHS, QUICK_ROWS = 4, 10_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`bits` of a feature, `weight_bits` (k) of a query vector's entry, outputs in all."""
+
+    bits: int = 4
+    weight_bits: int = 3
+    outputs: int = 128
+    segments: int = 4
+    normalisation: str = "whitened"
+
+    @property
+    def key(self) -> str:
+        return f"b{self.bits}-k{self.weight_bits}-o{self.outputs}-s{self.segments}-{self.normalisation}"
+
+
+DEFAULT = Choice()
+SWEEPS: dict[str, list[Choice]] = {  # by what varies
+    "bits per feature": [replace(DEFAULT, bits=bits) for bits in range(1, 9)],
+    "bits per weight": [replace(DEFAULT, weight_bits=bits) for bits in range(1, 9)],
+    "segments": [replace(DEFAULT, segments=segments) for segments in (1, 2, 4, 8, 16)],
+    "outputs": [replace(DEFAULT, outputs=outputs) for outputs in (32, 64, 128, 256, 512)],
+    "normalisation": [replace(DEFAULT, normalisation=name) for name in ("none", "standardised", "whitened")],
+}
+
+
+def run(settings: Settings) -> Report:
+    folder = settings.folder("discretisation")
+    choices = {choice.key: choice for sweep in SWEEPS.values() for choice in sweep}
+    cells = [Cell(key, partial(_measure, choice, settings)) for key, choice in choices.items()]
+    results = run_cells(folder / "cells", cells)
+    _draw(folder / "sweeps", results)
+    tables = [f"**{name}**\n\n{_table(sweep, results)}" for name, sweep in SWEEPS.items()]
+    first = next(iter(results.values()))
+    notes = [
+        f"Data: {first['data']}, {first['rows']:,} training rows, {EPOCHS} epochs of an MLP; defaults: {DEFAULT.bits} "
+        f"bits, k = {DEFAULT.weight_bits}, {DEFAULT.outputs} outputs in {DEFAULT.segments} segments, whitened.",
+        "A sum stays exact in float32 while the largest one is below 2^24; `largest` is a share of that.",
+        "Rank of Z, the mapping of all segments together: how many linear equations about a row a round reveals.",
+    ]
+    return Report(
+        "discretisation", "What bits, segments and normalisation cost", "\n\n".join(tables), ["sweeps"], notes
+    )
+
+
+def _measure(choice: Choice, settings: Settings, tell: Tell) -> Result:
+    data = load("mnist", settings, bits=choice.bits, rows=None if settings.is_full else QUICK_ROWS)
+    mapping = features.dense(
+        choice.outputs,
+        choice.segments,
+        bits_per_weight=choice.weight_bits,
+        normalise=choice.normalisation != "none",
+    )
+    phs = features.previous_hash(settings.seed, "discretisation")
+    weights = mapping_matrix(mapping, phs, data.shape)
+    rows = features.secure(data, mapping, phs, is_white=choice.normalisation == "whitened")
+    torch.manual_seed(settings.seed)
+    model = networks.build(networks.mlp(data.classes), rows.shape, data.classes)
+    training = Training(model, rows, settings.torch_device, seed=settings.seed)
+    for epoch in range(EPOCHS):
+        training.epoch()
+        tell(epoch + 1, EPOCHS)
+    largest = int(weights.sum(axis=1).max()) * ((1 << choice.bits) - 1)
+    return {
+        "data": data.name,
+        "rows": len(data.train_y),
+        "train": training.curve.train[-1],
+        "test": training.curve.test[-1],
+        "rank": choice.segments * rank(weights),
+        "largest": largest / MAX_EXACT_FLOAT32,
+    }
+
+
+def _table(sweep: list[Choice], results: dict[str, Result]) -> str:
+    header = ["bits", "k", "outputs", "segments", "normalisation", "train %", "test %", "rank of Z", "largest"]
+    lines = []
+    for choice in sweep:
+        result = results[choice.key]
+        lines.append(
+            [
+                *(str(value) for value in (choice.bits, choice.weight_bits, choice.outputs, choice.segments)),
+                choice.normalisation,
+                f"{result['train']:.2f}",
+                f"{result['test']:.2f}",
+                str(result["rank"]),
+                f"{result['largest']:.4f}",
+            ]
+        )
+    return markdown_table(header, lines)
+
+
+def _draw(path: Path, results: dict[str, Result]) -> None:
+    with figure(path, columns=len(SWEEPS), width=3.4) as axes:
+        for axis, (name, sweep) in zip(axes, SWEEPS.items(), strict=True):
+            field = name.replace("bits per feature", "bits").replace("bits per weight", "weight_bits")
+            axis.plot([str(getattr(c, field)) for c in sweep], [results[c.key]["test"] for c in sweep], marker="o")
+            axis.set(title=name, ylabel="test accuracy, %")
