@@ -41,10 +41,10 @@ MUTATIONS = (
         failures=("I1:", "I2:"),
     ),
     Mutation(
-        what="one wei of rounding dust stays with an ended round",
+        what="a few wei of rounding dust stay with an ended round",
         contract="RoundTreasury.sol",
         line="if (amountWei != 0) RESERVOIR.credit(",
-        mutant="if (amountWei > 1) RESERVOIR.credit(",
+        mutant="if (amountWei > 9) RESERVOIR.credit(",
         campaign="invariant_accounts_hold_what_their_operators_owe",
         failures=("I4:", "I11:"),
     ),
