@@ -8,6 +8,7 @@ import math
 import resource
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from verifier.opinion import Case, Finding, Limits, Line, Request
 
 # Written while judging: nothing but lines to a pipe, which no limit on files covers.
 FILE_BYTES_WHEN_JUDGING = 1 << 20
+_LOOKERS = 32
 
 
 def main() -> None:
@@ -115,10 +117,33 @@ def findings(request: Request) -> Iterator[Line]:
     if bench.is_test_set_missing:
         yield Line(finding=Finding.NO_TEST_SET, reason=bench.test_set_problem)
         return
+    models = {entry: Cid.parse(model) for entry, model in request.models}
+    absent = bring(store, set(models.values()), bench.manifest.max_model_bytes)
     yield Line(finding=Finding.READY, reason=bench.test_set_problem)
     _cap_files(FILE_BYTES_WHEN_JUDGING)
-    for entry, model in request.models:
-        yield bench.judge(entry, Cid.parse(model))
+    for entry, cid in models.items():
+        if cid in absent:
+            yield Line(finding=Finding.UNAVAILABLE, entry=entry, reason=absent[cid])
+        else:
+            yield bench.judge(entry, cid)
+
+
+def bring(store: Store, cids: set[Cid], max_bytes: int) -> dict[Cid, str]:
+    """Why some content cannot be had, after looking for all of it at once: models that nobody has must not keep the
+    others from being judged in time.
+    """
+
+    def look(cid: Cid) -> tuple[Cid, str]:
+        try:
+            store.open_file(cid, max_bytes)
+        except ContentTooLarge:  # a verdict, not an absence
+            return cid, ""
+        except StoreError as exc:
+            return cid, str(exc)
+        return cid, ""
+
+    with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
+        return {cid: reason for cid, reason in pool.map(look, cids) if reason}
 
 
 def may_heal(exc: BaseException) -> bool:
