@@ -191,21 +191,30 @@ def undo(trouble: Trouble, event: str, round_id: int) -> None:
 # --- money for gas ---------------------------------------------------------------------------------------------------
 
 
+def set_base_fee(world: World, wei: int) -> None:
+    """Of the next block; from there it falls by an eighth with every empty one."""
+    world.rpc("anvil_setNextBlockBaseFeePerGas", hex(wei))
+
+
+def set_balance(world: World, actor: Actor, wei: int) -> None:
+    world.rpc("anvil_setBalance", actor.address, hex(wei))
+
+
 def test_round__base_fee_over_the_cap__waits_until_it_falls(trouble: Trouble) -> None:
     world, marks = trouble.world, trouble.marks()
     task_id = trouble.commission("dear-gas", solutions_wanted=2)
     world.until("the commit", lambda: world.has_committed(task_id, trouble.company.miner))
-    world.set_base_fee(SPIKE_WEI)
+    set_base_fee(world, SPIKE_WEI)
     world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
     logs = {world.stage.log_of(actor): marks[actor.name] for actor in trouble.company.actors}
 
     def all_wait() -> bool:
-        world.set_base_fee(SPIKE_WEI)
+        set_base_fee(world, SPIKE_WEI)
         return all("gas is too dear" in log.read_text()[mark:] for log, mark in logs.items())
 
     world.until("everybody to wait", all_wait)
     trouble.finish(task_id)
-    world.set_base_fee(GWEI)
+    set_base_fee(world, GWEI)
 
 
 def test_round__no_ether_left__everybody_says_so_and_goes_on_when_funded(trouble: Trouble) -> None:
@@ -213,13 +222,13 @@ def test_round__no_ether_left__everybody_says_so_and_goes_on_when_funded(trouble
     task_id = trouble.commission("no-ether", solutions_wanted=2)
     world.until("the commit", lambda: world.has_committed(task_id, trouble.company.miner))
     for actor in trouble.company.actors:
-        world.set_balance(actor, 0)
+        set_balance(world, actor, 0)
     world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
     for actor in trouble.company.actors:
         trouble.says(actor, f"{HELP} (LearningChain.advance needs up to", marks[actor.name])
         assert f"account {actor.address} has 0 wei; send it" in world.stage.log_of(actor).read_text()
     for actor in trouble.company.actors:
-        world.set_balance(actor, 10 * ETHER)
+        set_balance(world, actor, 10 * ETHER)
     trouble.finish(task_id)
 
 

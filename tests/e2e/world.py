@@ -166,19 +166,19 @@ class World:
         """Move the chain's clock there, as if everybody had waited."""
         ahead_s = deadline_s - self.gateway.block_time()
         if ahead_s > 0:
-            self._rpc("evm_increaseTime", ahead_s)
+            self.rpc("evm_increaseTime", ahead_s)
             self.mine()
 
     def freeze(self) -> None:
         """No blocks from now on but those that the test mines: what it sees stays as it is, until `thaw`."""
-        self._rpc("evm_setIntervalMining", 0)
+        self.rpc("evm_setIntervalMining", 0)
 
     def thaw(self) -> None:
         """A block every second."""
-        self._rpc("evm_setIntervalMining", 1)
+        self.rpc("evm_setIntervalMining", 1)
 
     def mine(self) -> None:
-        self._rpc("evm_mine")
+        self.rpc("evm_mine")
 
     def has_sent(self, actor: Actor) -> bool:
         """Whether a transaction of an actor waits to be mined."""
@@ -188,12 +188,12 @@ class World:
 
     def lose_transactions(self) -> None:
         """The node forgets what waits to be mined."""
-        self._rpc("anvil_dropAllTransactions")
+        self.rpc("anvil_dropAllTransactions")
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
         """A block per transaction meanwhile, instead of one per second."""
-        self._rpc("evm_setAutomine", True)
+        self.rpc("evm_setAutomine", True)
         try:
             yield
         finally:
@@ -201,17 +201,10 @@ class World:
 
     def reorganise(self, from_block: int) -> None:
         """Replace the chain from this block on by empty blocks, one more of them."""
-        self._rpc("anvil_reorg", self.gateway.block_number() - from_block + 1, [])
+        self.rpc("anvil_reorg", self.gateway.block_number() - from_block + 1, [])
         self.mine()
 
-    def set_base_fee(self, wei: int) -> None:
-        """Of the next block; from there it falls by an eighth with every empty one."""
-        self._rpc("anvil_setNextBlockBaseFeePerGas", hex(wei))
-
-    def set_balance(self, actor: Actor, wei: int) -> None:
-        self._rpc("anvil_setBalance", actor.address, hex(wei))
-
-    def _rpc(self, method: str, *parameters: Any) -> None:
+    def rpc(self, method: str, *parameters: Any) -> None:
         reply = self.gateway.web3.provider.make_request(RPCEndpoint(method), list(parameters))
         assert "error" not in reply, reply
 
