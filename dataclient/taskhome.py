@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dataclient.taskfile import TaskSource
 from pole.atomicfile import write_atomically
@@ -20,7 +20,7 @@ MAX_AGAIN = 1000
 class Record(BaseModel):
     """Base of the JSON records in a task's folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -63,7 +63,7 @@ class Prepared(Record):
 
     manifest: str
     test_set: str
-    salt: str
+    salt: str = Field(repr=False)
 
     @property
     def manifest_cid(self) -> Cid:

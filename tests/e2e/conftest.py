@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.company import SHOWN, Company, found
+from tests.e2e.secrecy import leaks
 from tests.e2e.world import World
 
 _HAS_PASSED = pytest.StashKey[bool]()
@@ -23,6 +24,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with closing(World(tmp_path)) as own:
         request.node.stash[SHOWN] = own
         yield own
+        assert leaks(own.stage, own.folder) == []
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +58,7 @@ def company(
 def check(world: World) -> None:
     """What must hold after every test."""
     world.check_processes()
+    assert leaks(world.stage, world.folder) == []
     world.held_wei()
     assert world.ledger.current_round() is None, f"the test left a round behind: {world.summary()}"
     assert world.ledger.pending_count() == 0
