@@ -20,7 +20,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: audit audit-tools coverage-contracts formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: audit audit-tools coverage-contracts coverage-python formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -122,6 +122,9 @@ audit: audit-tools ## slither without findings
 
 formal: audit-tools ## halmos proves the ommer reward and the median; two broken formulas must fail
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m scripts.prove
+
+coverage-python: setup ## The roles' and the shared modules' coverage by the unit tests: 90 % of lines
+	pytest -p no:ape_test tests/unit --cov --cov-report=term-missing:skip-covered
 
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
 	@python -m scripts.contract_coverage
