@@ -155,8 +155,9 @@ def _conclusion(chain: Chain, plan: Plan, task: GradientTask) -> str:
         return f"no block was mined: the task ended as {task.state.name.lower()}"
     first, last = chain.test_percent[0], chain.test_percent[-1]
     return (
-        f"{len(chain.blocks)} blocks of {chain.mean_steps:.0f} steps, searched for {chain.mean_interval_s:.1f} s on average "
-        f"(wanted {plan.interval_s} s)\ntest accuracy {first:.2f} % after the first, {last:.2f} % after the last"
+        f"{len(chain.blocks)} blocks of {chain.mean_steps:.0f} steps and {chain.mean_interval_s:.1f} s of search on "
+        f"average (wanted {plan.interval_s} s)\n"
+        f"test accuracy {first:.2f} % after the first, {last:.2f} % after the last"
     )
 
 
