@@ -6,8 +6,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from dataclient.taskfile import read_task_file
 from pole.cli import exit_code
 from pole.deployment import Deployment
 from pole.devchain import development_chain
+from pole.devipfs import ipfs_network
 from pole.errors import BadInput
 from pole.gateway import Gateway
 from pole.ledger import Ledger
@@ -69,11 +71,14 @@ class Plan:
 )
 @click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="torchvision's files.")
 @click.option("--no-encryption", is_flag=True, help="Commission the data in the clear; the mapping still applies.")
+@click.option("--ipfs", is_flag=True, help="Content over two IPFS daemons: the client's, and everybody else's.")
 @click.option("--keep", is_flag=True, help="Keep logs, keys and content afterwards, and say where.")
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also write the end as an SVG picture."
 )
-def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep: bool, picture: Path | None) -> None:
+def cli(
+    sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, ipfs: bool, keep: bool, picture: Path | None
+) -> None:
     """The main job on a local chain: anvil, the contracts, one data client, three miners, three verifiers."""
     if "mnist" in sets and data_dir is None:
         raise BadInput("--dataset mnist needs --data-dir, the folder that holds torchvision's MNIST/raw")
@@ -82,7 +87,12 @@ def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep:
     folder = Path(tempfile.mkdtemp(prefix="pole-demo-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     try:
-        with development_chain("anvil", chain_id=_CHAIN_ID) as chain, stage(folder, chain) as built:
+        with (
+            development_chain("anvil", chain_id=_CHAIN_ID) as chain,
+            daemons(folder, ipfs) as stores,
+            stage(folder, chain) as built,
+        ):
+            built.stores |= stores
             play(console, built, plan)
         if picture is not None:
             picture.write_text(console.export_svg(title="make demo", code_format=_PICTURE))
@@ -94,6 +104,18 @@ def cli(sets: tuple[str, ...], data_dir: Path | None, no_encryption: bool, keep:
             console.print(f"logs, keys and content: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def daemons(folder: Path, is_ipfs: bool) -> Iterator[dict[str, str]]:
+    """Where each role keeps content: nothing said of it, or over two IPFS daemons that know only each other."""
+    if not is_ipfs:
+        yield {}
+        return
+    with ipfs_network(folder) as (clients, others):
+        yield {"deployer": clients.address, "dataclient": clients.address} | dict.fromkeys(
+            ("miner", "verifier"), others.address
+        )
 
 
 def play(console: Console, built: Stage, plan: Plan) -> None:
