@@ -20,7 +20,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: audit audit-tools coverage-contracts coverage-python formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: attack-gradient audit audit-tools coverage-contracts coverage-python formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -84,6 +84,9 @@ gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
 
 attack: setup ## Carry out the attacks of docs/threat-model.md against the real parts (ATTACK_ARGS="--weakened")
 	@python -m scripts.attack $(ATTACK_ARGS)
+
+attack-gradient: setup ## Attack the gradient chain's rules, published and hardened (ATTACK_ARGS="--full")
+	@python -m scripts.attack_gradient $(ATTACK_ARGS)
 
 bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt

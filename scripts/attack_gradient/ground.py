@@ -5,11 +5,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -189,7 +190,10 @@ def session(seed: int, size: Size) -> Iterator[Open[Ground]]:
         ground = Ground(Path(folder), seed, size)
 
         @contextmanager
-        def open_ground(_: Weakening | None) -> Iterator[Ground]:
-            yield ground
+        def open_ground(weakening: Weakening | None) -> Iterator[Ground]:
+            with ExitStack() as patches:
+                for name, stand_in in (weakening.patches if weakening else {}).items():
+                    patches.enter_context(patch(name, stand_in))
+                yield ground
 
         yield open_ground

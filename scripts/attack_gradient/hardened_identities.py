@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -150,36 +149,35 @@ def _draws(ground: Ground, network: FlatNetwork, plan: Plan, purpose: str, ident
 
 
 def address_grinding(ground: Ground) -> Outcome:
-    """Thousands of fresh addresses at step 1, where all share the same weights and one table tells who wins."""
-    bits = ground.pick(5, 8, 10)
+    """Thousands of fresh addresses at step 1, where all share the same weights and one table tells who wins.
+
+    Whoever enrols after the header is refused (EnrolledTooLate), so addresses are chosen before its hash is known.
+    """
+    bits, numbers = ground.pick(5, 8, 10), iter(range(1 << 40))
     network = FlatNetwork.genesis(ground.manifest(perceptron("silu"), learning_rate=_RATE), ground.seed)
-    table, winners, tried = torch.from_numpy(row_gradients(ground, network).numpy()), 0, 0
+    table, winners, tries = row_gradients(ground, network), list[int](), ground.pick(400, 1000, 10_000)
 
     def grind() -> int:
-        nonlocal winners, tried
-        for _ in range(ground.pick(100, 1000, 10_000)):
-            winners += _wins_at_once(ground, network, table, tried, bits)
-            tried += 1
-        return ground.pick(100, 1000, 10_000)
+        chosen = (next(numbers) for _ in range(tries))
+        winners.extend(number for number in chosen if _wins_at_once(ground, network, table, "known", number, bits))
+        return tries
 
     rates = measure(honest_miner(ground, network, ground.pick(50, 300, 2000)), grind)
+    later = sum(_wins_at_once(ground, network, table, "header", number, bits) for number in winners)
     return Outcome(
-        defended=True,
-        evidence=f"{winners} of {tried} addresses would win at step 1 (D={bits}); the hash that tells which is that of "
-        "a header fixed after the last enrolment which counts: 0 of them may propose",
+        defended=later < len(winners) / 2,
+        evidence=f"of {len(winners)} addresses that win at step 1 under a known hash (D={bits}), {later} win under "
+        "the header fixed after they enrolled",
         figures={
-            "gain": 0.0,
-            "winners": winners,
-            "honest_per_s": rates.honest_per_s,
-            "attacker_per_s": 0.0,
-            "speed_up": 0.0,
+            "gain": later / max(1, len(winners)) * 2**bits,
+            "winners": len(winners),
             "addresses_per_s": rates.attacker_per_s,
         },
     )
 
 
-def _wins_at_once(ground: Ground, network: FlatNetwork, table: Tensor, number: int, bits: int) -> bool:
-    draws = Draws.of(network, ground.samples, ground.hash("fresh"), ground.address(number), 1, 1)
+def _wins_at_once(ground: Ground, network: FlatNetwork, table: Tensor, header: str, number: int, bits: int) -> bool:
+    draws = Draws.of(network, ground.samples, ground.hash(header), ground.address(number), 1, 1)
     change = -table[draws.batches[0]][:, draws.weights[0, :bits]].sum(dim=0).numpy()
     return bool((change * draws.directions[0, :bits] > 0).all())
 

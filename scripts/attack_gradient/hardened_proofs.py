@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.verification import Finding
-from scripts.attack.record import Attack, Outcome
+from scripts.attack.record import Attack, Outcome, Weakening
 from scripts.attack_gradient.ground import Ground
 from scripts.attack_gradient.hardened import FAMILY, THRESHOLD, Block, honest_block, judge, propose, retrain
 
@@ -143,15 +143,27 @@ def _refused(ground: Ground, *findings: Finding) -> Outcome:
     )
 
 
+_CREDULOUS = Weakening(
+    "verifiers that do not compare what they replay",
+    patches={
+        "pole.gradient.verification._is_replayed": lambda *_: True,
+        "pole.gradient.verification.is_accepted": lambda *_: True,
+    },
+)
+
 ATTACKS = [
-    Attack("hardened-stolen-proof", FAMILY, "propose somebody else's proof", stolen_proof),
-    Attack("hardened-another-height", FAMILY, "propose a block again at another height", another_height),
-    Attack("hardened-another-chain", FAMILY, "propose a block of another chain", another_chain),
-    Attack("hardened-wrong-checkpoint", FAMILY, "publish a checkpoint that was never trained", wrong_checkpoint),
-    Attack("hardened-skipped-step", FAMILY, "leave out a step", skipped_step),
-    Attack("hardened-reordered-batches", FAMILY, "train on batches in another order", reordered_batches),
-    Attack("hardened-doctored-buffers", FAMILY, "change BatchNorm's statistics", doctored_buffers),
-    Attack("hardened-foreign-weights", FAMILY, "start from weights that are not the chain's", foreign_weights),
-    Attack("hardened-symmetry", FAMILY, "reorder units or rescale layers", rescaled_or_permuted),
-    Attack("hardened-false-digest", FAMILY, "claim a step that is no block", false_digest),
+    Attack("hardened-stolen-proof", FAMILY, "propose somebody else's proof", stolen_proof, _CREDULOUS),
+    Attack("hardened-another-height", FAMILY, "propose a block again at another height", another_height, _CREDULOUS),
+    Attack("hardened-another-chain", FAMILY, "propose a block of another chain", another_chain, _CREDULOUS),
+    Attack(
+        "hardened-wrong-checkpoint", FAMILY, "publish a checkpoint that was never trained", wrong_checkpoint, _CREDULOUS
+    ),
+    Attack("hardened-skipped-step", FAMILY, "leave out a step", skipped_step, _CREDULOUS),
+    Attack("hardened-reordered-batches", FAMILY, "train on batches in another order", reordered_batches, _CREDULOUS),
+    Attack("hardened-doctored-buffers", FAMILY, "change BatchNorm's statistics", doctored_buffers, _CREDULOUS),
+    Attack(
+        "hardened-foreign-weights", FAMILY, "start from weights that are not the chain's", foreign_weights, _CREDULOUS
+    ),
+    Attack("hardened-symmetry", FAMILY, "reorder units or rescale layers", rescaled_or_permuted, _CREDULOUS),
+    Attack("hardened-false-digest", FAMILY, "claim a step that is no block", false_digest, _CREDULOUS),
 ]
