@@ -16,6 +16,7 @@ from pole.money import wei_to_ether
 from pole.pinning import UNPIN_AFTER_S
 from pole.rolecommands import RunByDefault, last_status, withdraw_command
 
+_LOST_BONDS_HELP = "Gradient: enrol again after so many lost bonds."
 _CHECK_STEPS_HELP = "Gradient: steps in which nearly all weights of a task must move; 0 trusts the client."
 
 
@@ -69,6 +70,7 @@ def cli() -> None:
     metavar="SECONDS",
     help="Keep a winning model published for so long after its round; IPFS only.",
 )
+@click.option("--lost-bonds", type=click.IntRange(0), default=0, show_default=True, help=_LOST_BONDS_HELP)
 @click.option("--check-steps", type=click.IntRange(0), default=300, show_default=True, help=_CHECK_STEPS_HELP)
 @click.option(
     "--rounds", type=click.IntRange(1), help="Exit after so many rounds (gradient: blocks).  [default: never]"
@@ -89,6 +91,7 @@ def run(
     idle: bool,
     withdraw_over: int | None,
     unpin_after: int,
+    lost_bonds: int,
     check_steps: int,
     rounds: int | None,
     once: bool,
@@ -99,7 +102,7 @@ def run(
     """
     limits, enough = Limits(min_reward_wei, max_data_bytes), 1 if once else rounds
     if chain == "gradient":
-        gradient = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps)
+        gradient = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps, lost_bonds)
         _mine_blocks(context, gradient, enough)
         return
     if threads:

@@ -25,13 +25,17 @@ HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLa
 
 @dataclass(frozen=True)
 class GradientOptions:
-    """The miner's own choices; `threads` 0: as many as measurement finds best. See `python -m miner run --help`."""
+    """The miner's own choices. See `python -m miner run --help`.
+
+    `threads` 0: as many as measurement finds best. `lost_bonds`: how many may be lost before it stops enrolling.
+    """
 
     device: torch.device
     threads: int
     limits: Limits
     withdraw_over_wei: int | None
     check_steps: int = 300
+    lost_bonds: int = 0
 
 
 class GradientMiner(Node):
@@ -56,9 +60,11 @@ class GradientMiner(Node):
         context = self.context
         current = self.ledger.current()
         self._settle(current)
-        self._enrol()
+        hindrance = self._enrol()
         if advance_gradient_due(context.gateway, context.journal, context.ledger):
             current = self.ledger.current()
+        if hindrance is not None:
+            return hindrance
         match current.phase:
             case HeightPhase.IDLE:
                 return self._between_tasks()
@@ -93,16 +99,24 @@ class GradientMiner(Node):
         key = f"withdraw/after-height/{height}"
         self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", self._address)
 
-    def _enrol(self) -> None:
-        """Bonds the account whenever it is not, each time exactly once, also through a crash."""
+    def _enrol(self) -> Waiting | None:
+        """Bonds the account unless it is, exactly once, also through a crash; or says why not.
+
+        Whoever loses a bond trains on a machine that the verifiers disagree with: another one would be lost as well.
+        """
         miner, journal = self.ledger.miner(self._address), self.context.journal
         if miner.bond_wei:
-            return
+            return None
+        lost = len(self.context.gateway.logs("GradientChain", "MinerSlashed", miner=self._address))
+        if lost > self.options.lost_bonds:
+            what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
+            return Waiting(what, None, "enrol again")
         number = int((journal.recall("enrolments") or {"done": 0})["done"]) + 1
         bond_wei = self.ledger.parameters().miner_bond_wei
         self.context.gateway.transact(journal, f"enrol/{number}", "GradientChain", "enrol", value_wei=bond_wei)
         journal.remember("enrolments", {"done": number})
         self.context.log.info(f"enrolled with a bond of {bond_wei} wei")
+        return None
 
     def _between_tasks(self) -> Waiting:
         """Opens the next task, taking turns with whoever else might."""
