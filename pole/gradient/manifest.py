@@ -50,7 +50,7 @@ class GradientManifest(Document):
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.001
     requirement_count: Annotated[int, Field(ge=1, le=256)] = DIGEST_BITS
     checkpoint_interval: Annotated[int, Field(ge=1, le=10_000)] = 64
-    margin: Annotated[float, Field(gt=0, le=0.1)] = 0.001
+    margin: Annotated[float, Field(gt=0, le=0.1)] = 0.0002
     replay_tolerance: Annotated[float, Field(gt=0, le=0.1)] = 0.001
     devices: Literal["any", "alike"] = "any"
     segments: Literal["all", "divided"] = "all"
