@@ -9,21 +9,28 @@ from tests.e2e.gradient.guild import Guild, found
 
 
 @pytest.fixture(scope="package")
-def shared_guild(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guild]:
-    guild = found(tmp_path_factory.mktemp("guild"))
-    yield guild
-    guild.world.close()
+def guilds() -> Iterator[list[Guild]]:
+    """The newest one last."""
+    all_of_them: list[Guild] = []
+    yield all_of_them
+    for guild in all_of_them:
+        guild.world.close()
 
 
 @pytest.fixture
-def guild(request: pytest.FixtureRequest, shared_guild: Guild) -> Iterator[Guild]:
-    """Afterwards no task may be left, and every wei must be accounted for."""
-    request.node.stash[SHOWN] = shared_guild.world
-    assert shared_guild.is_orderly, "the test before left the guild in disorder"
-    shared_guild.is_orderly = False
-    yield shared_guild
-    shared_guild.dismiss()
-    shared_guild.world.check_processes()
-    shared_guild.world.held_wei()
-    current = shared_guild.ledger.current()
-    shared_guild.is_orderly = current.task_id == 0 and shared_guild.ledger.pending_count() == 0
+def guild(
+    request: pytest.FixtureRequest, guilds: list[Guild], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guild]:
+    """Shared from test to test, as long as each leaves it in order: no task is left, every wei is accounted for."""
+    if not guilds or not guilds[-1].is_orderly:
+        while guilds:
+            guilds.pop().world.close()
+        guilds.append(found(tmp_path_factory.mktemp("guild")))
+    current = guilds[-1]
+    request.node.stash[SHOWN] = current.world
+    current.is_orderly = False
+    yield current
+    current.dismiss()
+    current.world.check_processes()
+    current.world.held_wei()
+    current.is_orderly = current.ledger.current().task_id == 0 and current.ledger.pending_count() == 0

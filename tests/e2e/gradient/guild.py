@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ class Guild:
     miners: list[Actor]
     verifiers: list[Actor]
     is_orderly: bool = True
-    _names: list[str] = field(default_factory=list)
 
     @property
     def ledger(self) -> GradientLedger:
