@@ -25,7 +25,7 @@ from pole.cli import RoleContext
 from pole.commitments import solution_commitment
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
 from pole.features import Progress
-from pole.node import Node, Waiting, advance_due, is_my_turn
+from pole.node import Node, Waiting, advance_due, is_my_turn, turns
 from pole.pinning import UNPIN_AFTER_S
 from pole.records import Phase, Round
 from pole.roundfiles import feature_cache
@@ -109,10 +109,11 @@ class MinerNode(Node):
         if not ledger.seated():
             return Waiting("a verifier to take a seat: without any, a round decides nothing", None, "open a round")
         function = "openRound" if has_task else "openIdleRound"
-        if is_my_turn(self.context.gateway):
+        gateway = self.context.gateway
+        if is_my_turn(gateway) and is_my_turn(gateway, turns(ledger, ledger.latest_round())):
             key = f"open/{ledger.round_count() + 1}/{function}"
             try:
-                self.context.gateway.transact(self.context.journal, key, "LearningChain", function)
+                gateway.transact(self.context.journal, key, "LearningChain", function)
             except TransactionReverted as exc:
                 self.context.log.debug(f"somebody else opened the round: {exc}")
         return Waiting("the next round to open", None, "train")

@@ -58,6 +58,8 @@ class Gateway:
         max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
     ) -> None:
         self.web3 = web3
+        # It would ask for the chain's id twice with every call, which made half of all requests; see `check_genesis`.
+        web3.middleware_onion.remove("validation")
         web3.middleware_onion.inject(metrics.CountRequests, layer=0)
         self.deployment = deployment
         self.poll_s = poll_s
@@ -67,7 +69,8 @@ class Gateway:
             for name, deployed in deployment.contracts.items()
         }
         self._account = account
-        self._newest_block = 0
+        self.newest_block = 0
+        """As of the last look."""
         fees = FeePolicy(int(max_fee_gwei * GWEI))
         self._sender = (
             None if account is None else Sender(web3, account, self._decoder, deployment.chain_id, poll_s, fees)
@@ -143,7 +146,7 @@ class Gateway:
     def _follow(self, number: int) -> None:
         """A chain that got shorter may be another one that started anew behind the same address."""
         metrics.BLOCK.set(number)
-        is_shorter, self._newest_block = number < self._newest_block, number
+        is_shorter, self.newest_block = number < self.newest_block, number
         if is_shorter:
             self.check_genesis()
 

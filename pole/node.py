@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a role sleeps
 _DAY_S = 86_400
+TURNS = 3
 COMPLAIN_EVERY_S = 60.0
 STATUS_FILE = "status.json"
 
@@ -138,21 +139,26 @@ class Node(ABC):
             self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
 
 
-def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 3) -> bool:
+def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = TURNS) -> bool:
     """Move the current round and its ballot on if they are due; losing the race to somebody else is fine.
 
-    An account takes its turn in one of `slots` consecutive blocks, so that not all roles pay for the same step.
-    Returns whether something was advanced.
+    An account takes its turn in one of at least `slots` consecutive blocks (see `turns`), so that not all roles pay for
+    the same step. Returns whether something was advanced.
     """
     current = ledger.current_round()
     if current is None or not is_my_turn(gateway, slots):
         return False
-    if current.phase is Phase.VOTING and ledger.is_ballot_due(current.ballot_id):
+    is_ballot_due = current.phase is Phase.VOTING and ledger.is_ballot_due(current.ballot_id)
+    if not is_ballot_due and not ledger.is_round_due(current.round_id):
+        return False
+    if slots > 1 and not is_my_turn(gateway, turns(ledger, current)):
+        return False
+    if is_ballot_due:
         ballot = ledger.ballot(current.ballot_id)
         if not _try(gateway, journal, _ballot_key(ballot), "VerifierCommittee", ballot.ballot_id):
             return False
-    if not ledger.is_round_due(current.round_id):
-        return False
+        if not ledger.is_round_due(current.round_id):
+            return False
     return _try(gateway, journal, _round_key(current), "LearningChain", current.round_id)
 
 
@@ -164,7 +170,16 @@ def _ballot_key(ballot: Ballot) -> str:
     return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
 
 
-def is_my_turn(gateway: Gateway, slots: int = 3) -> bool:
+def turns(ledger: Ledger, latest: Round | None) -> int:
+    """Over how many blocks so many participants spread what only one of them can do; a multiple of TURNS.
+
+    Whoever loses a race pays for a transaction in vain, and the node runs each of them: about three a block is enough.
+    """
+    participants = len(ledger.seated()) + (latest.submission_count if latest else 0)
+    return TURNS * max(1, participants // TURNS**2)
+
+
+def is_my_turn(gateway: Gateway, slots: int = TURNS) -> bool:
     """Whether this block is the account's turn to do what anybody may do; see `advance_due`."""
     return slots <= 1 or (gateway.block_number() + int(gateway.address, 16)) % slots == 0
 
