@@ -16,6 +16,8 @@ KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/ku
 # Outside of the checkout, where a new one finds it: the first build takes minutes. POLE_KUBO names another.
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
 ATTACK_ARGS ?=
+LOAD_ARGS ?=
+SOAK_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
@@ -87,6 +89,12 @@ attack: setup ## Carry out the attacks of docs/threat-model.md against the real 
 
 attack-gradient: setup ## Attack the gradient chain's rules, published and hardened (ATTACK_ARGS="--full")
 	@python -m scripts.attack_gradient $(ATTACK_ARGS)
+
+load: setup ## 64 miners and 21 verifiers in their own loops on one anvil for 20 rounds (LOAD_ARGS="--miners 3 --verifiers 3 --rounds 3")
+	@python -m scripts.load $(LOAD_ARGS)
+
+soak: setup ## 50 rounds with random kills; memory and open files must stay flat (SOAK_ARGS="--rounds 50 --seed 1")
+	@python -m scripts.soak $(SOAK_ARGS)
 
 bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt

@@ -76,7 +76,7 @@ class Stage:
         finished = subprocess.run(
             [sys.executable, "-m", *arguments, *self._options(actor)],
             cwd=self.folder,
-            env=self._environment(actor),
+            env=self.environment(actor),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=None if shows_output else subprocess.PIPE,
@@ -93,7 +93,7 @@ class Stage:
             self.processes[actor.name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments, *self._options(actor)],
                 cwd=self.folder,
-                env=self._environment(actor),
+                env=self.environment(actor),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,7 +133,7 @@ class Stage:
         finished = subprocess.run(
             command,
             cwd=ROOT,
-            env={**self._environment(), "SOLCX_BINARY_PATH": str(ROOT / "tools" / "solc")},
+            env={**self.environment(), "SOLCX_BINARY_PATH": str(ROOT / "tools" / "solc")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -148,7 +148,8 @@ class Stage:
         options = ["--rpc", self.chain.rpc_url, "--deployment", str(self.deployment), "--store", self.store(actor.role)]
         return [*options, "--home", str(actor.home), "--account", str(actor.keyfile)]
 
-    def _environment(self, actor: Actor | None = None) -> Mapping[str, str]:
+    def environment(self, actor: Actor | None = None) -> Mapping[str, str]:
+        """What a process of the stage finds in its environment, the password included."""
         own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), LOCKS_VARIABLE: str(self.folder / "locks")}
         # Copies of what an actor fetched are its own, as on a machine of its own.
         own |= {} if actor is None else {CACHE_VARIABLE: str(actor.home / "fetched")}

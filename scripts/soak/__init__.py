@@ -1,0 +1,1 @@
+"""`make soak`: round after round with random kills; what is not killed must not grow."""
