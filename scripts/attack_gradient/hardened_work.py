@@ -63,11 +63,16 @@ def unmoved(ground: Ground) -> Outcome:
 def batched(ground: Ground) -> Outcome:
     """Trajectories of 32 bonded identities, one step of each at a time in the same calls."""
     notes, gains = [], []
-    for name, layers in (("perceptron", perceptron("silu")), ("convolution", convolution())):
+    networks = {
+        "perceptron": perceptron("silu"),
+        "convolution": convolution(),
+        "convolution of 75,978": convolution(64),
+    }
+    for name, layers in networks.items():
         network = FlatNetwork.genesis(ground.manifest(layers), ground.seed)
-        identities, steps = 32, ground.pick(2, 10, 50)
+        identities, steps = 32, ground.pick(2, 4, 20)
         draws = [_first_draws(ground, network, number, steps) for number in range(identities)]
-        honest = honest_miner(ground, network, ground.pick(20, 200, 1000))
+        honest = honest_miner(ground, network, ground.pick(20, 100, 500))
         rates = measure(honest, lambda net=network, each=draws: _step_together(ground, net, each))  # type: ignore[misc]
         gains.append(rates.attacker_per_s / rates.honest_per_s)
         notes.append(f"{name} {gains[-1]:.1f}x")
@@ -75,13 +80,14 @@ def batched(ground: Ground) -> Outcome:
             first = rates
     return Outcome(
         defended=False,
-        evidence=f"{identities} bonds, each candidate a real step: {', '.join(notes)}; one core",
+        evidence=f"{identities} bonds, each candidate a real step: {', '.join(notes)} weights; one core",
         figures={
             "gain": 1.0,
             "honest_per_s": first.honest_per_s,
             "attacker_per_s": first.attacker_per_s,
             "speed_up": gains[0],
             "speed_up_convolution": gains[1],
+            "speed_up_large": gains[2],
         },
     )
 
