@@ -14,7 +14,7 @@ from dataclient.proposal import propose_discretisation, propose_tolerance_ppm
 from dataclient.sources import load_source, training_and_test
 from dataclient.taskfile import first_problem
 from pole.dataset import Rows, discretise, rows_to_bytes
-from pole.errors import ManifestInvalid
+from pole.errors import BadInput, ManifestInvalid
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, InputScaling
 from pole.gradient.network import FlatNetwork, prepare_torch
@@ -29,7 +29,8 @@ PIXEL_BITS = 8
 MIN_BLOCK_TIME_LIMIT_S = 60
 INTERVALS_PER_LIMIT = 30
 CHECKPOINTS_PER_BLOCK = 4
-MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step
+MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step, so more only if blocks have very many
+LONGEST_CHECKPOINT_INTERVAL = 8192
 STEPS_BEFORE_FIRST = 16  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
@@ -119,8 +120,9 @@ def _paced(order: Order, manifest: GradientManifest, steps: int) -> GradientMani
 
     Powers of two are what a GPU divides its steps by.
     """
-    proposed_interval = 1 << max(0, math.ceil(math.log2(steps / CHECKPOINTS_PER_BLOCK)))
-    interval = order.checkpoint_interval or min(MAX_CHECKPOINT_INTERVAL, proposed_interval)
+    proposed_interval = min(MAX_CHECKPOINT_INTERVAL, _power_of_two(steps / CHECKPOINTS_PER_BLOCK))
+    least_interval = _power_of_two(CHECKPOINTS_PER_BLOCK * steps / MAX_SEGMENTS)
+    interval = order.checkpoint_interval or min(LONGEST_CHECKPOINT_INTERVAL, max(proposed_interval, least_interval))
     changes: dict[str, int] = {"checkpoint_interval": interval}
     if order.rules == "paper":
         proposed = min(MAX_REQUIREMENTS, max(1, round(math.log2(steps * order.miners))))
@@ -128,13 +130,23 @@ def _paced(order: Order, manifest: GradientManifest, steps: int) -> GradientMani
     return GradientManifest.from_bytes(manifest.model_copy(update=changes).to_bytes())
 
 
+def _power_of_two(least: float) -> int:
+    return 1 << max(0, math.ceil(math.log2(least)))
+
+
 def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, int]:
-    """First and last step that can be proposed, and the share of steps that are blocks at first."""
+    """First and last step that can be proposed, and the share of steps that are blocks at first. Raises BadInput."""
     if order.rules == "paper":
         return {"min_step": 0, "max_step": 0, "initial_threshold": 1}
+    longest = MAX_SEGMENTS * manifest.checkpoint_interval
+    if steps > longest:
+        raise BadInput(
+            f"blocks of {steps} steps do not fit into {MAX_SEGMENTS} segments of {manifest.checkpoint_interval}; give a "
+            "larger --checkpoint-interval, a shorter --interval or fewer --steps-per-block"
+        )
     return {
         "min_step": max(1, steps // STEPS_BEFORE_FIRST),
-        "max_step": min(LONGEST_BLOCKS * steps, MAX_SEGMENTS * manifest.checkpoint_interval),
+        "max_step": min(LONGEST_BLOCKS * steps, longest),
         "initial_threshold": min(MAX_THRESHOLD, max(1, MAX_THRESHOLD // (steps * order.miners))),
     }
 

@@ -77,6 +77,12 @@ def test_prepare__digits__terms_follow_from_the_steps_wanted(tmp_path: Path, sto
     assert all(store.has(cid) for cid in (terms.genesis_weights, Cid.parse(manifest.test_set.cid)))
 
 
+def test_prepare__more_steps_than_a_proof_can_hold__refused(tmp_path: Path, store: Store) -> None:
+    order = digits(steps_per_block=1 << 12, checkpoint_interval=8)
+    with pytest.raises(BadInput, match="--checkpoint-interval"):
+        prepare(order, open_order_home(tmp_path, order), store, LOCAL.gradient)
+
+
 def test_prepare__again__nothing_is_measured_anew(tmp_path: Path, store: Store) -> None:
     order = digits()
     home = open_order_home(tmp_path, order)

@@ -13,7 +13,9 @@ def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restar
     """Hardly any step is a block until the test lets time pass: then the best one so far is proposed."""
     world, miner = guild.world, guild.miners[0]
     guild.gather(miner)
-    task_id = guild.commission("killed-search", steps_per_block=1 << 14, checkpoint_interval=1000)
+    task_id = guild.commission(
+        "killed-search", steps_per_block=1 << 16, checkpoint_interval=1000, block_time_limit_s=300
+    )
     current = guild.in_phase(task_id, HeightPhase.SEARCH)
     log = world.stage.log_of(miner)
     guild.once("the search to begin", lambda: f"a step that is block {current.height}" in log.read_text())
