@@ -66,7 +66,7 @@ def batched(ground: Ground) -> Outcome:
     networks = {
         "perceptron": perceptron("silu"),
         "convolution": convolution(),
-        "convolution of 75,978": convolution(64),
+        "75,978 weights": convolution(64),
     }
     for name, layers in networks.items():
         network = FlatNetwork.genesis(ground.manifest(layers), ground.seed)
@@ -80,7 +80,7 @@ def batched(ground: Ground) -> Outcome:
             first = rates
     return Outcome(
         defended=False,
-        evidence=f"{identities} bonds, each candidate a real step: {', '.join(notes)} weights; one core",
+        evidence=f"{identities} bonds, each candidate a real step: {', '.join(notes)}; one core",
         figures={
             "gain": 1.0,
             "honest_per_s": first.honest_per_s,
