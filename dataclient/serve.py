@@ -22,6 +22,9 @@ from pole.records import Phase, Round, Task, TaskState
 from pole.roundfiles import fetch_manifest
 
 log = structlog.get_logger()
+OPEN_STATES = (TaskState.PENDING, TaskState.IN_ROUND)
+FINAL_AFTER_BLOCKS = 64
+"""Two epochs of Ethereum."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,40 @@ class ServedTask:
     @property
     def is_open(self) -> bool:
         """Whether the client still owes it anything."""
-        return self.task.state in (TaskState.PENDING, TaskState.IN_ROUND)
+        return self.task.state in OPEN_STATES
 
 
-def served_tasks(client: Client) -> list[ServedTask]:
+class TaskReader:
+    """Reads tasks, but no longer those that have been over for so many blocks that no reorg brings them back.
+
+    A client that serves for months has hundreds of them, and looks at all its tasks at every poll.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._over: dict[int, tuple[int, Task]] = {}
+
+    def task(self, task_id: int) -> Task:
+        seen = self._over.get(task_id)
+        if seen is not None and self._client.gateway.newest_block >= seen[0] + FINAL_AFTER_BLOCKS:
+            return seen[1]
+        task = self._client.ledger.task(task_id)
+        if task.state in OPEN_STATES:
+            self._over.pop(task_id, None)
+        else:
+            since = seen[0] if seen is not None else self._client.gateway.block_number()
+            self._over[task_id] = (since, task)
+        return task
+
+
+def served_tasks(client: Client, reader: TaskReader | None = None) -> list[ServedTask]:
     """All tasks of this client that were submitted to this deployment, by name."""
-    identity = client.gateway.deployment.identity
+    identity, read = client.gateway.deployment.identity, (reader or client.ledger).task
     found = []
     for home in all_task_homes(client.home):
         submitted = home.submitted()
         if submitted is not None and submitted.deployment == identity:
-            found.append(ServedTask(home, client.ledger.task(submitted.task_id)))
+            found.append(ServedTask(home, read(submitted.task_id)))
     return found
 
 
@@ -53,6 +79,7 @@ class Server:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
         self._refused: set[int] = set()
         self._warned: set[tuple[int, int]] = set()
@@ -67,7 +94,8 @@ class Server:
     def _act(self) -> Waiting | None:
         client = self._client
         finish_interrupted(client)
-        self.tasks = tasks = served_tasks(client)
+        client.gateway.block_number()  # by which the reader knows how long a task has been over
+        self.tasks = tasks = served_tasks(client, self._reader)
         latest = client.ledger.latest_round()
         mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
         if latest is not None and mine is not None and mine.is_open:
