@@ -49,7 +49,9 @@ class Voting:
 
     def prepare(self, current: Round) -> str:
         """Computes the features while the miners still train; returns what is in the way, for the log."""
-        ready = self._prepared.setdefault(current.round_id, 0.0)
+        if current.round_id not in self._prepared:
+            self._prepared = {current.round_id: 0.0}
+        ready = self._prepared[current.round_id]
         if ready == float("inf") or time.monotonic() < ready:
             return ""
         # A stranger's data may take longer than the round lasts: the next one must not be missed over it.
@@ -68,7 +70,9 @@ class Voting:
         if known is not None:
             return known
         models = self._models(current)
-        session = self._sessions.setdefault(ballot.ballot_id, Session())
+        if ballot.ballot_id not in self._sessions:  # an earlier one is over
+            self._sessions = {ballot.ballot_id: Session()}
+        session = self._sessions[ballot.ballot_id]
         seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
         if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, session, seconds_left)):
             return Waiting("judging to finish", ballot.deadline, "judge again")
