@@ -141,8 +141,8 @@ def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, i
     longest = MAX_SEGMENTS * manifest.checkpoint_interval
     if steps > longest:
         raise BadInput(
-            f"blocks of {steps} steps do not fit into {MAX_SEGMENTS} segments of {manifest.checkpoint_interval}; give a "
-            "larger --checkpoint-interval, a shorter --interval or fewer --steps-per-block"
+            f"blocks of {steps} steps do not fit into {MAX_SEGMENTS} segments of {manifest.checkpoint_interval}; give "
+            "a larger --checkpoint-interval, a shorter --interval or fewer --steps-per-block"
         )
     return {
         "min_step": max(1, steps // STEPS_BEFORE_FIRST),

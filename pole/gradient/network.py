@@ -193,6 +193,8 @@ def prepare_torch(device: torch.device | str, threads: int | None = None) -> Non
     Numbers too small for float32's normal form count as zero, as with the verifiers: they take forty times as long.
     CUDA needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment when the process starts; torch says so otherwise.
     """
+    for kind in (np.float32, np.float64):
+        np.finfo(kind)  # numpy keeps the smallest numbers from here on; later it would warn that there are none
     torch.set_flush_denormal(True)
     torch.use_deterministic_algorithms(True)
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -30,10 +30,6 @@ VERIFY = ["run", "--stake", "2"]
 REWARD_WEI = 10**16
 STEPS = 150
 
-# numpy looks at the smallest numbers once; tasks are prepared with those switched off, of which it would warn.
-for _kind in (np.float32, np.float64):
-    np.finfo(_kind)
-
 
 @dataclass
 class Guild:
