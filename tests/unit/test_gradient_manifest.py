@@ -36,6 +36,7 @@ def layers(*given: dict[str, Any]) -> dict[str, Any]:
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"margin": 0.2}, "margin"),
         ({"replay_tolerance": 0.0}, "replay_tolerance"),
+        ({"replay_tolerance": 0.02}, "replay_tolerance"),
         ({"requirement_count": 8}, "8 requirements; a sign digest has 24"),
         ({"checkpoint_interval": 0}, "checkpoint_interval"),
         ({"scaling": {"mean": [0.0], "deviation": [0.0]}}, "deviation"),
