@@ -14,7 +14,7 @@ def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restar
     world, miner = guild.world, guild.miners[0]
     guild.gather(miner)
     task_id = guild.commission(
-        "killed-search", steps_per_block=1 << 16, checkpoint_interval=1000, block_time_limit_s=300
+        "killed-search", steps_per_block=1 << 14, checkpoint_interval=1000, block_time_limit_s=300
     )
     current = guild.in_phase(task_id, HeightPhase.SEARCH)
     log = world.stage.log_of(miner)
@@ -25,7 +25,7 @@ def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restar
     guild.once("the search to begin again", lambda: log.read_text().count(begun) == 2)
     assert guild.ledger.current().phase is HeightPhase.SEARCH
     world.pass_deadline(current.search_started_at + 40)
-    assert guild.ended(task_id).state is GradientTaskState.COMPLETED
+    assert guild.ended(task_id, patience_s=150).state is GradientTaskState.COMPLETED
     assert guild.blocks_of(task_id)[-1].miner == miner.address
 
 
