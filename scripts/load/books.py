@@ -93,8 +93,8 @@ def phase_seconds(arena: Arena) -> dict[str, float]:
     marks: list[tuple[int, int, str]] = []
     for event in gateway.logs("LearningChain", "PhaseChanged"):
         phase = Phase(event.arguments["phase"])
-        if phase is not Phase.VOTING:  # its ballot says more
-            marks.append((at(event), event.log_index, phase.name.lower()))
+        name = "vote commit" if phase is Phase.VOTING else phase.name.lower()
+        marks.append((at(event), event.log_index, name))
     for event in gateway.logs("VerifierCommittee", "BallotPhaseChanged"):
         part = BallotPhase(event.arguments["phase"])
         if not part.is_over:
