@@ -31,7 +31,7 @@ INTERVALS_PER_LIMIT = 30
 CHECKPOINTS_PER_BLOCK = 4
 MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step, so more only if blocks have very many
 LONGEST_CHECKPOINT_INTERVAL = 8192
-STEPS_BEFORE_FIRST = 16  # a share of a block's steps: what addresses to choose from would have to pay for, each
+STEPS_BEFORE_FIRST = 4  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
 
@@ -144,10 +144,12 @@ def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, i
             f"blocks of {steps} steps do not fit into {MAX_SEGMENTS} segments of {manifest.checkpoint_interval}; give "
             "a larger --checkpoint-interval, a shorter --interval or fewer --steps-per-block"
         )
+    min_step = max(1, steps // STEPS_BEFORE_FIRST)
+    trials = max(1, steps - min_step)
     return {
-        "min_step": max(1, steps // STEPS_BEFORE_FIRST),
+        "min_step": min_step,
         "max_step": min(LONGEST_BLOCKS * steps, longest),
-        "initial_threshold": min(MAX_THRESHOLD, max(1, MAX_THRESHOLD // (steps * order.miners))),
+        "initial_threshold": max(1, MAX_THRESHOLD // (trials * order.miners)),
     }
 
 
