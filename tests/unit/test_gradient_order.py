@@ -70,7 +70,7 @@ def test_prepare__digits__terms_follow_from_the_steps_wanted(tmp_path: Path, sto
     order = digits(miners=2)
     terms = prepare(order, open_order_home(tmp_path, order), store, LOCAL.gradient).terms(order)
     manifest = fetch_gradient_manifest(store, terms.manifest)
-    assert terms.initial_threshold == MAX_THRESHOLD // 128
+    assert terms.initial_threshold == MAX_THRESHOLD // (48 * 2)
     assert (terms.min_step, terms.max_step) == (16, min(64 * 64, 256 * manifest.checkpoint_interval))
     assert (manifest.checkpoint_interval, manifest.data.training_rows, manifest.test_set.rows) == (16, 200, 50)
     assert (terms.rules, terms.block_time_limit_s) == (Rules.HARDENED, 60)

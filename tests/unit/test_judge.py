@@ -241,7 +241,8 @@ class Script(Judge):
         self.answers, self.asked = list(answers), list[list[int]]()
         self.how_it_ended = "signal 11"
 
-    def ask(self, request: Request, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Line]:
+        assert isinstance(request, Request)
         self.asked.append([entry for entry, _ in request.models])
         return iter(self.answers.pop(0))
 
