@@ -17,6 +17,7 @@ import torch
 
 from pole.cid import Cid, cid_of
 from pole.dataset import Rows, rows_to_bytes
+from pole.layers import Document
 from pole.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
 from pole.mapping import output_shape
 from pole.modelfile import save_model
