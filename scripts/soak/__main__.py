@@ -87,8 +87,13 @@ def soak(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
         "memory_mib": [asdict(each) for each in memory],
         "files": [asdict(each) for each in files],
         "journal_bytes": journals,
-        "growing": vitals.growing(memory, files) if rounds >= _ENOUGH_TO_JUDGE else [],
+        "growing": vitals.growing(_roles(memory), _roles(files)) if rounds >= _ENOUGH_TO_JUDGE else [],
     }
+
+
+def _roles(trends: list[vitals.Trend]) -> list[vitals.Trend]:
+    """Without the development node, which keeps every state in memory."""
+    return [each for each in trends if not each.name.startswith("anvil")]
 
 
 def gather(built: Arena) -> Cast:

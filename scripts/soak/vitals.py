@@ -18,7 +18,7 @@ MAX_GROWTH = 0.10
 
 @dataclass(frozen=True)
 class Sample:
-    """One process at the end of one round; a descendant counts as part of its parent's name."""
+    """One process at the end of one round; open files are those of the process alone."""
 
     rss_kib: int
     files: int
@@ -62,13 +62,13 @@ def _fields(status: str) -> Iterator[tuple[str, str]]:
 
 
 def watched(processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, Sample]:
-    """Samples by name; a verifier's judging processes are listed as its own."""
+    """Samples by name; children, such as a verifier's judging processes, are listed under their parent's."""
     found = {}
     for name, process in processes.items():
         found[name] = sample(process.pid)
         for number, child in enumerate(children(process.pid), start=1):
             with suppress(FileNotFoundError, ProcessLookupError):
-                found[f"{name}, judge {number}"] = sample(child)
+                found[f"{name}, child {number}"] = sample(child)
     return found
 
 

@@ -72,4 +72,4 @@ def test_soak__three_rounds_with_a_kill_in_each__everybody_is_paid(runs: dict[st
     assert set(found["faults"].values()) == {0}
     assert sum(found["kills"].values()) == 3
     watched = {each["name"] for each in found["files"]}
-    assert {"anvil", "dataclient-steady", "miner-steady", "verifier-steady", "verifier-steady, judge 1"} <= watched
+    assert {"anvil", "dataclient-steady", "miner-steady", "verifier-steady", "verifier-steady, child 1"} <= watched

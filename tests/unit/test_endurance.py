@@ -76,7 +76,7 @@ def test_watched__process_with_a_child__has_memory_and_files_of_both() -> None:
         parent.stdout.readline()
         found = vitals.watched({"parent": parent})
         parent.communicate(b"\n")
-    assert sorted(found) == ["parent", "parent, judge 1"]
+    assert sorted(found) == ["parent", "parent, child 1"]
     assert all(each.rss_kib > 1000 and each.files >= 3 for each in found.values())
 
 
