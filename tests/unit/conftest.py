@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+import torch
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
@@ -30,6 +31,14 @@ def logs_as_at_the_start() -> Iterator[None]:
     """No test logs at the level, or to the captured stderr, that a command line before it has chosen."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers() -> Iterator[None]:
+    """What prepares torch for training lets this process flush them to zero; hypothesis draws them."""
+    torch.set_flush_denormal(False)
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session", autouse=True)
