@@ -29,7 +29,7 @@ def test_proposal__files_that_prove_nothing__is_slashed_and_the_search_goes_on(g
         cheat.open_task()
         height = guild.in_phase(task_id, HeightPhase.SEARCH).height
         rubbish = world.site.store.put(b"not a proof")
-        cheat.propose(height, 20, 0, rubbish, rubbish)
+        cheat.propose(height, guild.ledger.task(task_id).terms.min_step, 0, rubbish, rubbish)
         previous_hash = guild.ledger.header_hash(height - 1)
     task = guild.ended(task_id)
     block = guild.blocks_of(task_id)[-1]
