@@ -118,8 +118,9 @@ endif
 $(KUBO):
 	@echo "Building Kubo $(KUBO_VERSION) (minutes the first time) ..."
 	@mkdir -p $(@D)
-	@cd tools/kubo && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ipfs/kubo/cmd/ipfs
-	@mv $@.new $@
+	@cd tools/kubo && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ipfs/kubo/cmd/ipfs \
+		&& mv $@.new $@ \
+		|| echo "note: Kubo could not be built with $$($(GO) version), so tests over IPFS will be skipped" >&2
 
 audit-tools: $(INSTALLED_AUDIT) ## Install what only the audit needs (slither, halmos), in an environment of its own
 
