@@ -34,7 +34,7 @@ _MINERS, _VERIFIERS = 2, 3
 _POLL_S = "0.1"
 _TASK_ID = 1
 _LARGE_SETS = ("mnist", "cifar10")
-_INTERVAL_S = {"digits": 2, "mnist": 3, "cifar10": 4}
+_INTERVAL_S = {"digits": 1, "mnist": 3, "cifar10": 4}
 _LEARNING_RATE = {"digits": "0.0005", "mnist": "0.001", "cifar10": "0.01"}
 
 
