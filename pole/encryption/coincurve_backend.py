@@ -40,8 +40,7 @@ class CoincurveBackend:
         return PublicKey(store_points(points, master.dimension))
 
     def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
-        if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
-            raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
+        check_rows(master, x)
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
         points = new_points(master.dimension + 1)
         for row, features in enumerate(x.tolist()):
@@ -84,6 +83,12 @@ class CoincurveBackend:
             else:
                 is_right[output] = lib.secp256k1_ec_pubkey_cmp(CONTEXT, point, expected) == 0
         return is_right.reshape(len(etas), -1)
+
+
+def check_rows(master: MasterKey, x: NDArray[np.uint8]) -> None:
+    """Raises BadInput for what no backend can encrypt."""
+    if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
+        raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
 
 
 def _encrypt_row(points: Any, secret: tuple[int, ...], features: list[int]) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pole.dataset import POINT_BYTES
 from pole.encryption import codec, kernels
 from pole.encryption.batches import Words, aligned, run_batch, write_powers
-from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram
+from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram, check_rows
 from pole.encryption.encryptor import Encryptor
 from pole.encryption.group import ORDER
 from pole.encryption.keys import MasterKey, PublicKey
@@ -48,8 +48,7 @@ class NumbaBackend:
         return self._reference.public_key(master)
 
     def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
-        if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
-            raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
+        check_rows(master, x)
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
         encryptor = Encryptor(master, len(x))
         parts = _parts(len(x), max(1, _POINTS_AT_ONCE // (master.dimension + 1)), self._threads)

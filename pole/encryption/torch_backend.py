@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pole.dataset import POINT_BYTES
 from pole.encryption import torch_field as field
-from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram
+from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram, check_rows
 from pole.encryption.group import ORDER, SCALAR_BYTES
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.program import compile_program, multiples_program
@@ -31,7 +31,6 @@ from pole.encryption.torch_points import (
     to_scalars,
     write_points,
 )
-from pole.errors import BadInput
 
 _POINT_COPIES = 12  # of a batch's points that are alive at once
 _POINT_WORDS = 2 * field.LIMBS * 8
@@ -53,8 +52,7 @@ class TorchBackend:
         return self._reference.public_key(master)
 
     def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
-        if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
-            raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
+        check_rows(master, x)
         points = master.dimension + 1
         ciphertexts = np.empty((len(x), points, POINT_BYTES), dtype=np.uint8)
         powers = Powers(self._curve, master.secret)
