@@ -1,0 +1,147 @@
+"""The attacks on a replaced mapping, each on a relation between the rounds of which the answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from experiments import networks, transplant
+from experiments.race import Start, steps_to
+from experiments.training import Rows
+from pole.errors import BadInput
+
+CPU = torch.device("cpu")
+LAYERS = ["hidden0", "hidden1", "last"]
+Floats = NDArray[np.float32]
+
+
+def model_of(inputs: int, seed: int = 1) -> nn.Module:
+    torch.manual_seed(seed)
+    return networks.build(networks.mlp(3, (8, 6)), (inputs,), 3)
+
+
+def normal(*shape: int, seed: int = 1) -> Floats:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@torch.inference_mode()
+def logits(model: nn.Module, x: Floats) -> Floats:
+    answer: Floats = model.eval()(torch.from_numpy(x)).numpy()
+    return answer
+
+
+# --- least squares ----------------------------------------------------------------------------------------------------
+
+
+def test_from_rows__different_rows__refused() -> None:
+    with pytest.raises(BadInput, match="20 old and 30 new rows"):
+        transplant.from_rows(normal(20, 2), normal(30, 2))
+
+
+def test_from_rows__fewer_rows_than_can_choose_a_ridge__refused() -> None:
+    with pytest.raises(BadInput, match="9 old and 9 new rows"):
+        transplant.from_rows(normal(9, 2), normal(9, 2))
+
+
+def test_replaced__layer_that_is_not_linear__refused() -> None:
+    with pytest.raises(BadInput, match="'relu0' is a ReLU"):
+        transplant.fold(model_of(4), "relu0", np.eye(4), np.zeros(4))
+
+
+def test_from_rows__more_features_than_rows_and_noise__ridge_beats_the_exact_fit() -> None:
+    """60 features in 50 rows: without a ridge the fit is exact on them and worthless elsewhere."""
+    new, wanted = normal(1050, 60), normal(60, 4, seed=2)
+    old = (new @ wanted + 8 * normal(1050, 4, seed=3)).astype(np.float32)
+    matrix, offset = transplant.from_rows(old[:50], new[:50])
+    exact = np.linalg.pinv(new[:50]) @ old[:50]
+    errors = [float(((old[50:] - guess) ** 2).mean()) for guess in (new[50:] @ matrix + offset, new[50:] @ exact)]
+    assert errors[0] < 0.6 * errors[1]
+
+
+@pytest.mark.parametrize("attack", ["first layer", "layer by layer"])
+def test_port__exactly_linear_relation__same_logits(attack: str) -> None:
+    old, stolen = normal(300, 5), model_of(5)
+    new = (old @ normal(5, 5, seed=2) + normal(5, seed=3)).astype(np.float32)
+    if attack == "first layer":
+        moved = transplant.first_layer(stolen, "hidden0", old, new)
+    else:
+        moved = transplant.layer_by_layer(stolen, LAYERS, old, new)
+    assert np.abs(logits(moved, new) - logits(stolen, old)).max() < 1e-3
+
+
+def test_first_layer__same_as_porting_the_features__at_a_ridge_of_nothing() -> None:
+    """Least squares commute with a linear layer."""
+    old, stolen = normal(400, 5), model_of(5)
+    new = (old @ normal(5, 9, seed=2) + 0.1 * normal(400, 9, seed=3)).astype(np.float32)
+    features_first = transplant.fold(stolen, "hidden0", *transplant.from_rows(old, new))
+    assert np.allclose(
+        logits(features_first, new), logits(transplant.first_layer(stolen, "hidden0", old, new), new), atol=0.02
+    )
+
+
+def test_layer_by_layer__relation_that_is_not_linear__closer_than_the_first_layer_alone() -> None:
+    old, stolen = normal(2000, 5), model_of(5)
+    new = np.abs(old @ normal(5, 20, seed=2) + normal(20, seed=3)).astype(np.float32)
+    moved = transplant.first_layer(stolen, "hidden0", old, new), transplant.layer_by_layer(stolen, LAYERS, old, new)
+    errors = [float(((logits(each, new) - logits(stolen, old)) ** 2).mean()) for each in moved]
+    assert errors[1] < errors[0]
+
+
+# --- races ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rows() -> Rows:
+    """Two classes that a line parts."""
+    x = normal(1200, 4)
+    y = (x[:, 0] > 0).astype(np.int64)
+    return Rows(x[:1000], y[:1000], x[1000:], y[1000:])
+
+
+def test_steps_to__start_that_is_there_already__none() -> None:
+    x = normal(200, 4)
+    stolen = model_of(4)
+    y = logits(stolen, x).argmax(axis=1)
+    assert steps_to(Start(stolen), Rows(x, y, x, y), [50.0, 100.0], most=10, seed=1, device=CPU) == [0, 0]
+
+
+def test_steps_to__unreachable__said_so_and_start_untouched(rows: Rows) -> None:
+    start = model_of(4)
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    assert steps_to(Start(start), rows, [0.0, 101.0], most=3, seed=1, device=CPU) == [0, None]
+    assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
+
+
+def test_steps_to__two_rates__the_better_one_counts(rows: Rows) -> None:
+    def steps(*rates: float) -> int | None:
+        return steps_to(Start(model_of(4)), rows, [95.0], most=400, seed=1, device=CPU, rates=rates)[0]
+
+    slow, fast = steps(1e-4), steps(1e-2)
+    assert fast is not None
+    assert slow is None or slow > fast
+    assert steps(1e-4, 1e-2) == fast
+
+
+def test_steps_to__first_layer_only__cannot_undo_a_dead_last_layer(rows: Rows) -> None:
+    dead = model_of(4)
+    with torch.no_grad():
+        dict(dead.named_parameters())["last.weight"].zero_()
+    found = [
+        steps_to(Start(dead, trained), rows, [90.0], most=400, seed=1, device=CPU, rates=[1e-2])[0]
+        for trained in ("hidden0.", "")
+    ]
+    assert found[0] is None
+    assert found[1] is not None
+
+
+def test_steps_to__teacher__imitated_whatever_the_labels_say(rows: Rows) -> None:
+    """Labels drawn by lot teach nothing; a teacher that knows does."""
+    lots = Rows(rows.train_x, np.random.default_rng(1).integers(0, 2, 1000), rows.test_x, rows.test_y)
+    answers = torch.from_numpy(8 * np.eye(3, dtype=np.float32)[rows.train_y])
+    found = [
+        steps_to(Start(model_of(4), teacher=teacher), lots, [90.0], most=300, seed=1, device=CPU, rates=[1e-2])[0]
+        for teacher in (None, answers)
+    ]
+    assert found[0] is None
+    assert found[1] is not None
