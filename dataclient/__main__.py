@@ -54,6 +54,13 @@ def cli() -> None:
 @click.option("--mapping", type=click.Choice(["dense", "convolutional"]))
 @click.option("--no-encryption", is_flag=True, help="Publish the rows in the clear; the mapping still applies.")
 @click.option("--plain-test-set", is_flag=True, help="Release the test set in the clear.")
+@click.option(
+    "--points",
+    type=click.Choice(["uncompressed", "compressed"]),
+    default="uncompressed",
+    show_default=True,
+    help="Of encrypted rows; compressed, they take half the room, and everybody longer to open.",
+)
 @click.option("--deployment", type=_FILE, help="Deployment whose fees to count with.  [default: the public profile's]")
 @click.option("--out", type=_FILE, help="The task file.  [default: NAME.toml]")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
@@ -184,7 +191,7 @@ def _wishes(given: dict[str, Any]) -> "Wishes":
     from dataclient.proposal import Wishes
 
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
-    alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted")
+    alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted", "points")
     more = ("bits", "vectors", "segments", "mapping")
     return Wishes(
         scheme=scheme,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataclient.prepare import ciphertext_bytes
 from dataclient.taskfile import TaskFile
+from pole.dataset import row_bytes
 from pole.encryption import CoincurveBackend, MasterKey, expected_s
 from pole.manifest import DenseMapping
 from pole.money import wei_to_ether
@@ -17,7 +17,8 @@ PPM = 1_000_000
 CLIENT_GAS = 450_000 + 150_000 + 150_000 + 60_000
 # One addition of a decryption against one multiplication of an encryption, measured with libsecp256k1.
 DECRYPTION_TO_ENCRYPTION = 1 / 40
-LABEL_BYTES = 8
+# The square root of a compressed point against the same.
+DECOMPRESSION_TO_ENCRYPTION = 1 / 3
 SAMPLE_S = 0.2
 
 
@@ -72,15 +73,18 @@ def encryption_seconds_per_row(features: int) -> float:
 def effort_of(task: TaskFile, features: int, training_rows: int, test_rows: int) -> Effort:
     """Time and room that the task's encryption takes; nothing for plain tasks but the rows themselves."""
     if task.encryption.scheme == "none":
-        return Effort(0.0, 0.0, (training_rows + test_rows) * (features + LABEL_BYTES))
+        return Effort(0.0, 0.0, (training_rows + test_rows) * row_bytes(features, None))
     encrypted_rows = training_rows + (test_rows if task.encryption.encrypt_test_set else 0)
-    plain_bytes = (training_rows + test_rows - encrypted_rows) * (features + LABEL_BYTES)
+    plain_bytes = (training_rows + test_rows - encrypted_rows) * row_bytes(features, None)
     per_row_s = encryption_seconds_per_row(features)
     products = task.mapping.vectors if isinstance(task.mapping, DenseMapping) else 1
+    opening = products * DECRYPTION_TO_ENCRYPTION
+    if task.encryption.points == "compressed":
+        opening += DECOMPRESSION_TO_ENCRYPTION
     return Effort(
         encryption_s=expected_s(per_row_s * encrypted_rows),
-        decryption_s=expected_s(per_row_s * training_rows * products * DECRYPTION_TO_ENCRYPTION),
-        stored_bytes=ciphertext_bytes(encrypted_rows, features) + plain_bytes,
+        decryption_s=expected_s(per_row_s * training_rows * opening),
+        stored_bytes=encrypted_rows * row_bytes(features, task.encryption.points) + plain_bytes,
     )
 
 

@@ -16,11 +16,12 @@ from dataclient.taskhome import PlainParts, Prepared, Progress, StoredPart, Task
 from pole.cid import Cid, cid_of, cid_of_file
 from pole.commitments import SALT_BYTES
 from pole.dataset import (
-    POINT_BYTES,
     EncryptedRows,
     Rows,
+    compress_points,
     discretise,
     encrypted_rows_to_bytes,
+    row_bytes,
     rows_from_bytes,
     rows_to_bytes,
 )
@@ -32,6 +33,7 @@ from pole.manifest import (
     InnerProductEncryption,
     Manifest,
     NoEncryption,
+    PointForm,
     RowFile,
 )
 from pole.mapping import output_shape
@@ -40,7 +42,6 @@ from pole.store import Store
 
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
-LABEL_BYTES = 8
 DISCRETISED_AT_ONCE = 4096
 PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
@@ -175,6 +176,7 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
         public_key=PLACEHOLDER,
         rank_limit=task.encryption.rank_limit,
         is_test_set_encrypted=task.encryption.encrypt_test_set,
+        points=task.encryption.points,
     )
 
 
@@ -212,14 +214,14 @@ def check_model(manifest: Manifest) -> None:
 # --- storing and encrypting ------------------------------------------------------------------------------------------
 
 
-def rows_per_part(row_bytes: int) -> int:
+def rows_per_part(bytes_per_row: int) -> int:
     """Files of about 64 MiB: small enough to hold in memory, and to repeat after an interruption."""
-    return max(1, PART_BYTES // row_bytes)
+    return max(1, PART_BYTES // bytes_per_row)
 
 
 def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
     """Puts unencrypted training rows into the store, file by file."""
-    step = rows_per_part(training.x[0].size + LABEL_BYTES)
+    step = rows_per_part(row_bytes(training.x[0].size, None))
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])
         _store_part(rows_to_bytes(part), len(part.labels), home, store)
@@ -229,16 +231,16 @@ def _encrypt(
     task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: Progressed | None
 ) -> InnerProductEncryption:
     master = _master_key(home, training.x[0].size)
-    is_test_encrypted = task.encryption.encrypt_test_set
+    is_test_encrypted, points = task.encryption.encrypt_test_set, task.encryption.points
     total = len(training.labels) + (len(test.labels) if is_test_encrypted else 0)
     compute = backend(rows=total)
-    step = rows_per_part((master.dimension + 1) * POINT_BYTES + LABEL_BYTES)
+    step = rows_per_part(row_bytes(master.dimension, points))
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])
-        encrypted = encrypt_rows(compute, master, part, _shifted(progress, start, total))
+        encrypted = encrypt_rows(compute, master, part, points, _shifted(progress, start, total))
         _store_part(encrypted_rows_to_bytes(encrypted), len(part.labels), home, store)
     if is_test_encrypted:
-        encrypted = encrypt_rows(compute, master, test, _shifted(progress, len(training.labels), total))
+        encrypted = encrypt_rows(compute, master, test, points, _shifted(progress, len(training.labels), total))
         write_private(home.test_set, encrypted_rows_to_bytes(encrypted))
     else:
         write_private(home.test_set, home.test_rows.read_bytes())
@@ -254,9 +256,12 @@ def _master_key(home: TaskHome, dimension: int) -> MasterKey:
     return MasterKey.load(home.master_key)
 
 
-def encrypt_rows(compute: Backend, master: MasterKey, rows: Rows, progress: Progressed | None) -> EncryptedRows:
+def encrypt_rows(
+    compute: Backend, master: MasterKey, rows: Rows, points: PointForm, progress: Progressed | None
+) -> EncryptedRows:
     flat = np.ascontiguousarray(rows.x.reshape(len(rows.labels), -1))
-    return EncryptedRows(compute.encrypt(master, flat, progress), rows.labels)
+    ciphertexts = compute.encrypt(master, flat, progress)
+    return EncryptedRows(compress_points(ciphertexts) if points == "compressed" else ciphertexts, rows.labels)
 
 
 def _shifted(progress: Progressed | None, offset: int, total: int) -> Progressed | None:
@@ -277,8 +282,3 @@ def _stored_rows(home: TaskHome, store: Store) -> int:
 def _store_part(content: bytes, rows: int, home: TaskHome, store: Store) -> None:
     part = StoredPart(cid=str(store.put(content)), rows=rows, size_bytes=len(content))
     home.keep_progress(Progress(parts=[*home.progress().parts, part]))
-
-
-def ciphertext_bytes(rows: int, dimension: int) -> int:
-    """Size of so many encrypted rows in the store."""
-    return rows * ((dimension + 1) * POINT_BYTES + LABEL_BYTES)

@@ -25,6 +25,7 @@ from pole.manifest import (
     GraphModel,
     Linear,
     Normalisation,
+    PointForm,
     Pool,
 )
 from pole.mapping import output_shape
@@ -47,6 +48,7 @@ class Wishes:
 
     scheme: Literal["none", "ipfe-secp256k1"] = "ipfe-secp256k1"
     is_test_set_encrypted: bool = True
+    points: PointForm = "uncompressed"
     name: str | None = None
     reward_ether: str = "0.1"
     time_limit_s: int | None = None
@@ -169,7 +171,12 @@ def propose_encryption(mapping: AnyMapping, shape: tuple[int, ...], wishes: Wish
         if width < 2:
             raise BadInput("a single feature per segment cannot be encrypted: any key opens it; say --no-encryption")
         rank_limit = max(mapping.vectors, min(2 * mapping.vectors, 3 * width // 8))
-    return Encryption(scheme="ipfe-secp256k1", rank_limit=rank_limit, encrypt_test_set=wishes.is_test_set_encrypted)
+    return Encryption(
+        scheme="ipfe-secp256k1",
+        rank_limit=rank_limit,
+        encrypt_test_set=wishes.is_test_set_encrypted,
+        points=wishes.points,
+    )
 
 
 def propose_model(outputs: tuple[int, ...], classes: int) -> GraphModel:

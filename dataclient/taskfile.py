@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dataclient.sources import SourceOptions
 from pole.errors import BadInput
-from pole.manifest import AnyMapping, AnyModel, Discretisation
+from pole.manifest import AnyMapping, AnyModel, Discretisation, PointForm
 from pole.money import ether_to_wei
 
 MAX_TASK_FILE_BYTES = 16 << 20
@@ -26,11 +26,15 @@ class Section(BaseModel):
 
 
 class Encryption(Section):
-    """`rank_limit`: query vectors per segment that keys are ever issued for; None with scheme "none"."""
+    """`rank_limit`: query vectors per segment that keys are ever issued for; None with scheme "none".
+
+    `points`: how the points of encrypted rows are stored.
+    """
 
     scheme: Literal["none", "ipfe-secp256k1"]
     rank_limit: Annotated[int, Field(ge=1, le=65_536)] | None = None
     encrypt_test_set: bool = False
+    points: PointForm = "uncompressed"
 
 
 class Terms(Section):

@@ -136,6 +136,9 @@ def _encryption(encryption: Encryption) -> list[str]:
             f"rank_limit = {encryption.rank_limit}",
             "# Whether the test set stays encrypted under the same keys when it is released after the commits.",
             f"encrypt_test_set = {_value(encryption.encrypt_test_set)}",
+            '# "uncompressed", or "compressed": about half the bytes in the store, but every miner and verifier then',
+            "# computes a square root for each number of the data set.",
+            f"points = {_value(encryption.points)}",
         ]
     return lines
 

@@ -1,6 +1,5 @@
 """Rows of discretised features with their labels, plain or encrypted, and the files that carry them."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pole.errors import BadInput, DataInvalid
-from pole.manifest import DataSet, Discretisation
+from pole.manifest import DataSet, Discretisation, PointForm
 from pole.tensorfile import read_tensors, write_tensors
 
 POINT_BYTES = 64
+BYTES_OF_POINTS: dict[PointForm, int] = {"uncompressed": POINT_BYTES, "compressed": 33}
 
+_COORDINATE_BYTES = 32
 _HEADER_ALLOWANCE_BYTES = 4096
 _LABEL_BYTES = 8
 _LARGEST_VALUE = 1e300  # differences of values up to here do not overflow
@@ -31,9 +32,9 @@ class Rows:
 
 @dataclass(frozen=True)
 class EncryptedRows:
-    """Encrypted rows: ciphertexts uint8 [n, D + 1, 64], labels int64 [n], n >= 1.
+    """Encrypted rows: ciphertexts uint8 [n, D + 1, 64], or [n, D + 1, 33] compressed; labels int64 [n], n >= 1.
 
-    A row is the affine points ct_0..ct_D, each as big-endian x and y.
+    A row is the affine points ct_0..ct_D, each as big-endian x and y; compressed, each as 2 or 3 (y even or odd) and x.
     """
 
     ciphertexts: NDArray[np.uint8]
@@ -41,8 +42,9 @@ class EncryptedRows:
 
     def __post_init__(self) -> None:
         _check_pair(self.ciphertexts, self.labels, "encrypted rows")
-        if self.ciphertexts.ndim != 3 or self.ciphertexts.shape[2] != POINT_BYTES:
-            raise BadInput(f"ciphertexts have shape {self.ciphertexts.shape}; need [n, D + 1, {POINT_BYTES}]")
+        if self.ciphertexts.ndim != 3 or self.ciphertexts.shape[2] not in BYTES_OF_POINTS.values():
+            need = " or ".join(f"[n, D + 1, {size}]" for size in BYTES_OF_POINTS.values())
+            raise BadInput(f"ciphertexts have shape {self.ciphertexts.shape}; need {need}")
 
 
 def _check_pair(features: NDArray[Any], labels: NDArray[Any], what: str) -> None:
@@ -88,10 +90,22 @@ def encrypted_rows_to_bytes(rows: EncryptedRows) -> bytes:
     return write_tensors({"ciphertexts": rows.ciphertexts, "labels": rows.labels})
 
 
-def max_file_bytes(rows: int, data: DataSet, is_encrypted: bool) -> int:
+def compress_points(points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Points [..., 64] as [..., 33]; a backend's `decompress` is the way back. Source: SEC 1, section 2.3.3."""
+    compressed = np.empty((*points.shape[:-1], BYTES_OF_POINTS["compressed"]), dtype=np.uint8)
+    compressed[..., 0] = 2 + (points[..., -1] & 1)
+    compressed[..., 1:] = points[..., :_COORDINATE_BYTES]
+    return compressed
+
+
+def row_bytes(dimension: int, points: PointForm | None) -> int:
+    """Of one row in a file, label included; points: None for plain rows."""
+    return _LABEL_BYTES + (dimension if points is None else (dimension + 1) * BYTES_OF_POINTS[points])
+
+
+def max_file_bytes(rows: int, data: DataSet, points: PointForm | None) -> int:
     """No honest file of so many rows is larger; the cap to fetch one with, beside the size that the manifest states."""
-    feature_bytes = (data.dimension + 1) * POINT_BYTES if is_encrypted else data.dimension
-    return rows * (feature_bytes + _LABEL_BYTES) + _HEADER_ALLOWANCE_BYTES
+    return rows * row_bytes(data.dimension, points) + _HEADER_ALLOWANCE_BYTES
 
 
 def rows_from_bytes(content: bytes, data: DataSet, rows: int) -> Rows:
@@ -103,9 +117,9 @@ def rows_from_bytes(content: bytes, data: DataSet, rows: int) -> Rows:
     return Rows(x, labels)
 
 
-def encrypted_rows_from_bytes(content: bytes, data: DataSet, rows: int) -> EncryptedRows:
+def encrypted_rows_from_bytes(content: bytes, data: DataSet, rows: int, points: PointForm) -> EncryptedRows:
     """Read an encrypted file of exactly `rows` rows; raises DataInvalid. Points are checked when they are decrypted."""
-    return EncryptedRows(*_read(content, "ciphertexts", (rows, math.prod(data.shape) + 1, POINT_BYTES), data))
+    return EncryptedRows(*_read(content, "ciphertexts", (rows, data.dimension + 1, BYTES_OF_POINTS[points]), data))
 
 
 def _read(

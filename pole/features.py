@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pole.atomicfile import write_atomically
 from pole.cid import Cid
 from pole.dataset import (
+    POINT_BYTES,
     EncryptedRows,
     Rows,
     encrypted_rows_from_bytes,
@@ -27,7 +28,7 @@ from pole.dataset import (
 )
 from pole.encryption import FunctionalKeys, PublicKey, backend, check_keys, max_public_key_bytes
 from pole.errors import BadInput, DataInvalid, KeyRefused
-from pole.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
+from pole.manifest import DenseMapping, InnerProductEncryption, Manifest, PointForm, largest_inner_product
 from pole.mapping import Statistics, key_queries, output_shape, project, statistics
 from pole.store import Store
 from pole.tensorfile import read_tensors, write_tensors
@@ -98,23 +99,24 @@ class _File:
     cid: Cid
     rows: int
     max_bytes: int
-    is_encrypted: bool
+    points: PointForm | None  # None: plain rows
 
 
 def _files(manifest: Manifest, test_set: Cid | None) -> list[_File]:
     """Training files in the manifest's order, then the test file; the caps are the smaller of stated and possible."""
     data, encryption = manifest.data, manifest.encryption
-    is_encrypted = isinstance(encryption, InnerProductEncryption)
+    points = encryption.points if isinstance(encryption, InnerProductEncryption) else None
     files = [
-        _File(Cid.parse(f.cid), f.rows, min(f.size_bytes, max_file_bytes(f.rows, data, is_encrypted)), is_encrypted)
+        _File(Cid.parse(f.cid), f.rows, min(f.size_bytes, max_file_bytes(f.rows, data, points)), points)
         for f in data.training_set
     ]
     if test_set is not None:
         if not data.test_rows:
             raise BadInput(f"a test set {test_set} was given, but the manifest has no test rows")
         is_test_encrypted = isinstance(encryption, InnerProductEncryption) and encryption.is_test_set_encrypted
-        cap = min(data.test_size_bytes, max_file_bytes(data.test_rows, data, is_test_encrypted))
-        files.append(_File(test_set, data.test_rows, cap, is_test_encrypted))
+        points = points if is_test_encrypted else None
+        cap = min(data.test_size_bytes, max_file_bytes(data.test_rows, data, points))
+        files.append(_File(test_set, data.test_rows, cap, points))
     return files
 
 
@@ -150,7 +152,7 @@ def piece_rows(dimension: int) -> int:
 
 def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Counter) -> Iterator[Part]:
     """Mapped features and labels of a file, part by part in order, still integers."""
-    if not file.is_encrypted:
+    if file.points is None:
         rows = loader.fetch_plain(file)
         yield loader.map(rows.x), rows.labels
         count(file.rows)
@@ -192,8 +194,10 @@ class _Loader:
             raise DataInvalid(f"{file.cid}: {exc}") from exc
 
     def fetch_encrypted(self, file: _File) -> EncryptedRows:
+        assert file.points is not None
         try:
-            return encrypted_rows_from_bytes(self._store.get(file.cid, file.max_bytes), self._data, file.rows)
+            content = self._store.get(file.cid, file.max_bytes)
+            return encrypted_rows_from_bytes(content, self._data, file.rows, file.points)
         except DataInvalid as exc:
             raise DataInvalid(f"{file.cid}: {exc}") from exc
 
@@ -203,8 +207,11 @@ class _Loader:
         is_dense = isinstance(self._mapping, DenseMapping)
         bound = largest_inner_product(self._mapping, self._data) if is_dense else self._largest_feature
         queries = key_queries(self._mapping, self._previous_hash, self._shape)
+        ciphertexts = encrypted.ciphertexts[rows]
+        if ciphertexts.shape[-1] != POINT_BYTES:
+            ciphertexts = self._backend.decompress(ciphertexts)
         opened = self._backend.decrypt(
-            encrypted.ciphertexts[rows], queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
+            ciphertexts, queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
         )
         return opened.astype(self.opened_dtype)
 

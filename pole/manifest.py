@@ -56,6 +56,7 @@ __all__ = [
     "Manifest",
     "NoEncryption",
     "Normalisation",
+    "PointForm",
     "Pool",
     "Reshape",
     "RowFile",
@@ -89,6 +90,7 @@ def _printable(text: str) -> str:
 
 Title = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 CidText = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_canonical_cid)]
+PointForm = Literal["uncompressed", "compressed"]
 
 
 # --- mapping and encryption -------------------------------------------------------------------------------------------
@@ -128,12 +130,16 @@ class NoEncryption(Document):
 
 
 class InnerProductEncryption(Document):
-    """ABDP15 over secp256k1. Timed release, not privacy. `rank_limit`: query vectors per segment ever keyed."""
+    """ABDP15 over secp256k1. Timed release, not privacy. `rank_limit`: query vectors per segment ever keyed.
+
+    `points` is written only if it is not the default, so that older manifests keep their CIDs.
+    """
 
     scheme: Literal["ipfe-secp256k1"] = "ipfe-secp256k1"
     public_key: CidText
     rank_limit: Size
     is_test_set_encrypted: bool = False
+    points: PointForm = Field(default="uncompressed", exclude_if=lambda form: form == "uncompressed")
 
 
 AnyEncryption = Annotated[NoEncryption | InnerProductEncryption, Field(discriminator="scheme")]

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from pole.dataset import compress_points
 from pole.encryption.kernelcache import has_ifma, kernel_cache
 from pole.encryption.keys import MasterKey
 
@@ -14,8 +15,9 @@ def main() -> None:
     from pole.encryption.numba_backend import NumbaBackend
 
     fast, master = NumbaBackend(), MasterKey((3, 5))
-    opened = fast.decrypt(fast.encrypt(master, np.array([[1, 2]], dtype=np.uint8)), np.array([[1, 1]]), [[8]], 10)
-    assert opened.tolist() == [[3]]
+    ciphertexts = fast.encrypt(master, np.array([[1, 2]], dtype=np.uint8))
+    assert np.array_equal(fast.decompress(compress_points(ciphertexts)), ciphertexts)
+    assert fast.decrypt(ciphertexts, np.array([[1, 1]]), [[8]], 10).tolist() == [[3]]
     seconds, products = time.perf_counter() - started, "AVX-512 IFMA" if has_ifma() else "portable"
     print(f"Encryption kernels ({products}) ready after {seconds:.1f} s, kept in {kernel_cache()}")
 

@@ -1,4 +1,4 @@
-"""The seam between the scheme and whatever computes it: a backend is four operations on arrays.
+"""The seam between the scheme and whatever computes it: a backend is five operations on arrays.
 
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """
@@ -47,6 +47,12 @@ class Backend(Protocol):
         Raises DecryptionFailed if one does not, and DataInvalid for points off the curve.
         """
 
+    def decompress(self, points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Ciphertexts [n, D + 1, 33] as [n, D + 1, 64].
+
+        Raises DataInvalid for a prefix other than 2 and 3 and for an x that is not below p or of no point.
+        """
+
     def verify_keys(self, public_key: PublicKey, queries: NDArray[np.int64], etas: Etas) -> NDArray[np.bool_]:
         """Whether g^eta == prod h_j^(z_j), as [segments, vectors]."""
 
@@ -82,6 +88,9 @@ class AutomaticBackend:
             ciphertexts, queries, etas, bound, progress
         )
 
+    def decompress(self, points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return self._choose(max(len(points), self._rows) * points.shape[1] * _ROOT_S).decompress(points)
+
     def verify_keys(self, public_key: PublicKey, queries: NDArray[np.int64], etas: Etas) -> NDArray[np.bool_]:
         return self._reference.verify_keys(public_key, queries, etas)
 
@@ -94,6 +103,7 @@ class AutomaticBackend:
 
 _POWER_S = 40e-6  # the reference backend's time for a power, and for a weight's additions
 _ADDITIONS_S = 0.5e-6
+_ROOT_S = 6e-6
 _LOADING_S = 3.0
 _COMPILING_S = 30.0
 _GAIN_IFMA, _GAIN = 25.0, 5.0  # of the fast backend on one core

@@ -10,20 +10,24 @@ from pole.encryption.field import (
     canonical,
     fold,
     load_element,
+    minus,
     minus_both,
     multiply,
+    negate_where,
     square,
+    square_root,
     store_element,
 )
 from pole.encryption.group import ORDER
 from pole.encryption.kernels import POINT_WORDS
-from pole.encryption.lanes import LANES, LIMB_MASK, high_word, load, splat, store
+from pole.encryption.lanes import LANES, LIMB_MASK, P, high_word, load, splat, store
 
 _WORD_MASK = (1 << 64) - 1
 _ORDER = tuple(np.uint64(ORDER >> 64 * i & _WORD_MASK) for i in range(4))
 _ORDER_INVERSE = np.uint64(-pow(ORDER, -1, 1 << 64) & _WORD_MASK)  # for Montgomery's reduction
 _POINT = np.uint64(POINT_WORDS * 8)
 _ELEMENT = np.uint64(POINT_WORDS * 4)
+_MINUS_SEVEN = tuple(np.uint64((P - 7) >> 52 * i & (1 << 52) - 1) for i in range(5))
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 EMPTY = -1
 
@@ -84,6 +88,29 @@ def check_points(slots: Any, points: Any, failed: Any) -> None:
             cube = multiply(square(x), x)
             wrong = wrong | any_bits(canonical(fold(minus_both(square(y), cube, seven))))
         store(place, wrong)
+
+
+@njit(nogil=True, cache=True)
+def find_roots(points: Any, parities: Any, failed: Any) -> None:
+    """Give points uint64 [vectors, 80], whose x is there, the y of y^2 = x^3 + 7 with the wanted lowest bit.
+
+    parities uint64 [vectors, 8]; lanes of failed uint64 [vectors, 8] are set where x is not below p or there is no y.
+    Source: SEC 1, section 2.3.4.
+    """
+    zero = splat(np.uint64(0))
+    zeros = (zero, zero, zero, zero, zero)
+    m = _MINUS_SEVEN
+    minus_seven = (splat(m[0]), splat(m[1]), splat(m[2]), splat(m[3]), splat(m[4]))
+    for vector in range(len(points)):
+        address = np.uint64(points.ctypes.data) + np.uint64(vector) * _POINT
+        offset = np.uint64(vector * LANES * 8)
+        x = load_element(address)
+        wanted = fold(minus(multiply(square(x), x), minus_seven))
+        y = canonical(square_root(wanted))
+        wrong = _difference(x, canonical(x)) | any_bits(canonical(fold(minus(square(y), wanted))))
+        store(np.uint64(failed.ctypes.data) + offset, wrong)
+        differs = (y[0] ^ load(np.uint64(parities.ctypes.data) + offset)) & np.uint64(1)
+        store_element(address + _ELEMENT, fold(minus(negate_where(y, zero - differs), zeros)))
 
 
 @njit(nogil=True, cache=True)

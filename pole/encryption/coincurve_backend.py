@@ -8,7 +8,7 @@ import numpy as np
 from coincurve._libsecp256k1 import ffi, lib
 from numpy.typing import NDArray
 
-from pole.dataset import POINT_BYTES
+from pole.dataset import BYTES_OF_POINTS, POINT_BYTES
 from pole.encryption.group import (
     CONTEXT,
     ORDER,
@@ -66,6 +66,13 @@ class CoincurveBackend:
             _report(progress, row + 1, len(ciphertexts))
         return results
 
+    def decompress(self, points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        check_compressed(points)
+        decompressed = np.empty((*points.shape[:2], POINT_BYTES), dtype=np.uint8)
+        for row, compressed in enumerate(points):
+            decompressed[row] = decompress_row(compressed, row)
+        return decompressed
+
     def verify_keys(
         self, public_key: PublicKey, queries: NDArray[np.int64], etas: Sequence[Sequence[int]]
     ) -> NDArray[np.bool_]:
@@ -89,6 +96,28 @@ def check_rows(master: MasterKey, x: NDArray[np.uint8]) -> None:
     """Raises BadInput for what no backend can encrypt."""
     if x.ndim != 2 or x.dtype != np.uint8 or x.shape[1] != master.dimension or not len(x):
         raise BadInput(f"cannot encrypt {x.dtype} {x.shape}; need uint8 [n, {master.dimension}] with n >= 1")
+
+
+def check_compressed(points: NDArray[np.uint8]) -> None:
+    """Raises BadInput for what no backend can decompress."""
+    size = BYTES_OF_POINTS["compressed"]
+    if points.ndim != 3 or points.dtype != np.uint8 or points.shape[2] != size:
+        raise BadInput(f"cannot decompress {points.dtype} {points.shape}; need uint8 [n, D + 1, {size}]")
+
+
+def decompress_row(ciphertext: NDArray[np.uint8], row: int) -> NDArray[np.uint8]:
+    """A ciphertext [D + 1, 33] as [D + 1, 64]; errors name it as row `row`."""
+    points = new_points(len(ciphertext))
+    load_row(points, ciphertext, row)
+    return store_points(points, len(ciphertext))
+
+
+def load_row(points: Any, ciphertext: NDArray[np.uint8], row: int) -> None:
+    """Parse a ciphertext [D + 1, 64] or [D + 1, 33]; raises DataInvalid naming it as row `row`."""
+    try:
+        load_points(points, ciphertext)
+    except DataInvalid as exc:
+        raise DataInvalid(f"row {row}: {exc}") from exc
 
 
 def _encrypt_row(points: Any, secret: tuple[int, ...], features: list[int]) -> bool:
@@ -135,10 +164,7 @@ class ReferenceProgram:
 
     def decrypt_row(self, ciphertext: NDArray[np.uint8], row: int, bound: int) -> list[int]:
         """All outputs of one ciphertext [D + 1, 64]; errors name it as row `row`."""
-        try:
-            load_points(self.points, ciphertext)
-        except DataInvalid as exc:
-            raise DataInvalid(f"row {row}: {exc}") from exc
+        load_row(self.points, ciphertext, row)
         log, exponents = discrete_log(bound), []
         for output in range(self.outputs):
             point = self.run(output)

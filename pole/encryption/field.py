@@ -225,8 +225,8 @@ def _squared(a: Element, times: int) -> Element:
 
 
 @njit
-def inverse(a: Element) -> Element:
-    """a^(p-2), tight: 255 squarings and 15 products; 0 for 0. Source: the addition chain of libsecp256k1."""
+def _start_of_chain(a: Element) -> tuple[Element, Element]:
+    """a^3 and a^(2^246 - 2^22 - 1): what both powers below begin with. Source: the addition chain of libsecp256k1."""
     x2 = multiply(square(a), a)
     x3 = multiply(square(x2), a)
     x6 = multiply(_squared(x3, 3), x3)
@@ -238,10 +238,23 @@ def inverse(a: Element) -> Element:
     x176 = multiply(_squared(x88, 88), x88)
     x220 = multiply(_squared(x176, 44), x44)
     x223 = multiply(_squared(x220, 3), x3)
-    end = multiply(_squared(x223, 23), x22)
-    end = multiply(_squared(end, 5), a)
+    return x2, multiply(_squared(x223, 23), x22)
+
+
+@njit
+def inverse(a: Element) -> Element:
+    """a^(p-2), tight: 255 squarings and 15 products; 0 for 0."""
+    x2, start = _start_of_chain(a)
+    end = multiply(_squared(start, 5), a)
     end = multiply(_squared(end, 3), x2)
     return multiply(_squared(end, 2), a)
+
+
+@njit
+def square_root(a: Element) -> Element:
+    """a^((p+1)/4), tight: 253 squarings and 13 products; its square is a exactly if a has a root, as p = 3 mod 4."""
+    x2, start = _start_of_chain(a)
+    return _squared(multiply(_squared(start, 6), x2), 2)
 
 
 @njit(forceinline=True)

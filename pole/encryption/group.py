@@ -1,7 +1,7 @@
 """The group secp256k1 through libsecp256k1: arrays of points, and discrete logarithms of small exponents.
 
-Written multiplicatively, as in the paper: g is the standard generator. A point file or array is affine, uncompressed
-(big-endian x then y), because decompressing costs more than adding. The library has no form for the identity, so
+Written multiplicatively, as in the paper: g is the standard generator. Points are affine: big-endian x then y, or
+compressed, as 2 or 3 (y even or odd) and x. The library has no form for the identity, so
 functions that may meet it return whether there is a point at all.
 """
 
@@ -50,12 +50,15 @@ def store_points(points: Any, count: int) -> Points:
 
 
 def load_points(points: Any, content: Points) -> None:
-    """Parse [n, 64] into the first n points; raises DataInvalid for coordinates off the curve."""
-    prefixed = np.full((len(content), POINT_BYTES + 1), _UNCOMPRESSED_PREFIX, dtype=np.uint8)
-    prefixed[:, 1:] = content
-    start = ffi.from_buffer("unsigned char[]", prefixed)
+    """Parse [n, 64] or compressed [n, 33] into the first n points; raises DataInvalid for what is no point."""
+    if content.shape[1] == POINT_BYTES:
+        prefixed = np.full((len(content), POINT_BYTES + 1), _UNCOMPRESSED_PREFIX, dtype=np.uint8)
+        prefixed[:, 1:] = content
+    else:
+        prefixed = np.ascontiguousarray(content)
+    start, size = ffi.from_buffer("unsigned char[]", prefixed), prefixed.shape[1]
     for i in range(len(content)):
-        if not lib.secp256k1_ec_pubkey_parse(CONTEXT, points + i, start + i * (POINT_BYTES + 1), POINT_BYTES + 1):
+        if not lib.secp256k1_ec_pubkey_parse(CONTEXT, points + i, start + i * size, size):
             raise DataInvalid(f"point {i} of {len(content)} is not on the curve secp256k1; the data is corrupt")
 
 

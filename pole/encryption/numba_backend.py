@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from pole.dataset import POINT_BYTES
 from pole.encryption import codec, kernels
 from pole.encryption.batches import Words, aligned, run_batch, write_powers
-from pole.encryption.coincurve_backend import CoincurveBackend, Progress, ReferenceProgram, check_rows
+from pole.encryption.coincurve_backend import (
+    CoincurveBackend,
+    Progress,
+    ReferenceProgram,
+    check_compressed,
+    check_rows,
+    decompress_row,
+)
 from pole.encryption.encryptor import Encryptor
 from pole.encryption.group import ORDER
 from pole.encryption.keys import MasterKey, PublicKey
@@ -30,6 +37,7 @@ from pole.errors import BadInput
 T = TypeVar("T")
 
 _POINTS_AT_ONCE = 1 << 15  # of encryption, per thread: their working set stays in the second-level cache
+_ROOTS_AT_ONCE = 1 << 12  # points of decompression, per thread
 _SLOT_BYTES_AT_ONCE = 6 << 20  # of decryption, per thread
 _LARGEST_GROUPS = 96  # of eight samples: beyond, the shared inversion costs next to nothing
 _LARGEST_TABLE_BITS = 20  # entries of the table of logarithms; beyond it, giant steps
@@ -79,6 +87,22 @@ class NumbaBackend:
         parts = _parts(len(ciphertexts), decryptor.rows_at_once, self._threads)
         self._each(parts, run, len(ciphertexts), progress, redo)
         return results
+
+    def decompress(self, points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        check_compressed(points)
+        flat = points.reshape(-1, points.shape[2])
+        decompressed = np.empty((*points.shape[:2], POINT_BYTES), dtype=np.uint8)
+        target = decompressed.reshape(-1, POINT_BYTES)
+
+        def redo(suspects: list[int]) -> None:
+            for row in sorted({suspect // points.shape[1] for suspect in suspects}):
+                decompressed[row] = decompress_row(points[row], row)
+
+        def run(part: slice) -> list[int]:
+            return [part.start + suspect for suspect in _decompress(flat[part], target[part])]
+
+        self._each(_parts(len(flat), _ROOTS_AT_ONCE, self._threads), run, len(flat), None, redo)
+        return decompressed
 
     def verify_keys(
         self, public_key: PublicKey, queries: NDArray[np.int64], etas: Sequence[Sequence[int]]
@@ -130,6 +154,21 @@ def _parts(rows: int, at_most: int, threads: int) -> list[slice]:
     count = min(eights, threads * -(-rows // (at_most * threads)))
     step = -(-eights // count) * LANES if at_most >= LANES else at_most
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _decompress(compressed: NDArray[np.uint8], points: NDArray[np.uint8]) -> list[int]:
+    """Points [n, 33] to [n, 64]; those that the reference has to look at."""
+    count = len(compressed)
+    vectors = -(-count // LANES)
+    words, parities, failed = np.zeros((count, 1, 8), dtype=np.uint64), aligned(vectors, LANES), aligned(vectors, LANES)
+    words[:, 0, :4] = np.ascontiguousarray(compressed[:, 1:]).view(np.uint64)
+    parities.reshape(-1)[:count] = compressed[:, 0] & 1
+    slots = aligned(1, vectors, kernels.POINT_WORDS)
+    codec.read_points(words, slots)
+    codec.find_roots(slots[0], parities, failed)
+    codec.write_points(slots[0], points.view(np.uint64), count)
+    is_suspect = (failed.reshape(-1)[:count] != 0) | (compressed[:, 0] >> 1 != 1)
+    return [int(point) for point in np.flatnonzero(is_suspect)]
 
 
 # --- decryption ------------------------------------------------------------------------------------------------------

@@ -88,6 +88,12 @@ class TorchBackend:
             _report(progress, rows.stop, len(ciphertexts))
         return results
 
+    def decompress(self, points: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """On the processor: the square roots of the fast backend."""
+        from pole.encryption.numba_backend import NumbaBackend  # it takes a second to load
+
+        return NumbaBackend().decompress(points)
+
     def verify_keys(
         self, public_key: PublicKey, queries: NDArray[np.int64], etas: Sequence[Sequence[int]]
     ) -> NDArray[np.bool_]:

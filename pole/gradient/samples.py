@@ -58,5 +58,5 @@ def scaled(levels: NDArray[np.uint8], scaling: InputScaling) -> NDArray[np.float
 
 
 def _fetch(store: Store, manifest: GradientManifest, file: RowFile) -> Rows:
-    cap = min(file.size_bytes, max_file_bytes(file.rows, manifest.data, is_encrypted=False))
+    cap = min(file.size_bytes, max_file_bytes(file.rows, manifest.data, points=None))
     return rows_from_bytes(store.get(Cid.parse(file.cid), cap), manifest.data, file.rows)

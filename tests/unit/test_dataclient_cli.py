@@ -131,6 +131,12 @@ def test_init__deployment__counts_with_its_fees(run: Run, tmp_path: Path, deploy
     assert "bond 0.1 (comes back)" in out
 
 
+def test_init__compressed_points__in_the_task_file(run: Run, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.csv")
+    assert run("init", "rows.csv", "--label", "edible", "--points", "compressed")[0] == 0
+    assert read_task_file(tmp_path / "rows.toml").task.encryption.points == "compressed"
+
+
 def test_init__images_in_npz__keeps_pixels_in_one_range(run: Run, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     x = generator.integers(0, 256, (40, 4, 4), dtype=np.uint8)
@@ -158,10 +164,11 @@ def test_payment_for__reward_is_reached_by_the_smallest_payment(reward_wei: int,
     assert reward_of(gross_wei - 1) < reward_wei
 
 
-def test_effort_of__encrypted__counts_points_and_labels(tmp_path: Path) -> None:
-    task = read_task_file(write_small_task(tmp_path)).task
+@pytest.mark.parametrize(("points", "size"), [("uncompressed", 64), ("compressed", 33)])
+def test_effort_of__encrypted__counts_points_and_labels(tmp_path: Path, points: str, size: int) -> None:
+    task = read_task_file(write_small_task(tmp_path, encryption={"points": points})).task
     effort = effort_of(task, features=3, training_rows=18, test_rows=6)
-    assert effort.stored_bytes == 24 * (4 * 64 + 8)
+    assert effort.stored_bytes == 24 * (4 * size + 8)
     assert 0 < effort.encryption_s < 10
 
 

@@ -100,10 +100,11 @@ def test_task_home__damaged_record__says_which(tmp_path: Path) -> None:
         TaskHome(tmp_path).prepared()
 
 
+@pytest.mark.parametrize(("points", "size"), [("uncompressed", 64), ("compressed", 33)])
 def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path
+    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path, points: str, size: int
 ) -> None:
-    source = write_task()
+    source = write_task(encryption={"points": points})
     home = open_task_home(tmp_path / "home", source, is_new=False)
     seen: list[tuple[int, int]] = []
     prepared = prepare(source.task, home, store, lambda done, total: seen.append((done, total)))
@@ -111,6 +112,7 @@ def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
     training, test = read_rows(home, manifest)
     assert (len(training.labels), len(test.labels)) == (18, 6)
     assert seen[-1] == (ROWS, ROWS)
+    assert 0 < manifest.data.training_set[0].size_bytes - 18 * (4 * size + 8) < 512
     keys = issue_keys(MasterKey.load(home.master_key), manifest, PREVIOUS_HASH, [])
     store.put_file(home.test_set)
     features = load_features(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pole.atomicfile import write_atomically
 from pole.cid import cid_of
 from pole.dataset import (
+    BYTES_OF_POINTS,
     EncryptedRows,
     Rows,
     discretise,
@@ -22,7 +23,7 @@ from pole.dataset import (
     rows_to_bytes,
 )
 from pole.errors import BadInput, DataInvalid
-from pole.manifest import DataSet, Discretisation, RowFile
+from pole.manifest import DataSet, Discretisation, PointForm, RowFile
 from pole.tensorfile import MAX_HEADER_BYTES, read_tensors, write_tensors
 
 FOUR_BITS = Discretisation(bits=4, minimum=[0.0], maximum=[15.0])
@@ -151,10 +152,21 @@ def test_rows_from_bytes__no_rows__refused() -> None:
         rows_from_bytes(content, _data([4]), 0)
 
 
-def test_encrypted_rows_from_bytes__other_dimension__refused() -> None:
-    rows = EncryptedRows(np.zeros((3, 5, 64), np.uint8), np.zeros(3, np.int64))
-    with pytest.raises(DataInvalid, match=r"asks for uint8 \(3, 6, 64\)"):
-        encrypted_rows_from_bytes(encrypted_rows_to_bytes(rows), _data([5]), 3)
+@pytest.mark.parametrize(
+    ("size", "shape", "points", "wanted"),
+    [
+        (64, [5], "uncompressed", r"\(3, 6, 64\)"),
+        (64, [4], "compressed", r"\(3, 5, 33\)"),
+        (33, [4], "uncompressed", r"\(3, 5, 64\)"),
+        (33, [5], "compressed", r"\(3, 6, 33\)"),
+    ],
+)
+def test_encrypted_rows_from_bytes__other_shape_than_the_manifest_says__refused(
+    size: int, shape: list[int], points: PointForm, wanted: str
+) -> None:
+    rows = EncryptedRows(np.zeros((3, 5, size), np.uint8), np.zeros(3, np.int64))
+    with pytest.raises(DataInvalid, match=f"asks for uint8 {wanted}"):
+        encrypted_rows_from_bytes(encrypted_rows_to_bytes(rows), _data(shape), 3, points)
 
 
 # --- what a client gets wrong ---------------------------------------------------------------------------------------
@@ -167,7 +179,10 @@ def test_encrypted_rows_from_bytes__other_dimension__refused() -> None:
         (lambda: Rows(np.zeros((2, 4)), np.zeros(2, np.int64)), "float64"),  # type: ignore[arg-type]
         (lambda: Rows(np.zeros((2, 4), np.uint8), np.zeros(3, np.int64)), r"shapes \(2, 4\) and \(3,\)"),
         (lambda: Rows(np.zeros(4, np.uint8), np.zeros(4, np.int64)), "need"),
-        (lambda: EncryptedRows(np.zeros((2, 5, 33), np.uint8), np.zeros(2, np.int64)), r"need \[n, D \+ 1, 64\]"),
+        (
+            lambda: EncryptedRows(np.zeros((2, 5, 34), np.uint8), np.zeros(2, np.int64)),
+            r"\[n, D \+ 1, 64\] or \[n, D \+ 1, 33\]",
+        ),
     ],
 )
 def test_rows__malformed__refused(make: Callable[[], object], problem: str) -> None:
@@ -234,19 +249,21 @@ def test_rows_to_bytes__transposed_array__written_in_row_order() -> None:
     assert np.array_equal(rows_from_bytes(rows_to_bytes(Rows(x, np.zeros(3, np.int64))), _data([4]), 3).x, x)
 
 
-def test_encrypted_rows_to_bytes__read_back__same_rows() -> None:
-    ciphertexts = np.random.default_rng(0).integers(0, 256, (3, 5, 64), dtype=np.uint8)
+@pytest.mark.parametrize(("points", "size"), [("uncompressed", 64), ("compressed", 33)])
+def test_encrypted_rows_to_bytes__read_back__same_rows(points: PointForm, size: int) -> None:
+    ciphertexts = np.random.default_rng(0).integers(0, 256, (3, 5, size), dtype=np.uint8)
     content = encrypted_rows_to_bytes(EncryptedRows(ciphertexts, np.array([2, 1, 0])))
-    assert np.array_equal(encrypted_rows_from_bytes(content, _data([4]), 3).ciphertexts, ciphertexts)
+    assert np.array_equal(encrypted_rows_from_bytes(content, _data([4]), 3, points).ciphertexts, ciphertexts)
 
 
 @pytest.mark.parametrize("rows", [1, 100_000])
 def test_max_file_bytes__honest_files__fit_closely(rows: int) -> None:
     labels = np.zeros(rows, np.int64)
     plain = rows_to_bytes(Rows(np.zeros((rows, 4), np.uint8), labels))
-    encrypted = encrypted_rows_to_bytes(EncryptedRows(np.zeros((rows, 5, 64), np.uint8), labels))
-    assert len(plain) <= max_file_bytes(rows, _data([4]), is_encrypted=False) <= len(plain) + 4096
-    assert len(encrypted) <= max_file_bytes(rows, _data([4]), is_encrypted=True) <= len(encrypted) + 4096
+    assert len(plain) <= max_file_bytes(rows, _data([4]), None) <= len(plain) + 4096
+    for points, size in BYTES_OF_POINTS.items():
+        encrypted = encrypted_rows_to_bytes(EncryptedRows(np.zeros((rows, 5, size), np.uint8), labels))
+        assert len(encrypted) <= max_file_bytes(rows, _data([4]), points) <= len(encrypted) + 4096
 
 
 def test_write_atomically__name_taken__old_content_stays(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numba import njit
 from numpy.typing import NDArray
 
+from pole.dataset import compress_points
 from pole.encryption import CoincurveBackend, MasterKey, backend, encryptor, expected_s, field, kernels, numba_backend
 from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
@@ -113,12 +114,34 @@ def test_decrypt__other_shapes__the_references_error() -> None:
         assert fast == reference
 
 
+@pytest.mark.parametrize(
+    "damage", ["prefix 0", "prefix 4", "prefix 255", "x = 0", "x of no point", "x = p", "x + p", "x too large"]
+)
+def test_decompress__not_a_point__the_references_error(damage: str) -> None:
+    points = compress_points(FAST.encrypt(MasterKey.generate(4), np.full((30, 4), 3, dtype=np.uint8)))
+    if damage.startswith("prefix"):
+        points[11, 2, 0] = int(damage.split()[1])
+    else:
+        x = {"x = 0": 0, "x of no point": 5, "x = p": P, "x + p": 1 + P, "x too large": 2**256 - 1}[damage]
+        points[11, 2, 1:] = np.frombuffer(x.to_bytes(32, "big"), dtype=np.uint8)
+    fast, reference = (_error(lambda each=each: each.decompress(points)) for each in (FAST, REFERENCE))
+    assert fast == reference == (DataInvalid, fast[1])
+    assert fast[1].startswith("row 11: point 2 of 5 is not on the curve")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64), (1, 3, 32), (4, 33)])
+def test_decompress__other_shapes__refused(shape: tuple[int, ...]) -> None:
+    for each in (FAST, REFERENCE):
+        with pytest.raises(BadInput, match=r"need uint8 \[n, D \+ 1, 33\]"):
+            each.decompress(np.zeros(shape, np.uint8))
+
+
 # --- the field ------------------------------------------------------------------------------------------------------
 
 
 @njit  # type: ignore[untyped-decorator]
 def _operate(elements: NDArray[np.uint64]) -> None:
-    """elements uint64 [12, 40]: 0 and 1 are loose, 2 and 3 tight; from 4 on are results."""
+    """elements uint64 [13, 40]: 0 and 1 are loose, 2 and 3 tight; from 4 on are results."""
     start, size = np.uint64(elements.ctypes.data), np.uint64(field.ELEMENT_WORDS * 8)
     a, b = field.load_element(start), field.load_element(start + size)
     c, d = field.load_element(start + np.uint64(2) * size), field.load_element(start + np.uint64(3) * size)
@@ -129,7 +152,8 @@ def _operate(elements: NDArray[np.uint64]) -> None:
     field.store_element(start + np.uint64(8) * size, field.fold(field.minus(c, d)))
     field.store_element(start + np.uint64(9) * size, field.fold(field.minus_both(c, d, d)))
     field.store_element(start + np.uint64(10) * size, field.canonical(c))
-    field.store_element(start + np.uint64(11) * size, field.times_small(c, 3))
+    field.store_element(start + np.uint64(11) * size, field.square_root(a))
+    field.store_element(start + np.uint64(12) * size, field.times_small(c, 3))
 
 
 def _to_limbs(values: Sequence[int]) -> NDArray[np.uint64]:
@@ -152,7 +176,7 @@ def _values(end: int) -> st.SearchStrategy[list[int]]:
 def test_field__any_values_in_their_bounds__right_and_within_bounds(
     a: list[int], b: list[int], c: list[int], d: list[int]
 ) -> None:
-    elements = np.zeros((12, field.ELEMENT_WORDS), dtype=np.uint64)
+    elements = np.zeros((13, field.ELEMENT_WORDS), dtype=np.uint64)
     for i, values in enumerate((a, b, c, d)):
         elements[i] = _to_limbs(values)
     _operate(elements)
@@ -165,13 +189,14 @@ def test_field__any_values_in_their_bounds__right_and_within_bounds(
         [x - y for x, y in zip(c, d, strict=True)],
         [x - 2 * y for x, y in zip(c, d, strict=True)],
         c,
+        [pow(x, (P + 1) // 4, P) for x in a],
         [3 * x for x in c],
     ]
     for found, right in zip(results, expected, strict=True):
         assert [x % P for x in found] == [x % P for x in right]
     assert all(max(each) < TIGHT for each in results[:-1])
     assert max(results[6]) < P
-    assert max(results[7]) < LOOSE
+    assert max(results[8]) < LOOSE
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
@@ -292,6 +317,29 @@ def test_decrypt__giant_steps__found_across_tables_and_not_beyond(monkeypatch: p
     assert FAST.decrypt(ciphertexts, queries, etas, 1000).tolist() == (x.astype(np.int64) @ queries.T).tolist()
     with pytest.raises(DecryptionFailed, match=r"row 3, inner product 1 is not in 0\.\.369"):
         FAST.decrypt(ciphertexts, queries, etas, 369)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from([1, 2, ORDER - 1, LAMBDA]), st.integers(1, ORDER - 1)), min_size=1, max_size=40),
+    st.integers(1, 5),
+)
+@settings(deadline=None)
+def test_decompress__any_points__as_coincurve_writes_them(exponents: list[int], width: int) -> None:
+    exponents = (exponents * width)[: -(-len(exponents) // width) * width]
+    keys = [coincurve.PrivateKey.from_int(exponent).public_key for exponent in exponents]
+    whole, compressed = (
+        np.array([list(key.format(compressed=is_short)) for key in keys], dtype=np.uint8) for is_short in (False, True)
+    )
+    points = whole[:, 1:].reshape(-1, width, 64)
+    assert np.array_equal(compress_points(points), compressed.reshape(-1, width, 33))
+    for each in (FAST, REFERENCE):
+        assert np.array_equal(each.decompress(compress_points(points)), points)
+
+
+def test_decompress__more_points_than_one_part__all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_backend, "_ROOTS_AT_ONCE", 24)
+    points = FAST.encrypt(MasterKey.generate(2), np.ones((31, 2), np.uint8))
+    assert np.array_equal(FAST.decompress(compress_points(points)), points)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 100])

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pole.dataset import compress_points
 from pole.encryption import CoincurveBackend, MasterKey, backend, torch_backend
 from pole.encryption import torch_field as field
 from pole.encryption.group import ORDER
@@ -128,6 +129,11 @@ def test_multiply_modulo_order__any_scalars__right(data: st.DataObject) -> None:
 
 
 # --- the same as the reference --------------------------------------------------------------------------------------
+
+
+def test_decompress__rows_of_its_own__the_same_points(compute: TorchBackend) -> None:
+    points = compute.encrypt(MasterKey.generate(2), np.array([[1, 2], [0, 3], [9, 9]], dtype=np.uint8))
+    assert np.array_equal(compute.decompress(compress_points(points)), points)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from pole import features
 from pole.cid import Cid, cid_of
-from pole.dataset import EncryptedRows, Rows, encrypted_rows_to_bytes, rows_to_bytes
+from pole.dataset import EncryptedRows, Rows, compress_points, encrypted_rows_to_bytes, rows_to_bytes
 from pole.directory import DirectoryStore
 from pole.encryption import FunctionalKeys, MasterKey, backend, issue_keys
 from pole.errors import BadInput, ContentNotFound, ContentTooLarge, DataInvalid, DecryptionFailed, KeyRefused
 from pole.features import Features, load_features, piece_rows
-from pole.manifest import Manifest
+from pole.manifest import Manifest, PointForm
 from pole.mapping import project, statistics
 
 HASH = hashlib.sha256(b"previous header").digest()
@@ -31,8 +31,14 @@ class Task:
     """A client's task in a store: files of 200 and 5 training rows and one of 7 test rows, 16 features of 4 bits."""
 
     def __init__(
-        self, root: Path, mapping: dict[str, Any], is_encrypted: bool = True, is_test_set_encrypted: bool = False
+        self,
+        root: Path,
+        mapping: dict[str, Any],
+        is_encrypted: bool = True,
+        is_test_set_encrypted: bool = False,
+        points: PointForm = "uncompressed",
     ) -> None:
+        self.points = points
         self.store, self.cache = DirectoryStore(root / "store"), root / "cache"
         self.master = MasterKey.generate(16)
         self.shape = (16,) if mapping["kind"] == "dense" else (1, 4, 4)
@@ -43,7 +49,7 @@ class Task:
         if is_encrypted:
             public_key = self.store.put(backend().public_key(self.master).to_bytes())
             scheme = {"scheme": "ipfe-secp256k1", "public_key": str(public_key), "rank_limit": 6}
-            scheme["is_test_set_encrypted"] = is_test_set_encrypted
+            scheme |= {"is_test_set_encrypted": is_test_set_encrypted, "points": points}
         self.document = self._document(mapping, scheme)
         self.keys = issue_keys(self.master, self.manifest, HASH) if is_encrypted else None
 
@@ -52,9 +58,10 @@ class Task:
         rows = Rows(x, rng.integers(0, 3, count))
         return rows, self.store.put(self.file(rows, self.master) if is_encrypted else rows_to_bytes(rows))
 
-    @staticmethod
-    def file(rows: Rows, master: MasterKey) -> bytes:
+    def file(self, rows: Rows, master: MasterKey) -> bytes:
         ciphertexts = backend().encrypt(master, rows.x.reshape(len(rows.x), -1))
+        if self.points == "compressed":
+            ciphertexts = compress_points(ciphertexts)
         return encrypted_rows_to_bytes(EncryptedRows(ciphertexts, rows.labels))
 
     def _document(self, mapping: dict[str, Any], scheme: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def test_load_features__keys_of_another_secret__refused_before_anything_is_decry
 
 
 def test_load_features__rows_under_another_secret__refused(task: Task) -> None:
-    content = Task.file(task.files[1][0], MasterKey.generate(16))
+    content = task.file(task.files[1][0], MasterKey.generate(16))
     task.document["data"]["training_set"][1] |= {"cid": str(task.store.put(content)), "size_bytes": len(content)}
     with pytest.raises(DecryptionFailed, match="row 0, inner product 0"):
         task.load(issue_keys(task.master, task.manifest, HASH))
@@ -157,6 +164,24 @@ def test_load_features__file_larger_than_its_rows_can_be__refused_before_reading
     bloated = task.store.put(bytes(1 << 20))
     task.document["data"]["training_set"][1] |= {"cid": str(bloated), "size_bytes": 1 << 30}
     with pytest.raises(ContentTooLarge):
+        task.load(issue_keys(task.master, task.manifest, HASH))
+
+
+def test_load_features__uncompressed_file_of_a_compressed_task__refused_before_reading(tmp_path: Path) -> None:
+    task = Task(tmp_path, DENSE, points="compressed")
+    task.points = "uncompressed"
+    content = task.file(task.files[0][0], task.master)
+    task.document["data"]["training_set"][0] |= {"cid": str(task.store.put(content)), "size_bytes": len(content)}
+    with pytest.raises(ContentTooLarge):
+        task.load(issue_keys(task.master, task.manifest, HASH))
+
+
+def test_load_features__compressed_point_off_the_curve__row_and_point_named(tmp_path: Path) -> None:
+    task = Task(tmp_path, DENSE, points="compressed")
+    content = bytearray(task.store.get(task.files[1][1], 1 << 30))
+    content[-(17 * 33) + 2 * 33] = 4  # the prefix of point 2 of the last row
+    task.document["data"]["training_set"][1] |= {"cid": str(task.store.put(bytes(content)))}
+    with pytest.raises(DataInvalid, match="row 4: point 2 of 17 is not on the curve"):
         task.load(issue_keys(task.master, task.manifest, HASH))
 
 
@@ -200,9 +225,12 @@ def test_load_features__more_than_fits_in_memory__refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("mapping", [DENSE, CONVOLUTIONAL, DENSE | {"normalisation": "none"}])
-@pytest.mark.parametrize("encryption", [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    "encryption",
+    [(False, False), (True, False), (True, True), (True, False, "compressed"), (True, True, "compressed")],
+)
 def test_load_features__any_task__as_projected_from_the_plain_rows(
-    tmp_path: Path, mapping: dict[str, Any], encryption: tuple[bool, bool]
+    tmp_path: Path, mapping: dict[str, Any], encryption: tuple[Any, ...]
 ) -> None:
     task = Task(tmp_path, mapping, *encryption)
     features, (train, test) = task.load(test_set=task.test[1]), task.expected()

@@ -135,6 +135,8 @@ def test_from_bytes__too_large__refused_unparsed() -> None:
         ({"encryption.rank_limit": 64}, "need vectors <= rank_limit < features"),
         ({"encryption.public_key": "b" * 59}, "public_key"),
         ({"encryption.scheme": "rot13"}, "'rot13'"),
+        ({"encryption.points": "hybrid"}, "points: Input should be 'uncompressed' or 'compressed'"),
+        ({"encryption": {"scheme": "none", "points": "compressed"}}, "points: Extra inputs"),
         (
             {
                 "data.shape": [16_384],
@@ -178,7 +180,10 @@ def test_from_bytes__any_value_anywhere__manifest_or_manifest_invalid(path: str,
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, IMAGES, {"encryption": {"scheme": "none"}, "data.test_rows": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, IMAGES, {"encryption": {"scheme": "none"}, "data.test_rows": 0}, {"encryption.points": "compressed"}],
+)
 def test_to_bytes__any_valid_manifest__reads_back_equal_and_canonical(changes: dict[str, Any]) -> None:
     manifest = Manifest.from_bytes(_changed(changes))
     content = manifest.to_bytes()
@@ -186,6 +191,14 @@ def test_to_bytes__any_valid_manifest__reads_back_equal_and_canonical(changes: d
     assert Manifest.from_bytes(content).to_bytes() == content
     shuffled = json.dumps(dict(reversed(json.loads(content).items())), indent=3).encode()
     assert Manifest.from_bytes(shuffled).to_bytes() == content
+
+
+def test_to_bytes__uncompressed_points__the_bytes_from_before_there_was_a_choice() -> None:
+    content = Manifest.from_bytes(_changed({})).to_bytes()
+    encryption = json.loads(content)["encryption"]
+    assert encryption == DIGITS["encryption"] | {"is_test_set_encrypted": False}
+    assert Manifest.from_bytes(_changed({"encryption.points": "uncompressed"})).to_bytes() == content
+    assert Manifest.from_bytes(_changed({"encryption.points": "compressed"})).to_bytes() != content
 
 
 def test_from_bytes__digits__values_and_defaults() -> None:
