@@ -18,7 +18,7 @@ _ABANDONED_AFTER_S = 24 * 3600
 
 
 class DirectoryStore:
-    """A directory with one file per CID; processes may share it.
+    """A directory with one file per CID; processes and threads may share it: it keeps no state but the files.
 
     A file appears under its name complete and synced, or not at all. Every read is checked against the name first.
     """

@@ -28,6 +28,7 @@ from pole.dataset import (
 )
 from pole.encryption import FunctionalKeys, PublicKey, backend, check_keys, max_public_key_bytes
 from pole.errors import BadInput, DataInvalid, KeyRefused
+from pole.fetching import FetchAhead, Wanted
 from pole.manifest import DenseMapping, InnerProductEncryption, Manifest, PointForm, largest_inner_product
 from pole.mapping import Statistics, key_queries, output_shape, project, statistics
 from pole.store import Store
@@ -69,14 +70,15 @@ def load_features(
     fit the manifest, DecryptionFailed for data that does not fit the keys, and what the store raises.
     """
     files = _files(manifest, test_set)
-    loader = _Loader(store, manifest, previous_hash, _checked_keys(store, manifest, previous_hash, keys))
+    loader = _Loader(manifest, previous_hash, _checked_keys(store, manifest, previous_hash, keys))
     cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader.opened_dtype, loader.opened_width)
     x, labels = _allocate(sum(file.rows for file in files), loader.output_shape)
     done = 0
-    for file in files:
-        for part_x, part_labels in _mapped_parts(loader, cache, file, _Counter(progress, done, len(x))):
-            x[done : done + len(part_x)], labels[done : done + len(part_x)] = part_x, part_labels
-            done += len(part_x)
+    with FetchAhead(store, [file for file in files if not cache.has_all(file, loader.slices(file))]) as ahead:
+        for file in files:
+            for part_x, part_labels in _mapped_parts(loader, cache, ahead, file, _Counter(progress, done, len(x))):
+                x[done : done + len(part_x)], labels[done : done + len(part_x)] = part_x, part_labels
+                done += len(part_x)
     trained = manifest.data.training_rows
     constants = statistics(manifest.mapping, [x[:trained]])
     normalised = constants.apply(x)
@@ -95,10 +97,8 @@ def _allocate(rows: int, shape: tuple[int, ...]) -> Part:
 
 
 @dataclass(frozen=True)
-class _File:
-    cid: Cid
+class _File(Wanted):
     rows: int
-    max_bytes: int
     points: PointForm | None  # None: plain rows
 
 
@@ -107,8 +107,8 @@ def _files(manifest: Manifest, test_set: Cid | None) -> list[_File]:
     data, encryption = manifest.data, manifest.encryption
     points = encryption.points if isinstance(encryption, InnerProductEncryption) else None
     files = [
-        _File(Cid.parse(f.cid), f.rows, min(f.size_bytes, max_file_bytes(f.rows, data, points)), points)
-        for f in data.training_set
+        _File(i, Cid.parse(f.cid), min(f.size_bytes, max_file_bytes(f.rows, data, points)), f.rows, points)
+        for i, f in enumerate(data.training_set)
     ]
     if test_set is not None:
         if not data.test_rows:
@@ -116,7 +116,7 @@ def _files(manifest: Manifest, test_set: Cid | None) -> list[_File]:
         is_test_encrypted = isinstance(encryption, InnerProductEncryption) and encryption.is_test_set_encrypted
         points = points if is_test_encrypted else None
         cap = min(data.test_size_bytes, max_file_bytes(data.test_rows, data, points))
-        files.append(_File(test_set, data.test_rows, cap, points))
+        files.append(_File(len(files), test_set, cap, data.test_rows, points))
     return files
 
 
@@ -150,20 +150,20 @@ def piece_rows(dimension: int) -> int:
     return max(1, POINTS_PER_PIECE // (dimension + 1))
 
 
-def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Counter) -> Iterator[Part]:
+def _mapped_parts(
+    loader: "_Loader", cache: "_Cache", ahead: FetchAhead, file: _File, count: _Counter
+) -> Iterator[Part]:
     """Mapped features and labels of a file, part by part in order, still integers."""
     if file.points is None:
-        rows = loader.fetch_plain(file)
+        rows = loader.read_plain(ahead.take(file), file)
         yield loader.map(rows.x), rows.labels
         count(file.rows)
         return
     encrypted: EncryptedRows | None = None
-    step = piece_rows(loader.dimension)
-    for start in range(0, file.rows, step):
-        rows_slice = slice(start, min(start + step, file.rows))
+    for rows_slice in loader.slices(file):
         piece = cache.get(file, rows_slice)
         if piece is None:
-            encrypted = encrypted or loader.fetch_encrypted(file)
+            encrypted = encrypted or loader.read_encrypted(ahead.take(file), file)
             piece = loader.open(encrypted, rows_slice, count), encrypted.labels[rows_slice]
             cache.put(file, rows_slice, *piece)
         count(rows_slice.stop)
@@ -171,10 +171,10 @@ def _mapped_parts(loader: "_Loader", cache: "_Cache", file: _File, count: _Count
 
 
 class _Loader:
-    """Fetches, opens and maps the rows of one round."""
+    """Reads, opens and maps the rows of one round."""
 
-    def __init__(self, store: Store, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None) -> None:
-        self._store, self._manifest, self._previous_hash, self._keys = store, manifest, previous_hash, keys
+    def __init__(self, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None) -> None:
+        self._previous_hash, self._keys = previous_hash, keys
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
         self._backend = backend(rows=self._data.training_rows)
         self.dimension = self._data.dimension
@@ -187,16 +187,21 @@ class _Loader:
             return np.dtype(np.int32), self.output_shape[0]
         return np.dtype(np.uint8), self._data.dimension
 
-    def fetch_plain(self, file: _File) -> Rows:
+    def slices(self, file: _File) -> list[slice]:
+        """The rows that are opened together; none of a plain file."""
+        step = piece_rows(self.dimension)
+        starts = range(0, 0 if file.points is None else file.rows, step)
+        return [slice(start, min(start + step, file.rows)) for start in starts]
+
+    def read_plain(self, content: bytes, file: _File) -> Rows:
         try:
-            return rows_from_bytes(self._store.get(file.cid, file.max_bytes), self._data, file.rows)
+            return rows_from_bytes(content, self._data, file.rows)
         except DataInvalid as exc:
             raise DataInvalid(f"{file.cid}: {exc}") from exc
 
-    def fetch_encrypted(self, file: _File) -> EncryptedRows:
+    def read_encrypted(self, content: bytes, file: _File) -> EncryptedRows:
         assert file.points is not None
         try:
-            content = self._store.get(file.cid, file.max_bytes)
             return encrypted_rows_from_bytes(content, self._data, file.rows, file.points)
         except DataInvalid as exc:
             raise DataInvalid(f"{file.cid}: {exc}") from exc
@@ -234,6 +239,10 @@ class _Cache:
 
     def __init__(self, directory: Path, dtype: np.dtype[Any], width: int) -> None:
         self._directory, self._dtype, self._width = directory, dtype, width
+
+    def has_all(self, file: _File, slices: list[slice]) -> bool:
+        """Whether all pieces of an encrypted file are there; whether they are intact shows when they are read."""
+        return bool(slices) and all(self._path(file, rows).exists() for rows in slices)
 
     def get(self, file: _File, rows: slice) -> tuple[NDArray[Any], NDArray[np.int64]] | None:
         """The piece, or None if it is missing or damaged in any way."""

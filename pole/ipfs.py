@@ -5,6 +5,7 @@ CID it was asked for by.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, suppress
@@ -77,7 +78,8 @@ class IpfsSettings:
 class IpfsStore:
     """One daemon, which pins what is put here, and a folder with verified copies of what was fetched.
 
-    Copies that nobody used for a day are removed. Processes may share the folder.
+    Copies that nobody used for a day are removed. Processes may share the folder, and threads the store: every request
+    brings its own connection.
     """
 
     def __init__(self, address: str, settings: IpfsSettings) -> None:
@@ -88,6 +90,7 @@ class IpfsStore:
         self._cache_folder = settings.cache_folder
         self._opened_cache: DirectoryStore | None = None
         self._swept_s = float("-inf")
+        self._cache_lock = threading.Lock()
 
     @property
     def location(self) -> str:
@@ -152,12 +155,13 @@ class IpfsStore:
         raise failures[0]
 
     def _cache(self) -> DirectoryStore:
-        if self._opened_cache is None:
-            self._opened_cache = DirectoryStore(self._cache_folder)
-        if time.monotonic() > self._swept_s + _SWEEP_EVERY_S:
-            self._swept_s = time.monotonic()
-            self._opened_cache.remove_unused(_UNUSED_AFTER_S)
-        return self._opened_cache
+        with self._cache_lock:
+            if self._opened_cache is None:
+                self._opened_cache = DirectoryStore(self._cache_folder)
+            if time.monotonic() > self._swept_s + _SWEEP_EVERY_S:
+                self._swept_s = time.monotonic()
+                self._opened_cache.remove_unused(_UNUSED_AFTER_S)
+            return self._opened_cache
 
     def _cached(self, cid: Cid, read: Callable[[DirectoryStore], T]) -> T | None:
         """None if there is no copy, or none that is intact."""

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,7 +22,19 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from pole.errors import ContentTooLarge, StoreError, StoreUnavailable
 
 _PIECE_BYTES = 1 << 16
+_LOOK_EVERY_S = 0.1
 _CURRENT: ContextVar["Exchange | None"] = ContextVar("exchange", default=None)
+_UNWANTED: ContextVar[threading.Event | None] = ContextVar("unwanted", default=None)
+
+
+@contextmanager
+def hung_up_when(unwanted: threading.Event) -> Iterator[None]:
+    """Exchanges that this thread begins meanwhile count as late as soon as the event is set."""
+    token = _UNWANTED.set(unwanted)
+    try:
+        yield
+    finally:
+        _UNWANTED.reset(token)
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Exchange:
         self._sent_bytes = 0
         self._started_s = time.monotonic()
         self._sockets: list[socket.socket] = []
+        self._unwanted = _UNWANTED.get()
         self._is_over = threading.Event()
         self._watch = threading.Thread(target=self._hang_up_when_late, name="exchange", daemon=True)
 
@@ -108,18 +121,21 @@ class Exchange:
         return session
 
     def _deadline_s(self) -> float:
+        if self._unwanted is not None and self._unwanted.is_set():
+            return self._started_s
         moved_bytes = self.received_bytes + self._sent_bytes
         return self._started_s + self.patience.first_s + moved_bytes / self.patience.bytes_per_s
 
     def _hang_up_when_late(self) -> None:
-        while not self._is_over.wait(max(0.0, self._deadline_s() - time.monotonic())):
+        longest_s = float("inf") if self._unwanted is None else _LOOK_EVERY_S
+        while not self._is_over.wait(max(0.0, min(longest_s, self._deadline_s() - time.monotonic()))):
             if time.monotonic() >= self._deadline_s():
                 self.is_late = True
                 for connected in self._sockets:
                     with suppress(OSError):
                         # Not SSLSocket's own method, which would pull the session from under the reading thread.
                         socket.socket.shutdown(connected, socket.SHUT_RDWR)
-                self._is_over.wait(0.1)  # a connection that is only now made gets its turn
+                self._is_over.wait(_LOOK_EVERY_S)  # a connection that is only now made gets its turn
 
 
 class _WatchedHTTP(HTTPConnection):

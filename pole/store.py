@@ -16,7 +16,10 @@ _DAEMON_PREFIXES = ("/ip4/", "/ip6/", "/dns", "/unix/", "http://", "https://")
 
 
 class Store(Protocol):
-    """What the roles need of content-addressed storage. Putting also pins; raises StoreUnavailable if it is down."""
+    """What the roles need of content-addressed storage. Putting also pins; raises StoreUnavailable if it is down.
+
+    Several threads may use one store.
+    """
 
     @property
     def location(self) -> str:

@@ -269,6 +269,16 @@ def test_load_features__second_time__from_disk_without_the_files(task: Task) -> 
     assert task.load().train_x.tobytes() == first.train_x.tobytes()
 
 
+def test_load_features__one_file_not_in_the_cache__only_it_is_fetched(task: Task) -> None:
+    first = task.load()
+    (task.store.root / str(task.files[0][1])).unlink()
+    for piece in task.pieces():
+        if str(task.files[1][1]) in piece.name:
+            piece.unlink()
+    assert task.load().train_x.tobytes() == first.train_x.tobytes()
+    assert len(task.pieces()) == 3
+
+
 def test_load_features__another_round__decrypts_anew(task: Task) -> None:
     first = task.load()
     manifest = task.manifest
