@@ -33,7 +33,8 @@ from scripts.table import markdown_table
 BLOCKS, CLIENTS, MINERS, VERIFIERS = 50, 5, 3, 3
 THRESHOLD = 80.0
 MAPPING = features.dense(128, 4)
-BATCH, LR = 32, 3e-5
+HIDDEN, BATCH, LR = (1024,), 32, 3e-5
+LOOK_EVERY_STEPS = 5
 ROWS = 2000
 MOST_STEPS = 20_000
 STEP_S = 0.5
@@ -178,12 +179,12 @@ def _first_solution(chain: Chain, data: Data, settings: Settings, trained: Path,
 
 
 def _train(data: Data, settings: Settings, phs: bytes, miner: int, _: Tell) -> Result:
-    rows = features.secure(data, MAPPING, phs, is_white=True)
+    rows = features.white(features.secure(data, MAPPING, phs))
     seed = int.from_bytes(hashlib.sha256(phs + bytes([miner])).digest()[:4]) ^ settings.seed
     torch.manual_seed(seed)
-    model = networks.build(networks.mlp(data.classes), rows.shape, data.classes)
+    model = networks.build(networks.mlp(data.classes, HIDDEN), rows.shape, data.classes)
     training = Training(model, rows, settings.torch_device, seed=seed, lr=LR, batch=BATCH)
-    steps, reached = training.steps_until(THRESHOLD, on="train", most=MOST_STEPS, every=2)
+    steps, reached = training.steps_until(THRESHOLD, on="train", most=MOST_STEPS, every=LOOK_EVERY_STEPS)
     test = accuracy_of(model, rows.test_x, rows.test_y)
     return {"steps": steps, "train_ppm": int(reached * 10_000), "test_ppm": int(test * 10_000)}
 

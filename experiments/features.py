@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from experiments.data import Bytes, Data
 from experiments.training import Rows
-from miner.whitening import whitening_of
+from miner.whitening import FULL, whitening_of
 from pole.manifest import ConvolutionalMapping, DenseMapping
 from pole.mapping import Mapping, project, statistics
 
@@ -32,28 +32,24 @@ def convolutional(filters: int, kernel: int = 3) -> ConvolutionalMapping:
     return ConvolutionalMapping(filters=filters, kernel=kernel)
 
 
-def original(data: Data, *, is_white: bool) -> Rows:
-    """Pixels over their mean and deviation (images: one of each), or whitened rows."""
+def original(data: Data) -> Rows:
+    """Values over their mean and deviation: of each column, or of all pixels."""
     train, test = data.train_x.astype(np.float32), data.test_x.astype(np.float32)
-    if is_white:
-        train, test = train.reshape(len(train), -1), test.reshape(len(test), -1)
-        return white(Rows(train, data.train_y, test, data.test_y))
     axis = 0 if train.ndim == 2 else None
     mean, scale = train.mean(axis=axis), train.std(axis=axis) + 1e-6
     return Rows((train - mean) / scale, data.train_y, (test - mean) / scale, data.test_y)
 
 
-def secure(data: Data, mapping: Mapping, phs: bytes, *, is_white: bool) -> Rows:
-    """Inner products with the query vectors of a previous hash, normalised as the protocol does, perhaps whitened."""
+def secure(data: Data, mapping: Mapping, phs: bytes) -> Rows:
+    """Inner products with the query vectors of a previous hash, normalised as the protocol does."""
     train, test = project(mapping, phs, data.train_x), project(mapping, phs, data.test_x)
     constants = statistics(mapping, [train])
-    rows = Rows(constants.apply(train), data.train_y, constants.apply(test), data.test_y)
-    return white(rows) if is_white else rows
+    return Rows(constants.apply(train), data.train_y, constants.apply(test), data.test_y)
 
 
-def white(rows: Rows) -> Rows:
-    """Whitened by the training part, as the default miner does before it folds that into its first layer."""
-    whitening = whitening_of(rows.train_x, has_bias=True)
+def white(rows: Rows, power: float = FULL) -> Rows:
+    """Whitened by the training part, to a power; what folds into a first linear layer before a model is submitted."""
+    whitening = whitening_of(rows.train_x, has_bias=True, power=power)
     return Rows(whitening.apply(rows.train_x), rows.train_y, whitening.apply(rows.test_x), rows.test_y)
 
 

@@ -8,10 +8,12 @@ from pole.modelspec import build_model
 HIDDEN = (256, 128)  # PoLe does not say
 
 
-def mlp(classes: int, hidden: tuple[int, ...] = HIDDEN) -> GraphModel:
+def mlp(classes: int, hidden: tuple[int, ...] = HIDDEN, dropout: float = 0.0) -> GraphModel:
     layers: list[dict[str, object]] = [{"type": "flatten", "name": "rows"}]
     for i, size in enumerate(hidden):
         layers += [{"type": "linear", "name": f"hidden{i}", "size": size}, {"type": "relu", "name": f"relu{i}"}]
+        if dropout:
+            layers.append({"type": "dropout", "name": f"dropout{i}", "probability": dropout})
     layers.append({"type": "linear", "name": "last", "size": classes})
     return GraphModel.model_validate({"layers": layers})
 

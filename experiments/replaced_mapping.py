@@ -92,7 +92,7 @@ class View:
 
 def _view(variant: Variant, data: Data, phs: bytes) -> View:
     if variant.nonlinearity is None:
-        rows = features.secure(data, features.dense(variant.outputs, SEGMENTS), phs, is_white=False)
+        rows = features.secure(data, features.dense(variant.outputs, SEGMENTS), phs)
     else:
         mapping = hardening.hardened(
             data.train_x,
@@ -192,10 +192,7 @@ def _swap_convolutional(settings: Settings, tell: Tell) -> Result:
     """A CSML swap with the new round's own statistics: nothing is ported."""
     data = load("mnist", settings, bits=BITS, rows=None if settings.is_full else 4000)
     mapping = features.convolutional(8)
-    old, new = (
-        features.secure(data, mapping, features.previous_hash(settings.seed, name), is_white=False)
-        for name in ("old", "new")
-    )
+    old, new = (features.secure(data, mapping, features.previous_hash(settings.seed, name)) for name in ("old", "new"))
     torch.manual_seed(settings.seed)
     model = networks.build(networks.small_convolutional(data.classes), old.shape, data.classes)
     training = Training(model, old, settings.torch_device, seed=settings.seed)

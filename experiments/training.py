@@ -1,9 +1,10 @@
 """One training loop for all experiments: AdamW, the whole data set on the device, mixed precision on a GPU."""
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 BATCH = 128
 EVALUATED_AT_ONCE = 2000
+_MODEL, _OPTIMIZER = "model.", "optimizer."
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,29 @@ class Curve:
 
 
 class Training:
-    """A model in training on rows that stay on the device. `seed` orders the mini-batches."""
+    """A model in training on rows that stay on the device. `seed` orders the mini-batches.
+
+    `epochs`: with it, the rate falls to zero along a cosine over so many; without, it stays.
+    """
 
     def __init__(
-        self, model: nn.Module, rows: Rows, device: torch.device, *, seed: int, lr: float = 1e-3, batch: int = BATCH
+        self,
+        model: nn.Module,
+        rows: Rows,
+        device: torch.device,
+        *,
+        seed: int,
+        lr: float = 1e-3,
+        batch: int = BATCH,
+        epochs: int | None = None,
     ) -> None:
         self.model, self._device, self._batch = model.to(device), device, batch
         self._train = torch.from_numpy(rows.train_x).to(device), torch.from_numpy(rows.train_y).to(device)
         self._test = torch.from_numpy(rows.test_x).to(device), torch.from_numpy(rows.test_y).to(device)
-        self._optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=lr)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self._optimizer = torch.optim.AdamW(trained, lr=lr, fused=True)
+        self._lr, self._steps = lr, 0
+        self._decay_steps = epochs and epochs * self._batches_per_epoch
         self._order = torch.Generator().manual_seed(seed)
         self.curve = Curve()
 
@@ -71,7 +87,11 @@ class Training:
             loss = functional.cross_entropy(self.model(self._train[0][chosen]), self._train[1][chosen])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._decay_steps:
+            rate = 0.5 * self._lr * (1 + math.cos(math.pi * self._steps / self._decay_steps))
+            self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.step()
+        self._steps += 1
 
     def steps_until(
         self, threshold: float, *, on: Literal["train", "test"], most: int, every: int = 10
@@ -89,13 +109,42 @@ class Training:
                         break
         return done, reached
 
+    def state(self) -> dict[str, Tensor]:
+        """All that `restore` needs to go on from here."""
+        moments = self._optimizer.state_dict()["state"]
+        return {
+            **{f"{_MODEL}{name}": tensor for name, tensor in self.model.state_dict().items()},
+            **{f"{_OPTIMIZER}{i}.{name}": tensor for i, kept in moments.items() for name, tensor in kept.items()},
+            "order": self._order.get_state(),
+            "steps": torch.tensor(self._steps),
+            "curve": torch.tensor(list(asdict(self.curve).values()), dtype=torch.float64),
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Raises KeyError or RuntimeError for the state of another model."""
+        self.model.load_state_dict(_under(_MODEL, state))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under(_OPTIMIZER, state).items():
+            index, _, kind = name.partition(".")
+            moments.setdefault(int(index), {})[kind] = tensor
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
+        self._order.set_state(state["order"])
+        self._steps = int(state["steps"])
+        self.curve = Curve(*state["curve"].tolist())
+
+    @property
+    def _batches_per_epoch(self) -> int:
+        return max(1, len(self._train[1]) // self._batch)
+
     def _batches(self) -> Iterator[Tensor]:
         """Whole batches only: batch norm needs more than a row or two."""
-        count = len(self._train[1])
-        order = torch.randperm(count, generator=self._order).to(self._device)
-        size = min(self._batch, count)
-        for start in range(0, count - size + 1, size):
-            yield order[start : start + size]
+        order = torch.randperm(len(self._train[1]), generator=self._order).to(self._device)
+        for i in range(self._batches_per_epoch):
+            yield order[i * self._batch : (i + 1) * self._batch]
+
+
+def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The default training method: AdamW under a cosine schedule with warm restarts, on whitened features.
+"""The default training method: AdamW under a cosine schedule with warm restarts, on half-whitened features.
 
 All data lives on the device; on CUDA, larger models train in bfloat16. What is yielded is always a plain float32 model
 on the CPU, with the whitening folded into its first layer.
@@ -18,7 +18,7 @@ from miner.adamw import AdamW
 from miner.augmentation import augmentation_for
 from miner.checkpoint import load_checkpoint, save_checkpoint
 from miner.training import Progress, TrainingJob
-from miner.whitening import foldable_layer, is_exact, whitening_of
+from miner.whitening import HALF, foldable_layer, is_exact, whitening_of
 from pole.evaluation import score_ppm
 from pole.manifest import TorchvisionModel
 
@@ -47,7 +47,7 @@ class DefaultTrainer:
         torch.manual_seed(job.seed)
         self.job = job
         self.layer = foldable_layer(job.manifest.model)
-        self.whitening = whitening_of(job.train_x, self.layer.bias) if self.layer else None
+        self.whitening = whitening_of(job.train_x, self.layer.bias, HALF) if self.layer else None
         features = self.whitening.apply(job.train_x) if self.whitening else job.train_x
         self.x = torch.from_numpy(features).to(job.device)
         self.y = torch.from_numpy(job.train_y).to(job.device)

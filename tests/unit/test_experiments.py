@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from experiments import block_time, features, networks, report, transplant
 from experiments.cells import Cell, Result, Tell, run_cells
@@ -14,6 +15,7 @@ from experiments.data import load
 from experiments.hardening import LINEAR, cosine, hardened, xof_vectors
 from experiments.settings import Settings
 from experiments.training import Training, accuracy_of
+from experiments.unfinished import train_in_turns
 from miner.whitening import whitening_of
 from pole.errors import BadInput
 from pole.mapping import mapping_matrix
@@ -75,7 +77,7 @@ def test_load__no_folder__digits_stand_in_and_say_so(settings: Settings) -> None
 
 def test_training__same_seed__same_numbers(settings: Settings) -> None:
     data = load("iris", settings, bits=4)
-    rows = features.secure(data, features.dense(4, 1), HASH, is_white=True)
+    rows = features.white(features.secure(data, features.dense(4, 1), HASH))
     curves = []
     for _ in range(2):
         torch.manual_seed(3)
@@ -85,6 +87,62 @@ def test_training__same_seed__same_numbers(settings: Settings) -> None:
         curves.append((training.curve.train, training.curve.test))
     assert curves[0] == curves[1]
     assert curves[0][0][-1] > curves[0][0][0]
+
+
+# --- trainings that are interrupted -----------------------------------------------------------------------------------
+
+
+def _pair(settings: Settings) -> dict[str, Training]:
+    data = load("iris", settings, bits=4)
+    rows, pair = features.original(data), {}
+    for name, seed in (("one", 3), ("two", 4)):
+        torch.manual_seed(seed)
+        model = networks.build(networks.mlp(3, (16,), dropout=0.2), rows.shape, 3)
+        pair[name] = Training(model, rows, torch.device("cpu"), seed=seed, batch=16, epochs=6)
+    return pair
+
+
+def _stop_after(epochs: int) -> Tell:
+    def tell(done: int, _: int) -> None:
+        if done == epochs:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+def _curves(pair: dict[str, Training]) -> list[tuple[list[float], list[float]]]:
+    return [(training.curve.train, training.curve.test) for training in pair.values()]
+
+
+def _weights(pair: dict[str, Training]) -> list[torch.Tensor]:
+    return [tensor for training in pair.values() for tensor in training.model.state_dict().values()]
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged", save({"one/steps": torch.tensor(3)})])
+def test_train_in_turns__unusable_state__starts_anew(settings: Settings, tmp_path: Path, content: bytes) -> None:
+    whole, again = _pair(settings), _pair(settings)
+    torch.manual_seed(5)
+    train_in_turns(whole, 3, tmp_path / "state", lambda *_: None)
+    (tmp_path / "state").write_bytes(content)
+    torch.manual_seed(5)
+    train_in_turns(again, 3, tmp_path / "state", lambda *_: None)
+    assert _curves(again) == _curves(whole)
+    assert not (tmp_path / "state").exists()
+
+
+def test_train_in_turns__interrupted__goes_on_to_the_same_weights(settings: Settings, tmp_path: Path) -> None:
+    """Dropout, optimizer, rate and order included: six epochs are the same six, whether in one go or in two."""
+    whole, broken, resumed = _pair(settings), _pair(settings), _pair(settings)
+    torch.manual_seed(5)
+    train_in_turns(whole, 6, tmp_path / "whole", lambda *_: None)
+    torch.manual_seed(5)
+    with pytest.raises(KeyboardInterrupt):
+        train_in_turns(broken, 6, tmp_path / "state", _stop_after(4), keep_every_s=0)
+    seen: list[int] = []
+    train_in_turns(resumed, 6, tmp_path / "state", lambda done, _: seen.append(done), keep_every_s=0)
+    assert seen == [4, 5, 6]
+    assert _curves(resumed) == _curves(whole)
+    assert all(torch.equal(a, b) for a, b in zip(_weights(resumed), _weights(whole), strict=True))
 
 
 # --- transplants ------------------------------------------------------------------------------------------------------
@@ -120,7 +178,7 @@ def test_fold__any_port__same_outputs_as_porting_first(settings: Settings) -> No
 def test_port__digits_as_many_outputs_as_pixels__the_stolen_model_works_again(settings: Settings) -> None:
     """What the paper says cannot be done: the swap ruins the model, a label-free linear port brings it back."""
     data = load("mnist", settings, bits=4)
-    old, new = (features.secure(data, features.dense(64, 4), phs, is_white=False) for phs in (HASH, OTHER_HASH))
+    old, new = (features.secure(data, features.dense(64, 4), phs) for phs in (HASH, OTHER_HASH))
     whitening = whitening_of(old.train_x, has_bias=True)
     torch.manual_seed(1)
     model = networks.build(networks.mlp(10), old.shape, 10)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from miner.whitening import foldable_layer, is_exact, whitening_of
+from miner.whitening import FULL, HALF, foldable_layer, is_exact, whitening_of
 from pole.manifest import AnyLayer, Convolution, GraphModel, Linear, Shape, TorchvisionModel
 from pole.mapping import query_vectors
 
@@ -78,6 +78,16 @@ def test_whitening__correlated_features__become_uncorrelated_with_unit_variance(
     assert 0.9 < np.diag(covariance)[-8:].min() <= np.diag(covariance).max() < 1.01
 
 
+def test_half_whitening__correlated_features__deviations_become_their_square_roots() -> None:
+    x = mapped_rows(2000, 16)
+    principal = np.sqrt(np.linalg.eigvalsh(np.cov(x.T)))
+    white = whitening_of(x, has_bias=True, power=HALF).apply(x)
+    deviations = white.std(axis=0)
+    expected = np.sqrt(principal) / np.sqrt(principal.mean())
+    assert np.abs(deviations[-8:] / expected[-8:] - 1).max() < 0.01
+    assert np.mean(deviations**2) == pytest.approx(1, abs=1e-3)
+
+
 def test_whitening__feature_that_never_changes__stays_finite() -> None:
     x = np.concatenate([mapped_rows(100, 3), np.zeros((100, 1), np.float32)], axis=1)
     whitening = whitening_of(x, has_bias=True)
@@ -90,10 +100,18 @@ def test_whitening__all_features_constant__stays_finite() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(width=st.integers(1, 40), rows=st.integers(2, 300), has_bias=st.booleans(), seed=st.integers(0, 99))
-def test_fold__any_shape__leaves_the_logits_unchanged(width: int, rows: int, has_bias: bool, seed: int) -> None:
+@given(
+    width=st.integers(1, 40),
+    rows=st.integers(2, 300),
+    has_bias=st.booleans(),
+    power=st.sampled_from([0.0, HALF, FULL]),
+    seed=st.integers(0, 99),
+)
+def test_fold__any_shape__leaves_the_logits_unchanged(
+    width: int, rows: int, has_bias: bool, power: float, seed: int
+) -> None:
     x = mapped_rows(300, width)[:rows]
-    whitening = whitening_of(x, has_bias)
+    whitening = whitening_of(x, has_bias, power)
     torch.manual_seed(seed)
     model = Classifier(width, has_bias)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
