@@ -46,6 +46,7 @@ $(INSTALLED_NODE): package-lock.json .npmrc
 	@touch $@
 
 demo: setup ## The main job on a local chain: commission, train, verify, vote, pay (DEMO_ARGS="--dataset mnist --data-dir DIR")
+	@python -m pole.encryption
 	@python -m scripts.demo $(DEMO_ARGS)
 
 demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are training steps (DEMO_ARGS="--dataset cifar10 --data-dir DIR")

@@ -99,6 +99,9 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
     for order in orders:
         was_there = order.submitted is not None
         submitted = _submit_with_progress(client, order)
+        effort = order.home.encrypted()
+        if effort is not None and not was_there:
+            click.echo(f"{order.home.name}: encrypted {effort}")
         said = "is already" if was_there else "is now"
         click.echo(f"{order.home.name} {said} task {submitted.task_id}; paid {order.payment}")
 

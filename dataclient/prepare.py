@@ -25,6 +25,7 @@ from pole.dataset import (
     rows_from_bytes,
     rows_to_bytes,
 )
+from pole.effort import Stopwatch
 from pole.encryption import Backend, MasterKey, backend
 from pole.errors import BadInput, ManifestInvalid
 from pole.manifest import (
@@ -233,20 +234,25 @@ def _encrypt(
     master = _master_key(home, training.x[0].size)
     is_test_encrypted, points = task.encryption.encrypt_test_set, task.encryption.points
     total = len(training.labels) + (len(test.labels) if is_test_encrypted else 0)
-    compute = backend(rows=total)
+    compute, watch = backend(rows=total), Stopwatch()
     step = rows_per_part(row_bytes(master.dimension, points))
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])
-        encrypted = encrypt_rows(compute, master, part, points, _shifted(progress, start, total))
+        with watch.running(len(part.labels)):
+            encrypted = encrypt_rows(compute, master, part, points, _shifted(progress, start, total))
         _store_part(encrypted_rows_to_bytes(encrypted), len(part.labels), home, store)
     if is_test_encrypted:
-        encrypted = encrypt_rows(compute, master, test, points, _shifted(progress, len(training.labels), total))
+        with watch.running(len(test.labels)):
+            encrypted = encrypt_rows(compute, master, test, points, _shifted(progress, len(training.labels), total))
         write_private(home.test_set, encrypted_rows_to_bytes(encrypted))
     else:
         write_private(home.test_set, home.test_rows.read_bytes())
     draft = _draft_encryption(task)
     assert isinstance(draft, InnerProductEncryption)
-    return draft.model_copy(update={"public_key": str(store.put(compute.public_key(master).to_bytes()))})
+    with watch.running(rows=0):
+        public_key = compute.public_key(master)
+    home.keep_encrypted(watch.effort)
+    return draft.model_copy(update={"public_key": str(store.put(public_key.to_bytes()))})
 
 
 def _master_key(home: TaskHome, dimension: int) -> MasterKey:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dataclient.taskfile import TaskSource
 from pole.atomicfile import write_atomically
 from pole.cid import Cid
+from pole.effort import Effort
 from pole.errors import BadInput, JournalError, refused_write
 
 PRIVATE_FILE = 0o600
@@ -78,6 +79,14 @@ class Prepared(Record):
         return bytes.fromhex(self.salt)
 
 
+class Encrypted(Record):
+    """What encrypting cost the run that finished it, as in `pole.effort`."""
+
+    rows: int
+    wall_s: float
+    cpu_s: float
+
+
 class Submitted(Record):
     """Where a task lives on chain. `deployment`: `Deployment.identity`, which tells restarted test chains apart."""
 
@@ -134,6 +143,13 @@ class TaskHome:
 
     def keep_progress(self, progress: Progress) -> None:
         progress.write(self.folder / "progress.json")
+
+    def encrypted(self) -> Effort | None:
+        kept = Encrypted.read(self.folder / "encrypted.json")
+        return None if kept is None else Effort(kept.rows, kept.wall_s, kept.cpu_s)
+
+    def keep_encrypted(self, effort: Effort) -> None:
+        Encrypted(rows=effort.rows, wall_s=effort.wall_s, cpu_s=effort.cpu_s).write(self.folder / "encrypted.json")
 
     def prepared(self) -> Prepared | None:
         return Prepared.read(self.folder / "prepared.json")

@@ -194,6 +194,8 @@ class MinerNode(Node):
             with Display(self.context.log, f"round {current.round_id}, preparing {manifest.name!r}") as display:
                 progress = self._until_over(current, terms, display.rows)
                 found = collect(self.context.store, current, terms, manifest, cache, progress)
+            if found.features.opening.rows:
+                self.context.log.info(f"round {current.round_id}: decrypted {found.features.opening}")
             self._assignment = (current.round_id, found)
         return self._assignment[1]
 

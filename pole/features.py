@@ -26,6 +26,7 @@ from pole.dataset import (
     max_file_bytes,
     rows_from_bytes,
 )
+from pole.effort import Effort, Stopwatch
 from pole.encryption import FunctionalKeys, PublicKey, backend, check_keys, max_public_key_bytes
 from pole.errors import BadInput, DataInvalid, KeyRefused
 from pole.fetching import FetchAhead, Wanted
@@ -45,13 +46,17 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Features:
-    """Normalised features float32 [n, *output_shape] with labels int64 [n]; no test set before its release."""
+    """Normalised features float32 [n, *output_shape] with labels int64 [n]; no test set before its release.
+
+    `opening`: what was decrypted for them, not what the cache had, and what checking the keys cost.
+    """
 
     train_x: NDArray[np.float32]
     train_y: NDArray[np.int64]
     test_x: NDArray[np.float32] | None
     test_y: NDArray[np.int64] | None
     statistics: Statistics
+    opening: Effort
 
 
 def load_features(
@@ -69,8 +74,10 @@ def load_features(
     `progress(done, total)` counts rows. Raises KeyRefused for missing or wrong keys, DataInvalid for files that do not
     fit the manifest, DecryptionFailed for data that does not fit the keys, and what the store raises.
     """
-    files = _files(manifest, test_set)
-    loader = _Loader(manifest, previous_hash, _checked_keys(store, manifest, previous_hash, keys))
+    files, watch = _files(manifest, test_set), Stopwatch()
+    with watch.running(rows=0):
+        keys = _checked_keys(store, manifest, previous_hash, keys)
+    loader = _Loader(manifest, previous_hash, keys, watch)
     cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader.opened_dtype, loader.opened_width)
     x, labels = _allocate(sum(file.rows for file in files), loader.output_shape)
     done = 0
@@ -83,8 +90,9 @@ def load_features(
     constants = statistics(manifest.mapping, [x[:trained]])
     normalised = constants.apply(x)
     if test_set is None:
-        return Features(normalised, labels, None, None, constants)
-    return Features(normalised[:trained], labels[:trained], normalised[trained:], labels[trained:], constants)
+        return Features(normalised, labels, None, None, constants, watch.effort)
+    train, test = slice(None, trained), slice(trained, None)
+    return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.effort)
 
 
 def _allocate(rows: int, shape: tuple[int, ...]) -> Part:
@@ -173,8 +181,8 @@ def _mapped_parts(
 class _Loader:
     """Reads, opens and maps the rows of one round."""
 
-    def __init__(self, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None) -> None:
-        self._previous_hash, self._keys = previous_hash, keys
+    def __init__(self, manifest: Manifest, previous_hash: bytes, keys: FunctionalKeys | None, watch: Stopwatch) -> None:
+        self._previous_hash, self._keys, self._watch = previous_hash, keys, watch
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
         self._backend = backend(rows=self._data.training_rows)
         self.dimension = self._data.dimension
@@ -213,11 +221,12 @@ class _Loader:
         bound = largest_inner_product(self._mapping, self._data) if is_dense else self._largest_feature
         queries = key_queries(self._mapping, self._previous_hash, self._shape)
         ciphertexts = encrypted.ciphertexts[rows]
-        if ciphertexts.shape[-1] != POINT_BYTES:
-            ciphertexts = self._backend.decompress(ciphertexts)
-        opened = self._backend.decrypt(
-            ciphertexts, queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
-        )
+        with self._watch.running(len(ciphertexts)):
+            if ciphertexts.shape[-1] != POINT_BYTES:
+                ciphertexts = self._backend.decompress(ciphertexts)
+            opened = self._backend.decrypt(
+                ciphertexts, queries, self._keys.etas, bound, lambda done, _: count(rows.start + done)
+            )
         return opened.astype(self.opened_dtype)
 
     def map(self, rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from pole.cid import Cid
+from pole.effort import NOTHING, Effort
 from pole.manifest import Document
 from pole.records import Verdict
 from verifier.opinion import Case, Finding, Limits, Line, Request
@@ -24,6 +25,7 @@ from verifier.opinion import Case, Finding, Limits, Line, Request
 PASSED_ENVIRONMENT = (
     *("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"),
     *("POLE_IPFS_GATEWAY", "POLE_IPFS_CACHE", "POLE_IPFS_PATIENCE_S"),
+    *("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
 )
 INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
 
@@ -44,7 +46,7 @@ class Opinion:
 class Session:
     """What is known so far about a ballot's entries; those without an opinion can be asked for again.
 
-    `retry_at_s`: not before this time of the monotonic clock.
+    `retry_at_s`: not before this time of the monotonic clock. `opening`: what was decrypted and not logged yet.
     """
 
     opinions: dict[int, Opinion] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class Session:
     is_test_set_missing: bool = False
     retry_at_s: float = 0.0
     warning: str = ""
+    opening: Effort = NOTHING
 
     def reject_all(self, entries: Iterable[int], reason: str) -> None:
         self.opinions.update({entry: Opinion(INVALID, reason) for entry in entries})
@@ -124,6 +127,7 @@ def _note(line: Line, entries: Iterable[int], session: Session) -> None:
     match line.finding:
         case Finding.READY:
             session.warning = line.reason
+            session.opening += line.opening
         case Finding.RETRY | Finding.NO_TEST_SET:
             session.problem = line.reason
             session.is_test_set_missing = line.finding is Finding.NO_TEST_SET

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from pole.cid import Cid
+from pole.effort import NOTHING
 from pole.errors import (
     ContentMismatch,
     ContentNotFound,
@@ -119,7 +120,7 @@ def findings(request: Request) -> Iterator[Line]:
         return
     models = {entry: Cid.parse(model) for entry, model in request.models}
     absent = bring(store, set(models.values()), bench.manifest.max_model_bytes)
-    yield Line(finding=Finding.READY, reason=bench.test_set_problem)
+    yield Line(finding=Finding.READY, reason=bench.test_set_problem, opening=bench.opening)
     _cap_files(FILE_BYTES_WHEN_JUDGING)
     for entry, cid in models.items():
         if cid in absent:
@@ -166,6 +167,7 @@ class Bench:
         self._rehearse()
         self.test_set_problem, self.is_test_set_missing = "", False
         self.test = self._test_features()
+        self.opening = self.train.opening + (self.test.opening if self.test else NOTHING)
 
     def judge(self, entry: int, cid: Cid) -> Line:
         """Algorithm 2 for one model; whether the accuracy suffices is for the contract to say."""

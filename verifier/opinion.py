@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pole.effort import NOTHING, Effort
 from pole.manifest import Document
 
 
@@ -29,6 +30,7 @@ class Finding(StrEnum):
 class Line(Document):
     """One finding; `entry` is -1 where it is about all entries. Accuracies are 0 unless the entry is valid.
 
+    `opening`: what was decrypted before the features stood.
     `wrong_segments`: bit i is segment i of a gradient proposal's trajectory that does not replay.
     """
 
@@ -39,6 +41,7 @@ class Line(Document):
     test_ppm: int = 0
     wrong_segments: int = 0
     reason: str = ""
+    opening: Effort = NOTHING
 
 
 class Limits(Document):

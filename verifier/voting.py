@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from pole.cid import Cid
 from pole.cli import RoleContext
+from pole.effort import NOTHING
 from pole.node import Waiting
 from pole.records import Ballot, Round
 from pole.roundfiles import feature_cache
@@ -60,6 +61,7 @@ class Voting:
 
         def work() -> None:
             judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
+            self._log_opening(current, session)
             self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
 
         return session.problem if self._is_done(work) else "they are being opened"
@@ -102,6 +104,12 @@ class Voting:
             )
             judge_all(self.judge, self.case(current, has_test_set=False), models, session, give_up_at_s)
         session.retry_at_s = time.monotonic() + RETRY_S
+        self._log_opening(current, session)
+
+    def _log_opening(self, current: Round, session: Session) -> None:
+        if session.opening.rows:
+            self.context.log.info(f"round {current.round_id}: decrypted {session.opening}")
+        session.opening = NOTHING
 
     def _is_done(self, work: Callable[[], None]) -> bool:
         """Does slow work; False if it, or other work from before, still goes on while the loop is wanted elsewhere."""

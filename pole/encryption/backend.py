@@ -60,8 +60,8 @@ class Backend(Protocol):
 class AutomaticBackend:
     """The reference backend for little work, the fast one for more.
 
-    Loading the fast one's kernels costs a process about two seconds, and compiling them, once per machine, about 20;
-    the reference backend has done a small data set by then.
+    Loading the fast one's kernels costs a process half a second (three times that where Python keeps no bytecode), and
+    compiling them, once per machine, about 20; the reference backend has done a small data set by then.
     """
 
     name = "auto"
@@ -96,29 +96,36 @@ class AutomaticBackend:
 
     def _choose(self, reference_s: float) -> Backend:
         """Whatever is done first, given how long the reference backend would take on one core."""
-        if reference_s < (_LOADING_S if is_compiled() else _COMPILING_S):
-            return self._reference
-        return _fast()
+        return self._reference if reference_s < _start_s() else _fast()
 
 
 _POWER_S = 40e-6  # the reference backend's time for a power, and for a weight's additions
 _ADDITIONS_S = 0.5e-6
 _ROOT_S = 6e-6
-_LOADING_S = 3.0
-_COMPILING_S = 30.0
+_TABLES_S, _LOADING_S, _COMPILING_S = 0.05, 1.0, 30.0
 _GAIN_IFMA, _GAIN = 25.0, 5.0  # of the fast backend on one core
 
 
 def expected_s(reference_s: float) -> float:
     """About how long `auto` takes for what takes the reference backend so many seconds on one core of this machine."""
-    start_s = _LOADING_S if is_compiled() else _COMPILING_S
+    start_s = _start_s()
     return reference_s if reference_s < start_s else start_s + reference_s / (_GAIN_IFMA if has_ifma() else _GAIN)
 
 
+def _start_s() -> float:
+    """Seconds until the fast backend begins: tables, before them kernels that this process has not loaded."""
+    if is_loaded():
+        return _TABLES_S
+    return _LOADING_S if is_compiled() else _COMPILING_S
+
+
+def is_loaded() -> bool:
+    """Whether this process has the fast backend's kernels."""
+    return "pole.encryption.numba_backend" in sys.modules
+
+
 def is_compiled() -> bool:
-    """Whether the fast backend's kernels are loaded, or at least compiled on this machine."""
-    if "pole.encryption.numba_backend" in sys.modules:
-        return True
+    """Whether this machine has them."""
     return any(kernel_cache().rglob("*powers*.nbc")) and any(kernel_cache().rglob("*run_program*.nbc"))
 
 

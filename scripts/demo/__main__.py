@@ -26,6 +26,7 @@ from pole.cli import exit_code
 from pole.deployment import Deployment
 from pole.devchain import development_chain
 from pole.devipfs import ipfs_network
+from pole.effort import Effort
 from pole.errors import BadInput
 from pole.gateway import Gateway
 from pole.ledger import Ledger
@@ -132,7 +133,7 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
         built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
     how = "encrypted" if plan.is_encrypted else "in the clear"
     console.print(f"Commissioning [bold]{', '.join(plan.sets)}[/bold] ({how}) ...")
-    built.run(["dataclient", "submit", *(f"{name}.toml" for name in plan.sets)], client, shows_output=True)
+    said = built.run(["dataclient", "submit", *(f"{name}.toml" for name in plan.sets)], client, shows_output=True)
     tasks = dict(enumerate(plan.sets, start=1))
     built.start(["dataclient", "serve"], client)
     for seed, miner in enumerate(miners, start=1):
@@ -150,7 +151,11 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
     View(console, built, gateway, actors).follow(is_done, time.sleep)
     built.stop()
     finish(console, built, gateway, actors, tasks)
-    console.print(f"Done in {time.monotonic() - started:.0f} s.")
+    wall_s = time.monotonic() - started
+    if plan.is_encrypted:
+        efforts = {actor.name: Effort.mentioned(built.log_of(actor).read_text(errors="replace")) for actor in actors}
+        console.print(report.encryption(efforts | {client.name: Effort.mentioned(said)}, wall_s))
+    console.print(f"Done in {wall_s:.0f} s.")
 
 
 def cast_actors(built: Stage) -> tuple[Actor, list[Actor], list[Actor]]:

@@ -10,6 +10,7 @@ from eth_utils.abi import function_signature_to_4byte_selector
 from rich.table import Table
 from web3.types import TxData
 
+from pole.effort import NOTHING, Effort
 from pole.gateway import Gateway
 from pole.ledger import Ledger
 from scripts.demo.stage import Actor
@@ -74,6 +75,21 @@ def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid
             ether(ledger.verifier(actor.address).stake_wei),
             f"{gas_paid_wei[actor.address] / _ETHER:.6f}",
         )
+    return table
+
+
+def encryption(efforts: Mapping[str, Effort], wall_s: float) -> Table:
+    """What encrypting and decrypting took every process, and their sum as a share of the whole run.
+
+    The share is of processor time: seconds by the clock overlap, and contain waiting for a core.
+    """
+    table = Table("who", "rows", "seconds", "processor seconds", title="Encrypting and decrypting")
+    for name, effort in efforts.items():
+        table.add_row(name, f"{effort.rows:,}", f"{effort.wall_s:.2f}", f"{effort.cpu_s:.2f}")
+    total = sum(efforts.values(), NOTHING)
+    table.add_row("all together", f"{total.rows:,}", f"{total.wall_s:.2f}", f"{total.cpu_s:.2f}")
+    share = 100 * total.cpu_s / wall_s
+    table.caption = f"Done by one core alone, {share:.1f} % of the {wall_s:.0f} s from the first line to here."
     return table
 
 

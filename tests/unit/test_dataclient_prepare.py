@@ -112,6 +112,10 @@ def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
     training, test = read_rows(home, manifest)
     assert (len(training.labels), len(test.labels)) == (18, 6)
     assert seen[-1] == (ROWS, ROWS)
+    effort = home.encrypted()
+    assert effort is not None
+    assert effort.rows == ROWS
+    assert effort.cpu_s > 0
     assert 0 < manifest.data.training_set[0].size_bytes - 18 * (4 * size + 8) < 512
     keys = issue_keys(MasterKey.load(home.master_key), manifest, PREVIOUS_HASH, [])
     store.put_file(home.test_set)

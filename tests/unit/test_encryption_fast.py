@@ -420,27 +420,32 @@ def test_backend__named__that_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "is_compiled", "expected"),
+    ("seconds", "kernels", "expected"),
     [
-        (1.0, True, "coincurve"),
-        (5.0, True, "numba"),
-        (5.0, False, "coincurve"),
-        (100.0, False, "numba"),
+        (0.01, "loaded", "coincurve"),
+        (0.1, "loaded", "numba"),
+        (0.9, "compiled", "coincurve"),
+        (1.5, "compiled", "numba"),
+        (5.0, "missing", "coincurve"),
+        (100.0, "missing", "numba"),
     ],
 )
 def test_automatic_backend__by_the_amount_of_work(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, is_compiled: bool, expected: str
+    monkeypatch: pytest.MonkeyPatch, seconds: float, kernels: str, expected: str
 ) -> None:
-    monkeypatch.setattr(sys.modules["pole.encryption.backend"], "is_compiled", lambda: is_compiled)
+    module = sys.modules["pole.encryption.backend"]
+    monkeypatch.setattr(module, "is_loaded", lambda: kernels == "loaded")
+    monkeypatch.setattr(module, "is_compiled", lambda: kernels != "missing")
     automatic: Any = backend()
     assert automatic._choose(seconds).name == expected
 
 
-@pytest.mark.parametrize(("reference_s", "expected"), [(2.0, 2.0), (3.0, 3.12), (1260.0, 53.4)])
+@pytest.mark.parametrize(("reference_s", "expected"), [(0.8, 0.8), (3.0, 1.12), (1260.0, 51.4)])
 def test_expected_s__small_work_as_the_reference__large_work_far_less(
     monkeypatch: pytest.MonkeyPatch, reference_s: float, expected: float
 ) -> None:
     module = sys.modules["pole.encryption.backend"]
+    monkeypatch.setattr(module, "is_loaded", lambda: False)
     monkeypatch.setattr(module, "is_compiled", lambda: True)
     monkeypatch.setattr(module, "has_ifma", lambda: True)
     assert expected_s(reference_s) == pytest.approx(expected)

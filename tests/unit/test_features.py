@@ -266,7 +266,9 @@ def test_load_features__second_time__from_disk_without_the_files(task: Task) -> 
     first = task.load()
     for _, cid in task.files:
         (task.store.root / str(cid)).unlink()
-    assert task.load().train_x.tobytes() == first.train_x.tobytes()
+    again = task.load()
+    assert again.train_x.tobytes() == first.train_x.tobytes()
+    assert (first.opening.rows, again.opening.rows) == (205, 0)
 
 
 def test_load_features__one_file_not_in_the_cache__only_it_is_fetched(task: Task) -> None:

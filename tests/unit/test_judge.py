@@ -322,6 +322,7 @@ def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_ar
     model = iris.store.put(save_model(train_quickly(iris.new_model(), features.train_x, features.train_y)))
     session = judge(case_of(iris, tmp_path / "cache"), {0: model})
     assert session.opinions[0].verdict.train_ppm > 900_000
+    assert judge(case_of(iris, tmp_path / "own"), {0: model}).opening.rows == 120
     wrong = judge(case_of(iris, tmp_path / "fresh", keys=str(iris.published_keys(OTHER_HASH))), {0: model})
     assert wrong.opinions[0].verdict == INVALID
     assert "KeyRefused" in wrong.opinions[0].reason
