@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from pole.encryption.chain import square_roots
 from pole.encryption.field import (
     any_bits,
     canonical,
@@ -15,7 +16,6 @@ from pole.encryption.field import (
     multiply,
     negate_where,
     square,
-    square_root,
     store_element,
 )
 from pole.encryption.group import ORDER
@@ -90,6 +90,25 @@ def check_points(slots: Any, points: Any, failed: Any) -> None:
         store(place, wrong)
 
 
+@njit(forceinline=True)
+def _y_squared(x: Any) -> Any:
+    m = _MINUS_SEVEN
+    minus_seven = (splat(m[0]), splat(m[1]), splat(m[2]), splat(m[3]), splat(m[4]))
+    return fold(minus(multiply(square(x), x), minus_seven))
+
+
+@njit(forceinline=True)
+def _store_root(point: Any, root: Any, parities: Any, failed: Any) -> None:
+    """Write y = root or -root, whose lowest bit is the wanted one; set lanes where that makes no point."""
+    x, y = load_element(point), canonical(root)
+    off_curve = any_bits(canonical(fold(minus(square(y), _y_squared(x)))))
+    store(failed, _difference(x, canonical(x)) | off_curve)
+    zero = splat(np.uint64(0))
+    differs = (y[0] ^ load(parities)) & np.uint64(1)
+    signed = negate_where(y, zero - differs)
+    store_element(point + _ELEMENT, fold(minus(signed, (zero, zero, zero, zero, zero))))
+
+
 @njit(nogil=True, cache=True)
 def find_roots(points: Any, parities: Any, failed: Any) -> None:
     """Give points uint64 [vectors, 80], whose x is there, the y of y^2 = x^3 + 7 with the wanted lowest bit.
@@ -97,20 +116,14 @@ def find_roots(points: Any, parities: Any, failed: Any) -> None:
     parities uint64 [vectors, 8]; lanes of failed uint64 [vectors, 8] are set where x is not below p or there is no y.
     Source: SEC 1, section 2.3.4.
     """
-    zero = splat(np.uint64(0))
-    zeros = (zero, zero, zero, zero, zero)
-    m = _MINUS_SEVEN
-    minus_seven = (splat(m[0]), splat(m[1]), splat(m[2]), splat(m[3]), splat(m[4]))
-    for vector in range(len(points)):
-        address = np.uint64(points.ctypes.data) + np.uint64(vector) * _POINT
-        offset = np.uint64(vector * LANES * 8)
-        x = load_element(address)
-        wanted = fold(minus(multiply(square(x), x), minus_seven))
-        y = canonical(square_root(wanted))
-        wrong = _difference(x, canonical(x)) | any_bits(canonical(fold(minus(square(y), wanted))))
-        store(np.uint64(failed.ctypes.data) + offset, wrong)
-        differs = (y[0] ^ load(np.uint64(parities.ctypes.data) + offset)) & np.uint64(1)
-        store_element(address + _ELEMENT, fold(minus(negate_where(y, zero - differs), zeros)))
+    start, bits, bad = np.uint64(points.ctypes.data), np.uint64(parities.ctypes.data), np.uint64(failed.ctypes.data)
+    lanes_bytes = np.uint64(LANES * 8)
+    for vector in range(0, len(points), 2):
+        a, b = np.uint64(vector), np.uint64(min(vector + 1, len(points) - 1))
+        x_a, x_b = load_element(start + a * _POINT), load_element(start + b * _POINT)
+        root_a, root_b = square_roots((_y_squared(x_a), _y_squared(x_b)))
+        _store_root(start + a * _POINT, root_a, bits + a * lanes_bytes, bad + a * lanes_bytes)
+        _store_root(start + b * _POINT, root_b, bits + b * lanes_bytes, bad + b * lanes_bytes)
 
 
 @njit(nogil=True, cache=True)

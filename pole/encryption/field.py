@@ -217,46 +217,6 @@ multiply = _multiply if has_ifma() else multiply_lane_by_lane
 square = _square if has_ifma() else _portable_square
 
 
-@njit
-def _squared(a: Element, times: int) -> Element:
-    for _ in range(times):
-        a = square(a)
-    return a
-
-
-@njit
-def _start_of_chain(a: Element) -> tuple[Element, Element]:
-    """a^3 and a^(2^246 - 2^22 - 1): what both powers below begin with. Source: the addition chain of libsecp256k1."""
-    x2 = multiply(square(a), a)
-    x3 = multiply(square(x2), a)
-    x6 = multiply(_squared(x3, 3), x3)
-    x9 = multiply(_squared(x6, 3), x3)
-    x11 = multiply(_squared(x9, 2), x2)
-    x22 = multiply(_squared(x11, 11), x11)
-    x44 = multiply(_squared(x22, 22), x22)
-    x88 = multiply(_squared(x44, 44), x44)
-    x176 = multiply(_squared(x88, 88), x88)
-    x220 = multiply(_squared(x176, 44), x44)
-    x223 = multiply(_squared(x220, 3), x3)
-    return x2, multiply(_squared(x223, 23), x22)
-
-
-@njit
-def inverse(a: Element) -> Element:
-    """a^(p-2), tight: 255 squarings and 15 products; 0 for 0."""
-    x2, start = _start_of_chain(a)
-    end = multiply(_squared(start, 5), a)
-    end = multiply(_squared(end, 3), x2)
-    return multiply(_squared(end, 2), a)
-
-
-@njit
-def square_root(a: Element) -> Element:
-    """a^((p+1)/4), tight: 253 squarings and 13 products; its square is a exactly if a has a root, as p = 3 mod 4."""
-    x2, start = _start_of_chain(a)
-    return _squared(multiply(_squared(start, 6), x2), 2)
-
-
 @njit(forceinline=True)
 def canonical(a: Element) -> Element:
     """The representative in 0..p-1 of a tight value: a - p = a + (2^256 - p) - 2^256 if that is not negative."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llvmlite import binding
 
-_SOURCES = ("codec", "field", "kernels", "lanes", "portable")
+_SOURCES = ("chain", "codec", "field", "kernels", "lanes", "portable")
 
 
 @cache

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from pole.encryption.chain import inverse
 from pole.encryption.field import (
     ELEMENT_WORDS,
     any_bits,
     canonical,
     fold,
-    inverse,
     load_element,
     minus,
     minus_both,

@@ -13,7 +13,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pole.dataset import compress_points
-from pole.encryption import CoincurveBackend, MasterKey, backend, encryptor, expected_s, field, kernels, numba_backend
+from pole.encryption import (
+    CoincurveBackend,
+    MasterKey,
+    backend,
+    chain,
+    encryptor,
+    expected_s,
+    field,
+    kernels,
+    numba_backend,
+)
 from pole.encryption.batchcheck import all_keys_match
 from pole.encryption.group import ORDER
 from pole.encryption.lanes import LANES, P
@@ -141,19 +151,21 @@ def test_decompress__other_shapes__refused(shape: tuple[int, ...]) -> None:
 
 @njit  # type: ignore[untyped-decorator]
 def _operate(elements: NDArray[np.uint64]) -> None:
-    """elements uint64 [13, 40]: 0 and 1 are loose, 2 and 3 tight; from 4 on are results."""
+    """elements uint64 [14, 40]: 0 and 1 are loose, 2 and 3 tight; from 4 on are results."""
     start, size = np.uint64(elements.ctypes.data), np.uint64(field.ELEMENT_WORDS * 8)
     a, b = field.load_element(start), field.load_element(start + size)
     c, d = field.load_element(start + np.uint64(2) * size), field.load_element(start + np.uint64(3) * size)
     field.store_element(start + np.uint64(4) * size, field.multiply(a, b))
     field.store_element(start + np.uint64(5) * size, field.square(a))
     field.store_element(start + np.uint64(6) * size, multiply_lane_by_lane(a, b))
-    field.store_element(start + np.uint64(7) * size, field.inverse(a))
+    field.store_element(start + np.uint64(7) * size, chain.inverse(a))
     field.store_element(start + np.uint64(8) * size, field.fold(field.minus(c, d)))
     field.store_element(start + np.uint64(9) * size, field.fold(field.minus_both(c, d, d)))
     field.store_element(start + np.uint64(10) * size, field.canonical(c))
-    field.store_element(start + np.uint64(11) * size, field.square_root(a))
-    field.store_element(start + np.uint64(12) * size, field.times_small(c, 3))
+    root_a, root_b = chain.square_roots((a, b))
+    field.store_element(start + np.uint64(11) * size, root_a)
+    field.store_element(start + np.uint64(12) * size, root_b)
+    field.store_element(start + np.uint64(13) * size, field.times_small(c, 3))
 
 
 def _to_limbs(values: Sequence[int]) -> NDArray[np.uint64]:
@@ -176,7 +188,7 @@ def _values(end: int) -> st.SearchStrategy[list[int]]:
 def test_field__any_values_in_their_bounds__right_and_within_bounds(
     a: list[int], b: list[int], c: list[int], d: list[int]
 ) -> None:
-    elements = np.zeros((13, field.ELEMENT_WORDS), dtype=np.uint64)
+    elements = np.zeros((14, field.ELEMENT_WORDS), dtype=np.uint64)
     for i, values in enumerate((a, b, c, d)):
         elements[i] = _to_limbs(values)
     _operate(elements)
@@ -189,14 +201,14 @@ def test_field__any_values_in_their_bounds__right_and_within_bounds(
         [x - y for x, y in zip(c, d, strict=True)],
         [x - 2 * y for x, y in zip(c, d, strict=True)],
         c,
-        [pow(x, (P + 1) // 4, P) for x in a],
+        *([pow(x, (P + 1) // 4, P) for x in each] for each in (a, b)),
         [3 * x for x in c],
     ]
     for found, right in zip(results, expected, strict=True):
         assert [x % P for x in found] == [x % P for x in right]
     assert all(max(each) < TIGHT for each in results[:-1])
     assert max(results[6]) < P
-    assert max(results[8]) < LOOSE
+    assert max(results[9]) < LOOSE
 
 
 # --- programs -------------------------------------------------------------------------------------------------------
