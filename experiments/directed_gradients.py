@@ -5,6 +5,7 @@ The chain's logic is driven directly, without contracts: one miner, intervals in
 
 import hashlib
 import statistics
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -31,9 +32,10 @@ from scripts.table import markdown_table
 RuleSet = Literal["paper", "hardened"]
 RULES: tuple[RuleSet, ...] = ("paper", "hardened")
 QUICK_BLOCKS, FULL_BLOCKS = 30, 300
+QUICK_ROWS, QUICK_TEST_ROWS = 4000, 1000
 TARGET_STEPS = 256
 REQUIREMENTS = 8  # 2^8 steps per block, if weights move either way alike
-MOST_STEPS = 20_000
+QUICK_MOST_STEPS, FULL_MOST_STEPS = 5_000, 20_000
 MINER = "0x" + "11" * 20
 BITS = 8
 
@@ -49,7 +51,7 @@ def run(settings: Settings) -> Report:
         f"One miner; an interval is counted in training steps (target {TARGET_STEPS}). `paper`: |R| = {REQUIREMENTS}, "
         "and a block must raise the test accuracy; `hardened`: the threshold follows the chain's own formula, a step "
         "counting as a second.",
-        f"A `paper` chain that finds no block in {MOST_STEPS:,} steps is stalled and ends.",
+        f"A `paper` chain that finds no block in {_most_steps(settings):,} steps is stalled and ends.",
         "The paper gives a figure without numbers: CIFAR-10, ResNet-18, batch 4, rate 0.001; `--full` runs that.",
     ]
     title = "Directed guiding gradients: accuracy and interval over the chain (Figure 1)"
@@ -57,7 +59,7 @@ def run(settings: Settings) -> Report:
 
 
 def _chain(rules: RuleSet, settings: Settings, tell: Tell) -> Result:
-    data = load("cifar10", settings, bits=BITS, rows=None if settings.is_full else 4000)
+    data = _data(settings)
     manifest = _manifest(rules, data, settings)
     prepare_torch(str(settings.torch_device), threads=1)
     samples = Samples.from_rows(Rows(data.train_x, data.train_y), Rows(data.test_x, data.test_y), manifest.scaling)
@@ -67,7 +69,7 @@ def _chain(rules: RuleSet, settings: Settings, tell: Tell) -> Result:
     previous = hashlib.sha256(f"gradient {settings.seed}".encode()).digest()
     accuracies, steps = [network.test_ppm(samples) / 10_000], list[int]()
     blocks = FULL_BLOCKS if settings.is_full else QUICK_BLOCKS
-    mine = _paper_block if rules == "paper" else _hardened_block
+    mine = partial(_paper_block, most_steps=_most_steps(settings)) if rules == "paper" else _hardened_block
     for block in range(blocks):
         taken = mine(network, samples, previous, steps)
         if taken is None:
@@ -80,11 +82,24 @@ def _chain(rules: RuleSet, settings: Settings, tell: Tell) -> Result:
     return {"data": data.name, "network": kind, "accuracies": accuracies, "steps": steps}
 
 
-def _paper_block(network: FlatNetwork, samples: Samples, previous: bytes, _: list[int]) -> int | None:
+def _most_steps(settings: Settings) -> int:
+    return FULL_MOST_STEPS if settings.is_full else QUICK_MOST_STEPS
+
+
+def _data(settings: Settings) -> Data:
+    if settings.is_full:
+        return load("cifar10", settings, bits=BITS)
+    data = load("cifar10", settings, bits=BITS, rows=QUICK_ROWS)
+    return replace(data, test_x=data.test_x[:QUICK_TEST_ROWS], test_y=data.test_y[:QUICK_TEST_ROWS])
+
+
+def _paper_block(
+    network: FlatNetwork, samples: Samples, previous: bytes, _: list[int], *, most_steps: int
+) -> int | None:
     """Algorithm 1 until Algorithm 2 would say yes; the network then holds W'."""
     requirements = paper_requirements(previous, REQUIREMENTS, network.weight_count)
     search = PaperSearch(network, samples, requirements, np.random.default_rng(int.from_bytes(previous[:8])))
-    while search.steps < MOST_STEPS:
+    while search.steps < most_steps:
         candidate = search.advance()
         if candidate is None:
             continue

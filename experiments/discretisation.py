@@ -1,5 +1,6 @@
 """What the mapping's parameters cost in accuracy, one at a time around the defaults. Ours; behind the defaults."""
 
+import statistics
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +13,13 @@ from experiments.data import load
 from experiments.figures import figure
 from experiments.report import Report
 from experiments.settings import Settings
-from experiments.training import Training
+from experiments.training import Curve, Rows, Training
 from miner.whitening import FULL, HALF
 from pole.manifest import MAX_EXACT_FLOAT32
 from pole.mapping import mapping_matrix, rank
 from scripts.table import markdown_table
 
-EPOCHS, QUICK_ROWS = 4, 10_000
+EPOCHS, HASHES, QUICK_ROWS = 8, 3, 10_000
 WHITENING = {"whitened": FULL, "half-whitened": HALF}
 
 
@@ -58,10 +59,10 @@ def run(settings: Settings) -> Report:
     tables = [f"**{name}**\n\n{_table(sweep, results)}" for name, sweep in SWEEPS.items()]
     first = next(iter(results.values()))
     notes = [
-        f"Data: {first['data']}, {first['rows']:,} training rows, {EPOCHS} epochs of an MLP; defaults: {DEFAULT.bits} "
-        f"bits, k = {DEFAULT.weight_bits}, {DEFAULT.outputs} outputs in {DEFAULT.segments} segments, half-whitened, as "
-        "the default miner trains.",
-        "A sum stays exact in float32 while the largest one is below 2^24; `largest` is a share of that.",
+        f"Data: {first['data']}, {first['rows']:,} training rows, {EPOCHS} epochs of an MLP behind the mappings of "
+        f"{HASHES} hashes, mean and deviation; defaults: {DEFAULT.bits} bits, k = {DEFAULT.weight_bits}, "
+        f"{DEFAULT.outputs} outputs in {DEFAULT.segments} segments, half-whitened, as the default miner trains.",
+        "A sum stays exact in float32 while the largest one is below 2^24; `largest sum` is a share of that.",
         "Rank of Z, the mapping of all segments together: how many linear equations about a row a round reveals.",
     ]
     return Report(
@@ -70,6 +71,7 @@ def run(settings: Settings) -> Report:
 
 
 def _measure(choice: Choice, settings: Settings, tell: Tell) -> Result:
+    """Behind the mappings of a few hashes, one training each."""
     data = load("mnist", settings, bits=choice.bits, rows=None if settings.is_full else QUICK_ROWS)
     mapping = features.dense(
         choice.outputs,
@@ -77,30 +79,37 @@ def _measure(choice: Choice, settings: Settings, tell: Tell) -> Result:
         bits_per_weight=choice.weight_bits,
         normalise=choice.normalisation != "none",
     )
-    phs = features.previous_hash(settings.seed, "discretisation")
+    finals: dict[str, list[float]] = {"train": [], "test": []}
+    for i in range(HASHES):
+        phs = features.previous_hash(settings.seed, f"discretisation {i}")
+        curve = _trained(features.secure(data, mapping, phs), choice, data.classes, settings)
+        finals["train"].append(curve.train[-1])
+        finals["test"].append(curve.test[-1])
+        tell(i + 1, HASHES)
     weights = mapping_matrix(mapping, phs, data.shape)
-    rows = features.secure(data, mapping, phs)
-    if choice.normalisation in WHITENING:
-        rows = features.white(rows, WHITENING[choice.normalisation])
-    torch.manual_seed(settings.seed)
-    model = networks.build(networks.mlp(data.classes), rows.shape, data.classes)
-    training = Training(model, rows, settings.torch_device, seed=settings.seed)
-    for epoch in range(EPOCHS):
-        training.epoch()
-        tell(epoch + 1, EPOCHS)
     largest = int(weights.sum(axis=1).max()) * ((1 << choice.bits) - 1)
     return {
         "data": data.name,
         "rows": len(data.train_y),
-        "train": training.curve.train[-1],
-        "test": training.curve.test[-1],
+        **finals,
         "rank": choice.segments * rank(weights),
         "largest": largest / MAX_EXACT_FLOAT32,
     }
 
 
+def _trained(rows: Rows, choice: Choice, classes: int, settings: Settings) -> Curve:
+    if choice.normalisation in WHITENING:
+        rows = features.white(rows, WHITENING[choice.normalisation])
+    torch.manual_seed(settings.seed)
+    model = networks.build(networks.mlp(classes), rows.shape, classes)
+    training = Training(model, rows, settings.torch_device, seed=settings.seed)
+    for _ in range(EPOCHS):
+        training.epoch()
+    return training.curve
+
+
 def _table(sweep: list[Choice], results: dict[str, Result]) -> str:
-    header = ["bits", "k", "outputs", "segments", "normalisation", "train %", "test %", "rank of Z", "largest"]
+    header = ["bits", "k", "outputs", "segments", "normalisation", "train %", "test %", "rank of Z", "largest sum"]
     lines = []
     for choice in sweep:
         result = results[choice.key]
@@ -108,10 +117,10 @@ def _table(sweep: list[Choice], results: dict[str, Result]) -> str:
             [
                 *(str(value) for value in (choice.bits, choice.weight_bits, choice.outputs, choice.segments)),
                 choice.normalisation,
-                f"{result['train']:.2f}",
-                f"{result['test']:.2f}",
+                f"{statistics.mean(result['train']):.2f}",
+                f"{statistics.mean(result['test']):.2f} ± {statistics.stdev(result['test']):.2f}",
                 str(result["rank"]),
-                f"{result['largest']:.4f}",
+                f"{100 * result['largest']:.2f} %",
             ]
         )
     return markdown_table(header, lines)
@@ -121,5 +130,8 @@ def _draw(path: Path, results: dict[str, Result]) -> None:
     with figure(path, columns=len(SWEEPS), width=3.4) as axes:
         for axis, (name, sweep) in zip(axes, SWEEPS.items(), strict=True):
             field = name.replace("bits per feature", "bits").replace("bits per weight", "weight_bits")
-            axis.plot([str(getattr(c, field)) for c in sweep], [results[c.key]["test"] for c in sweep], marker="o")
+            tests = [results[choice.key]["test"] for choice in sweep]
+            means, spread = [statistics.mean(test) for test in tests], [statistics.stdev(test) for test in tests]
+            axis.errorbar([str(getattr(choice, field)) for choice in sweep], means, spread, marker="o", capsize=3)
+            axis.tick_params("x", labelsize=7)
             axis.set(title=name, ylabel="test accuracy, %")
