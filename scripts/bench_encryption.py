@@ -4,8 +4,8 @@ pymife (optional; `make bench-tools`) in its default group, 1024-bit integers, a
 coincurve reference; the fast backend on one core and on all; the GPU where there is one. Single-core figures are CPU
 time, so that whatever else runs disturbs them less. All cores against one: how many times faster by the clock, which
 other processes on the same cores spoil, and how much more CPU time the work took, which they do not. The GPU by the
-clock, against one core by the clock. Medians of interleaved runs. A slow library opens few rows or products; its figure
-is per sample or per product all the same.
+clock, against one core by the clock. Last, what compressed points cost. Medians of interleaved runs. A slow library
+opens few rows or products; its figure is per sample or per product all the same.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 
+from pole.dataset import compress_points, row_bytes
 from pole.encryption import CoincurveBackend, MasterKey, encryptor
 from pole.encryption.field import ELEMENT_WORDS, load_element, multiply, store_element
 from pole.encryption.group import ORDER
@@ -66,7 +67,7 @@ def main() -> None:
     product_ns = _field_product_ns(arguments.repeats)
     floor_ns = PRODUCTS_PER_ADDITION * product_ns
     print(f"One field product: {product_ns:.2f} ns; the floor of an addition: {floor_ns:.1f} ns.\n")
-    encryption, decryption = [], []
+    encryption, decryption, roots = [], [], []
     for dimension in arguments.dimensions:
         work = _work(dimension, 1, _rows(dimension, arguments.rows))
         slow = {name: _pymife_encryption(group, dimension) for name, group in _groups().items()}
@@ -76,11 +77,16 @@ def main() -> None:
             opened = {name: _pymife_decryption(keys, ct, work) for name, (_, keys, ct) in slow.items()}
             decryption.append(_decryption_row(work, opened, product_ns, arguments.repeats))
             print(".", end="", file=sys.stderr, flush=True)
+        rows = _rows(dimension, arguments.rows)
+        roots.append(_roots_row([_work(dimension, each, rows) for each in arguments.vectors], arguments.repeats))
     names = [*_groups(), "coincurve", "fast"]
     common = [f"{name} (us)" for name in names] + _ratio_names() + ["additions", "ns per addition", "to the floor"]
     common += ["GPU (us)", "fast / GPU"] if _has_gpu() else []
     print("\nEncryption, per sample:\n\n" + markdown_table(["D", *common], encryption))
     print("\nDecryption, per inner product:\n\n" + markdown_table(["D", "L", *common], decryption))
+    sizes = ["D", "bytes", "compressed", "coincurve (us)", "fast (us)", "coincurve / fast"]
+    shares = [f"of decryption at L = {vectors}" for vectors in arguments.vectors]
+    print("\nCompressed points, per sample:\n\n" + markdown_table([*sizes, *shares], roots))
 
 
 def _ratio_names() -> list[str]:
@@ -136,6 +142,31 @@ def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repea
     additions = compile_program(work.queries, etas).additions / vectors
     cells = _compare(runs, outputs, slow, additions, product_ns, repeats)
     return [str(work.master.dimension), str(vectors), *cells]
+
+
+def _roots_row(works: list[Work], repeats: int) -> list[str]:
+    """What decompressing costs a sample, and as a share of decrypting it with each number of query vectors."""
+    master, x = works[0].master, works[0].x
+    points = NumbaBackend(1).encrypt(master, x)
+    compressed = compress_points(points)
+    few = compressed[: max(2, 1000 // master.dimension)]
+    ours, theirs = partial(NumbaBackend(1).decompress, compressed), partial(CoincurveBackend().decompress, few)
+    coincurve_us = statistics.median(_timed(theirs)[0] for _ in range(repeats)) / len(few) * 1e6
+    ours()
+    taken, shares = [], []
+    for work in (Work(master, x, each.queries) for each in works):
+        decrypt = partial(NumbaBackend(1).decrypt, points, work.queries, work.etas, work.bound)
+        decrypt()
+        pairs = [(_timed(ours)[0], _timed(decrypt)[0]) for _ in range(repeats)]
+        taken += [root_s for root_s, _ in pairs]
+        shares.append(statistics.median(root_s / decryption_s for root_s, decryption_s in pairs))
+    fast_us = statistics.median(taken) / len(x) * 1e6
+    sizes = [row_bytes(master.dimension, form) for form in ("uncompressed", "compressed")]
+    return [
+        *(f"{size:,}" for size in (master.dimension, *sizes)),
+        *(_short(coincurve_us), _short(fast_us), f"{coincurve_us / fast_us:.1f}"),
+        *(f"{100 * share:.0f} %" for share in shares),
+    ]
 
 
 def _compare(
