@@ -3,9 +3,11 @@
 import hashlib
 import json
 import resource
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from pole.errors import BadInput, ContentNotFound, ContentTooLarge, DataInvalid,
 from pole.features import Features, load_features, piece_rows
 from pole.manifest import Manifest, PointForm
 from pole.mapping import project, statistics
+from pole.patience import Patience
+from tests.unit.peer import Talk, peer, store_at
 
 HASH = hashlib.sha256(b"previous header").digest()
 OTHER_HASH = hashlib.sha256(b"another header").digest()
@@ -257,6 +261,25 @@ def test_load_features__progress__counts_rows_of_all_files_upwards(task: Task) -
     done = [each for each, _ in seen]
     assert done == sorted(done)
     assert (done[-1], {total for _, total in seen}) == (212, {212})
+
+
+def test_load_features__several_files__asked_for_together(task: Task, tmp_path: Path) -> None:
+    """No row file is answered before all three were asked for."""
+    row_files = {str(cid) for _, cid in [*task.files, task.test]}
+    together = threading.Barrier(len(row_files), timeout=30)
+
+    def answer(talk: Talk) -> None:
+        [cid] = parse_qs(urlsplit(talk.path).query)["arg"]
+        if cid in row_files:
+            together.wait()
+        talk.answer(task.store.get(Cid.parse(cid), 1 << 30))
+
+    manifest, patient = task.manifest, Patience(first_s=60.0)
+    with peer(answer) as daemon:
+        store = store_at(daemon.url, tmp_path, patience=patient)
+        cid = cid_of(manifest.to_bytes())
+        loaded = load_features(store, manifest, cid, HASH, task.keys, task.test[1], task.cache)
+    assert loaded.train_x.tobytes() == task.expected()[0].tobytes()
 
 
 # --- what is done only once -----------------------------------------------------------------------------------------
