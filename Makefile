@@ -36,7 +36,7 @@ $(INSTALLED_PY): requirements.txt tools/uv.txt
 		|| { echo "error: cannot create .venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
 	@echo "Installing the Python packages (5 GB with torch) ..."
-	@.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements.txt
+	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements.txt
 	@touch $@
 
 $(INSTALLED_NODE): package-lock.json .npmrc
