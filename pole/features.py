@@ -28,7 +28,7 @@ from pole.dataset import (
 )
 from pole.effort import Effort, Stopwatch
 from pole.encryption import FunctionalKeys, PublicKey, backend, check_keys, max_public_key_bytes
-from pole.errors import BadInput, DataInvalid, KeyRefused
+from pole.errors import BadInput, DataInvalid, DecryptionFailed, KeyRefused
 from pole.fetching import FetchAhead, Wanted
 from pole.manifest import DenseMapping, InnerProductEncryption, Manifest, PointForm, largest_inner_product
 from pole.mapping import Statistics, key_queries, output_shape, project, statistics
@@ -172,7 +172,10 @@ def _mapped_parts(
         piece = cache.get(file, rows_slice)
         if piece is None:
             encrypted = encrypted or loader.read_encrypted(ahead.take(file), file)
-            piece = loader.open(encrypted, rows_slice, count), encrypted.labels[rows_slice]
+            try:
+                piece = loader.open(encrypted, rows_slice, count), encrypted.labels[rows_slice]
+            except (DataInvalid, DecryptionFailed) as exc:
+                raise type(exc)(f"{file.cid}, counted from row {rows_slice.start}: {exc}") from exc
             cache.put(file, rows_slice, *piece)
         count(rows_slice.stop)
         yield loader.map(piece[0]), piece[1]

@@ -180,12 +180,16 @@ def test_load_features__uncompressed_file_of_a_compressed_task__refused_before_r
         task.load(issue_keys(task.master, task.manifest, HASH))
 
 
-def test_load_features__compressed_point_off_the_curve__row_and_point_named(tmp_path: Path) -> None:
+def test_load_features__compressed_point_off_the_curve__file_row_and_point_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "POINTS_PER_PIECE", 128 * 17)
     task = Task(tmp_path, DENSE, points="compressed")
-    content = bytearray(task.store.get(task.files[1][1], 1 << 30))
+    content = bytearray(task.store.get(task.files[0][1], 1 << 30))
     content[-(17 * 33) + 2 * 33] = 4  # the prefix of point 2 of the last row
-    task.document["data"]["training_set"][1] |= {"cid": str(task.store.put(bytes(content)))}
-    with pytest.raises(DataInvalid, match="row 4: point 2 of 17 is not on the curve"):
+    cid = task.store.put(bytes(content))
+    task.document["data"]["training_set"][0] |= {"cid": str(cid)}
+    with pytest.raises(DataInvalid, match=f"{cid}, counted from row 128: row 71: point 2 of 17 is not on the curve"):
         task.load(issue_keys(task.master, task.manifest, HASH))
 
 
