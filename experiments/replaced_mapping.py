@@ -3,76 +3,91 @@
 Source: PoLe, section 4.4; the transplants and the hardened candidates are ours.
 """
 
-import copy
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from experiments import features, hardening, networks, transplant
 from experiments.cells import Cell, Result, Tell, run_cells
 from experiments.data import Data, load
-from experiments.figures import figure
-from experiments.hardening import FOLDED, LINEAR, RECTIFIED, Nonlinearity, cosine
+from experiments.hardening import Nonlinearity
+from experiments.race import Start, steps_to, teacher_of
 from experiments.report import Report
 from experiments.settings import Settings
 from experiments.training import Rows, Training, accuracy_of
-from miner.whitening import Whitening, whitening_of
+from experiments.transplant import Seen
+from experiments.transplant_report import drawn, notes, tables
+from miner.whitening import HALF, Whitening, whitening_of
 from pole.mapping import mapping_matrix
-from scripts.table import markdown_table
 
 BITS, SEGMENTS = 4, 4
-OUTPUTS = (32, 128, 256)
-QUICK_EPOCHS, FULL_EPOCHS = 4, 20
-SHARE_OF_HONEST = 0.985
-"""The threshold of "steps until": this share of the honest test accuracy."""
-MOST_STEPS_EPOCHS = 8
-FIRST_LAYER = "hidden0"
+EPOCHS, LR = 8, 2e-3
+SHARES_OF_HONEST = (0.985, 0.995)
+"""The thresholds of "steps until": shares of the honest test accuracy."""
+MOST_EPOCHS = 3
+LAYERS = ["hidden0", "hidden1", "last"]
+SCRATCH_RUNS = 3
+QUICK_SEEDS, FULL_SEEDS = 1, 3
+CONVOLUTIONAL_ROWS = 4000
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A mapping to swap. `vectors` of the inner products, `outputs` after the non-linearity."""
+    """A mapping to swap. `vectors`: inner products per row; `nonlinearity`: none for the published mapping."""
 
     name: str
     vectors: int
-    outputs: int
-    nonlinearity: Nonlinearity | None
+    nonlinearity: Nonlinearity | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.name.lower().replace(' ', '-')}-{self.outputs}"
+        return f"{self.name.lower().replace(' ', '-')}-{self.vectors}"
 
 
 def variants() -> list[Variant]:
-    published = [Variant("paper", outputs, outputs, None) for outputs in OUTPUTS]
-    bits = [Variant("XOF bits", 128, 128, LINEAR)]
-    curved = [
-        Variant(each.name, 128, outputs, each)
-        for each in (cosine(0.1), cosine(0.3), RECTIFIED, FOLDED)
-        for outputs in (128, 512)
-    ]
-    return [*published, *bits, *curved]
+    published = [Variant("paper", count) for count in (32, 128, 256)]
+    linear = [Variant("xof linear", count, hardening.LINEAR) for count in (32, 128, 256)]
+    chosen = [Variant(hardening.CHOSEN.name, count, hardening.CHOSEN) for count in (32, 128, 256)]
+    others = [Variant(each.name, 128, each) for each in hardening.OTHERS]
+    return [*published, *linear, *chosen, *others]
 
 
 def run(settings: Settings) -> Report:
     folder = settings.folder("replaced-mapping")
-    cells = [Cell(variant.key, partial(_swap, variant, settings)) for variant in variants()]
-    cells.append(Cell("convolutional", partial(_swap_convolutional, settings)))
+    seeds = range(settings.seed, settings.seed + (FULL_SEEDS if settings.is_full else QUICK_SEEDS))
+    cells = [
+        Cell(f"{variant.key}-seed{seed}", partial(_swap, variant, seed, settings))
+        for seed in seeds
+        for variant in variants()
+    ]
+    cells += [Cell(f"convolutional-{filters}", partial(_swap_convolutional, filters, settings)) for filters in (8, 16)]
     results = run_cells(folder / "cells", cells)
-    _draw(folder / "ports", results)
-    tables = [_accuracies(results), _steps(results)]
-    return Report(
-        "replaced-mapping",
-        "Experiment 3: another mapping under a stolen model (Table 3)",
-        "\n\n".join(tables),
-        ["ports"],
-        _notes(results),
-    )
+    by_variant = {
+        variant.key: _medians([results[f"{variant.key}-seed{seed}"] for seed in seeds]) for variant in variants()
+    }
+    swapped = {key: result for key, result in results.items() if key.startswith("convolutional")}
+    pictures = drawn(folder, by_variant, SHARES_OF_HONEST)
+    title = "Experiment 3: another mapping under a stolen model (Table 3)"
+    said = notes(by_variant, SHARES_OF_HONEST, len(seeds))
+    return Report("replaced-mapping", title, tables(by_variant, swapped, SHARES_OF_HONEST), pictures, said)
+
+
+def _medians(results: list[Result]) -> Result:
+    """Of every number over the seeds; steps that were not enough count as more than any."""
+    merged: Result = dict(results[0])
+    for name, value in results[0].items():
+        if isinstance(value, float | int):
+            merged[name] = median(result[name] for result in results)
+        if isinstance(value, dict):
+            merged[name] = {
+                each: [median(result[name][each][i] for result in results) for i in range(len(SHARES_OF_HONEST))]
+                for each in value
+            }
+    return merged
 
 
 # --- dense mappings ---------------------------------------------------------------------------------------------------
@@ -80,79 +95,97 @@ def run(settings: Settings) -> Report:
 
 @dataclass(frozen=True)
 class View:
-    """A data set as one round's features show it: what a model is submitted for, and the same whitened for training."""
+    """A data set as one round shows it: what a submitted model sees, the same as it is trained on, and the branches."""
 
     rows: Rows
-    whitening: Whitening
+    trained: Rows
+    whitening: Whitening | None
+    branch: transplant.Branches
 
     @property
-    def white(self) -> Rows:
-        return features.white(self.rows)
+    def seen(self) -> Seen:
+        return Seen(self.trained.train_x, self.branch)
 
 
 def _view(variant: Variant, data: Data, phs: bytes) -> View:
+    none = np.zeros(len(data.train_y), dtype=np.int64)
     if variant.nonlinearity is None:
-        rows = features.secure(data, features.dense(variant.outputs, SEGMENTS), phs)
-    else:
-        mapping = hardening.hardened(
-            data.train_x,
-            phs,
-            vectors=variant.vectors // SEGMENTS,
-            segments=SEGMENTS,
-            nonlinearity=variant.nonlinearity,
-            outputs=variant.outputs,
-        )
-        rows = Rows(mapping.apply(data.train_x), data.train_y, mapping.apply(data.test_x), data.test_y)
-    return View(rows, whitening_of(rows.train_x, has_bias=True))
+        rows = features.secure(data, features.dense(variant.vectors, SEGMENTS), phs)
+        # As the default miner trains.
+        whitening = whitening_of(rows.train_x, has_bias=True, power=HALF)
+        white = Rows(whitening.apply(rows.train_x), rows.train_y, whitening.apply(rows.test_x), rows.test_y)
+        return View(rows, white, whitening, none)
+    mapping = hardening.hardened(
+        data.train_x,
+        phs,
+        vectors=variant.vectors // SEGMENTS,
+        segments=SEGMENTS,
+        nonlinearity=variant.nonlinearity,
+    )
+    rows = Rows(mapping.apply(data.train_x), data.train_y, mapping.apply(data.test_x), data.test_y)
+    branch = mapping.branch(data.train_x)
+    return View(rows, rows, None, none if branch is None else branch)
 
 
-def _swap(variant: Variant, settings: Settings, tell: Tell) -> Result:
+def _swap(variant: Variant, seed: int, settings: Settings, tell: Tell) -> Result:
     """Train under one hash, then try to use the model under another."""
     data = load("mnist", settings, bits=BITS)
-    old, new = (_view(variant, data, features.previous_hash(settings.seed, name)) for name in ("old", "new"))
-    epochs = FULL_EPOCHS if settings.is_full else QUICK_EPOCHS
-    honest, steps = _honest(old, data.classes, settings, epochs)
-    stolen = old.whitening.fold(honest, FIRST_LAYER)
-    tell(1, 5)
-    result: Result = {"data": data.name, "outputs": variant.outputs, "honest_steps": steps}
-    result["honest"] = accuracy_of(stolen, old.rows.test_x, data.test_y)
-    result["replaced"] = accuracy_of(stolen, new.rows.test_x, data.test_y)
-    ports = {"port 1000": _least_squares(old, new, 1000), "port all": _least_squares(old, new, None)}
+    old, new = (_view(variant, data, features.previous_hash(seed, name)) for name in ("old", "new"))
+    tell(1, 4)
+    stolen = _honest(old, data.classes, seed, settings)
+    honest = accuracy_of(stolen, old.trained.test_x, data.test_y)
+    submitted = old.whitening.fold(stolen, LAYERS[0]) if old.whitening else stolen
+    result: Result = {
+        "data": data.name,
+        "outputs": old.rows.shape[0],
+        "honest": honest,
+        "replaced": accuracy_of(submitted, new.rows.test_x, data.test_y),
+    }
+    tell(2, 4)
+    ports = _ports(stolen, old, new)
+    result |= {name: accuracy_of(model, new.trained.test_x, data.test_y) for name, model in ports.items()}
     if variant.nonlinearity is None:
-        ports["pseudo-inverse"] = _pseudo_inverse(variant, data, settings)
-    moved = {name: transplant.fold(stolen, FIRST_LAYER, *port) for name, port in ports.items()}
-    for name, model in moved.items():
-        result[name] = accuracy_of(model, new.rows.test_x, data.test_y)
-    tell(2, 5)
-    threshold = SHARE_OF_HONEST * result["honest"]
-    result["threshold"] = threshold
-    for i, (name, model) in enumerate(_starts(moved["port all"], new, data.classes, settings).items()):
-        result[f"steps {name}"] = _steps_to(model, new, settings, threshold)
-        tell(3 + i, 5)
+        moved = transplant.fold(submitted, LAYERS[0], *_pseudo_inverse(variant, data, seed))
+        result["pseudo-inverse"] = accuracy_of(moved, new.rows.test_x, data.test_y)
+    tell(3, 4)
+    result |= _raced(stolen, ports, old, new, data, seed, settings)
+    tell(4, 4)
     return result
 
 
-def _honest(view: View, classes: int, settings: Settings, epochs: int) -> tuple[nn.Module, int]:
-    """A model of whitened features, and the steps it took."""
-    torch.manual_seed(settings.seed)
+def _honest(view: View, classes: int, seed: int, settings: Settings) -> nn.Module:
+    torch.manual_seed(seed)
     model = networks.build(networks.mlp(classes), view.rows.shape, classes)
-    training = Training(model, view.white, settings.torch_device, seed=settings.seed)
-    for _ in range(epochs):
+    training = Training(model, view.trained, settings.torch_device, seed=seed, lr=LR, epochs=EPOCHS)
+    for _ in range(EPOCHS):
         training.epoch()
-    return model, epochs * (len(view.rows.train_y) // min(128, len(view.rows.train_y)))
+    return model.cpu()
 
 
-def _least_squares(old: View, new: View, count: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From rows that the thief has seen in both rounds, or published itself."""
-    return transplant.from_rows(old.rows.train_x[:count], new.rows.train_x[:count])
+def _ports(stolen: nn.Module, old: View, new: View) -> dict[str, nn.Module]:
+    """Label-free transplants of the stolen model, both rounds' features as they are trained on."""
+    layer, a, b = LAYERS[0], old.seen, new.seen
+    ports = {
+        "port 1000": transplant.first_layer(stolen, layer, a.x[:1000], b.x[:1000]),
+        "port all": transplant.first_layer(stolen, layer, a.x, b.x),
+        "layer by layer": transplant.layer_by_layer(stolen, LAYERS, a.x, b.x),
+    }
+    if len(np.unique(b.branch)) > 1:
+        ports["same branch"] = transplant.same_branch(stolen, layer, a, b)
+        shared = [transplant.shared_units(stolen, LAYERS, a, b, is_gated=gated) for gated in (False, True)]
+        ports["shared units"] = _better(shared, new)
+    return ports
 
 
-def _pseudo_inverse(
-    variant: Variant, data: Data, settings: Settings
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _better(models: list[nn.Module], view: View) -> nn.Module:
+    """By training accuracy: a thief has no other."""
+    return max(models, key=lambda model: accuracy_of(model, view.trained.train_x, view.trained.train_y))
+
+
+def _pseudo_inverse(variant: Variant, data: Data, seed: int) -> transplant.Port:
     """From the two hashes alone, through both rounds' public normalisation."""
-    mapping = features.dense(variant.outputs, SEGMENTS)
-    hashes = [features.previous_hash(settings.seed, name) for name in ("old", "new")]
+    mapping = features.dense(variant.vectors, SEGMENTS)
+    hashes = [features.previous_hash(seed, name) for name in ("old", "new")]
     vectors = [mapping_matrix(mapping, phs, data.shape) for phs in hashes]
     matrix = transplant.from_mappings(vectors[0], vectors[1], SEGMENTS)
     raw = [features.raw(mapping, phs, data.train_x).astype(np.float64) for phs in hashes]
@@ -161,103 +194,73 @@ def _pseudo_inverse(
     return scales[1][:, None] * matrix / scales[0], (means[1] @ matrix - means[0]) / scales[0]
 
 
-def _starts(ported: nn.Module, new: View, classes: int, settings: Settings) -> dict[str, nn.Module]:
-    """Where fine-tuning starts from: the ported model (first layer only, or all), or nothing."""
-    torch.manual_seed(settings.seed + 1)
-    scratch = networks.build(networks.mlp(classes), new.rows.shape, classes)
-    whole = _unfolded(ported, new.whitening)
-    first = copy.deepcopy(whole)
-    for name, parameter in first.named_parameters():
-        parameter.requires_grad_(name.startswith(f"{FIRST_LAYER}."))
-    return {"first layer": first, "all layers": whole, "from scratch": scratch}
+# --- races ------------------------------------------------------------------------------------------------------------
 
 
-def _unfolded(model: nn.Module, whitening: Whitening) -> nn.Module:
-    """The same function as a model of whitened features, in which training goes fastest."""
-    inverse = np.linalg.inv(whitening.matrix)
-    return transplant.fold(model, FIRST_LAYER, inverse, whitening.mean)
+def _raced(
+    stolen: nn.Module, ports: dict[str, nn.Module], old: View, new: View, data: Data, seed: int, settings: Settings
+) -> Result:
+    """Steps to each threshold: `attacks` by name, `scratch` the median over several starts from nothing."""
+    honest = accuracy_of(stolen, old.trained.test_x, data.test_y)
+    most = MOST_EPOCHS * max(1, len(data.train_y) // 128)
+
+    def race(start: Start, order: int = 0) -> list[float]:
+        thresholds = [share * honest for share in SHARES_OF_HONEST]
+        found = steps_to(start, new.trained, thresholds, most=most, seed=seed + 1 + order, device=settings.torch_device)
+        return [float("inf") if steps is None else float(steps) for steps in found]
+
+    scratch = [race(Start(_untrained(new, data, seed + 1 + i)), i) for i in range(SCRATCH_RUNS)]
+    attacks = {name: race(start) for name, start in _starts(stolen, ports, old, new, data, seed).items()}
+    medians = [median(run[i] for run in scratch) for i in range(len(SHARES_OF_HONEST))]
+    return {"most": most, "scratch": {"scratch": medians}, "attacks": attacks}
 
 
-def _steps_to(model: nn.Module, view: View, settings: Settings, threshold: float) -> int:
-    training = Training(model, view.white, settings.torch_device, seed=settings.seed + 1)
-    most = MOST_STEPS_EPOCHS * max(1, len(view.rows.train_y) // 128)
-    steps, reached = training.steps_until(threshold, on="test", most=most, every=5)
-    return steps if reached >= threshold else -most
+def _starts(
+    stolen: nn.Module, ports: dict[str, nn.Module], old: View, new: View, data: Data, seed: int
+) -> dict[str, Start]:
+    """Where a thief may begin, and what it then trains on: labels, or the stolen model's answers on the old rows."""
+    teacher = teacher_of(stolen, LAYERS[1], old.trained.train_x)
+    port = ports["port all"]
+    best = _better([model for name, model in ports.items() if name not in ("port all", "port 1000")], new)
+    untrained = _untrained(new, data, seed + 1)
+    kept = transplant.with_layer_of(stolen, LAYERS[0], untrained)
+    return {
+        "first layer": Start(port, f"{LAYERS[0]}."),
+        "all layers": Start(port),
+        "imitating": Start(port, teacher=teacher),
+        "best port, all layers": Start(best),
+        "best port, imitating": Start(best, teacher=teacher),
+        "later layers kept": Start(kept),
+        "imitating from nothing": Start(untrained, teacher=teacher),
+    }
+
+
+def _untrained(view: View, data: Data, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return networks.build(networks.mlp(data.classes), view.rows.shape, data.classes)
 
 
 # --- the convolutional mapping ----------------------------------------------------------------------------------------
 
 
-def _swap_convolutional(settings: Settings, tell: Tell) -> Result:
+def _swap_convolutional(filters: int, settings: Settings, tell: Tell) -> Result:
     """A CSML swap with the new round's own statistics: nothing is ported."""
-    data = load("mnist", settings, bits=BITS, rows=None if settings.is_full else 4000)
-    mapping = features.convolutional(8)
-    old, new = (features.secure(data, mapping, features.previous_hash(settings.seed, name)) for name in ("old", "new"))
+    rows = None if settings.is_full else CONVOLUTIONAL_ROWS
+    data = load("mnist", settings, bits=BITS, rows=rows)
+    mapping = features.convolutional(filters)
+    hashes = [features.previous_hash(settings.seed, name) for name in ("old", "new")]
+    old, new = (features.secure(data, mapping, phs) for phs in hashes)
     torch.manual_seed(settings.seed)
     model = networks.build(networks.small_convolutional(data.classes), old.shape, data.classes)
     training = Training(model, old, settings.torch_device, seed=settings.seed)
-    epochs = FULL_EPOCHS if settings.is_full else QUICK_EPOCHS
-    for epoch in range(epochs):
+    for epoch in range(EPOCHS):
         training.epoch()
-        tell(epoch + 1, epochs)
+        tell(epoch + 1, EPOCHS)
+    honest, replaced = (accuracy_of(model, rows.test_x, data.test_y) for rows in (old, new))
     return {
         "data": data.name,
+        "rows": len(data.train_y),
         "outputs": old.shape[0],
-        "honest": accuracy_of(model, old.test_x, data.test_y),
-        "replaced": accuracy_of(model, new.test_x, data.test_y),
+        "honest": honest,
+        "replaced": replaced,
     }
-
-
-# --- what is said about it --------------------------------------------------------------------------------------------
-
-_PORTS = ("pseudo-inverse", "port 1000", "port all")
-_STEPS = ("first layer", "all layers", "from scratch")
-
-
-def _accuracies(results: dict[str, Result]) -> str:
-    header = ["mapping", "honest %", "replaced %", "pseudo-inverse %", "least squares, 1,000 rows %", "all rows %"]
-    lines = [
-        [key, *(f"{result[name]:.2f}" if name in result else "-" for name in ("honest", "replaced", *_PORTS))]
-        for key, result in results.items()
-    ]
-    return markdown_table(header, [["PoLe, Table 3", "99.50", "13.48", "-", "-", "-"], *lines])
-
-
-def _steps(results: dict[str, Result]) -> str:
-    header = ["mapping", "threshold %", *(f"steps, {name}" for name in _STEPS), "all layers / from scratch"]
-    lines = []
-    for key, result in results.items():
-        if "threshold" not in result:
-            continue
-        steps = [result[f"steps {name}"] for name in _STEPS]
-        shown = [f"{count}" if count >= 0 else f"> {-count}" for count in steps]
-        share = (
-            f"{min(steps[:2], key=abs) / steps[2]:.2f}" if min(steps) > 0 else f"{max(steps[1], 0) / abs(steps[2]):.2f}"
-        )
-        lines.append([key, f"{result['threshold']:.2f}", *shown, share])
-    return markdown_table(header, lines)
-
-
-def _notes(results: dict[str, Result]) -> list[str]:
-    data = next(iter(results.values()))["data"]
-    return [
-        f"Data: {data}; an MLP on whitened features (4 bits, {SEGMENTS} segments), folded before it is stolen; test "
-        "accuracy. `replaced` is the paper's swap.",
-        "The ports use no label: the pseudo-inverse needs the two hashes only, least squares the features of the same "
-        "rows in both rounds. Each is folded into the first layer, so what is scored is a valid submission.",
-        f"Steps: mini-batches of 128 until {100 * SHARE_OF_HONEST:.1f} % of the honest test accuracy, from the model "
-        "ported with all rows or from nothing.",
-        "`convolutional` swaps the filters and takes the new round's statistics; nothing else is done.",
-        "The other rows are candidates for a hardened mapping: query vectors from SHAKE-256, and a function drawn from "
-        "the hash after the inner products, which no linear layer can absorb.",
-    ]
-
-
-def _draw(path: Path, results: dict[str, Result]) -> None:
-    kept = {key: result for key, result in results.items() if "port all" in result}
-    with figure(path, width=9) as [axis]:
-        for offset, name in enumerate(("honest", "replaced", "port all")):
-            axis.bar(np.arange(len(kept)) + 0.27 * offset, [result[name] for result in kept.values()], 0.25, label=name)
-        axis.set_xticks(np.arange(len(kept)) + 0.27, list(kept), rotation=35, ha="right", fontsize=7)
-        axis.set(ylabel="test accuracy, %")
-        axis.legend(fontsize=8)

@@ -1,6 +1,7 @@
 """Moving a stolen model to another round's features without a label: least squares, layer by layer, and folding."""
 
 import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,6 +19,18 @@ RIDGES = (1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Tried in turn, as shares of the mean squared feature."""
 HELD_OUT = 10
 """One row in so many chooses the ridge."""
+GATE = 3.0
+"""By how much a unit is held down, in units of the largest input of any unit."""
+
+Branches = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows as one round shows them: features x [n, d], and which linear piece of the mapping made each."""
+
+    x: Floats
+    branch: Branches
 
 
 def from_mappings(old: NDArray[np.int64], new: NDArray[np.int64], segments: int) -> Wide:
@@ -29,7 +42,7 @@ def from_mappings(old: NDArray[np.int64], new: NDArray[np.int64], segments: int)
     return np.kron(np.eye(segments), block)
 
 
-def from_rows(old: Floats, new: Floats) -> Port:
+def from_rows(old: Floats | Wide, new: Floats) -> Port:
     """Least squares over the same rows seen both ways, with the ridge that does best on rows held out of them.
 
     `old` may be the old features, or what the stolen model's first layer makes of them: at equal ridge the two give
@@ -68,6 +81,13 @@ def replaced(model: nn.Module, layer: str, port: Port) -> nn.Module:
     return made
 
 
+def with_layer_of(model: nn.Module, layer: str, other: nn.Module) -> nn.Module:
+    """A copy of `model` whose linear `layer` is the other model's, of whatever width it reads."""
+    linear = _linear(other, layer)
+    weight, bias = (part.detach().double().cpu().numpy() for part in (linear.weight, linear.bias))
+    return replaced(model, layer, (weight.T, bias))
+
+
 def first_layer(stolen: nn.Module, layer: str, old: Floats, new: Floats) -> nn.Module:
     """The stolen model with `layer` refitted: from new features straight to what it made of the old ones."""
     return replaced(stolen, layer, from_rows(_around(stolen, layer, old)[1], new))
@@ -75,11 +95,53 @@ def first_layer(stolen: nn.Module, layer: str, old: Floats, new: Floats) -> nn.M
 
 def layer_by_layer(stolen: nn.Module, layers: list[str], old: Floats, new: Floats) -> nn.Module:
     """As `first_layer`, and then each later layer as well, so that it makes up for what those before it lost."""
-    moved = first_layer(stolen, layers[0], old, new)
-    for layer in layers[1:]:
+    return _refitted(first_layer(stolen, layers[0], old, new), stolen, layers[1:], old, new)
+
+
+def _refitted(moved: nn.Module, stolen: nn.Module, layers: list[str], old: Floats, new: Floats) -> nn.Module:
+    for layer in layers:
         wanted = _around(stolen, layer, old)[1]
         moved = replaced(moved, layer, from_rows(wanted, _around(moved, layer, new)[0]))
     return moved
+
+
+def same_branch(stolen: nn.Module, layer: str, old: Seen, new: Seen) -> nn.Module:
+    """As `first_layer`, fitted to the rows of the commonest pair of branches only: between two pieces that are linear
+    the relation is linear, and a model that learnt to read all old branches alike may read the others as well."""
+    rows = _commonest(old.branch, new.branch)
+    return first_layer(stolen, layer, old.x[rows], new.x[rows])
+
+
+def shared_units(stolen: nn.Module, layers: list[str], old: Seen, new: Seen, *, is_gated: bool) -> nn.Module:
+    """The units of the first layer shared out among the new branches, the most telling ones ported to each; the later
+    layers are refitted. `is_gated`: units of other branches than the row's are held down, as well as a linear map can.
+    """
+    branches = np.unique(new.branch)
+    before = _around(stolen, layers[0], old.x)[1]
+    weights = dict(stolen.named_parameters())[f"{layers[1]}.weight"].detach().cpu().numpy()
+    telling = np.argsort(-np.linalg.norm(weights, axis=0) * np.maximum(before, 0).std(axis=0), kind="stable")
+    shares = [telling[: len(part)] for part in np.array_split(telling, len(branches))]
+    held_down = GATE * float(np.abs(before).max()) * is_gated
+    pieces = []
+    for branch, units in zip(branches, shares, strict=True):
+        rows = (new.branch == branch) & (old.branch == _partner(old.branch, new.branch, branch))
+        matrix, offset = from_rows(before[rows][:, units], new.x[rows])
+        gate, down = from_rows(held_down * (new.branch == branch)[:, None].astype(np.float64), new.x)
+        pieces.append((matrix + gate, offset + down - held_down))
+    port = np.concatenate([matrix for matrix, _ in pieces], axis=1), np.concatenate([offset for _, offset in pieces])
+    return _refitted(replaced(stolen, layers[0], port), stolen, layers[1:], old.x, new.x)
+
+
+def _commonest(old: Branches, new: Branches) -> NDArray[np.bool_]:
+    """Rows of the commonest pair of old and new branch."""
+    pairs, counts = np.unique(np.stack([old, new]), axis=1, return_counts=True)
+    chosen = pairs[:, counts.argmax()]
+    return np.asarray((old == chosen[0]) & (new == chosen[1]))
+
+
+def _partner(old: Branches, new: Branches, branch: int) -> int:
+    """The old branch that most rows of a new one were in."""
+    return int(np.bincount(old[new == branch]).argmax())
 
 
 @torch.inference_mode()

@@ -1,14 +1,21 @@
 """The attacks on a replaced mapping, each on a relation between the rounds of which the answer is known."""
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import networks, transplant
-from experiments.race import Start, steps_to
+from experiments import networks, transplant, transplant_report
+from experiments.data import load
+from experiments.hardening import ABSOLUTE, CHOSEN, LINEAR, OTHERS, SIGNS, Nonlinearity, hardened, rotations
+from experiments.race import Start, Teacher, steps_to, teacher_of
+from experiments.settings import Settings
 from experiments.training import Rows
+from experiments.transplant import Seen
 from pole.errors import BadInput
 
 CPU = torch.device("cpu")
@@ -88,6 +95,59 @@ def test_layer_by_layer__relation_that_is_not_linear__closer_than_the_first_laye
     assert errors[1] < errors[0]
 
 
+# --- mappings in branches ---------------------------------------------------------------------------------------------
+
+
+def seen_through(signs: NDArray[np.int64], x: Floats, told: bool) -> Seen:
+    """x, or -x where the sign is 1; perhaps with one-hot outputs that tell."""
+    flipped = x * (1 - 2 * signs[:, None])
+    told_x = np.concatenate([flipped, np.eye(2)[signs]], axis=1) if told else flipped
+    return Seen(told_x.astype(np.float32), signs)
+
+
+def test_teacher_of__rows__answers_and_units() -> None:
+    model, x = model_of(4), normal(20, 4)
+    teacher = teacher_of(model, "hidden1", x)
+    assert np.array_equal(teacher.logits.numpy(), logits(model, x))
+    with torch.inference_mode():
+        expected = model.get_submodule("last")(torch.relu(teacher.hidden))
+    assert torch.allclose(expected, teacher.logits)
+
+
+def test_same_branch__signs_flipped_in_each_round__exact_where_the_branches_pair() -> None:
+    x, stolen = normal(2000, 5), model_of(5)
+    old, new = (seen_through((x @ normal(5, seed=seed) > 0).astype(np.int64), x, False) for seed in (7, 8))
+    moved = transplant.same_branch(stolen, "hidden0", old, new)
+    errors = np.abs(logits(moved, new.x) - logits(stolen, old.x)).max(axis=1)
+    assert errors[old.branch == new.branch].max() < 1e-3
+    assert np.median(errors[old.branch != new.branch]) > 0.05
+
+
+def test_shared_units__branch_told__gates_beat_no_gates() -> None:
+    """The model only uses half of its units, so that each branch can have a copy of them to itself."""
+    x, stolen = normal(4000, 5), model_of(5)
+    with torch.no_grad():
+        dict(stolen.named_parameters())["hidden1.weight"][:, 4:] = 0
+    old = Seen(x, np.zeros(4000, dtype=np.int64))
+    new = seen_through((x @ normal(5, seed=8) > 0).astype(np.int64), x, True)
+    errors = [
+        float(((logits(moved, new.x) - logits(stolen, x)) ** 2).mean())
+        for moved in (transplant.shared_units(stolen, LAYERS, old, new, is_gated=gated) for gated in (True, False))
+    ]
+    assert errors[0] < 1e-4
+    assert errors[1] > 100 * errors[0]
+
+
+def test_with_layer_of__other_width__reads_it_and_keeps_the_rest() -> None:
+    model, other = model_of(5), model_of(9, seed=2)
+    made, kept = (
+        dict(transplant.with_layer_of(model, "hidden0", other).named_parameters()),
+        dict(model.named_parameters()),
+    )
+    assert torch.equal(made["hidden0.weight"], dict(other.named_parameters())["hidden0.weight"])
+    assert torch.equal(made["last.weight"], kept["last.weight"])
+
+
 # --- races ------------------------------------------------------------------------------------------------------------
 
 
@@ -136,12 +196,125 @@ def test_steps_to__first_layer_only__cannot_undo_a_dead_last_layer(rows: Rows) -
 
 
 def test_steps_to__teacher__imitated_whatever_the_labels_say(rows: Rows) -> None:
-    """Labels drawn by lot teach nothing; a teacher that knows does."""
+    """Labels drawn by lot teach nothing; a model that was trained on the true ones does."""
+    torch.manual_seed(1)
+    knowing = model_of(4, seed=2)
+    optimizer, x, y = (
+        torch.optim.Adam(knowing.parameters(), 1e-2),
+        *(torch.from_numpy(a) for a in (rows.train_x, rows.train_y)),
+    )
+    for _ in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(knowing(x), y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
     lots = Rows(rows.train_x, np.random.default_rng(1).integers(0, 2, 1000), rows.test_x, rows.test_y)
-    answers = torch.from_numpy(8 * np.eye(3, dtype=np.float32)[rows.train_y])
+    teachers: list[Teacher | None] = [None, teacher_of(knowing, "hidden1", rows.train_x)]
     found = [
         steps_to(Start(model_of(4), teacher=teacher), lots, [90.0], most=300, seed=1, device=CPU, rates=[1e-2])[0]
-        for teacher in (None, answers)
+        for teacher in teachers
     ]
     assert found[0] is None
     assert found[1] is not None
+
+
+# --- hardened mappings ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits() -> NDArray[np.uint8]:
+    return load("mnist", Settings(False, 1, None, Path("unused"), "cpu"), bits=4, rows=300).train_x
+
+
+def mapped(x: NDArray[np.uint8], kind: Nonlinearity, phs: bytes = bytes(32), miner: bytes = b"") -> Floats:
+    return hardened(x, phs, vectors=8, segments=4, nonlinearity=kind, miner=miner).apply(x)
+
+
+@pytest.mark.parametrize("kind", [LINEAR, CHOSEN, *OTHERS], ids=lambda kind: kind.name)
+def test_hardened__same_hash_and_miner__same_features_else_others(
+    digits: NDArray[np.uint8], kind: Nonlinearity
+) -> None:
+    one, again = mapped(digits, kind, miner=b"a"), mapped(digits, kind, miner=b"a")
+    others = mapped(digits, kind, miner=b"b"), mapped(digits, kind, phs=bytes(31) + b"1", miner=b"a")
+    assert np.array_equal(one, again)
+    for other in others:
+        assert other.shape == one.shape
+        assert np.abs(other - one).mean() > 0.1
+
+
+def test_hardened__training_rows__standardised_and_other_rows_by_the_same_constants(digits: NDArray[np.uint8]) -> None:
+    mapping = hardened(digits, bytes(32), vectors=8, segments=4, nonlinearity=ABSOLUTE)
+    x = mapping.apply(digits)
+    assert x.shape == (300, 512)
+    assert np.abs(x.mean(axis=0)).max() < 1e-4
+    assert np.abs(x.std(axis=0) - 1).max() < 1e-3
+    assert np.array_equal(mapping.apply(digits[:7]), x[:7])
+
+
+def test_hardened__more_vectors_than_pixels__span_of_the_pixels(digits: NDArray[np.uint8]) -> None:
+    """Segments of 16 pixels give 16 coordinates each, however many inner products."""
+    assert hardened(digits, bytes(32), vectors=24, segments=4, nonlinearity=LINEAR).apply(digits).shape == (300, 64)
+
+
+def test_linear__all_pixels_recoverable__distances_are_those_of_the_pixels(digits: NDArray[np.uint8]) -> None:
+    mapping = hardened(digits, bytes(32), vectors=16, segments=4, nonlinearity=LINEAR)
+    pixels = digits.reshape(300, -1).astype(np.float64)
+    features = mapping.apply(digits) * mapping.scale
+    measured = [np.linalg.norm(x[:100] - x[100:200], axis=1) for x in (features, pixels)]
+    ratios = measured[0] / measured[1]
+    assert ratios.std() < 1e-3 * ratios.mean()
+
+
+def test_rotations__rows_of_one_branch__linear_in_the_coordinates_all_rows_not(digits: NDArray[np.uint8]) -> None:
+    kind = rotations(2, leading=32)
+    mapping = hardened(digits, bytes(32), vectors=16, segments=4, nonlinearity=kind)
+    branch, x = mapping.branch(digits), mapping.apply(digits)
+    assert branch is not None
+    assert set(branch) == {0, 1}
+    plain = hardened(digits, bytes(32), vectors=16, segments=4, nonlinearity=LINEAR).apply(digits)
+
+    def unexplained(rows: NDArray[np.bool_]) -> float:
+        matrix, offset = transplant.from_rows(x[rows], plain[rows])
+        return float(np.var(x[rows] - plain[rows] @ matrix - offset) / np.var(x[rows]))
+
+    assert unexplained(branch == 1) < 0.01
+    assert unexplained(branch >= 0) > 0.1
+
+
+def test_signs__flipped__same_features_but_for_the_sign(digits: NDArray[np.uint8]) -> None:
+    """Of all rows, those of one branch are the rotated coordinates, the others their negatives."""
+    mapping = hardened(digits, bytes(32), vectors=8, segments=4, nonlinearity=SIGNS)
+    branch = mapping.branch(digits)
+    assert branch is not None
+    raw = mapping.apply(digits) * mapping.scale + mapping.centre
+    straight = raw * (1 - 2 * branch[:, None])
+    assert np.abs(straight.mean(axis=0)).max() < 1e-3 * np.abs(straight).mean()
+
+
+# --- what is said about it --------------------------------------------------------------------------------------------
+
+
+def result_of(honest: float, scratch: float, **attacks: float) -> dict[str, object]:
+    return {
+        "honest": honest,
+        "most": 1000,
+        "scratch": {"scratch": [scratch]},
+        "attacks": {name: [steps] for name, steps in attacks.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("honest", "scratch", "best", "share", "is_met"),
+    [
+        (96.0, 400.0, 200.0, 0.5, True),
+        (96.0, 400.0, 199.0, 0.4975, False),
+        (95.9, 400.0, 400.0, 1.0, False),
+        (97.5, 400.0, math.inf, 2.5, True),
+        (97.5, math.inf, 100.0, 0.1, False),
+    ],
+)
+def test_meets__target_of_half_the_cost_and_a_point__both_needed(
+    honest: float, scratch: float, best: float, share: float, is_met: bool
+) -> None:
+    results = {"xof-linear-128": result_of(97.0, 300.0, a=0.0), "x-128": result_of(honest, scratch, a=best, b=math.inf)}
+    assert transplant_report.cost_share(results["x-128"], 0) == pytest.approx(share)
+    assert transplant_report.meets("x-128", results, 0) is is_met
