@@ -1,7 +1,6 @@
 """Loading images: folders, idx files and CIFAR batches; what is broken is named, and nothing is unpickled."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from PIL import Image
 
 from dataclient.sources import SourceOptions, load_source, training_and_test
 from pole.errors import BadInput
+from tests.unit.imagefiles import write_idx
 
 
 def image_folder(root: Path, sizes: list[tuple[int, int]]) -> Path:
@@ -59,11 +59,6 @@ def test_load_source__image_size__scales_colour_images(tmp_path: Path) -> None:
     data = load_source(SourceOptions(source=str(root), image_size=[2, 3]))
     assert data.x.shape == (5, 3, 2, 3)
     assert data.x[2, :, 0, 0].tolist() == [10, 20, 30]
-
-
-def write_idx(path: Path, values: np.ndarray[Any, Any]) -> None:
-    sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
-    path.write_bytes(bytes([0, 0, 8, values.ndim]) + sizes + values.astype(np.uint8).tobytes())
 
 
 def mnist_folder(root: Path) -> Path:
