@@ -16,7 +16,7 @@ from dataclient.gradient.network import propose_network
 from experiments.cells import Cell, Result, Tell, run_cells
 from experiments.data import Data, load
 from experiments.figures import figure
-from experiments.report import Report
+from experiments.report import Claim, Report
 from experiments.settings import Settings
 from pole.cid import cid_of
 from pole.dataset import Rows
@@ -55,7 +55,30 @@ def run(settings: Settings) -> Report:
         "The paper gives a figure without numbers: CIFAR-10, ResNet-18, batch 4, rate 0.001; `--full` runs that.",
     ]
     title = "Directed guiding gradients: accuracy and interval over the chain (Figure 1)"
-    return Report("directed-gradients", title, markdown_table(header, lines), ["figure1"], notes)
+    return Report(
+        "directed-gradients", title, markdown_table(header, lines), ["figure1"], notes, _claims(results, settings)
+    )
+
+
+def _claims(results: dict[str, Result], settings: Settings) -> list[Claim]:
+    claims = []
+    wanted = FULL_BLOCKS if settings.is_full else QUICK_BLOCKS
+    for rules, result in results.items():
+        first, last = result["accuracies"][0], result["accuracies"][-1]
+        here = f"{first:.1f} to {last:.1f} % test"
+        claims.append(
+            Claim(f"accuracy grows with the chain ({rules} rules)", "yes", here, "yes" if last > first else "no")
+        )
+        steps = result["steps"]
+        is_stalled = len(steps) < wanted
+        here = f"{len(steps)} of {wanted} blocks, standard deviation / mean {_variation(steps)}"
+        verdict = "no, the chain stalls" if is_stalled else "yes, about as proof of work's"
+        claims.append(Claim(f"the block rate remains stable ({rules} rules)", "yes", here, verdict))
+    return claims
+
+
+def _variation(steps: list[int]) -> str:
+    return f"{statistics.stdev(steps) / statistics.mean(steps):.2f}" if len(steps) > 1 else "-"
 
 
 def _chain(rules: RuleSet, settings: Settings, tell: Tell) -> Result:
@@ -152,10 +175,9 @@ def _manifest(rules: RuleSet, data: Data, settings: Settings) -> GradientManifes
 
 def _line(result: Result) -> list[str]:
     steps = result["steps"]
-    variation = f"{statistics.stdev(steps) / statistics.mean(steps):.2f}" if len(steps) > 1 else "-"
     accuracies = [f"{result['accuracies'][i]:.2f}" for i in (0, -1)]
     mean = f"{statistics.mean(steps):.0f}" if steps else "-"
-    return [result["data"], result["network"], str(len(steps)), mean, variation, *accuracies]
+    return [result["data"], result["network"], str(len(steps)), mean, _variation(steps), *accuracies]
 
 
 def _draw(path: Path, results: dict[str, Result]) -> None:

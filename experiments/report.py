@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,6 +11,17 @@ from experiments.settings import Settings
 from pole.atomicfile import write_atomically
 from pole.encryption.numba_backend import all_cores
 from pole.errors import BadInput
+from scripts.table import markdown_table
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says, what was found here, and whether that bears it out: `verdict` begins with yes or no."""
+
+    claim: str
+    paper: str
+    here: str
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,7 @@ class Report:
     table: str
     figures: list[str]
     notes: list[str]
+    claims: list[Claim] = field(default_factory=list)
 
 
 def command(name: str, settings: Settings) -> str:
@@ -59,6 +71,7 @@ def keep(report: Report, settings: Settings) -> str:
         "table": report.table,
         "notes": report.notes,
         "figures": report.figures,
+        "claims": [asdict(claim) for claim in report.claims],
     }
     write_atomically(folder / "report.md", text.encode())
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1).encode())
@@ -74,11 +87,15 @@ def page(names: list[str], settings: Settings, target: Path) -> str:
         raise BadInput(
             f"no results in {settings.results} for --{settings.scale} and this seed; run an experiment first"
         )
+    summaries = {
+        name: json.loads((settings.folder(name) / "summary.json").read_bytes()) for name in names if name not in missing
+    }
+    parts.append(_claims([Claim(**claim) for summary in summaries.values() for claim in summary["claims"]]))
     for name in names:
         if name in missing:
             parts.append(f"## {name}\n\nNot run yet at this scale: `{command(name, settings)}`.\n")
             continue
-        summary = json.loads((settings.folder(name) / "summary.json").read_bytes())
+        summary = summaries[name]
         pictures = [_copied(settings.folder(name) / f"{each}.svg", target, name) for each in summary["figures"]]
         body = [
             f"## {summary['title']}",
@@ -100,6 +117,11 @@ _HEAD = """# Results
 The papers' tables and figures, run with this code. This page is generated: `python -m experiments report --{scale}`.
 Every table says how it was made, on what, and where and why it differs from the paper.
 """
+
+
+def _claims(claims: list[Claim]) -> str:
+    lines = [[each.claim, each.paper, each.here, each.verdict] for each in claims]
+    return f"## What the papers claim\n\n{markdown_table(['claim', 'paper', 'here', 'holds'], lines)}\n"
 
 
 def _copied(picture: Path, target: Path, name: str) -> str:
