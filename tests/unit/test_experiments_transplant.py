@@ -232,7 +232,7 @@ def result_of(honest: float, scratch: float, **attacks: float) -> dict[str, obje
         (96.0, 400.0, 199.0, 0.4975, False),
         (95.9, 400.0, 400.0, 1.0, False),
         (97.5, 400.0, math.inf, 2.5, True),
-        (97.5, math.inf, 100.0, 0.1, False),
+        (97.5, math.inf, 600.0, 0.6, False),
     ],
 )
 def test_meets__target_of_half_the_cost_and_a_point__both_needed(
