@@ -13,8 +13,6 @@ from torch.nn import functional
 
 from experiments.training import BATCH, Rows, accuracy
 
-RATES = (6e-3, 1e-2)
-"""Of 0.001, 0.003, 0.006 and 0.01 the best, for training from nothing and for the attacks alike."""
 AVERAGED = 10.0
 """The weights that are scored are a running mean, to which each step adds this over the steps so far."""
 FINENESS = 12
@@ -78,7 +76,7 @@ def steps_to(
     most: int,
     seed: int,
     device: torch.device,
-    rates: Sequence[float] = RATES,
+    rates: Sequence[float],
 ) -> list[int | None]:
     """Mini-batches until the test accuracy first reaches each threshold, in percent: the fewest over `rates`.
 

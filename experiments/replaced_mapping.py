@@ -31,6 +31,8 @@ SHARES_OF_HONEST = (0.985, 0.995)
 MOST_EPOCHS = 3
 LAYERS = ["hidden0", "hidden1", "last"]
 SCRATCH_RUNS = 3
+QUICK_RATES, FULL_RATES = (6e-3,), (3e-3, 6e-3, 1e-2)
+"""Learning rates of the races; the first is the best of 0.001, 0.003, 0.006 and 0.01 for training from nothing."""
 SEEDS = 3
 """Pairs of hashes; without `--full` only for the variants that the target is about."""
 CONVOLUTIONAL_ROWS = 4000

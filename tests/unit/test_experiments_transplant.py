@@ -159,13 +159,13 @@ def test_steps_to__start_that_is_there_already__none() -> None:
     x = normal(200, 4)
     stolen = model_of(4)
     y = logits(stolen, x).argmax(axis=1)
-    assert steps_to(Start(stolen), Rows(x, y, x, y), [50.0, 100.0], most=10, seed=1, device=CPU) == [0, 0]
+    assert steps_to(Start(stolen), Rows(x, y, x, y), [50.0, 100.0], most=10, seed=1, device=CPU, rates=[1e-2]) == [0, 0]
 
 
 def test_steps_to__unreachable__said_so_and_start_untouched(rows: Rows) -> None:
     start = model_of(4)
     before = {name: value.clone() for name, value in start.state_dict().items()}
-    assert steps_to(Start(start), rows, [0.0, 101.0], most=3, seed=1, device=CPU) == [0, None]
+    assert steps_to(Start(start), rows, [0.0, 101.0], most=3, seed=1, device=CPU, rates=[1e-2]) == [0, None]
     assert all(torch.equal(before[name], value) for name, value in start.state_dict().items())
 
 
