@@ -212,7 +212,15 @@ def _raced(
 
     def race(start: Start, order: int = 0) -> list[float]:
         thresholds = [share * honest for share in SHARES_OF_HONEST]
-        found = steps_to(start, new.trained, thresholds, most=most, seed=seed + 1 + order, device=settings.torch_device)
+        found = steps_to(
+            start,
+            new.trained,
+            thresholds,
+            most=most,
+            seed=seed + 1 + order,
+            device=settings.torch_device,
+            rates=FULL_RATES if settings.is_full else QUICK_RATES,
+        )
         return [float("inf") if steps is None else float(steps) for steps in found]
 
     scratch = [race(Start(_untrained(new, data, seed + 1 + i)), i) for i in range(SCRATCH_RUNS)]
