@@ -83,7 +83,7 @@ def _repeats(variant: Variant, settings: Settings) -> int:
 
 
 def _medians(results: list[Result]) -> Result:
-    """Of every number over the seeds; steps that were not enough count as more than any."""
+    """Of every number over the seeds."""
     merged: Result = dict(results[0])
     for name, value in results[0].items():
         if isinstance(value, float | int):
@@ -206,11 +206,14 @@ def _pseudo_inverse(variant: Variant, data: Data, seed: int) -> transplant.Port:
 def _raced(
     stolen: nn.Module, ports: dict[str, nn.Module], old: View, new: View, data: Data, seed: int, settings: Settings
 ) -> Result:
-    """Steps to each threshold: `attacks` by name, `scratch` the median over several starts from nothing."""
+    """Steps to each threshold: `attacks` by name, `scratch` the median over several starts from nothing.
+
+    One more than `most` where that many were not enough.
+    """
     honest = accuracy_of(stolen, old.trained.test_x, data.test_y)
     most = MOST_EPOCHS * max(1, len(data.train_y) // 128)
 
-    def race(start: Start, order: int = 0) -> list[float]:
+    def race(start: Start, order: int = 0) -> list[int]:
         thresholds = [share * honest for share in SHARES_OF_HONEST]
         found = steps_to(
             start,
@@ -221,7 +224,7 @@ def _raced(
             device=settings.torch_device,
             rates=FULL_RATES if settings.is_full else QUICK_RATES,
         )
-        return [float("inf") if steps is None else float(steps) for steps in found]
+        return [most + 1 if steps is None else steps for steps in found]
 
     scratch = [race(Start(_untrained(new, data, seed + 1 + i)), i) for i in range(SCRATCH_RUNS)]
     attacks = {name: race(start) for name, start in _starts(stolen, ports, old, new, data, seed).items()}

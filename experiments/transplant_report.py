@@ -1,9 +1,9 @@
 """What is said and drawn about transplants: accuracies, steps, and what resistance costs."""
 
-import math
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from experiments.cells import Result
@@ -21,7 +21,7 @@ PORTS = {
     "same branch": "one pair of branches",
     "shared units": "shared units",
 }
-LABEL_PLACES = ((6, 4), (6, -11))
+MARKERS, TOP_SHARE = "ovsD^", 1.2
 
 
 def tables(swapped: dict[str, Result], convolutional: dict[str, Result], shares: tuple[float, ...]) -> str:
@@ -64,7 +64,7 @@ def _steps(results: dict[str, Result], i: int, share: float) -> str:
 
 
 def best_attack(result: Result, i: int) -> tuple[str, float]:
-    """The cheapest attack and its steps to threshold i; infinite where none gets there."""
+    """The cheapest attack and its steps to threshold i."""
     name = min(result["attacks"], key=lambda each: result["attacks"][each][i])
     return name, result["attacks"][name][i]
 
@@ -77,8 +77,8 @@ def cost_share(result: Result, i: int) -> float:
 
 def _share_text(result: Result, i: int) -> str:
     """With the range over the single runs, if there are several."""
-    if math.isinf(result["scratch"]["scratch"][i]):
-        return "-" if math.isinf(best_attack(result, i)[1]) else f"< {cost_share(result, i):.2f}"
+    if not is_reached(result, i):
+        return f"< {cost_share(result, i):.2f}"
     single = [cost_share(run, i) for run in result["runs"]]
     spread = f" ({min(single):.2f}-{max(single):.2f})" if len(single) > 1 else ""
     return f"{cost_share(result, i):.2f}{spread}"
@@ -90,25 +90,34 @@ def loss_of(key: str, results: dict[str, Result]) -> float:
     return float(linear["honest"] - results[key]["honest"])
 
 
+def is_reached(result: Result, i: int) -> bool:
+    """Whether training from nothing reached threshold i."""
+    return bool(result["scratch"]["scratch"][i] <= result["most"])
+
+
 def meets(key: str, results: dict[str, Result], i: int) -> bool:
-    """Not where even training from nothing does not get there: then the share is only known to be less."""
-    is_reached = math.isfinite(results[key]["scratch"]["scratch"][i])
-    return is_reached and cost_share(results[key], i) >= TARGET_SHARE and loss_of(key, results) <= TARGET_LOSS
+    """Not where training from nothing was too slow: then the share is only known to be less."""
+    return (
+        is_reached(results[key], i)
+        and cost_share(results[key], i) >= TARGET_SHARE
+        and loss_of(key, results) <= TARGET_LOSS
+    )
 
 
 def drawn(folder: Path, results: dict[str, Result], shares: tuple[float, ...]) -> list[str]:
     """Names of the pictures made."""
     _draw_ports(folder / "ports", results)
-    with figure(folder / "frontier", columns=len(shares), width=7.5) as axes:
+    with figure(folder / "frontier", columns=len(shares), width=6.0) as axes:
         for i, (axis, share) in enumerate(zip(axes, shares, strict=True)):
             _draw_frontier(axis, results, i)
             axis.set_title(f"steps to {100 * share:.1f} % of the honest accuracy", fontsize=9)
+        axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return ["ports", "frontier"]
 
 
 def _draw_ports(path: Path, results: dict[str, Result]) -> None:
     best = {key: max(result[name] for name in PORTS if name in result) for key, result in results.items()}
-    with figure(path, width=10) as [axis]:
+    with figure(path, width=10.0) as [axis]:
         bars = {
             "honest": [result["honest"] for result in results.values()],
             "replaced": [result["replaced"] for result in results.values()],
@@ -123,27 +132,25 @@ def _draw_ports(path: Path, results: dict[str, Result]) -> None:
 
 def _draw_frontier(axis: Axes, results: dict[str, Result], i: int) -> None:
     losses = {key: loss_of(key, results) for key in results}
-    low, high = min(*losses.values(), 0.0) - 0.2, max(*losses.values(), TARGET_LOSS) + 0.3
-    axis.axvspan(low, TARGET_LOSS, ymin=TARGET_SHARE / 1.3, color="tab:green", alpha=0.12, label="target")
+    low, high = min(*losses.values(), 0.0) - 0.3, max(*losses.values(), TARGET_LOSS) + 0.3
+    axis.fill_between([low, TARGET_LOSS], TARGET_SHARE, TOP_SHARE, color="tab:green", alpha=0.12, label="target")
     groups = sorted({key.rpartition("-")[2] for key in results}, key=int)
-    for group, marker in zip(groups, "ovsD^", strict=False):
-        keys = [key for key in results if key.endswith(f"-{group}")]
+    for place, (key, loss) in enumerate(losses.items()):
         axis.scatter(
-            [losses[key] for key in keys],
-            [cost_share(results[key], i) for key in keys],
-            marker=marker,
-            label=f"{group} inner products",
+            loss,
+            min(cost_share(results[key], i), TOP_SHARE),
+            marker=MARKERS[groups.index(key.rpartition("-")[2]) % len(MARKERS)],
+            color=colormaps["tab20"](place % 20),
+            label=key,
+            clip_on=False,
+            zorder=3,
         )
-    for place, key in enumerate(sorted(results, key=lambda each: losses[each])):
-        at = losses[key], cost_share(results[key], i)
-        axis.annotate(key, at, xytext=LABEL_PLACES[place % 2], textcoords="offset points", fontsize=6)
     axis.set(
         xlabel="honest accuracy lost against the linear mapping, points",
         ylabel="best attack's steps / from nothing",
         xlim=(low, high),
-        ylim=(0, 1.3),
+        ylim=(-0.03, TOP_SHARE),
     )
-    axis.legend(fontsize=7, loc="upper right")
 
 
 def notes(results: dict[str, Result], shares: tuple[float, ...]) -> list[str]:
