@@ -38,7 +38,8 @@ MIN_TOLERANCE_PPM, MAX_TOLERANCE_PPM = 5_000, 50_000
 TRAINING_PASSES = 50
 FLOPS_PER_S = 2e9
 SEGMENTED_FROM = 256
-MAX_VECTORS = {1: 128, 4: 32}
+SEGMENTS = (8, 4, 1)  # eight, of neighbouring pixels, keep more of MNIST than the paper's four do
+MAX_OUTPUTS = 128
 WIDE_TABLE = 64
 
 
@@ -148,7 +149,7 @@ def propose_mapping(shape: tuple[int, ...], wishes: Wishes) -> AnyMapping:
             raise BadInput(f"a convolutional mapping needs images; these rows have {shape[0]} features")
         return ConvolutionalMapping(filters=4, kernel=3)
     features = math.prod(shape)
-    segments = wishes.segments or (4 if features >= SEGMENTED_FROM and features % 4 == 0 else 1)
+    segments = wishes.segments or _propose_segments(features)
     if features % segments:
         raise BadInput(f"{segments} segments do not divide {features} features equally; choose a divisor")
     width = features // segments
@@ -157,8 +158,12 @@ def propose_mapping(shape: tuple[int, ...], wishes: Wishes) -> AnyMapping:
             f"{wishes.vectors} query vectors on {width} features per segment would give the data away outright; "
             f"choose at most {width - 1}"
         )
-    proposed = min(max(3, width // 4), MAX_VECTORS.get(segments, 32), max(1, width - 1))
+    proposed = min(max(3, width // 4), max(1, MAX_OUTPUTS // segments), max(1, width - 1))
     return DenseMapping(vectors=wishes.vectors or proposed, segments=segments)
+
+
+def _propose_segments(features: int) -> int:
+    return next(count for count in SEGMENTS if features % count == 0) if features >= SEGMENTED_FROM else 1
 
 
 def propose_encryption(mapping: AnyMapping, shape: tuple[int, ...], wishes: Wishes) -> Encryption:

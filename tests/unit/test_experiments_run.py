@@ -56,7 +56,7 @@ def test_accuracy__synthetic_files__learnt_with_and_without_the_mapping(
         assert (result["data"], result["rows"], result["epochs"]) == ("mnist", 200, 8)
         assert result["secure"]["train"][-1] > 50  # 10 by chance
         assert result["original"]["train"][-1] > 90
-    assert "| Small | mnist, 200 rows, 64 outputs, MLP 32, 2 splits | 8" in first
+    assert "| Small | mnist, 200 rows, 4 x 16 outputs, MLP 32, 2 splits | 8" in first
     assert _run("accuracy", data_dir) == first
     assert _kept("accuracy", data_dir) == cells
 
