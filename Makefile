@@ -18,11 +18,12 @@ KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUB
 ATTACK_ARGS ?=
 LOAD_ARGS ?=
 SOAK_ARGS ?=
+EXPERIMENT_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: attack-gradient audit audit-tools coverage-contracts coverage-python formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -96,6 +97,12 @@ load: setup ## 64 miners and 21 verifiers in their own loops on one anvil for 20
 
 soak: setup ## 50 rounds with random kills; memory and open files must stay flat (SOAK_ARGS="--rounds 50 --seed 1")
 	@python -m scripts.soak $(SOAK_ARGS)
+
+experiments: setup ## The papers' tables and figures, small, and a page of them (EXPERIMENT_ARGS="--data-dir DIR --results DIR")
+	@for name in block-time accuracy replaced-mapping discretisation directed-gradients; do \
+		python -m experiments $$name $(EXPERIMENT_ARGS) || exit 1; \
+	done
+	@python -m experiments report $(EXPERIMENT_ARGS) --page results/results.md
 
 bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt
