@@ -31,8 +31,10 @@ SHARES_OF_HONEST = (0.985, 0.995)
 MOST_EPOCHS = 3
 LAYERS = ["hidden0", "hidden1", "last"]
 SCRATCH_RUNS = 3
-QUICK_RATES, FULL_RATES = (6e-3,), (3e-3, 6e-3, 1e-2)
-"""Learning rates of the races; the first is the best of 0.001, 0.003, 0.006 and 0.01 for training from nothing."""
+RATE, GENTLE_RATE, FULL_RATES = 6e-3, 1e-3, (1e-3, 3e-3, 6e-3, 1e-2)
+"""Of races: the best of the four for training from nothing, what suits a start that is nearly there, all."""
+NEARLY = 3.0
+"""Points below the higher threshold."""
 SEEDS = 3
 """Pairs of hashes; without `--full` only for the variants that the target is about."""
 CONVOLUTIONAL_ROWS = 4000
@@ -213,8 +215,9 @@ def _raced(
     honest = accuracy_of(stolen, old.trained.test_x, data.test_y)
     most = MOST_EPOCHS * max(1, len(data.train_y) // 128)
 
+    thresholds = [share * honest for share in SHARES_OF_HONEST]
+
     def race(start: Start, order: int = 0) -> list[int]:
-        thresholds = [share * honest for share in SHARES_OF_HONEST]
         found = steps_to(
             start,
             new.trained,
@@ -222,7 +225,7 @@ def _raced(
             most=most,
             seed=seed + 1 + order,
             device=settings.torch_device,
-            rates=FULL_RATES if settings.is_full else QUICK_RATES,
+            rates=FULL_RATES if settings.is_full else _rates(start, new, max(thresholds)),
         )
         return [most + 1 if steps is None else steps for steps in found]
 
@@ -230,6 +233,11 @@ def _raced(
     attacks = {name: race(start) for name, start in _starts(stolen, ports, old, new, data, seed).items()}
     medians = [median(run[i] for run in scratch) for i in range(len(SHARES_OF_HONEST))]
     return {"most": most, "scratch": {"scratch": medians}, "attacks": attacks}
+
+
+def _rates(start: Start, view: View, threshold: float) -> tuple[float, ...]:
+    reached = accuracy_of(start.model, view.trained.test_x, view.trained.test_y)
+    return (GENTLE_RATE, RATE) if reached > threshold - NEARLY else (RATE,)
 
 
 def _starts(

@@ -167,10 +167,11 @@ def notes(results: dict[str, Result], shares: tuple[float, ...]) -> list[str]:
         "stolen first layer's sums, with the ridge that does best on held-out rows; layer by layer refits the later "
         "layers too; where a mapping is linear in pieces, one port is fitted to one pair of pieces, and one shares "
         "the hidden units out among the pieces.",
-        "Steps: mini-batches of 128 from there to a share of the honest test accuracy, scored "
-        "on a running mean of the weights; from nothing: the median of three starts. One learning rate, the best for "
-        "training from nothing (`--full`: the best of three for each). Imitating: the stolen model's "
-        "hidden units and softened answers are the target. `best port`: the best of the ports after the first two.",
+        "Steps: mini-batches of 128 from there to a share of the honest test accuracy, scored on a running mean of the "
+        "weights; from nothing: the median of three starts. The learning rate is the best for training from nothing, "
+        "and for starts that are nearly there also a lower one, the better counts (`--full`: the best of four for "
+        "each). Imitating: the stolen model's hidden units and softened answers are the target. `best port`: the best "
+        "of the ports other than least squares on the first layer.",
         "`convolutional` (a smaller network, 4,000 rows by default) swaps the filters and takes the new round's "
         "statistics; nothing else is done.",
         *(_verdict(results, i, share) for i, share in enumerate(shares)),
