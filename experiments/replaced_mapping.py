@@ -140,12 +140,13 @@ def _swap(variant: Variant, seed: int, settings: Settings, tell: Tell) -> Result
     data = load("mnist", settings, bits=BITS)
     old, new = (_view(variant, data, features.previous_hash(seed, name)) for name in ("old", "new"))
     tell(1, 4)
-    stolen = _honest(old, data.classes, seed, settings)
+    stolen, epoch_s = _honest(old, data.classes, seed, settings)
     honest = accuracy_of(stolen, old.trained.test_x, data.test_y)
     submitted = old.whitening.fold(stolen, LAYERS[0]) if old.whitening else stolen
     result: Result = {
         "data": data.name,
         "outputs": old.rows.shape[0],
+        "epoch_s": epoch_s,
         "honest": honest,
         "replaced": accuracy_of(submitted, new.rows.test_x, data.test_y),
     }
@@ -161,13 +162,14 @@ def _swap(variant: Variant, seed: int, settings: Settings, tell: Tell) -> Result
     return result
 
 
-def _honest(view: View, classes: int, seed: int, settings: Settings) -> nn.Module:
+def _honest(view: View, classes: int, seed: int, settings: Settings) -> tuple[nn.Module, float]:
+    """A trained model, and the CPU seconds of an epoch."""
     torch.manual_seed(seed)
     model = networks.build(networks.mlp(classes), view.rows.shape, classes)
     training = Training(model, view.trained, settings.torch_device, seed=seed, lr=LR, epochs=EPOCHS)
     for _ in range(EPOCHS):
         training.epoch()
-    return model.cpu()
+    return model.cpu(), median(training.curve.cpu_s)
 
 
 def _ports(stolen: nn.Module, old: View, new: View) -> dict[str, nn.Module]:
@@ -287,6 +289,7 @@ def _swap_convolutional(filters: int, settings: Settings, tell: Tell) -> Result:
         "data": data.name,
         "rows": len(data.train_y),
         "outputs": old.shape[0],
+        "epoch_s": epoch_s,
         "honest": honest,
         "replaced": replaced,
     }

@@ -33,13 +33,29 @@ def tables(swapped: dict[str, Result], convolutional: dict[str, Result], shares:
 
 def _accuracies(results: dict[str, Result]) -> str:
     shown = ["honest", "replaced", *PORTS]
-    header = ["mapping", "outputs", "honest %", "replaced %", *(f"{name} %" for name in PORTS.values())]
-    paper = ["PoLe, Table 3", "128", "99.50", "13.48", *("-" for _ in PORTS)]
+    header = [
+        "mapping",
+        "outputs",
+        "CPU s / epoch",
+        "honest %",
+        "replaced %",
+        *(f"{name} %" for name in PORTS.values()),
+    ]
+    paper = ["PoLe, Table 3", "128", "-", "99.50", "13.48", *("-" for _ in PORTS)]
     lines = [
-        [key, str(result["outputs"]), *(f"{result[name]:.2f}" if name in result else "-" for name in shown)]
+        [
+            key,
+            str(result["outputs"]),
+            _seconds(result),
+            *(f"{result[name]:.2f}" if name in result else "-" for name in shown),
+        ]
         for key, result in results.items()
     ]
     return markdown_table(header, [paper, *lines])
+
+
+def _seconds(result: Result) -> str:
+    return f"{result['epoch_s']:.2f}" if "epoch_s" in result else "-"
 
 
 def _steps(results: dict[str, Result], i: int, share: float) -> str:
