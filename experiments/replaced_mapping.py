@@ -289,7 +289,6 @@ def _swap_convolutional(filters: int, settings: Settings, tell: Tell) -> Result:
         "data": data.name,
         "rows": len(data.train_y),
         "outputs": old.shape[0],
-        "epoch_s": epoch_s,
         "honest": honest,
         "replaced": replaced,
     }
