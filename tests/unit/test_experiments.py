@@ -231,12 +231,14 @@ def test_page__nothing_run__says_what_to_do(settings: Settings, tmp_path: Path) 
 
 
 def test_page__one_of_two_run__table_command_and_picture_of_it(settings: Settings, tmp_path: Path) -> None:
-    made = report.Report("accuracy", "Accuracy", "| a |\n| - |\n| 1 |", ["curves"], ["A note."])
+    claim = report.Claim("it is as accurate", "99.9", "97.5", "no, 1 point behind")
+    made = report.Report("accuracy", "Accuracy", "| a |\n| - |\n| 1 |", ["curves"], ["A note."], [claim])
     text = report.keep(made, settings)
     (settings.folder("accuracy") / "curves.svg").write_text("<svg/>")
     page = report.page(["accuracy", "block-time"], settings, tmp_path / "docs" / "results.md")
     assert "`python -m experiments accuracy --quick --seed 1`" in text
     assert "| 1 |" in page
+    assert "| it is as accurate | 99.9  | 97.5 | no, 1 point behind |" in page
     assert "Not run yet at this scale: `python -m experiments block-time --quick --seed 1`" in page
     assert (tmp_path / "docs" / "results" / "accuracy-curves.svg").read_text() == "<svg/>"
     assert json.loads((settings.folder("accuracy") / "summary.json").read_bytes())["notes"] == ["A note."]
