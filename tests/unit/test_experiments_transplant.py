@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments import networks, transplant, transplant_report
+from experiments.cells import Result
 from experiments.race import Start, Teacher, steps_to, teacher_of
 from experiments.training import Rows
 from experiments.transplant import Seen
@@ -214,13 +215,18 @@ def test_steps_to__teacher__imitated_whatever_the_labels_say(rows: Rows) -> None
 # --- what is said about it --------------------------------------------------------------------------------------------
 
 
-def result_of(honest: float, scratch: float, **attacks: float) -> dict[str, object]:
-    return {
+def result_of(honest: float, scratch: float, **attacks: float) -> Result:
+    single: Result = {
+        "data": "digits",
+        "outputs": 128,
+        "epoch_s": 1.0,
         "honest": honest,
+        "replaced": 10.0,
         "most": 1000,
         "scratch": {"scratch": [scratch]},
         "attacks": {name: [steps] for name, steps in attacks.items()},
     }
+    return {**single, "runs": [single]}
 
 
 @pytest.mark.parametrize(
@@ -239,3 +245,33 @@ def test_meets__target_of_half_the_cost_and_a_point__both_needed(
     results = {"xof-linear-128": result_of(97.0, 300.0, a=0.0), "x-128": result_of(honest, scratch, a=best, b=1001.0)}
     assert transplant_report.cost_share(results["x-128"], 0) == pytest.approx(share)
     assert transplant_report.meets("x-128", results, 0) is is_met
+
+
+def test_tables__too_slow_from_nothing__bounds_and_no_number() -> None:
+    results = {"xof-linear-128": result_of(97.0, 300.0, a=30.0), "x-128": result_of(96.5, 1001.0, a=600.0)}
+    linear, hardened = transplant_report.tables(results, {}, (0.985,)).splitlines()[-2:]
+    assert [cell.strip() for cell in linear.split("|")[1:-1]] == [
+        "xof-linear-128",
+        "95.55",
+        "+0.00",
+        "300",
+        "30",
+        "0.10",
+    ]
+    assert [cell.strip() for cell in hardened.split("|")[1:-1]] == [
+        "x-128",
+        "95.05",
+        "+0.50",
+        "> 1000",
+        "600",
+        "< 0.60",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [(240.0, "met by `x-128` (0.60, 0.50)"), (100.0, "met by none; within a point the best is `x-128`")],
+)
+def test_notes__target__said_whether_it_is_met(best: float, said: str) -> None:
+    results = {"xof-linear-128": result_of(97.0, 300.0, a=0.0), "x-128": result_of(96.5, 400.0, a=best)}
+    assert any(said in note for note in transplant_report.notes(results, (0.985,)))
