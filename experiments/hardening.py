@@ -99,35 +99,6 @@ def _absolute(rng: np.random.Generator, inputs: int, outputs: int) -> Drawn:
     return Drawn(lambda x: np.abs(x @ weights))
 
 
-def _pairs(rng: np.random.Generator, inputs: int, outputs: int) -> Drawn:
-    rotation, first = _orthogonal(rng, inputs), rng.integers(0, inputs, outputs)
-    second = (first + rng.integers(1, inputs, outputs)) % inputs
-    return Drawn(lambda x: (x @ rotation)[:, first] * (x @ rotation)[:, second])
-
-
-def _two_layers(rng: np.random.Generator, inputs: int, outputs: int) -> Drawn:
-    """A frozen network; its hidden units lose their common part, which says little."""
-    first, second = _gaussian(rng, inputs, outputs), _gaussian(rng, outputs, outputs)
-
-    def features(x: Floats) -> Floats:
-        hidden = np.maximum(x @ first, 0)
-        seen: Floats = np.maximum((hidden - hidden.mean(axis=1, keepdims=True)) @ second, 0)
-        return seen
-
-    return Drawn(features)
-
-
-def _waves(rng: np.random.Generator, inputs: int, outputs: int) -> Drawn:
-    """Triangle waves of period 4 deviations."""
-    weights, phase = _gaussian(rng, inputs, outputs), rng.uniform(0, 4, outputs).astype(np.float32)
-
-    def features(x: Floats) -> Floats:
-        wave: Floats = np.abs((x @ weights + phase) % 4 - 2)
-        return wave
-
-    return Drawn(features)
-
-
 def _signs(rng: np.random.Generator, inputs: int, _outputs: int) -> Drawn:
     """All inner products change their sign on one side of a hyperplane."""
     rotation, normal = _orthogonal(rng, inputs), rng.standard_normal(inputs).astype(np.float32)
@@ -169,9 +140,6 @@ def rotations(count: int, *, is_told: bool = False, leading: int | None = None) 
 LINEAR = Nonlinearity("linear", _linear)
 RECTIFIED = Nonlinearity("random ReLU", _rectified, 512)
 ABSOLUTE = Nonlinearity("absolute values", _absolute, 512)
-PAIRS = Nonlinearity("products of pairs", _pairs, 512)
-TWO_LAYERS = Nonlinearity("two random layers", _two_layers, 512)
-WAVES = Nonlinearity("triangle waves", _waves, 512)
 SIGNS = Nonlinearity("sign flips", _signs)
 
 CHOSEN = rotations(2, leading=96)
@@ -183,7 +151,6 @@ OTHERS = [
     cosine(1.13, 512),
     RECTIFIED,
     ABSOLUTE,
-    TWO_LAYERS,
 ]
 """Candidates that were tried with 128 inner products and do not meet the target."""
 

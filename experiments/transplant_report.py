@@ -73,9 +73,7 @@ def _steps(results: dict[str, Result], i: int, share: float) -> str:
         counts = [result["scratch"]["scratch"][i], *(result["attacks"][name][i] for name in attacks)]
         most = result["most"]
         shown = [f"{count:.0f}" if count <= most else f"> {most}" for count in counts]
-        lines.append(
-            [key, f"{share * result['honest']:.2f}", f"{loss_of(key, results):+.2f}", *shown, _share_text(result, i)]
-        )
+        lines.append([key, f"{share * result['honest']:.2f}", _loss_text(key, results), *shown, _share_text(result, i)])
     return markdown_table(header, lines)
 
 
@@ -104,6 +102,16 @@ def loss_of(key: str, results: dict[str, Result]) -> float:
     """Points of honest test accuracy below the linear mapping of as many inner products."""
     linear: Result = results[f"{LINEAR}-{key.rpartition('-')[2]}"]
     return float(linear["honest"] - results[key]["honest"])
+
+
+def _loss_text(key: str, results: dict[str, Result]) -> str:
+    """With the range over the single pairs of hashes, if both mappings were run on the same several."""
+    linear = results[f"{LINEAR}-{key.rpartition('-')[2]}"]["runs"]
+    runs = results[key]["runs"]
+    if len(runs) < 2 or len(runs) != len(linear) or runs is linear:
+        return f"{loss_of(key, results):+.2f}"
+    single = [straight["honest"] - run["honest"] for straight, run in zip(linear, runs, strict=True)]
+    return f"{loss_of(key, results):+.2f} ({min(single):.2f} to {max(single):.2f})"
 
 
 def is_reached(result: Result, i: int) -> bool:
@@ -200,7 +208,7 @@ def _verdict(results: dict[str, Result], i: int, share: float) -> str:
     goal = f"Target at {100 * share:.1f} % (attack >= {TARGET_SHARE} of training from nothing, <= {TARGET_LOSS} point)"
     met = [key for key in results if meets(key, results, i)]
     if met:
-        said = [f"`{key}` ({cost_share(results[key], i):.2f}, {loss_of(key, results):.2f})" for key in met]
+        said = [f"`{key}` (share {_share_text(results[key], i)}, loss {_loss_text(key, results)})" for key in met]
         return f"{goal}: met by {', '.join(said)}."
     near = [key for key in results if loss_of(key, results) <= TARGET_LOSS]
     best = max(near, key=lambda key: cost_share(results[key], i))

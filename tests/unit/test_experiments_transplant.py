@@ -268,9 +268,18 @@ def test_tables__too_slow_from_nothing__bounds_and_no_number() -> None:
     ]
 
 
+def test_tables__several_pairs_of_hashes__ranges_beside_the_medians() -> None:
+    linear, curved = result_of(97.0, 300.0, a=30.0), result_of(96.5, 400.0, a=200.0)
+    linear["runs"] = [result_of(97.0, 300.0, a=30.0), result_of(97.2, 300.0, a=30.0)]
+    curved["runs"] = [result_of(96.5, 400.0, a=180.0), result_of(96.0, 400.0, a=240.0)]
+    text = transplant_report.tables({"xof-linear-128": linear, "x-128": curved}, {}, (0.985,))
+    assert "+0.50 (0.50 to 1.20)" in text
+    assert "0.50 (0.45-0.60)" in text
+
+
 @pytest.mark.parametrize(
     ("best", "said"),
-    [(240.0, "met by `x-128` (0.60, 0.50)"), (100.0, "met by none; within a point the best is `x-128`")],
+    [(240.0, "met by `x-128` (share 0.60, loss +0.50)"), (100.0, "met by none; within a point the best is `x-128`")],
 )
 def test_notes__target__said_whether_it_is_met(best: float, said: str) -> None:
     results = {"xof-linear-128": result_of(97.0, 300.0, a=0.0), "x-128": result_of(96.5, 400.0, a=best)}
