@@ -206,7 +206,8 @@ def _line(row: Row, results: list[Result]) -> list[str]:
         cells.append([kind, _mean(finals["train"]), _mean(finals["test"]), f"{statistics.median(seconds[kind]):.2f}"])
     first = results[0]
     columns = [f"{a}<br>{b}" for a, b in zip(*cells, strict=True)]
-    where = f"{first['data']}, {first['rows']:,} rows, {row.mapping.segments} x {row.mapping.vectors} outputs, {row.network}"
+    outputs = f"{row.mapping.segments} x {row.mapping.vectors} outputs"
+    where = f"{first['data']}, {first['rows']:,} rows, {outputs}, {row.network}"
     if len(results) > 1:
         where += f", {len(results)} splits"
     return [row.title, where, str(first["epochs"]), *columns, f"{_time_ratio(results):.2f}", row.paper]

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from experiments.cells import Result
 from experiments.figures import figure
+from experiments.report import Claim
 from scripts.table import markdown_table
 
 TARGET_SHARE, TARGET_LOSS = 0.5, 1.0
@@ -175,6 +176,26 @@ def _draw_frontier(axis: Axes, results: dict[str, Result], i: int) -> None:
         xlim=(low, high),
         ylim=(-0.03, TOP_SHARE),
     )
+
+
+def claims(published: Result) -> list[Claim]:
+    """Of the paper, about its own mapping."""
+    honest, replaced = published["honest"], published["replaced"]
+    ported = max(published[name] for name in PORTS if name in published)
+    return [
+        Claim(
+            "another mapping ruins a model (test %)",
+            "99.50 to 13.48",
+            f"{honest:.2f} to {replaced:.2f}",
+            "yes" if replaced < honest / 2 else "no",
+        ),
+        Claim(
+            "so a stolen model is of no use",
+            "yes",
+            f"ported without a label or a step: {ported:.2f}",
+            "yes" if ported < honest / 2 else f"no, {100 * ported / honest:.0f} % of it is back",
+        ),
+    ]
 
 
 def notes(results: dict[str, Result], shares: tuple[float, ...]) -> list[str]:
