@@ -26,6 +26,7 @@ from pole.dataset import compress_points, row_bytes
 from pole.encryption import CoincurveBackend, MasterKey, encryptor
 from pole.encryption.field import ELEMENT_WORDS, load_element, multiply, store_element
 from pole.encryption.group import ORDER
+from pole.encryption.lanes import LANES
 from pole.encryption.numba_backend import NumbaBackend, all_cores
 from pole.encryption.program import compile_program
 from pole.encryption.torch_backend import TorchBackend
@@ -64,18 +65,18 @@ class Work:
 
 def main() -> None:
     arguments = _arguments()
-    product_ns = _field_product_ns(arguments.repeats)
+    product_ns = statistics.median(_field_product_ns() for _ in range(5 * arguments.repeats))
     floor_ns = PRODUCTS_PER_ADDITION * product_ns
     print(f"One field product: {product_ns:.2f} ns; the floor of an addition: {floor_ns:.1f} ns.\n")
     encryption, decryption, roots = [], [], []
     for dimension in arguments.dimensions:
         work = _work(dimension, 1, _rows(dimension, arguments.rows))
         slow = {name: _pymife_encryption(group, dimension) for name, group in _groups().items()}
-        encryption.append(_encryption_row(work, slow, product_ns, arguments.repeats))
+        encryption.append(_encryption_row(work, slow, arguments.repeats))
         for vectors in arguments.vectors:
             work = _work(dimension, vectors, _rows(dimension, arguments.rows))
             opened = {name: _pymife_decryption(keys, ct, work) for name, (_, keys, ct) in slow.items()}
-            decryption.append(_decryption_row(work, opened, product_ns, arguments.repeats))
+            decryption.append(_decryption_row(work, opened, arguments.repeats))
             print(".", end="", file=sys.stderr, flush=True)
         rows = _rows(dimension, arguments.rows)
         roots.append(_roots_row([_work(dimension, each, rows) for each in arguments.vectors], arguments.repeats))
@@ -110,7 +111,7 @@ def _rows(dimension: int, most: int) -> int:
 # --- ours -----------------------------------------------------------------------------------------------------------
 
 
-def _encryption_row(work: Work, slow: dict[str, Any], product_ns: float, repeats: int) -> list[str]:
+def _encryption_row(work: Work, slow: dict[str, Any], repeats: int) -> list[str]:
     few = work.x[: max(2, 400 // work.master.dimension)]
     runs: dict[str, Run] = {
         "coincurve": partial(CoincurveBackend().encrypt, work.master, few),
@@ -123,11 +124,11 @@ def _encryption_row(work: Work, slow: dict[str, Any], product_ns: float, repeats
     points = work.master.dimension + 1
     width = encryptor.window_width(len(work.x) * points)
     additions = points * (-(-256 // width) - 1)
-    cells = _compare(runs, rows, {name: each[0] for name, each in slow.items()}, additions, product_ns, repeats)
+    cells = _compare(runs, rows, {name: each[0] for name, each in slow.items()}, additions, repeats)
     return [str(work.master.dimension), *cells]
 
 
-def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repeats: int) -> list[str]:
+def _decryption_row(work: Work, slow: dict[str, float], repeats: int) -> list[str]:
     ciphertexts, etas, vectors = NumbaBackend(1).encrypt(work.master, work.x), work.etas, len(work.queries)
     few = ciphertexts[: max(1, 3000 // (work.queries.size + 50 * vectors))]
     rest = (work.queries, etas, work.bound)
@@ -140,7 +141,7 @@ def _decryption_row(work: Work, slow: dict[str, float], product_ns: float, repea
         runs["GPU"] = partial(TorchBackend("cuda").decrypt, ciphertexts, *rest)
     outputs = {name: (few if name == "coincurve" else work.x).shape[0] * vectors for name in runs}
     additions = compile_program(work.queries, etas).additions / vectors
-    cells = _compare(runs, outputs, slow, additions, product_ns, repeats)
+    cells = _compare(runs, outputs, slow, additions, repeats)
     return [str(work.master.dimension), str(vectors), *cells]
 
 
@@ -174,7 +175,6 @@ def _compare(
     units: dict[str, int],
     slow: dict[str, float],
     additions: float,
-    product_ns: float,
     repeats: int,
 ) -> list[str]:
     """Cells after D and L; times in microseconds per unit."""
@@ -182,7 +182,9 @@ def _compare(
     wall: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run()  # tables, programs and compiled code are made once, whatever the number of rows
+    product_ns = []
     for _ in range(repeats):
+        product_ns.append(_field_product_ns())
         for name, run in runs.items():
             cpu_s, wall_s = _timed(run)
             cpu[name].append(cpu_s / units[name] * 1e6)
@@ -193,6 +195,10 @@ def _compare(
     times = [*slow.values(), coincurve, one]
     ratios = [*(each / one for each in slow.values()), coincurve / one]
     addition_ns = one * 1000 / additions
+    to_floor = statistics.median(
+        each * 1000 / additions / (PRODUCTS_PER_ADDITION * product)
+        for each, product in zip(cpu["one"], product_ns, strict=True)
+    )
     return [
         *(_short(each) for each in times),
         *(f"{each:.0f}" if each >= 20 else f"{each:.1f}" for each in ratios),
@@ -200,7 +206,7 @@ def _compare(
         f"{100 * (more_work - 1):+.0f} %",
         f"{additions:.0f}",
         f"{addition_ns:.1f}",
-        f"{addition_ns / (PRODUCTS_PER_ADDITION * product_ns):.2f}",
+        f"{to_floor:.2f}",
         *_gpu_cells(wall),
     ]
 
@@ -236,11 +242,12 @@ def _multiply_many(elements: NDArray[np.uint64], count: int) -> None:
         store_element(a, multiply(load_element(a), load_element(a + np.uint64(16) * size)))
 
 
-def _field_product_ns(repeats: int) -> float:
+def _field_product_ns() -> float:
+    """Measured beside what it is compared with: the machine's pace changes from minute to minute."""
     elements = np.ones((32, ELEMENT_WORDS), dtype=np.uint64)
     _multiply_many(elements, 1)
-    runs = [_timed(lambda: _multiply_many(elements, FIELD_PRODUCTS))[0] for _ in range(3 * repeats)]
-    return statistics.median(runs) / FIELD_PRODUCTS / 8 * 1e9
+    runs = [_timed(lambda: _multiply_many(elements, FIELD_PRODUCTS))[0] for _ in range(3)]
+    return statistics.median(runs) / FIELD_PRODUCTS / LANES * 1e9
 
 
 # --- pymife ---------------------------------------------------------------------------------------------------------
