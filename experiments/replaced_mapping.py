@@ -37,7 +37,7 @@ NEARLY = 3.0
 """Points below the higher threshold."""
 SEEDS = 6
 """Pairs of hashes; without `--full` only for the variants that the target is about."""
-CONVOLUTIONAL_ROWS = 4000
+CONVOLUTIONAL_ROWS, CONVOLUTIONAL_LR = 4000, 1e-2
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def _untrained(view: View, data: Data, seed: int) -> nn.Module:
 
 
 def _swap_convolutional(settings: Settings, tell: Tell) -> Result:
-    """A CSML swap with the new round's own statistics: nothing is ported."""
+    """A CSML swap with the new round's own statistics; then the old channels guessed from the new ones."""
     rows = None if settings.is_full else CONVOLUTIONAL_ROWS
     data = load("mnist", settings, bits=BITS, rows=rows)
     mapping = features.convolutional(8)
@@ -281,15 +281,21 @@ def _swap_convolutional(settings: Settings, tell: Tell) -> Result:
     old, new = (features.secure(data, mapping, phs) for phs in hashes)
     torch.manual_seed(settings.seed)
     model = networks.build(networks.small_convolutional(data.classes), old.shape, data.classes)
-    training = Training(model, old, settings.torch_device, seed=settings.seed)
+    lr = CONVOLUTIONAL_LR
+    training = Training(model, old, settings.torch_device, seed=settings.seed, lr=lr, epochs=EPOCHS)
     for epoch in range(EPOCHS):
         training.epoch()
         tell(epoch + 1, EPOCHS)
     honest, replaced = (accuracy_of(model, rows.test_x, data.test_y) for rows in (old, new))
+    ports = {}
+    for name, count in (("port 1000", 1000), ("port all", len(data.train_y))):
+        port = transplant.from_pixels(old.train_x[:count], new.train_x[:count])
+        ports[name] = accuracy_of(transplant.fold_channels(model, "conv0", port), new.test_x, data.test_y)
     return {
         "data": data.name,
         "rows": len(data.train_y),
         "outputs": old.shape[0],
         "honest": honest,
         "replaced": replaced,
+        **ports,
     }

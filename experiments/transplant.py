@@ -68,6 +68,25 @@ def fold(model: nn.Module, layer: str, matrix: Wide, offset: Wide) -> nn.Module:
     return replaced(model, layer, (matrix @ weight.T, weight @ offset + bias))
 
 
+def from_pixels(old: Floats, new: Floats) -> Port:
+    """As `from_rows`, from new channels to old ones: images [n, channels, height, width], every pixel a row."""
+    return from_rows(*(np.moveaxis(images, 1, -1).reshape(-1, images.shape[1]) for images in (old, new)))
+
+
+def fold_channels(model: nn.Module, layer: str, port: Port) -> nn.Module:
+    """As `fold`, for a convolution; exact but for the border, where padding stands for 0 in the new channels too."""
+    matrix, offset = (torch.from_numpy(part) for part in port)
+    made = copy.deepcopy(model).cpu()
+    convolution = made.get_submodule(layer)
+    if not isinstance(convolution, nn.Conv2d) or convolution.bias is None:
+        raise BadInput(f"layer {layer!r} is a {type(convolution).__name__}; only a convolution with a bias takes this")
+    with torch.no_grad():
+        weight = convolution.weight.double()
+        convolution.bias.copy_(convolution.bias.double() + torch.einsum("oikl,i->o", weight, offset))
+        convolution.weight = nn.Parameter(torch.einsum("oikl,ji->ojkl", weight, matrix).float())
+    return made
+
+
 def replaced(model: nn.Module, layer: str, port: Port) -> nn.Module:
     """A copy on the CPU whose linear `layer` computes x @ matrix + offset."""
     matrix, offset = port

@@ -218,7 +218,7 @@ def notes(results: dict[str, Result], shares: tuple[float, ...]) -> list[str]:
         "each). Imitating: the stolen model's hidden units and softened answers are the target. `best port`: the best "
         "of the ports other than least squares on the first layer.",
         "`convolutional` (a smaller network, 4,000 rows by default) swaps the filters and takes the new round's "
-        "statistics; nothing else is done.",
+        "statistics; its ports guess the old channels from the new ones, pixel by pixel, within the first layer.",
         *(_verdict(results, i, share) for i, share in enumerate(shares)),
         "With few inner products two rounds have little in common, so that a port gains little even under a linear "
         "mapping, at the price of accuracy for everybody.",

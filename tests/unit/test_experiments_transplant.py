@@ -51,6 +51,25 @@ def test_replaced__layer_that_is_not_linear__refused() -> None:
         transplant.fold(model_of(4), "relu0", np.eye(4), np.zeros(4))
 
 
+def test_fold_channels__layer_that_is_no_convolution__refused() -> None:
+    port = np.eye(2), np.zeros(2)
+    with pytest.raises(BadInput, match="'0' is a Linear; only a convolution"):
+        transplant.fold_channels(nn.Sequential(nn.Linear(2, 2)), "0", port)
+
+
+def test_from_pixels__channels_mixed_linearly__same_outputs_inside_the_border() -> None:
+    rng = np.random.default_rng(5)
+    new, mixing, offset = rng.standard_normal((20, 4, 6, 6)).astype(np.float32), rng.standard_normal((4, 3)), 0.7
+    old = (np.einsum("nchw,cd->ndhw", new, mixing) + offset).astype(np.float32)
+    torch.manual_seed(1)
+    stolen = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1))
+    moved = transplant.fold_channels(stolen, "0", transplant.from_pixels(old, new))
+    with torch.inference_mode():
+        wanted, found = stolen(torch.from_numpy(old)), moved(torch.from_numpy(new))
+    assert torch.allclose(wanted[..., 1:-1, 1:-1], found[..., 1:-1, 1:-1], atol=1e-3)
+    assert not torch.allclose(wanted[..., 0, :], found[..., 0, :], atol=1e-3)
+
+
 def test_from_rows__more_features_than_rows_and_noise__ridge_beats_the_exact_fit() -> None:
     """60 features in 50 rows: without a ridge the fit is exact on them and worthless elsewhere."""
     new, wanted = normal(1050, 60), normal(60, 4, seed=2)
