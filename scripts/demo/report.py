@@ -1,5 +1,6 @@
 """What the demo says at the end: the blocks, who was paid what, gas per step."""
 
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -79,17 +80,18 @@ def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid
 
 
 def encryption(efforts: Mapping[str, Effort], wall_s: float) -> Table:
-    """What encrypting and decrypting took every process, and their sum as a share of the whole run.
+    """What encrypting and decrypting took every process, by the clock also as a share of the whole run.
 
-    The share is of processor time: seconds by the clock overlap, and contain waiting for a core.
+    Seconds by the clock overlap, and contain waiting for a core: only those of the processor are added up.
     """
-    table = Table("who", "rows", "seconds", "processor seconds", title="Encrypting and decrypting")
+    table = Table("who", "rows", "seconds", "of the run", "processor seconds", title="Encrypting and decrypting")
     for name, effort in efforts.items():
-        table.add_row(name, f"{effort.rows:,}", f"{effort.wall_s:.2f}", f"{effort.cpu_s:.2f}")
-    total = sum(efforts.values(), NOTHING)
-    table.add_row("all together", f"{total.rows:,}", f"{total.wall_s:.2f}", f"{total.cpu_s:.2f}")
-    share = 100 * total.cpu_s / wall_s
-    table.caption = f"Done by one core alone, {share:.1f} % of the {wall_s:.0f} s from the first line to here."
+        share = f"{100 * effort.wall_s / wall_s:.1f} %"
+        table.add_row(name, f"{effort.rows:,}", f"{effort.wall_s:.2f}", share, f"{effort.cpu_s:.2f}")
+    total, cores = sum(efforts.values(), NOTHING), len(os.sched_getaffinity(0))
+    table.add_row("all together", f"{total.rows:,}", "", "", f"{total.cpu_s:.2f}")
+    share = f"{100 * total.cpu_s / wall_s / cores:.1f} %"
+    table.caption = f"{share} of what {cores} core(s) can do in the {wall_s:.0f} s from the first line to here."
     return table
 
 
