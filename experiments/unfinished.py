@@ -1,5 +1,6 @@
 """Several trainings side by side in one cell, kept on disk from time to time: a run of hours goes on where it was."""
 
+import copy
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,10 @@ def _keep(trainings: Mapping[str, Training], path: Path) -> None:
 
 def _resumed(trainings: Mapping[str, Training], path: Path) -> int:
     """Epochs that every training has behind it."""
-    fresh = {key: training.state() for key, training in trainings.items()}
+    if not path.is_file():
+        return 0
+    # Copies: what restoring half of a damaged file has overwritten must come back.
+    fresh = {key: copy.deepcopy(training.state()) for key, training in trainings.items()}
     try:
         tensors = load_file(path)
         for key, training in trainings.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from experiments import block_time, features, networks, report, transplant
 from experiments.cells import Cell, Result, Tell, run_cells
@@ -128,6 +128,19 @@ def test_train_in_turns__unusable_state__starts_anew(settings: Settings, tmp_pat
     train_in_turns(again, 3, tmp_path / "state", lambda *_: None)
     assert _curves(again) == _curves(whole)
     assert not (tmp_path / "state").exists()
+
+
+def test_train_in_turns__second_training_damaged__the_first_starts_anew_too(settings: Settings, tmp_path: Path) -> None:
+    whole, broken, again = _pair(settings), _pair(settings), _pair(settings)
+    torch.manual_seed(5)
+    train_in_turns(whole, 6, tmp_path / "whole", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        train_in_turns(broken, 6, tmp_path / "state", _stop_after(4), keep_every_s=0)
+    kept = load_file(tmp_path / "state")
+    (tmp_path / "state").write_bytes(save({name: each for name, each in kept.items() if name != "two/order"}))
+    torch.manual_seed(5)
+    train_in_turns(again, 6, tmp_path / "state", lambda *_: None)
+    assert _curves(again) == _curves(whole)
 
 
 def test_train_in_turns__interrupted__goes_on_to_the_same_weights(settings: Settings, tmp_path: Path) -> None:
