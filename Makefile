@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 # Two processes with two threads each on two cores lose more than they win.
 export OMP_NUM_THREADS ?= 1
 
-PY_PATHS := pole dataclient miner verifier experiments scripts tests
+PY_PATHS := pole dataclient miner verifier attacks benchmarks experiments scripts testbed tools tests
 DEMO_ARGS ?=
 GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
@@ -61,7 +61,7 @@ test-contracts: setup ## Contracts on eth-tester, with ape (which does not notic
 
 test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the mutation that must break them
 	forge test
-	python -m scripts.check_mutation
+	python -m tools.check_mutation
 
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`make coverage-python` names the others)
@@ -83,20 +83,20 @@ format: setup ## Rewrite Python and Solidity in house style
 	forge fmt
 
 gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
-	@python -m scripts.gas
-	@python -m scripts.gas_gradient
+	@python -m benchmarks.gas
+	@python -m benchmarks.gas_gradient
 
 attack: setup ## Carry out the attacks of docs/threat-model.md against the real parts (ATTACK_ARGS="--weakened")
-	@python -m scripts.attack $(ATTACK_ARGS)
+	@python -m attacks.learning $(ATTACK_ARGS)
 
 attack-gradient: setup ## Attack the gradient chain's rules, published and hardened (ATTACK_ARGS="--full")
-	@python -m scripts.attack_gradient $(ATTACK_ARGS)
+	@python -m attacks.gradient $(ATTACK_ARGS)
 
 load: setup ## 64 miners and 21 verifiers in their own loops on one anvil for 20 rounds (LOAD_ARGS="--miners 3 --verifiers 3 --rounds 3")
-	@python -m scripts.load $(LOAD_ARGS)
+	@python -m benchmarks.load $(LOAD_ARGS)
 
 soak: setup ## 50 rounds with random kills; memory and open files must stay flat (SOAK_ARGS="--rounds 50 --seed 1")
-	@python -m scripts.soak $(SOAK_ARGS)
+	@python -m benchmarks.soak $(SOAK_ARGS)
 
 experiments: setup ## The papers' tables and figures, small, and a page of them (EXPERIMENT_ARGS="--data-dir DIR --results DIR")
 	@for name in block-time accuracy replaced-mapping discretisation directed-gradients; do \
@@ -108,13 +108,13 @@ bench-tools: setup ## Install what only the encryption benchmarks need (pymife, 
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt
 
 bench-encryption: bench-tools ## Encryption and decryption side by side: pymife, libsecp256k1, our kernels
-	@python -m scripts.bench_encryption
+	@python -m benchmarks.encryption
 
 bench-gradient: setup ## The gradient chain's core: mining beside bare training, odds, verifying, agreement (takes minutes)
-	@python -m scripts.bench_gradient
+	@python -m benchmarks.gradient
 
 recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
-	@python -m scripts.recover_pixels --rows 100
+	@python -m attacks.recover_pixels --rows 100
 
 ifeq ($(GO),)
 kubo: ## Build the real IPFS daemon at its pinned version, with Go; tests over IPFS are skipped without it
@@ -138,16 +138,16 @@ $(INSTALLED_AUDIT): requirements-audit.txt | setup
 	@touch $@
 
 audit: audit-tools ## slither without findings
-	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m scripts.check_slither
+	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.check_slither
 
 formal: audit-tools ## halmos proves the ommer reward and the median; two broken formulas must fail
-	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m scripts.prove
+	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.prove
 
 coverage-python: setup ## The roles' and the shared modules' coverage by the unit tests: 90 % of lines
 	pytest -p no:ape_test tests/unit --cov --cov-report=term-missing:skip-covered
 
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
-	@python -m scripts.contract_coverage
+	@python -m tools.contract_coverage
 
 lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt

@@ -13,18 +13,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataclient.client import Client, client_of
 from dataclient.gradient.commands import gradient_commands
-from dataclient.sourcearguments import source_arguments, source_options
-from dataclient.taskhome import find_task_home
-from pole.cli import RoleContext, exit_code, role_options
-from pole.deployment import Deployment
-from pole.pinning import UNPIN_AFTER_S
-from pole.profiles import PUBLIC
-from pole.records import MarketParameters
-from pole.rolecommands import last_status, withdraw_command
+from dataclient.sources.options import source_arguments, source_options
+from dataclient.task_folder import find_task_home
+from pole.chain.deployment import Deployment
+from pole.chain.profiles import PUBLIC
+from pole.chain.structs import MarketParameters
+from pole.node.cli import exit_code, role_options
+from pole.node.commands import last_status, withdraw_command
+from pole.node.context import RoleContext
+from pole.node.pins import UNPIN_AFTER_S
 
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
-    from dataclient.proposal import Wishes
+    from dataclient.drafting.proposal import Wishes
     from dataclient.submit import Order
 
 _PIPED_WIDTH = 160
@@ -71,8 +72,8 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     class, sklearn:NAME (iris, digits, wine, breast_cancer) or torchvision:NAME (mnist, fashion_mnist, cifar10).
     The test set is split off here and stays on this machine until it is released.
     """
-    from dataclient.draft import draft
-    from dataclient.template import write_task_file
+    from dataclient.drafting.draft import draft
+    from dataclient.drafting.template import write_task_file
 
     drafted = draft(source_options(source, given), _wishes(given), _market(deployment))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
@@ -191,7 +192,7 @@ for command in gradient_commands():
 
 
 def _wishes(given: dict[str, Any]) -> "Wishes":
-    from dataclient.proposal import Wishes
+    from dataclient.drafting.proposal import Wishes
 
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
     alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted", "points")

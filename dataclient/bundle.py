@@ -11,13 +11,13 @@ from pydantic import Field, ValidationError
 from torch import nn
 
 from pole.atomicfile import write_atomically
-from pole.cid import Cid, cid_of
-from pole.dataset import discretise
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
-from pole.manifest import Document, Manifest
-from pole.mapping import Statistics, output_shape, project
-from pole.modelfile import load_model
-from pole.modelspec import build_model
+from pole.learning.mapping import Statistics, output_shape, project
+from pole.storage.cid import Cid, cid_of
+from pole.task.manifest import Document, Manifest
+from pole.task.model import build_model
+from pole.task.rows import discretise
+from pole.task.weights import load_model
 
 MODEL_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pole.cli import RoleContext
-from pole.gateway import Gateway
-from pole.journal import Journal
-from pole.ledger import Ledger
-from pole.store import Store
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.journal.journal import Journal
+from pole.node.context import RoleContext
+from pole.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from torch import nn
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
 from dataclient.client import Client
 from dataclient.prepare import read_rows
-from dataclient.taskhome import Submitted, TaskHome
+from dataclient.task_folder import Submitted, TaskHome
+from pole.chain.structs import Header, Task, TaskState
 from pole.errors import BadInput
-from pole.evaluation import score_ppm
-from pole.manifest import Manifest
-from pole.mapping import output_shape, project, statistics
-from pole.modelfile import load_model
-from pole.modelspec import build_model
-from pole.records import Header, Task, TaskState
-from pole.roundfiles import fetch_manifest
+from pole.learning.mapping import output_shape, project, statistics
+from pole.learning.round_files import fetch_manifest
+from pole.task.manifest import Manifest
+from pole.task.model import build_model
+from pole.task.scoring import score_ppm
+from pole.task.weights import load_model
 
 UNSOLVED = {
     TaskState.PENDING: "it is waiting for a round; keep `serve` running",

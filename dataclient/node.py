@@ -3,10 +3,10 @@
 from dataclient.client import client_of
 from dataclient.pins import Keeper
 from dataclient.serve import Server
-from pole.cli import RoleContext
-from pole.node import Node, Waiting
-from pole.pinning import UNPIN_AFTER_S
-from pole.records import TaskState
+from pole.chain.structs import TaskState
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+from pole.node.pins import UNPIN_AFTER_S
 
 NOTHING_OPEN = Waiting("a task of mine to serve", None, "publish its functional keys when its round opens")
 

@@ -11,13 +11,13 @@ import structlog
 
 from dataclient.client import Client
 from dataclient.collect import winning_header
-from dataclient.serve import ServedTask
-from pole.cid import Cid
+from dataclient.served_tasks import ServedTask
+from pole.chain.structs import TaskState
 from pole.errors import BadInput, StoreError
-from pole.manifest import InnerProductEncryption
-from pole.pinning import Pins
-from pole.records import TaskState
-from pole.roundfiles import fetch_manifest
+from pole.learning.round_files import fetch_manifest
+from pole.node.pins import Pins
+from pole.storage.cid import Cid
+from pole.task.manifest import InnerProductEncryption
 
 # One attempt must not make the client miss a deadline; what it fetched need not come again.
 _PIN_WITHIN_S = 5.0

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dataclient.bundle import Bundle
-from dataclient.plain import encode_labels, listed
-from dataclient.tables import Table, feature_array, read_arrays, read_table
+from dataclient.sources.plain import encode_labels, listed
+from dataclient.sources.tables import Table, feature_array, read_arrays, read_table
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
-from pole.manifest import Discretisation
+from pole.task.manifest import Discretisation
 
 
 @dataclass(frozen=True)

@@ -9,37 +9,29 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from dataclient.plain import PlainData
-from dataclient.sources import load_source, training_and_test
-from dataclient.taskfile import TaskFile, first_problem
-from dataclient.taskhome import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
-from pole.cid import Cid, cid_of, cid_of_file
-from pole.commitments import SALT_BYTES
-from pole.dataset import (
+from dataclient.sources.load import load_source, training_and_test
+from dataclient.sources.plain import PlainData
+from dataclient.task_file import TaskFile, first_problem
+from dataclient.task_folder import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
+from pole.chain.commitments import SALT_BYTES
+from pole.encryption import Backend, MasterKey, backend
+from pole.encryption.points import PointForm, compress_points
+from pole.errors import BadInput, ManifestInvalid
+from pole.learning.mapping import output_shape
+from pole.storage.cid import Cid, cid_of, cid_of_file
+from pole.storage.store import Store
+from pole.task.manifest import AnyEncryption, DataSet, InnerProductEncryption, Manifest, NoEncryption, RowFile
+from pole.task.model import build_model, parameter_bytes
+from pole.task.rows import (
     EncryptedRows,
     Rows,
-    compress_points,
     discretise,
     encrypted_rows_to_bytes,
     row_bytes,
     rows_from_bytes,
     rows_to_bytes,
 )
-from pole.effort import Stopwatch
-from pole.encryption import Backend, MasterKey, backend
-from pole.errors import BadInput, ManifestInvalid
-from pole.manifest import (
-    AnyEncryption,
-    DataSet,
-    InnerProductEncryption,
-    Manifest,
-    NoEncryption,
-    PointForm,
-    RowFile,
-)
-from pole.mapping import output_shape
-from pole.modelspec import build_model, parameter_bytes
-from pole.store import Store
+from pole.timing import Stopwatch
 
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16

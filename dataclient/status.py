@@ -3,13 +3,14 @@
 from rich.table import Table
 
 from dataclient.client import Client
-from dataclient.serve import ServedTask, leaked_rank, served_tasks, waiting_in_round
-from pole.encryption import warning_rank
+from dataclient.serve import leaked_rank, waiting_in_round
+from dataclient.served_tasks import ServedTask, served_tasks
+from pole.chain.structs import Round, TaskState
 from pole.errors import ContentNotFound
-from pole.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest
+from pole.learning.functional_keys import warning_rank
+from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
-from pole.records import Round, TaskState
-from pole.roundfiles import fetch_manifest
+from pole.task.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest
 
 
 def status_table(client: Client) -> Table:

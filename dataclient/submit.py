@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataclient.client import Client
-from dataclient.estimate import CLIENT_GAS, Payment, payment_for
+from dataclient.drafting.costs import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
-from dataclient.taskfile import TaskFile, TaskSource, read_task_file
-from dataclient.taskhome import Prepared, Submitted, TaskHome, all_task_homes, check_private, open_task_home
-from pole.cid import Cid
-from pole.commitments import test_set_commitment
+from dataclient.task_file import TaskFile, TaskSource, read_task_file
+from dataclient.task_folder import Prepared, Submitted, TaskHome, all_task_homes, check_private, open_task_home
+from pole.chain.client import Gateway
+from pole.chain.commitments import test_set_commitment
+from pole.chain.node_errors import RevertDecoder, node_errors
+from pole.chain.structs import MarketParameters, TaskTerms
 from pole.errors import BadInput, InsufficientFunds
-from pole.gateway import Gateway
-from pole.journal import TransactionState
+from pole.journal.transactions import TransactionState
 from pole.money import wei_to_ether
-from pole.records import MarketParameters, TaskTerms
-from pole.reverts import RevertDecoder, node_errors
+from pole.storage.cid import Cid
 
 Progressed = Callable[[int, int], None]
 

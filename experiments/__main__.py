@@ -10,9 +10,9 @@ import torch
 
 from experiments import report
 from experiments.settings import Settings
-from pole.cli import exit_code
-from pole.encryption.numba_backend import all_cores
+from pole.encryption.simd.backend import all_cores
 from pole.errors import BadInput
+from pole.node.cli import exit_code
 
 # Modules are imported when they are run: each needs its own part of the project.
 NAMES = {

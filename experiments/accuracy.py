@@ -16,10 +16,10 @@ from experiments.report import Claim, Report
 from experiments.settings import Settings
 from experiments.training import Rows, Training
 from experiments.unfinished import train_in_turns
-from miner.whitening import HALF
-from pole.layers import AnyModel
-from pole.manifest import DenseMapping
-from scripts.table import markdown_table
+from miner.training.whitening import HALF
+from pole.task.layers import AnyModel
+from pole.task.manifest import DenseMapping
+from testbed.markdown import markdown_table
 
 BITS = 4
 

@@ -20,15 +20,15 @@ from experiments.figures import figure
 from experiments.report import Claim, Report
 from experiments.settings import Settings
 from experiments.training import Training, accuracy_of
-from pole.cid import cid_of
-from pole.devchain import development_chain
-from pole.profiles import PUBLIC
-from pole.records import Round, Verdict
-from scripts.attack import rounds
-from scripts.attack.chain import ACCOUNTS, Chain, development_key
-from scripts.compiled import compiled
-from scripts.deployer import deploy_with_web3
-from scripts.table import markdown_table
+from pole.chain.profiles import PUBLIC
+from pole.chain.structs import Round, Verdict
+from pole.storage.cid import cid_of
+from testbed import rounds
+from testbed.artifacts import compiled
+from testbed.chain import development_chain
+from testbed.contracts import ACCOUNTS, Chain, development_key
+from testbed.deployer import deploy_with_web3
+from testbed.markdown import markdown_table
 
 BLOCKS, CLIENTS, MINERS, VERIFIERS = 50, 5, 3, 3
 THRESHOLD = 80.0

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dataclient.plain import limit_rows, split
-from dataclient.sources import SourceOptions, load_source
+from dataclient.sources.load import SourceOptions, load_source
+from dataclient.sources.plain import limit_rows, split
 from experiments.settings import Settings
 from pole.errors import BadInput
 

@@ -18,16 +18,16 @@ from experiments.data import Data, load
 from experiments.figures import figure
 from experiments.report import Claim, Report
 from experiments.settings import Settings
-from pole.cid import cid_of
-from pole.dataset import Rows
+from pole.gradient.cuda_graph import start_trajectory
 from pole.gradient.difficulty import MAX_THRESHOLD, threshold
-from pole.gradient.fused import start_trajectory
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.requirements import paper_requirements
 from pole.gradient.samples import Samples
 from pole.gradient.trajectory import PaperSearch
-from scripts.table import markdown_table
+from pole.storage.cid import cid_of
+from pole.task.rows import Rows
+from testbed.markdown import markdown_table
 
 RuleSet = Literal["paper", "hardened"]
 RULES: tuple[RuleSet, ...] = ("paper", "hardened")

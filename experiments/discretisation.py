@@ -14,10 +14,10 @@ from experiments.figures import figure
 from experiments.report import Report
 from experiments.settings import Settings
 from experiments.training import Curve, Rows, Training
-from miner.whitening import FULL, HALF
-from pole.manifest import MAX_EXACT_FLOAT32
-from pole.mapping import mapping_matrix, rank
-from scripts.table import markdown_table
+from miner.training.whitening import FULL, HALF
+from pole.learning.mapping import mapping_matrix, rank
+from pole.task.manifest import MAX_EXACT_FLOAT32
+from testbed.markdown import markdown_table
 
 EPOCHS, HASHES, QUICK_ROWS = 8, 3, 10_000
 WHITENING = {"whitened": FULL, "half-whitened": HALF}

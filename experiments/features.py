@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from experiments.data import Bytes, Data
 from experiments.training import Rows
-from miner.whitening import FULL, whitening_of
-from pole.manifest import ConvolutionalMapping, DenseMapping
-from pole.mapping import Mapping, project, statistics
+from miner.training.whitening import FULL, whitening_of
+from pole.learning.mapping import Mapping, project, statistics
+from pole.task.manifest import ConvolutionalMapping, DenseMapping
 
 Floats = NDArray[np.float32]
 

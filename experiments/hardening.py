@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.data import Bytes
-from miner.whitening import whitening_of
+from miner.training.whitening import whitening_of
 
 Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]

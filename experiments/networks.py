@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from pole.layers import AnyModel, GraphModel, TorchvisionModel
-from pole.modelspec import build_model
+from pole.task.layers import AnyModel, GraphModel, TorchvisionModel
+from pole.task.model import build_model
 
 HIDDEN = (256, 128)  # PoLe does not say
 

@@ -21,8 +21,8 @@ from experiments.settings import Settings
 from experiments.training import Rows, Training, accuracy_of
 from experiments.transplant import Seen
 from experiments.transplant_report import claims, drawn, notes, tables
-from miner.whitening import HALF, Whitening, whitening_of
-from pole.mapping import mapping_matrix
+from miner.training.whitening import HALF, Whitening, whitening_of
+from pole.learning.mapping import mapping_matrix
 
 BITS, SEGMENTS = 4, 4
 EPOCHS, LR = 8, 2e-3

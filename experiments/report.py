@@ -9,9 +9,9 @@ import torch
 
 from experiments.settings import Settings
 from pole.atomicfile import write_atomically
-from pole.encryption.numba_backend import all_cores
+from pole.encryption.simd.backend import all_cores
 from pole.errors import BadInput
-from scripts.table import markdown_table
+from testbed.markdown import markdown_table
 
 
 @dataclass(frozen=True)

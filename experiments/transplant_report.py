@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from experiments.cells import Result
 from experiments.figures import figure
 from experiments.report import Claim
-from scripts.table import markdown_table
+from testbed.markdown import markdown_table
 
 TARGET_SHARE, TARGET_LOSS = 0.5, 1.0
 """Port at half the cost of training from nothing, for at most a point of test accuracy."""

@@ -6,15 +6,16 @@ import sys
 import click
 import torch
 
-from miner.assignment import Limits
 from miner.gradient.node import GradientMiner, GradientOptions
-from miner.node import MinerNode, MinerOptions
-from miner.training import choose_device, load_trainer
-from pole.cli import RoleContext, exit_code, role_options
-from pole.gradient.ledger import GradientLedger
+from miner.learning.assignment import Limits
+from miner.learning.node import MinerNode, MinerOptions
+from miner.training.api import choose_device, load_trainer
+from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.money import wei_to_ether
-from pole.pinning import UNPIN_AFTER_S
-from pole.rolecommands import RunByDefault, last_status, withdraw_command
+from pole.node.cli import exit_code, role_options
+from pole.node.commands import RunByDefault, last_status, withdraw_command
+from pole.node.context import RoleContext
+from pole.node.pins import UNPIN_AFTER_S
 
 _LOST_BONDS_HELP = "Gradient: enrol again after so many lost bonds."
 _CHECK_STEPS_HELP = "Gradient: steps in which nearly all weights of a task must move; 0 trusts the client."
@@ -44,7 +45,7 @@ def cli() -> None:
 @click.option("--seed", type=click.IntRange(0), help="Of initial weights and mini-batches.  [default: random]")
 @click.option(
     "--trainer",
-    default="miner.trainer:train",
+    default="miner.training.default:train",
     show_default=True,
     help="Training method as module:function; see docs/miner-plugin.md.",
 )

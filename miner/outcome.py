@@ -1,8 +1,8 @@
 """How a round ended for a miner, in words."""
 
 from miner.display import percent
-from pole.ledger import Ledger
-from pole.records import Phase, Round
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Phase, Round
 
 
 def outcome_of(ledger: Ledger, the_round: Round, miner: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from pole.cli import exit_code
 from pole.errors import BadInput
-from pole.keyfile import PASSWORD_VARIABLE, create_account, find_keyfile, load_account, read_keyfile, read_password
+from pole.node.cli import exit_code
+from pole.node.keyfile import PASSWORD_VARIABLE, create_account, find_keyfile, load_account, read_keyfile, read_password
 
 _KEY_BYTES = 32
 

@@ -3,7 +3,7 @@
 import json
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pole.errors import PoleError
 
@@ -33,3 +33,9 @@ def _first_problem(exc: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"]) or "document"
     text = f"{where:.200}: {first['msg']:.500} ({exc.error_count()} problem(s) in all)"
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+class Document(BaseModel):
+    """Base of all parts: unknown fields, wrong types, NaN and infinities are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

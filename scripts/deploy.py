@@ -9,14 +9,14 @@ from ape import accounts, chain, project
 from ape.cli import ConnectedProviderCommand
 from eth_utils.address import to_checksum_address
 
-from pole.cid import Cid
-from pole.deployment import ContractName, DeployedContract, Deployment
+from pole.chain.deploy import deploy
+from pole.chain.deployment import ContractName, DeployedContract, Deployment
+from pole.chain.profiles import PROFILES, Profile, profile
+from pole.chain.structs import OmmerFormula
 from pole.errors import BadInput, PoleError
-from pole.idle import publish_idle_task
-from pole.profiles import PROFILES, Profile, profile
-from pole.records import OmmerFormula
-from pole.rollout import deploy
-from pole.store import open_store
+from pole.learning.idle import publish_idle_task
+from pole.storage.cid import Cid
+from pole.storage.store import open_store
 
 _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
 

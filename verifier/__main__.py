@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
-from pole.cli import RoleContext, exit_code, role_options
 from pole.money import ether_to_wei, wei_to_ether
-from pole.rolecommands import RunByDefault, last_status, withdraw_command
+from pole.node.cli import exit_code, role_options
+from pole.node.commands import RunByDefault, last_status, withdraw_command
+from pole.node.context import RoleContext
+from verifier.judging.messages import Limits
 from verifier.node import VerifierNode
-from verifier.opinion import Limits
 
 
 class Ether(click.ParamType):

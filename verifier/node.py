@@ -2,15 +2,16 @@
 
 from itertools import count
 
-from pole.cli import RoleContext
+from pole.chain.structs import Phase, Round
 from pole.errors import InsufficientFunds, TransactionReverted
-from pole.journal import TransactionState
+from pole.journal.transactions import TransactionState
+from pole.learning.advance import advance_due
 from pole.money import wei_to_ether
-from pole.node import Node, Waiting, advance_due
-from pole.records import Phase, Round
-from verifier.gradient.court import GradientCourt
-from verifier.opinion import Limits
-from verifier.voting import Voting
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+from verifier.gradient.voting import GradientCourt
+from verifier.judging.messages import Limits
+from verifier.learning.voting import Voting
 
 
 class VerifierNode(Node):

@@ -6,7 +6,7 @@ import {IVerifierCommittee} from "../interfaces/IVerifierCommittee.sol";
 
 /// @title Commitments
 /// @notice Every hash that hides something until later. Each binds the chain, the contract and the sender, so that
-/// none can be replayed elsewhere or by somebody else. `pole/commitments.py` has the same functions.
+/// none can be replayed elsewhere or by somebody else. `pole/chain/commitments.py` has the same functions.
 library Commitments {
     bytes32 internal constant TEST_SET = keccak256("pole.test-set.v1");
     bytes32 internal constant SOLUTION = keccak256("pole.solution.v1");

@@ -9,14 +9,15 @@ import click
 from rich.console import Console
 
 from dataclient.client import client_of
-from dataclient.sourcearguments import source_arguments, source_options
+from dataclient.sources.options import source_arguments, source_options
 from pole.atomicfile import write_atomically
-from pole.cli import RoleContext, role_options
 from pole.errors import BadInput
 from pole.money import ether_to_wei
+from pole.node.cli import role_options
+from pole.node.context import RoleContext
 
 if TYPE_CHECKING:
-    from dataclient.gradient.order import Order
+    from dataclient.gradient.task_folder import Order
 
 _PIPED_WIDTH = 160
 _AS_THEY_ARE = (
@@ -136,8 +137,8 @@ def gradient_status(context: RoleContext) -> None:
 @role_options("dataclient", is_exclusive=False)
 def gradient_cancel(context: RoleContext, *, task: str) -> None:
     """Take TASK (name or number) off the list, while nobody works on it; everything paid becomes a credit."""
-    from dataclient.gradient.order import find_order_home
     from dataclient.gradient.submit import require_submitted
+    from dataclient.gradient.task_folder import find_order_home
 
     client = client_of(context)
     home = find_order_home(context.home, task)
@@ -152,10 +153,10 @@ def gradient_cancel(context: RoleContext, *, task: str) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder.  [default: TASK-model]")
 def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None:
     """Fetch the newest weights of TASK (name or number) as a safetensors file, with its manifest."""
-    from dataclient.gradient.order import find_order_home
     from dataclient.gradient.status import newest_weights
     from dataclient.gradient.submit import require_submitted
-    from pole.gradient.ledger import GradientLedger
+    from dataclient.gradient.task_folder import find_order_home
+    from pole.chain.contracts.gradient_chain import GradientLedger
     from pole.gradient.manifest import fetch_gradient_manifest
     from pole.gradient.network import model_file_cap
 
@@ -174,9 +175,9 @@ def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None
 def _order(source: str, given: dict[str, Any]) -> "Order":
     from pydantic import ValidationError
 
-    from dataclient.gradient.order import Order
-    from dataclient.proposal import propose_name
-    from dataclient.taskfile import first_problem
+    from dataclient.drafting.proposal import propose_name
+    from dataclient.gradient.task_folder import Order
+    from dataclient.task_file import first_problem
 
     try:
         reward_wei = ether_to_wei(given["reward_ether"])

@@ -5,7 +5,7 @@ Source: DGG, Results (a network whose weights all move in every step)
 
 import math
 
-from pole.layers import (
+from pole.task.layers import (
     Activation,
     AnyLayer,
     AnyModel,

@@ -7,23 +7,23 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 
+from dataclient.drafting.proposal import propose_discretisation, propose_tolerance_ppm
 from dataclient.gradient.network import propose_network
-from dataclient.gradient.order import Order, OrderHome, PreparedOrder
-from dataclient.plain import PlainData
-from dataclient.proposal import propose_discretisation, propose_tolerance_ppm
-from dataclient.sources import load_source, training_and_test
-from dataclient.taskfile import first_problem
-from pole.dataset import Rows, discretise, rows_to_bytes
+from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder
+from dataclient.sources.load import load_source, training_and_test
+from dataclient.sources.plain import PlainData
+from dataclient.task_file import first_problem
+from pole.chain.gradient_structs import GradientParameters
 from pole.errors import BadInput, ManifestInvalid
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, InputScaling
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.pace import steps_per_second
-from pole.gradient.records import GradientParameters
 from pole.gradient.samples import Samples
 from pole.gradient.startup import check_startup
-from pole.manifest import DataSet, Discretisation, RowFile
-from pole.store import Store
+from pole.storage.store import Store
+from pole.task.manifest import DataSet, Discretisation, RowFile
+from pole.task.rows import Rows, discretise, rows_to_bytes
 
 PIXEL_BITS = 8
 MIN_BLOCK_TIME_LIMIT_S = 60

@@ -3,13 +3,13 @@
 from rich.table import Table
 
 from dataclient.client import Client
-from dataclient.gradient.order import OrderHome, all_order_homes
-from pole.cid import Cid
+from dataclient.gradient.task_folder import OrderHome, all_order_homes
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.gradient_structs import GradientHeader, GradientTask, GradientTaskState, HeightPhase
+from pole.chain.structs import Pot
 from pole.errors import BadInput
-from pole.gradient.ledger import GradientLedger
-from pole.gradient.records import GradientHeader, GradientTask, GradientTaskState, HeightPhase
 from pole.money import wei_to_ether
-from pole.records import Pot
+from pole.storage.cid import Cid
 
 _ACCOUNT_BYTES = 32
 

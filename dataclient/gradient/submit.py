@@ -1,14 +1,14 @@
 """Commissions a prepared gradient task: escrows reward and fee of all blocks, exactly once."""
 
 from dataclient.client import Client
-from dataclient.gradient.order import Order, OrderHome, PreparedOrder, open_order_home
 from dataclient.gradient.prepare import prepare
-from dataclient.taskhome import Submitted
-from pole.cid import Cid
+from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder, open_order_home
+from dataclient.task_folder import Submitted
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.gradient_structs import GradientParameters
 from pole.errors import BadInput, InsufficientFunds
-from pole.gradient.ledger import GradientLedger
-from pole.gradient.records import GradientParameters
 from pole.money import wei_to_ether
+from pole.storage.cid import Cid
 
 
 def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder]:

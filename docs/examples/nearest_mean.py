@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from miner.training import Progress, TrainingJob
-from pole.evaluation import score_ppm
+from miner.training.api import Progress, TrainingJob
+from pole.task.scoring import score_ppm
 
 
 def train(job: TrainingJob) -> Iterator[nn.Module]:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import torch
 
-from miner.assignment import Limits, NotWorthIt
-from miner.gradient.lookout import Lookout
+from miner.gradient.chain_watcher import Lookout
 from miner.gradient.search import Found, Search, begin_search
-from miner.gradient.workplace import Workplace, furnish
-from pole.cli import RoleContext
+from miner.gradient.task import Workplace, furnish
+from miner.learning.assignment import Limits, NotWorthIt
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.gradient_structs import Height, HeightPhase
+from pole.chain.turns import is_my_turn
 from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
 from pole.gradient.advance import advance_gradient_due
-from pole.gradient.ledger import GradientLedger
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
-from pole.gradient.records import Height, HeightPhase
-from pole.node import Node, Waiting, is_my_turn
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
 
 # Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
 HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLarge)

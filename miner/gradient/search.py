@@ -5,12 +5,12 @@ from typing import Protocol
 
 import numpy as np
 
-from miner.gradient.workplace import Workplace
-from pole.gradient.fused import start_trajectory
+from miner.gradient.task import Workplace
+from pole.gradient.cuda_graph import start_trajectory
 from pole.gradient.proof import Published, publish_hardened, publish_paper
 from pole.gradient.requirements import paper_requirements
 from pole.gradient.trajectory import PaperCandidate, PaperSearch
-from pole.store import Store
+from pole.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ import time
 
 import numpy as np
 
-from pole.dataset import compress_points
-from pole.encryption.kernelcache import has_ifma, kernel_cache
 from pole.encryption.keys import MasterKey
+from pole.encryption.points import compress_points
+from pole.encryption.simd.cache import has_ifma, kernel_cache
 
 
 def main() -> None:
     started = time.perf_counter()
     # Imported here so that the time of importing numba is part of what is shown.
-    from pole.encryption.numba_backend import NumbaBackend
+    from pole.encryption.simd.backend import NumbaBackend
 
     fast, master = NumbaBackend(), MasterKey((3, 5))
     ciphertexts = fast.encrypt(master, np.array([[1, 2]], dtype=np.uint8))

@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pole.encryption.coincurve_backend import CoincurveBackend
-from pole.encryption.kernelcache import has_ifma, kernel_cache
 from pole.encryption.keys import MasterKey, PublicKey
+from pole.encryption.reference import CoincurveBackend
+from pole.encryption.simd.cache import has_ifma, kernel_cache
 from pole.errors import BadInput
 
 Progress = Callable[[int, int], None]
@@ -121,7 +121,7 @@ def _start_s() -> float:
 
 def is_loaded() -> bool:
     """Whether this process has the fast backend's kernels."""
-    return "pole.encryption.numba_backend" in sys.modules
+    return "pole.encryption.simd.backend" in sys.modules
 
 
 def is_compiled() -> bool:
@@ -131,7 +131,7 @@ def is_compiled() -> bool:
 
 def _fast() -> Backend:
     # Importing numba takes a second; what never encrypts much should not wait for it.
-    from pole.encryption.numba_backend import NumbaBackend
+    from pole.encryption.simd.backend import NumbaBackend
 
     return NumbaBackend()
 
@@ -149,7 +149,7 @@ def backend(name: BackendName | None = None, rows: int = 0) -> Backend:
     if wanted == "numba":
         return _fast()
     if wanted == "torch":
-        from pole.encryption.torch_backend import TorchBackend
+        from pole.encryption.gpu.backend import TorchBackend
 
         return TorchBackend()
     raise BadInput(

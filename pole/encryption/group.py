@@ -13,7 +13,7 @@ from coincurve import GLOBAL_CONTEXT
 from coincurve._libsecp256k1 import ffi, lib
 from numpy.typing import NDArray
 
-from pole.dataset import POINT_BYTES
+from pole.encryption.points import POINT_BYTES
 from pole.errors import DataInvalid
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

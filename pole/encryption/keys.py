@@ -1,6 +1,5 @@
 """The three kinds of keys of inner-product encryption, and their files."""
 
-import json
 import secrets
 import stat
 from dataclasses import dataclass, field
@@ -12,19 +11,16 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from pole.atomicfile import write_atomically
-from pole.cid import Cid
-from pole.dataset import POINT_BYTES
+from pole.document import Document
 from pole.encryption.group import ORDER, load_points, new_points
-from pole.errors import BadInput, DataInvalid, KeyRefused
-from pole.manifest import Document, Manifest
-from pole.mapping import key_queries
-from pole.tensorfile import read_tensors, write_tensors
+from pole.encryption.points import POINT_BYTES
+from pole.errors import BadInput, DataInvalid
+from pole.storage.tensorfile import read_tensors, write_tensors
 
 Scalar = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _OWNER_ONLY = 0o600
-_BYTES_PER_SCALAR = 67  # 64 digits, two quotation marks, a comma
-_HEADER_ALLOWANCE_BYTES = 4096
+HEADER_ALLOWANCE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class MasterKey:
 
     def save(self, path: Path) -> None:
         """Write the key, readable by its owner only; refuses to replace a file, which may be the only copy of a key."""
-        content = _MasterKeyDocument(secret=[_to_text(scalar) for scalar in self.secret]).model_dump_json()
+        content = _MasterKeyDocument(secret=[scalar_to_text(scalar) for scalar in self.secret]).model_dump_json()
         try:
             write_atomically(path, content.encode(), _OWNER_ONLY, replace=False)
         except FileExistsError as exc:
@@ -98,54 +94,7 @@ class PublicKey:
 
 def max_public_key_bytes(dimension: int) -> int:
     """The cap to fetch a public key with."""
-    return dimension * POINT_BYTES + _HEADER_ALLOWANCE_BYTES
-
-
-@dataclass(frozen=True)
-class FunctionalKeys:
-    """eta[segment][vector] = <s of the segment, z^vector>: opens these inner products of every row, nothing else.
-
-    Bound to one manifest (the CID of its canonical bytes) and one previous hash. A convolutional task's keys are s
-    itself, written as one segment per feature with the single vector (1).
-    """
-
-    manifest: Cid
-    previous_hash: bytes
-    etas: tuple[tuple[int, ...], ...] = field(repr=False)
-
-    def to_bytes(self) -> bytes:
-        """JSON, the same bytes for equal keys."""
-        document = _FunctionalKeysDocument(
-            manifest=str(self.manifest),
-            previous_hash=self.previous_hash.hex(),
-            etas=[[_to_text(eta) for eta in segment] for segment in self.etas],
-        )
-        return json.dumps(document.model_dump(), sort_keys=True, separators=(",", ":")).encode()
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> "FunctionalKeys":
-        """Read published keys; raises KeyRefused. Size is capped by the caller's fetch (max_keys_bytes)."""
-        try:
-            document = _FunctionalKeysDocument.model_validate_json(content)
-            manifest = Cid.parse(document.manifest)
-        except (ValidationError, BadInput, RecursionError) as exc:
-            raise KeyRefused("the functional keys are not a document of the agreed form; the client's mistake") from exc
-        etas = tuple(tuple(int(eta, 16) for eta in segment) for segment in document.etas)
-        if any(eta >= ORDER for segment in etas for eta in segment):
-            raise KeyRefused("a functional key is not below the group order; the client's mistake")
-        return cls(manifest, bytes.fromhex(document.previous_hash), etas)
-
-
-def max_keys_bytes(manifest: Manifest) -> int:
-    """The cap to fetch functional keys with."""
-    segments, vectors = keys_shape(manifest)
-    return segments * (vectors * _BYTES_PER_SCALAR + 3) + _HEADER_ALLOWANCE_BYTES
-
-
-def keys_shape(manifest: Manifest) -> tuple[int, int]:
-    """Segments and vectors per segment of the task's functional keys."""
-    vectors, width = key_queries(manifest.mapping, b"\0" * 32, tuple(manifest.data.shape)).shape
-    return manifest.data.dimension // width, vectors
+    return dimension * POINT_BYTES + HEADER_ALLOWANCE_BYTES
 
 
 class _MasterKeyDocument(Document):
@@ -153,12 +102,5 @@ class _MasterKeyDocument(Document):
     secret: Annotated[list[Scalar], Field(min_length=1, max_length=1 << 20)]
 
 
-class _FunctionalKeysDocument(Document):
-    version: Literal[1] = 1
-    manifest: Annotated[str, Field(max_length=128)]
-    previous_hash: Scalar
-    etas: Annotated[list[Annotated[list[Scalar], Field(min_length=1)]], Field(min_length=1)]
-
-
-def _to_text(scalar: int) -> str:
+def scalar_to_text(scalar: int) -> str:
     return f"{scalar:064x}"

@@ -1,19 +1,19 @@
 """Moves the gradient chain and its ballots on when they are due; every role does, since nobody is paid for it."""
 
+from pole.chain.client import Gateway
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.gradient_structs import Height, HeightPhase
+from pole.chain.structs import Ballot
+from pole.chain.turns import is_my_turn
 from pole.errors import TransactionReverted
-from pole.gateway import Gateway
-from pole.gradient.ledger import GradientLedger
-from pole.gradient.records import Height, HeightPhase
-from pole.journal import Journal
-from pole.ledger import Ledger
-from pole.node import is_my_turn
-from pole.records import Ballot
+from pole.journal.journal import Journal
 
 
 def advance_gradient_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = 3) -> bool:
     """Advance the current height and its ballot if they are due; returns whether something was advanced.
 
-    As with `pole.node.advance_due`, an account takes its turn in one of `slots` consecutive Ethereum blocks.
+    As with `pole.learning.advance.advance_due`, an account takes its turn in one of `slots` consecutive blocks.
     """
     gradient = GradientLedger(gateway)
     current = gradient.current()

@@ -4,7 +4,7 @@ One formula is both the retarget between blocks and the decay within one: the th
 HALF_LIFE_INTERVALS target intervals that the search is behind its schedule, and halves for as many that it is ahead.
 """
 
-from pole.gradient.records import GradientTask, Rules
+from pole.chain.gradient_structs import GradientTask, Rules
 
 DIGEST_BITS = 24
 MAX_THRESHOLD = 1 << DIGEST_BITS

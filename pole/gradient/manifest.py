@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pole.cid import Cid
-from pole.document import canonical_json, parse_document
+from pole.document import Document, canonical_json, parse_document
 from pole.errors import ManifestInvalid
 from pole.gradient.difficulty import DIGEST_BITS as DIGEST_BITS
-from pole.layers import AnyModel, Document, Dropout, GraphModel, Normalisation, TorchvisionModel
-from pole.manifest import MAX_MANIFEST_BYTES, DataSet, RowFile, Title, check_data_set
-from pole.store import Store
+from pole.storage.cid import Cid
+from pole.storage.store import Store
+from pole.task.layers import AnyModel, Dropout, GraphModel, Normalisation, TorchvisionModel
+from pole.task.manifest import MAX_MANIFEST_BYTES, DataSet, RowFile, Title, check_data_set
 
 MAX_SEGMENTS = 256  # a report of wrong segments is one word on chain
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pole.errors import BadInput
-from pole.evaluation import score_ppm
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.samples import Samples
-from pole.modelfile import load_model
-from pole.modelspec import build_model, parameter_bytes
-from pole.tensorfile import MAX_HEADER_BYTES, write_tensors
+from pole.storage.tensorfile import MAX_HEADER_BYTES, write_tensors
+from pole.task.model import build_model, parameter_bytes
+from pole.task.scoring import score_ppm
+from pole.task.weights import load_model
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class FlatNetwork:
         self.state.copy_(snapshot)
 
     def to_bytes(self, snapshot: Snapshot | None = None) -> bytes:
-        """The state, or a snapshot, as the model file that `pole.modelfile.save_model` writes; float32 only."""
+        """The state, or a snapshot, as the model file that `pole.task.weights.save_model` writes; float32 only."""
         state = snapshot or self.state
         if state.weights.dtype != torch.float32:
             raise BadInput(f"a network in {state.weights.dtype} has no model file; files hold float32")

@@ -10,15 +10,14 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, RootModel
 
-from pole.cid import Cid
-from pole.document import canonical_json, parse_document
+from pole.document import Document, canonical_json, parse_document
 from pole.errors import ModelInvalid, ProofInvalid
 from pole.gradient.manifest import MAX_SEGMENTS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.trajectory import Candidate, PaperCandidate
-from pole.layers import Document
-from pole.manifest import CidText
-from pole.store import Store
+from pole.storage.cid import Cid
+from pole.storage.store import Store
+from pole.task.manifest import CidText
 
 MAX_PROOF_BYTES = 1 << 16
 

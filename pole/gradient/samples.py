@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pole.cid import Cid
-from pole.dataset import Rows, max_file_bytes, rows_from_bytes
 from pole.gradient.manifest import GradientManifest, InputScaling
-from pole.manifest import RowFile
-from pole.store import Store
+from pole.storage.cid import Cid
+from pole.storage.store import Store
+from pole.task.manifest import RowFile
+from pole.task.rows import Rows, max_file_bytes, rows_from_bytes
 
 
 @dataclass(frozen=True)

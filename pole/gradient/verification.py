@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-from pole.cid import Cid
 from pole.errors import ContentTooLarge, ModelInvalid, ProofInvalid
 from pole.gradient.network import FlatNetwork, Part, Snapshot
 from pole.gradient.proof import HardenedProof, PaperProof, fetch_proof
@@ -17,7 +16,8 @@ from pole.gradient.requirements import paper_requirements
 from pole.gradient.rules import check_requirements, is_accepted, sign_digest
 from pole.gradient.samples import Samples
 from pole.gradient.trajectory import Draws
-from pole.store import Store
+from pole.storage.cid import Cid
+from pole.storage.store import Store
 
 # Rounding of weights that hardly move: relative to the weight, on top of the manifest's tolerance.
 ROUNDING = 2.0**-20

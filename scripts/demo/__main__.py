@@ -19,20 +19,20 @@ import numpy as np
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 
-from dataclient.plain import PlainData
-from dataclient.sources import load_source, training_and_test
-from dataclient.taskfile import read_task_file
-from pole.cli import exit_code
-from pole.deployment import Deployment
-from pole.devchain import development_chain
-from pole.devipfs import ipfs_network
-from pole.effort import Effort
+from dataclient.sources.load import load_source, training_and_test
+from dataclient.sources.plain import PlainData
+from dataclient.task_file import read_task_file
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import Deployment
 from pole.errors import BadInput
-from pole.gateway import Gateway
-from pole.ledger import Ledger
+from pole.node.cli import exit_code
+from pole.timing import Effort
 from scripts.demo import report
-from scripts.demo.stage import Actor, DemoFailed, Stage, stage
 from scripts.demo.view import View
+from testbed.chain import development_chain
+from testbed.ipfs import ipfs_network
+from testbed.processes import Actor, DemoFailed, Stage, stage
 
 # ape's name for a network given by its address is its own local chain, whose id this is.
 _CHAIN_ID = 1337

@@ -11,11 +11,11 @@ from eth_utils.abi import function_signature_to_4byte_selector
 from rich.table import Table
 from web3.types import TxData
 
-from pole.effort import NOTHING, Effort
-from pole.gateway import Gateway
-from pole.ledger import Ledger
-from scripts.demo.stage import Actor
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.timing import NOTHING, Effort
 from scripts.demo.view import ppm_as_percent
+from testbed.processes import Actor
 
 _ETHER = 10**18
 

@@ -11,11 +11,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pole.gateway import Gateway
-from pole.ledger import Ledger
-from pole.node import STATUS_FILE
-from pole.records import Phase, Round
-from scripts.demo.stage import Actor, Stage
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Phase, Round
+from pole.node.loop import STATUS_FILE
+from testbed.processes import Actor, Stage
 
 _BLOCKS_SHOWN = 4
 

@@ -13,19 +13,19 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pole.cli import exit_code
-from pole.deployment import Deployment
-from pole.devchain import development_chain
+from pole.chain.client import Gateway
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import Deployment
+from pole.chain.gradient_structs import GradientTask
 from pole.errors import BadInput
-from pole.gateway import Gateway
-from pole.gradient.ledger import GradientLedger
-from pole.gradient.records import GradientTask
-from pole.ledger import Ledger
+from pole.node.cli import exit_code
 from scripts.demo import report
 from scripts.demo.__main__ import side_by_side
-from scripts.demo.stage import Actor, DemoFailed, Stage, stage
 from scripts.demo_gradient.figure import Chain, draw
 from scripts.demo_gradient.view import View
+from testbed.chain import development_chain
+from testbed.processes import Actor, DemoFailed, Stage, stage
 
 # ape's name for a network given by its address is its own local chain, whose id this is.
 _CHAIN_ID = 1337

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pole.gradient.records import GradientHeader
+from pole.chain.gradient_structs import GradientHeader
 
 _PPM_PER_PERCENT = 10_000
 

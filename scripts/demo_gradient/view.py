@@ -9,12 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pole.gateway import Gateway
-from pole.gradient.ledger import GradientLedger
-from pole.gradient.records import GradientHeader, HeightPhase
-from scripts.demo.stage import Actor, Stage
+from pole.chain.client import Gateway
+from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.gradient_structs import GradientHeader, HeightPhase
 from scripts.demo.view import ppm_as_percent, read_status
 from scripts.demo_gradient.figure import Chain
+from testbed.processes import Actor, Stage
 
 _BLOCKS_SHOWN = 6
 _BARS = " ▁▂▃▄▅▆▇█"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.gas import MINER_TOTAL, Measurement, measure, violations
-from scripts.gas_gradient import MAX_PROPOSALS, measure_gradient
+from benchmarks.gas import MINER_TOTAL, Measurement, measure, violations
+from benchmarks.gas_gradient import MAX_PROPOSALS, measure_gradient
 
 
 def test_violations__call_and_miner_at_the_bounds__are_named() -> None:

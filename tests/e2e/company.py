@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.demo.stage import Actor
+from testbed.processes import Actor
 from tests.e2e.world import World
 
 # The margin: to train well beyond what is required, lest a weak model tie with it.
@@ -40,6 +40,6 @@ class Company:
 
 def found(folder: Path) -> Company:
     world = World(folder)
-    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.node.is_my_turn`.
+    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.chain.turns.is_my_turn`.
     verifiers = [world.actor("verifier-1", "verifier", 17), world.actor("verifier-2", "verifier", 3)]
     return Company(world, world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2), verifiers)

@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from pole.evaluation import score_ppm
-from pole.features import Features, load_features
-from pole.ledger import Ledger
-from pole.manifest import Manifest
-from pole.mapping import output_shape
-from pole.modelfile import save_model
-from pole.modelspec import build_model
-from pole.records import Round
-from pole.roundfiles import fetch_manifest
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Round
+from pole.learning.features import Features, load_features
+from pole.learning.mapping import output_shape
+from pole.learning.round_files import fetch_manifest
+from pole.task.manifest import Manifest
+from pole.task.model import build_model
+from pole.task.scoring import score_ppm
+from pole.task.weights import save_model
 from tests.e2e.site import Site
 from tests.unit.commission import train_quickly
 

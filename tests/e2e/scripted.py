@@ -5,14 +5,14 @@ from typing import Any
 
 from web3.types import RPCEndpoint
 
-from pole.cid import Cid, cid_of
-from pole.commitments import SALT_BYTES, solution_commitment, test_set_commitment, vote_commitment
-from pole.deployment import ContractName
-from pole.gateway import Gateway
-from pole.journal import Journal
-from pole.ledger import Ledger
-from pole.records import Round, TaskTerms, Verdict
-from pole.sender import Receipt
+from pole.chain.client import Gateway
+from pole.chain.commitments import SALT_BYTES, solution_commitment, test_set_commitment, vote_commitment
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import ContractName
+from pole.chain.sender import Receipt
+from pole.chain.structs import Round, TaskTerms, Verdict
+from pole.journal.journal import Journal
+from pole.storage.cid import Cid, cid_of
 from tests.e2e.site import Site, development_account
 
 

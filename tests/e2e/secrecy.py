@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataclient.taskhome import Prepared
+from dataclient.task_folder import Prepared
 from pole.encryption.keys import MasterKey
-from scripts.demo.stage import Stage
+from testbed.processes import Stage
 from tests.e2e.site import development_account
 
 ACCOUNTS = 30

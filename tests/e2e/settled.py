@@ -6,9 +6,10 @@ from typing import Any
 from hexbytes import HexBytes
 from web3.exceptions import TransactionNotFound
 
-from pole.journal import Attempt, Journal
-from pole.records import Pot
-from scripts.demo.stage import Actor
+from pole.chain.structs import Pot
+from pole.journal.journal import Journal
+from pole.journal.transactions import Attempt
+from testbed.processes import Actor
 from tests.e2e.world import World
 
 

@@ -7,13 +7,13 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.deployment import Deployment
-from pole.devchain import MNEMONIC
-from pole.idle import publish_idle_task
-from pole.profiles import ETHER, LOCAL, IdleTerms, Profile
-from pole.records import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
-from pole.store import Store, open_store
-from scripts.deployer import deploy_with_web3
+from pole.chain.deployment import Deployment
+from pole.chain.profiles import ETHER, LOCAL, IdleTerms, Profile
+from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.learning.idle import publish_idle_task
+from pole.storage.store import Store, open_store
+from testbed.chain import MNEMONIC
+from testbed.deployer import deploy_with_web3
 
 DEPLOYER = 0
 

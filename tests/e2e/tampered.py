@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pole.journal import Journal
+from pole.journal.journal import Journal
 
 JOURNAL_WRITES = ("remember", "remember_once", "plan", "sign", "replace", "settle")
 

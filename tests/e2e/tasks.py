@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataclient.sources import SourceOptions
-from dataclient.taskfile import Encryption, TaskFile, Terms
-from dataclient.template import render
-from pole.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear
+from dataclient.drafting.template import render
+from dataclient.sources.load import SourceOptions
+from dataclient.task_file import Encryption, TaskFile, Terms
+from pole.task.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear
 
 LABEL = "kind"
 CLASSES, FEATURES, ROWS_PER_CLASS = 8, 12, 15

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pole.deployment import Deployment
-from pole.devchain import development_chain
-from pole.directory import DirectoryStore
-from pole.gateway import Gateway
-from pole.ledger import Ledger
-from pole.manifest import MAX_MANIFEST_BYTES, Manifest
-from pole.profiles import LOCAL, PUBLIC
-from pole.records import OmmerFormula
-
-ROOT = Path(__file__).parent.parent.parent
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import Deployment
+from pole.chain.profiles import LOCAL, PUBLIC
+from pole.chain.structs import OmmerFormula
+from pole.storage.folder import DirectoryStore
+from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
+from testbed.chain import development_chain
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PATIENCE_S = 560
 COMMANDS = {
     "load": [
-        *("scripts.load", "--miners", "6", "--verifiers", "3", "--rounds", "2"),
+        *("benchmarks.load", "--miners", "6", "--verifiers", "3", "--rounds", "2"),
         *("--poll-interval", "0.3", "--processes", "1"),
     ],
-    "soak": ["scripts.soak", "--rounds", "3"],
+    "soak": ["benchmarks.soak", "--rounds", "3"],
 }
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

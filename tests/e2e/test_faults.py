@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pole.node import STATUS_FILE
-from pole.records import Phase, Round
-from scripts.demo.stage import Actor
+from pole.chain.structs import Phase, Round
+from pole.node.loop import STATUS_FILE
+from testbed.processes import Actor
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.proxy import Fault, Proxy
 from tests.e2e.settled import check_settled

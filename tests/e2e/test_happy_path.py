@@ -2,9 +2,9 @@
 
 import pytest
 
-from pole.commitments import header_hash
-from pole.records import Ommer, TaskState
-from scripts.demo.stage import Actor
+from pole.chain.commitments import header_hash
+from pole.chain.structs import Ommer, TaskState
+from testbed.processes import Actor
 from tests.e2e.scripted import Participant
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import LABEL, VECTORS, read_classes, write_rows, write_task

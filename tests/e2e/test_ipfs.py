@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pole.devipfs import IpfsDaemon, ipfs_network, kubo_binary
+from pole.chain.structs import BallotPhase, Phase, Round, Task
 from pole.errors import BadInput
-from pole.records import BallotPhase, Phase, Round, Task
-from pole.store import open_store
-from scripts.demo.stage import Actor
+from pole.storage.store import open_store
+from testbed.ipfs import IpfsDaemon, ipfs_network, kubo_binary
+from testbed.processes import Actor
 from tests.e2e.company import Company
 from tests.e2e.scripted import ScriptedMiner
 from tests.e2e.settled import check_settled
@@ -85,7 +85,7 @@ def peers(daemons: list[IpfsDaemon], world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("POLE_IPFS_PATIENCE_S", "3")
     clients, others = daemons
     world.stage.stores = {"dataclient": clients.address, "miner": others.address, "verifier": others.address}
-    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.node.is_my_turn`.
+    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.chain.turns.is_my_turn`.
     verifiers = [world.actor("verifier-1", "verifier", 17), world.actor("verifier-2", "verifier", 3)]
     client, miner = world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2)
     return Peers(Company(world, client, miner, verifiers), clients, others)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pole.records import BallotPhase, Phase
+from pole.chain.structs import BallotPhase, Phase
 from tests.e2e.company import Company
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pole.records import Phase, Round
-from scripts.demo.stage import Actor
+from pole.chain.structs import Phase, Round
+from testbed.processes import Actor
 from tests.e2e.company import COMMANDS, SHOWN
 from tests.e2e.settled import check_settled
 from tests.e2e.site import PROFILE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pole.records import BallotPhase, Phase, Round, Verdict
+from pole.chain.structs import BallotPhase, Phase, Round, Verdict
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner, ScriptedVerifier

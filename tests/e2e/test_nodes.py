@@ -7,11 +7,11 @@ from typing import Literal, TypeVar
 
 import pytest
 
-from pole.cid import cid_of
-from pole.commitments import header_hash
-from pole.devchain import development_chain
-from pole.ledger import Ledger
-from pole.records import Ballot, BallotPhase, Phase, Pot, Round, TaskState, Verdict
+from pole.chain.commitments import header_hash
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round, TaskState, Verdict
+from pole.storage.cid import cid_of
+from testbed.chain import development_chain
 from tests.e2e.scripted import Participant, ScriptedClient, ScriptedMiner, ScriptedVerifier
 from tests.e2e.site import PROFILE, Site, deploy_site
 

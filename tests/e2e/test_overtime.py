@@ -2,8 +2,8 @@
 
 import pytest
 
-from pole.modelfile import save_model
-from pole.records import Phase
+from pole.chain.structs import Phase
+from pole.task.weights import save_model
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner

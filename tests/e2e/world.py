@@ -13,12 +13,12 @@ from web3.types import RPCEndpoint
 
 from dataclient.client import Client
 from dataclient.submit import read_orders, submit
-from pole.devchain import development_chain
-from pole.gateway import Gateway
-from pole.journal import Journal
-from pole.ledger import Ledger
-from pole.records import Ballot, BallotPhase, Phase, Pot, Round
-from scripts.demo.stage import Actor, Stage
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round
+from pole.journal.journal import Journal
+from testbed.chain import development_chain
+from testbed.processes import Actor, Stage
 from tests.e2e.scripted import Participant
 from tests.e2e.site import DEPLOYER, deploy_site, development_account
 from tests.e2e.tasks import write_task

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits, load_iris
 from torch import nn
 
-from miner.adamw import AdamW
-from pole.cid import Cid
-from pole.dataset import EncryptedRows, Rows, discretise, encrypted_rows_to_bytes, rows_to_bytes
-from pole.directory import DirectoryStore
-from pole.encryption import FunctionalKeys, MasterKey, backend, issue_keys
-from pole.features import Features, load_features
-from pole.manifest import (
+from miner.training.adamw import AdamW
+from pole.encryption import MasterKey, backend
+from pole.learning.features import Features, load_features
+from pole.learning.functional_keys import FunctionalKeys, issue_keys
+from pole.learning.mapping import output_shape
+from pole.storage.cid import Cid
+from pole.storage.folder import DirectoryStore
+from pole.task.manifest import (
     Activation,
     AnyEncryption,
     DataSet,
@@ -31,8 +32,8 @@ from pole.manifest import (
     NoEncryption,
     RowFile,
 )
-from pole.mapping import output_shape
-from pole.modelspec import build_model
+from pole.task.model import build_model
+from pole.task.rows import EncryptedRows, Rows, discretise, encrypted_rows_to_bytes, rows_to_bytes
 
 PREVIOUS_HASH = bytes(range(1, 33))
 

@@ -12,15 +12,15 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.cid import cid_of
-from pole.deployment import CONTRACT_NAMES, DeployedContract, Deployment
-from pole.devchain import development_chain
-from pole.filelock import LOCKS_VARIABLE
-from pole.gateway import Gateway
-from pole.journal import Journal
-from pole.profiles import LOCAL
-from scripts.compiled import compiled
-from scripts.deployer import create_contract, deploy_with_web3
+from pole.chain.client import Gateway
+from pole.chain.deployment import CONTRACT_NAMES, DeployedContract, Deployment
+from pole.chain.profiles import LOCAL
+from pole.journal.journal import Journal
+from pole.journal.locks import LOCKS_VARIABLE
+from pole.storage.cid import cid_of
+from testbed.artifacts import compiled
+from testbed.chain import development_chain
+from testbed.deployer import create_contract, deploy_with_web3
 
 HERE = Path(__file__).parent
 ETHER = 10**18

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits
 
-from pole.cid import Cid
-from pole.dataset import Rows, rows_to_bytes
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import publish_hardened
 from pole.gradient.samples import Samples, fetch_samples
 from pole.gradient.trajectory import Candidate, Trajectory
 from pole.gradient.verification import BlockClaim
-from pole.store import Store
+from pole.storage.cid import Cid
+from pole.storage.store import Store
+from pole.task.rows import Rows, rows_to_bytes
 
 PREVIOUS_HASH = bytes(range(32))
 MINER = "0x" + "11" * 20

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pole.manifest import GraphModel
+from pole.task.manifest import GraphModel
 
 Layers = list[dict[str, Any]]
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pole.cid import cid_of
-from pole.devchain import free_port
-from pole.ipfs import IpfsSettings, IpfsStore
-from pole.patience import Patience
+from pole.storage.cid import cid_of
+from pole.storage.ipfs import IpfsSettings, IpfsStore
+from pole.storage.transfer import Patience
+from testbed.chain import free_port
 
 MB = 1_000_000
 SECRET = "Bearer not-for-anybody-else"

@@ -9,10 +9,11 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.deployment import ContractName, Deployment
-from pole.gateway import Gateway
-from pole.journal import Attempt, Journal, TransactionState
-from pole.sender import Receipt
+from pole.chain.client import Gateway
+from pole.chain.deployment import ContractName, Deployment
+from pole.chain.sender import Receipt
+from pole.journal.journal import Journal
+from pole.journal.transactions import Attempt, TransactionState
 from tests.unit.conftest import funded, probe_deployment
 
 CONTRACT: ContractName = "TaskMarket"  # every contract of the probe deployment is a Probe

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from dataclient.taskhome import Prepared
-from miner.workbook import Solution
-from pole.cid import cid_of
+from dataclient.task_folder import Prepared
+from miner.learning.solutions import Solution
+from pole.chain.structs import Verdict
 from pole.encryption.keys import MasterKey
 from pole.errors import BadInput, PoleError
-from pole.keyfile import create_account, load_account
-from pole.records import Verdict
+from pole.node.keyfile import create_account, load_account
+from pole.storage.cid import cid_of
 from tests.e2e.secrecy import leaks
 from tests.e2e.site import development_account
-from verifier.vote import Vote
+from verifier.votes import Vote
 
 SALT = bytes(range(64, 96))
 

@@ -1,20 +1,21 @@
-"""Replays proposals in a process of its own, as verifier.judge does models: `python -m verifier.gradient.judge`.
+"""Replays proposals in a process of its own, as verifier.learning.judge does models.
 
 Source: DGG, Algorithm 2
 """
 
 from collections.abc import Iterator
 
-from pole.cid import Cid
 from pole.errors import ManifestInvalid, PoleError, StoreError
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.samples import fetch_samples
 from pole.gradient.verification import verify
-from pole.store import Store, open_store
-from verifier.gradient.case import Claim, GradientCase, GradientRequest
-from verifier.judge import may_heal, serve
-from verifier.opinion import Finding, Limits, Line
+from pole.storage.cid import Cid
+from pole.storage.store import Store, open_store
+from verifier.gradient.messages import Claim, GradientCase, GradientRequest
+from verifier.judging.messages import Finding, Limits, Line
+from verifier.judging.sandbox import serve
+from verifier.learning.judge import may_heal
 
 
 def main() -> None:

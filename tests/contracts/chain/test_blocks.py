@@ -6,7 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from pole.commitments import body_proof, body_root
+from pole.chain.commitments import body_proof, body_root
 from tests.contracts.rounds import (
     INVALID,
     TEST_SET,

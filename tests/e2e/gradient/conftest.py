@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.company import SHOWN
-from tests.e2e.gradient.guild import Guild, found
+from tests.e2e.gradient.company import Guild, found
 
 
 @pytest.fixture(scope="package")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dataclient.sources import SourceOptions
-from pole.gradient.records import GradientTaskState, HeightPhase, StopReason
-from tests.e2e.gradient.guild import REWARD_WEI, Guild, read_table, write_pictures
+from dataclient.sources.load import SourceOptions
+from pole.chain.gradient_structs import GradientTaskState, HeightPhase, StopReason
+from tests.e2e.gradient.company import REWARD_WEI, Guild, read_table, write_pictures
 from tests.e2e.tasks import LABEL, write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pole.gradient.records import GradientTaskState, HeightPhase
-from pole.records import BallotPhase
-from tests.e2e.gradient.guild import REWARD_WEI, Guild
+from pole.chain.gradient_structs import GradientTaskState, HeightPhase
+from pole.chain.structs import BallotPhase
+from tests.e2e.gradient.company import REWARD_WEI, Guild
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

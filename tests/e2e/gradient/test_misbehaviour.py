@@ -2,13 +2,13 @@
 
 import pytest
 
+from pole.chain.gradient_structs import GradientTask, GradientTaskState, Height, HeightPhase
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import Published, publish_hardened
-from pole.gradient.records import GradientTask, GradientTaskState, Height, HeightPhase
 from pole.gradient.samples import fetch_samples
 from pole.gradient.trajectory import Candidate, Trajectory
-from tests.e2e.gradient.guild import REWARD_WEI, Guild, ScriptedMiner
+from tests.e2e.gradient.company import REWARD_WEI, Guild, ScriptedMiner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -6,7 +6,7 @@ import {Commitments} from "contracts/libraries/Commitments.sol";
 import {IVerifierCommittee} from "contracts/interfaces/IVerifierCommittee.sol";
 
 /// @title CommitmentsHarness
-/// @notice Makes the library's functions callable, to compare them with pole/commitments.py.
+/// @notice Makes the library's functions callable, to compare them with pole/chain/commitments.py.
 contract CommitmentsHarness {
     function testSet(address market, address client, Cid calldata cid, bytes32 salt)
         external

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from dataclient.client import Client, client_of
-from dataclient.serve import served_tasks
-from pole.cli import RoleContext
-from pole.records import Phase, TaskState
+from dataclient.served_tasks import served_tasks
+from pole.chain.structs import Phase, TaskState
+from pole.node.context import RoleContext
+from tests.unit.client_round import Hand
 from tests.unit.commission import commission_iris
-from tests.unit.errand import Hand
-from tests.unit.seats import Seats, taken_seats
+from tests.unit.local_nodes import Seats, taken_seats
 
 
 @pytest.fixture(scope="package")

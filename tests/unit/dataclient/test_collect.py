@@ -13,17 +13,17 @@ from dataclient.node import NOTHING_OPEN, ClientNode
 from dataclient.serve import Server
 from dataclient.status import status_table
 from dataclient.submit import read_orders
-from dataclient.taskhome import Submitted, TaskHome
-from pole.cid import Cid
-from pole.cli import RoleContext
+from dataclient.task_folder import Submitted, TaskHome
+from pole.chain.structs import Phase, Verdict
 from pole.errors import BadInput, PoleError
-from pole.evaluation import score_ppm
-from pole.mapping import mapping_matrix, rank
+from pole.learning.mapping import mapping_matrix, rank
+from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
-from pole.records import Phase, Verdict
-from pole.roundfiles import fetch_manifest
-from tests.unit.errand import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
-from tests.unit.seats import ETHER, Seats
+from pole.node.context import RoleContext
+from pole.storage.cid import Cid
+from pole.task.scoring import score_ppm
+from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
+from tests.unit.local_nodes import ETHER, Seats
 
 # --- collect ---
 

@@ -6,12 +6,12 @@ import pytest
 
 from dataclient.client import Client
 from dataclient.pins import Keeper
-from dataclient.serve import served_tasks
-from dataclient.taskhome import TaskHome
-from pole.cid import Cid
-from pole.directory import DirectoryStore
-from tests.unit.errand import commissioned
-from tests.unit.seats import Seats
+from dataclient.served_tasks import served_tasks
+from dataclient.task_folder import TaskHome
+from pole.storage.cid import Cid
+from pole.storage.folder import DirectoryStore
+from tests.unit.client_round import commissioned
+from tests.unit.local_nodes import Seats
 
 PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 

@@ -9,14 +9,14 @@ from structlog.testing import capture_logs
 from dataclient.client import Client
 from dataclient.node import NOTHING_OPEN, ClientNode
 from dataclient.serve import Server
-from dataclient.taskhome import Issued
-from pole.cli import RoleContext
-from pole.directory import DirectoryStore
+from dataclient.task_folder import Issued
+from pole.chain.client import Gateway
+from pole.chain.structs import AbortReason, Phase, TaskState
 from pole.errors import StoreError
-from pole.gateway import Gateway
-from pole.records import AbortReason, Phase, TaskState
-from tests.unit.errand import FEE_WEI, Hand, Killed, act, acted, commissioned
-from tests.unit.seats import ETHER, Seats
+from pole.node.context import RoleContext
+from pole.storage.folder import DirectoryStore
+from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
+from tests.unit.local_nodes import ETHER, Seats
 
 PLAIN: dict[str, Any] = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 

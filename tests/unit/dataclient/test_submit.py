@@ -9,14 +9,14 @@ from dataclient.client import Client, client_of
 from dataclient.prepare import prepare
 from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
-from dataclient.taskhome import Submitted, find_task_home
-from pole.commitments import test_set_commitment
-from pole.directory import DirectoryStore
+from dataclient.task_folder import Submitted, find_task_home
+from pole.chain.client import Gateway
+from pole.chain.commitments import test_set_commitment
+from pole.chain.structs import TaskState
 from pole.errors import BadInput, InsufficientFunds
-from pole.gateway import Gateway
-from pole.records import TaskState
-from tests.unit.errand import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
-from tests.unit.seats import ETHER, Seats
+from pole.storage.folder import DirectoryStore
+from tests.unit.client_round import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
+from tests.unit.local_nodes import ETHER, Seats
 
 
 def balance_wei(client: Client) -> int:

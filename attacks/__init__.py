@@ -1,0 +1,1 @@
+"""What a cheat would run, carried out against the real parts."""

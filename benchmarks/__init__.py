@@ -1,0 +1,1 @@
+"""What we measure: speed, gas, load, endurance."""

@@ -1,0 +1,1 @@
+"""What `init` proposes for a task before anything is spent."""

@@ -1,0 +1,72 @@
+"""Drafts a task file from the client's rows: proposes every choice and says what it will cost."""
+
+from dataclasses import dataclass
+
+from dataclient.drafting.costs import CLIENT_GAS, Effort, duration, effort_of, payment_for, size
+from dataclient.drafting.proposal import Proposal, Wishes, propose
+from dataclient.drafting.template import render
+from dataclient.prepare import check_task
+from dataclient.sources.load import SourceOptions, load_source, training_and_test
+from pole.chain.structs import MarketParameters
+from pole.task.scoring import PPM
+
+WORTH_IT = 0.15  # of the way from guessing to perfect
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`remarks`: what was measured and what it costs, a sentence each."""
+
+    proposal: Proposal
+    remarks: list[str]
+
+    @property
+    def text(self) -> str:
+        """The task file."""
+        return render(self.proposal.task, self.remarks)
+
+
+def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> Draft:
+    """Reads and splits the rows, and proposes a task. Raises BadInput for rows that cannot be commissioned."""
+    training, test = training_and_test(load_source(options), options)
+    features = training.x[0].size
+    proposal = propose(training, options, wishes, test_rows=test.rows)
+    effort = effort_of(proposal.task, features, training.rows, test.rows)
+    if wishes.time_limit_s is None and effort.decryption_s > 1:  # miners decrypt on the training clock
+        proposal = propose(training, options, wishes, test_rows=test.rows, miner_setup_s=effort.decryption_s)
+    check_task(proposal.task, training, test.rows)
+    rows = (
+        f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
+    )
+    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, effort, market)])
+
+
+def _measured(proposal: Proposal, classes: int) -> list[str]:
+    terms, reached_ppm = proposal.task.terms, proposal.baseline_ppm
+    if reached_ppm is None:
+        return []
+    said = (
+        f"a linear model on the mapped rows reaches {100 * reached_ppm / PPM:.1f} % on rows held out; "
+        f"required train accuracy: {100 * terms.required_train_ppm / PPM:.1f} %"
+    )
+    chance = 1 / classes
+    if reached_ppm / PPM >= chance + WORTH_IT * (1 - chance):
+        return [said]
+    return [
+        said,
+        f"WARNING: that is hardly better than guessing ({100 * chance:.1f} %). With few features the rank limit leaves "
+        "few query vectors; more features or --no-encryption may make the task worth its price",
+    ]
+
+
+def _costs(proposal: Proposal, effort: Effort, market: MarketParameters) -> list[str]:
+    payment = payment_for(proposal.task.terms.reward_wei, market)
+    costs = [f"cost: {payment}, and about {CLIENT_GAS:,} gas"]
+    if proposal.task.encryption.scheme == "none":
+        return [*costs, f"the rows are published in the clear ({size(effort.stored_bytes)})"]
+    return [
+        *costs,
+        f"encryption: {duration(effort.encryption_s)} here, {size(effort.stored_bytes)} in the store; "
+        f"each miner decrypts for {duration(effort.decryption_s)}",
+        "encryption is timed release, not privacy: whoever has the keys of enough rounds can recover the rows",
+    ]

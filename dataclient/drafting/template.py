@@ -1,0 +1,171 @@
+"""Writes a task file with a comment on every choice, so that a client can edit it without the manual."""
+
+import json
+from pathlib import Path
+
+from dataclient.sources.load import SourceOptions
+from dataclient.task_file import Encryption, TaskFile, Terms
+from pole.atomicfile import write_atomically
+from pole.errors import BadInput
+from pole.task.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel
+
+NUMBERS_PER_LINE = 12
+
+
+def render(task: TaskFile, remarks: list[str]) -> str:
+    """The task file as commented TOML; `remarks` (what was measured, what it costs) become its opening comment."""
+    parts = [
+        "# A task for the learning market. Submit it with: python -m dataclient submit THIS_FILE",
+        *(f"# {remark}" for remark in remarks),
+        "",
+        f"name = {_value(task.name)}",
+        '# How accuracy is counted: "accuracy", "macro_f1" or "balanced_accuracy".',
+        f"metric = {_value(task.metric)}",
+        "",
+        *_data(task.data),
+        "",
+        *_discretisation(task.discretisation),
+        "",
+        *_mapping(task.mapping),
+        "",
+        *_model(task.model),
+        "",
+        *_encryption(task.encryption),
+        "",
+        *_terms(task.terms),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return _array(value)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+    return repr(value)
+
+
+def _array(values: list[object]) -> str:
+    texts = [_value(value) for value in values]
+    if len(texts) <= NUMBERS_PER_LINE:
+        return "[" + ", ".join(texts) + "]"
+    lines = [", ".join(texts[i : i + NUMBERS_PER_LINE]) for i in range(0, len(texts), NUMBERS_PER_LINE)]
+    return "[\n    " + ",\n    ".join(lines) + ",\n]"
+
+
+def _data(data: SourceOptions) -> list[str]:
+    lines = [
+        "[data]",
+        "# A .csv or .npz file, a folder with one folder per class, or a set by name. The same file must be there",
+        "# when the task is submitted: rows are split into training and test set by the seed.",
+        f"source = {_value(data.source)}",
+    ]
+    for field in ("label", "drop", "data_dir", "image_size", "max_training_rows", "max_test_rows"):
+        value = getattr(data, field)
+        if value not in (None, []):
+            lines.append(f"{field} = {_value(value)}")
+    return [
+        *lines,
+        "# Share of the rows kept as the test set (unless the source comes with its own split).",
+        f"test_fraction = {_value(data.test_fraction)}",
+        f"seed = {data.seed}",
+    ]
+
+
+def _discretisation(discretisation: Discretisation) -> list[str]:
+    return [
+        "[discretisation]",
+        "# Features become whole numbers of so many bits; values outside the range are clipped. The ranges are public.",
+        f"bits = {discretisation.bits}",
+        f"minimum = {_value(discretisation.minimum)}",
+        f"maximum = {_value(discretisation.maximum)}",
+    ]
+
+
+def _mapping(mapping: AnyMapping) -> list[str]:
+    lines = [
+        "[mapping]",
+        "# Miners see inner products of the features with query vectors that each round's hash yields.",
+    ]
+    if isinstance(mapping, DenseMapping):
+        lines += [
+            "# More vectors: more accuracy, and more of the data is given away with every round (from half of the",
+            "# features of a segment on, small whole numbers can be recovered exactly).",
+        ]
+    else:
+        lines += [
+            "# Convolution filters per colour channel. With encryption, the keys of such a mapping open all data."
+        ]
+    return lines + [f"{key} = {_value(value)}" for key, value in mapping.model_dump(mode="json").items()]
+
+
+def _model(model: AnyModel) -> list[str]:
+    lines = ["[model]", f"kind = {_value(model.kind)}"]
+    if isinstance(model, GraphModel):
+        layers = [
+            _value({"name": layer.name, "type": layer.type, **layer.model_dump(mode="json", exclude_defaults=True)})
+            for layer in model.layers
+        ]
+        return [
+            *lines,
+            "# Layers in order, fed with the mapped features; the last one has one output per class. A layer takes the",
+            '# one before, or those named in inputs = [...] ("input" is the mapped row).',
+            "layers = [",
+            *(f"    {layer}," for layer in layers),
+            "]",
+        ]
+    return [*lines, f"architecture = {_value(model.architecture)}", f"stem = {_value(model.stem)}"]
+
+
+def _encryption(encryption: Encryption) -> list[str]:
+    lines = [
+        "[encryption]",
+        '# "ipfe-secp256k1" or "none". This is timed release, NOT privacy: once your client issues keys for a round,',
+        "# everybody can compute the mapped features, and every further round gives away more, up to the data itself.",
+        "# Labels, ranges, class names and sizes are public in any case. Do not commission what must stay secret.",
+        f"scheme = {_value(encryption.scheme)}",
+    ]
+    if encryption.rank_limit is not None:
+        lines += [
+            "# Your client refuses keys for more query vectors per segment than this, over all rounds of the task. A",
+            "# round that it refuses costs you the bond; a higher limit lets more of the data out.",
+            f"rank_limit = {encryption.rank_limit}",
+            "# Whether the test set stays encrypted under the same keys when it is released after the commits.",
+            f"encrypt_test_set = {_value(encryption.encrypt_test_set)}",
+            '# "uncompressed", or "compressed": about half the bytes in the store, but every miner and verifier then',
+            "# computes a square root for each number of the data set.",
+            f"points = {_value(encryption.points)}",
+        ]
+    return lines
+
+
+def _terms(terms: Terms) -> list[str]:
+    return [
+        "[terms]",
+        "# What the winning miner gets; the verifiers' fee and your bond (returned if you serve the task) come on top.",
+        f"reward_ether = {_value(terms.reward_ether)}",
+        "# Seconds of training, decryption included. Tasks with more reward per second are taken first.",
+        f"time_limit_s = {terms.time_limit_s}",
+        "# Accuracy on the training set that qualifies a model, in parts per million (900000 is 90 %).",
+        f"required_train_ppm = {terms.required_train_ppm}",
+        "# If nobody qualifies in time, the best model is paid nevertheless; unless its test accuracy is below this.",
+        f"min_test_ppm = {terms.min_test_ppm}",
+        "# How far a verifier's vote may lie from the median (rounding differs between devices).",
+        f"tolerance_ppm = {terms.tolerance_ppm}",
+        "# Qualified models after which training ends early and the test set is released.",
+        f"solutions_wanted = {terms.solutions_wanted}",
+    ]
+
+
+def write_task_file(path: Path, text: str, *, is_overwriting: bool) -> None:
+    """Writes the file at once or not at all; refuses to replace one unless told to. Raises BadInput."""
+    if path.exists() and not is_overwriting:
+        raise BadInput(f"{path} exists already; choose another --out, or say --force to replace it")
+    try:
+        write_atomically(path, text.encode(), replace=is_overwriting)
+    except OSError as exc:
+        raise BadInput(f"cannot write {path}: {exc.strerror}") from exc

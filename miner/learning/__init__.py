@@ -1,0 +1,1 @@
+"""The miner on the learning chain: open, train, commit, reveal, report."""

@@ -1,0 +1,138 @@
+"""What a round asks of a miner: its terms, its manifest, its features. Source: PoLe, Algorithm 1, lines 1-4"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Round
+from pole.errors import BadInput, InsufficientFunds, ManifestInvalid
+from pole.learning.features import Features, load_features
+from pole.learning.mapping import output_shape
+from pole.learning.round_files import fetch_keys, fetch_manifest
+from pole.storage.cid import Cid
+from pole.storage.store import Store
+from pole.task.manifest import Manifest
+from pole.task.model import parameter_bytes
+from pole.task.scoring import PPM
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the chain says about a round's task; an idle round pays no ether."""
+
+    manifest: Cid
+    reward_wei: int
+    time_limit_s: int
+    required_train_ppm: int
+    tolerance_ppm: int
+    solutions_wanted: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the miner is willing to take on."""
+
+    min_reward_wei: int
+    max_data_bytes: int
+
+
+class NotWorthIt(BadInput):
+    """The miner's own limits speak against this round."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A round that can be worked on."""
+
+    terms: Terms
+    manifest: Manifest
+    features: Features
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        return output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
+
+
+def terms_of(ledger: Ledger, the_round: Round) -> Terms:
+    """The terms of a round's task, or of the idle task."""
+    if the_round.is_idle:
+        idle = ledger.idle_task()
+        return Terms(
+            idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.tolerance_ppm, idle.solutions_wanted
+        )
+    task = ledger.task(the_round.task_id)
+    terms = task.terms
+    return Terms(
+        terms.manifest,
+        task.reward_wei,
+        terms.time_limit_s,
+        terms.required_train_ppm,
+        terms.tolerance_ppm,
+        terms.solutions_wanted,
+    )
+
+
+def check_bond(ledger: Ledger, address: str, balance_wei: int) -> None:
+    """Raises InsufficientFunds before any work is done that could not be committed to."""
+    bond_wei = ledger.chain_parameters().miner_bond_wei
+    if balance_wei <= bond_wei:
+        raise InsufficientFunds(
+            f"account {address} has {balance_wei} wei, a commit needs a bond of {bond_wei} and gas; send it "
+            f"{bond_wei - balance_wei} wei more, and some for gas"
+        )
+
+
+def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits) -> Manifest:
+    """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
+    if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
+        raise NotWorthIt(f"the reward of {terms.reward_wei} wei is below --min-reward-wei {limits.min_reward_wei}")
+    manifest = fetch_manifest(store, terms.manifest)
+    data_bytes = sum(file.size_bytes for file in manifest.data.training_set)
+    if data_bytes > limits.max_data_bytes:
+        raise NotWorthIt(f"the training set has {data_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
+    shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
+    feature_bytes = manifest.data.training_rows * math.prod(shape) * FLOAT32_BYTES
+    if feature_bytes > limits.max_data_bytes:
+        raise NotWorthIt(f"its features take {feature_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
+    model_bytes = parameter_bytes(manifest.model, shape, len(manifest.data.class_names))
+    if model_bytes > manifest.max_model_bytes:
+        raise ManifestInvalid(f"the model has {model_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")
+    return manifest
+
+
+def collect(
+    store: Store,
+    the_round: Round,
+    terms: Terms,
+    manifest: Manifest,
+    cache_dir: Path,
+    progress: Callable[[int, int], None] | None,
+) -> Assignment:
+    """Fetches keys and data, checks the keys against the public key, and opens the inner products.
+
+    Raises KeyRefused before any work is done on data whose keys are wrong; else as `load_features`.
+    """
+    keys = fetch_keys(store, manifest, the_round.keys)
+    features = load_features(store, manifest, terms.manifest, the_round.previous_hash, keys, None, cache_dir, progress)
+    return Assignment(terms, manifest, features)
+
+
+def target_ppm(terms: Terms, margin_ppm: int | None) -> int:
+    """Train accuracy to stop at: the required one plus a margin, so that no verifier's own result falls below it.
+
+    By default the margin is the task's tolerance, but at most a quarter of what is left up to 100 %.
+    """
+    spare = PPM - terms.required_train_ppm
+    margin = min(terms.tolerance_ppm, spare // 4) if margin_ppm is None else margin_ppm
+    return min(PPM, terms.required_train_ppm + margin)
+
+
+def commit_reserve_s(terms: Terms, commit_latency_s: float | None) -> float:
+    """Seconds before the deadline by which a commit must be on its way: by default a tenth of the time limit, within
+    4 s (a local chain) and 40 s (three blocks of Ethereum).
+    """
+    return min(40.0, max(4.0, terms.time_limit_s / 10)) if commit_latency_s is None else commit_latency_s

@@ -1,0 +1,51 @@
+"""What of the chain a busy trainer has to know: how long it may go on, asked cheaply and as often as it likes."""
+
+import time
+from collections.abc import Callable
+
+from pole.chain.structs import Phase, Round
+from pole.errors import TransientChainError
+
+REFRESH_S = 1.0
+
+
+class Watch:
+    """Follows one round while its phase lasts. `reserve_s`: kept back for scoring, saving and committing.
+
+    `look` reads the round and the block time; it may raise TransientChainError, but not the first time.
+    """
+
+    def __init__(self, look: Callable[[], tuple[Round, int]], solutions_wanted: int, reserve_s: float) -> None:
+        self._look, self._solutions_wanted, self.reserve_s = look, solutions_wanted, reserve_s
+        self._round, self._block_time = look()
+        self._looked_at = self._asked_at = time.monotonic()
+        self._phase, self.reason = self._round.phase, ""
+        self._judge()
+
+    def is_over(self) -> bool:
+        """Whether training has to end now; `reason` then says why."""
+        if not self.reason and self.seconds_left() <= 0:
+            self.reason = "time is up"
+        return bool(self.reason)
+
+    def seconds_left(self) -> float:
+        """Until the reserve begins, by block time and the time passed since the last look at it."""
+        if time.monotonic() - self._asked_at > REFRESH_S:
+            self._refresh()
+        passed = time.monotonic() - self._looked_at
+        return max(0.0, self._round.deadline - self._block_time - passed - self.reserve_s)
+
+    def _refresh(self) -> None:
+        self._asked_at = time.monotonic()
+        try:
+            self._round, self._block_time = self._look()
+        except TransientChainError:
+            return  # the clock runs on from the last look; whoever talks to the chain next reports the trouble
+        self._looked_at = time.monotonic()
+        self._judge()
+
+    def _judge(self) -> None:
+        if self._round.phase is not self._phase:
+            self.reason = f"the round is in its phase {self._round.phase.name.lower()} now"
+        elif self._phase is Phase.TRAINING and self._round.qualified_count >= self._solutions_wanted:
+            self.reason = f"{self._round.qualified_count} solutions are committed: commits may close at any moment"

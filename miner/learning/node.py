@@ -1,0 +1,293 @@
+"""A miner that follows the chain: open, train, commit, reveal, report, again. Source: PoLe, Algorithm 1"""
+
+from dataclasses import dataclass
+
+import torch
+
+from miner.display import Display, percent
+from miner.learning.assignment import (
+    Assignment,
+    Limits,
+    NotWorthIt,
+    Terms,
+    check_bond,
+    check_manifest,
+    collect,
+    commit_reserve_s,
+    target_ppm,
+    terms_of,
+)
+from miner.learning.deadline import Watch
+from miner.learning.settlement import Settlement
+from miner.learning.solutions import Solution, Workbook
+from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
+from pole.chain.commitments import solution_commitment
+from pole.chain.structs import Phase, Round
+from pole.chain.turns import is_my_turn, turns
+from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
+from pole.learning.advance import advance_due
+from pole.learning.features import Progress
+from pole.learning.round_files import feature_cache
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+from pole.node.pins import UNPIN_AFTER_S
+
+# How a training method fails on a task it cannot digest: out of memory, a batch of one row, a singular matrix.
+TRAINING_FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
+# Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
+HOPELESS = (NotWorthIt, ManifestInvalid, EncryptionError, DataInvalid, ContentTooLarge)
+
+
+@dataclass(frozen=True)
+class MinerOptions:
+    """The miner's own choices; see `python -m miner run --help`."""
+
+    trainer: Trainer
+    device: torch.device
+    seed: int
+    limits: Limits
+    margin_ppm: int | None
+    commit_latency_s: float | None
+    is_idle_allowed: bool
+    withdraw_over_wei: int | None
+    unpin_after_s: int = UNPIN_AFTER_S
+
+
+class MinerNode(Node):
+    """Everything is derived from the chain and the journal, so that `act` may die at any line and be called again."""
+
+    def __init__(self, context: RoleContext, options: MinerOptions) -> None:
+        super().__init__(context)
+        self.options = options
+        self.workbook = Workbook(context.journal, context.home)
+        self._settlement = Settlement(context, self.workbook, options.withdraw_over_wei, options.unpin_after_s)
+        self.rounds_ended = 0
+        self._followed: int | None = None
+        self._assignment: tuple[int, Assignment] | None = None
+        self._declined: dict[int, str] = {}
+
+    @property
+    def _address(self) -> str:
+        return self.context.gateway.address
+
+    def act(self) -> Waiting:
+        current = self.context.ledger.current_round()
+        if current is None or not self._is_committing(current):
+            advance_due(self.context.gateway, self.context.journal, self.context.ledger)
+            current = self.context.ledger.current_round()
+        self._settle(current)
+        if current is None:
+            return self._between_rounds()
+        self._followed = current.round_id
+        return self._take_part(current)
+
+    def _is_committing(self, current: Round) -> bool:
+        """Whether this miner can still commit: then it does so before it helps to close the commits."""
+        return (
+            current.phase in (Phase.TRAINING, Phase.OVERTIME)
+            and current.round_id not in self._declined
+            and self.context.gateway.block_time() < current.deadline
+            and self.context.ledger.submission_index(current.round_id, self._address) is None
+        )
+
+    # --- between rounds ----------------------------------------------------------------------------------------------
+
+    def _settle(self, current: Round | None) -> None:
+        """Reports rounds that have ended, clears up behind them, and withdraws what they earned."""
+        ended = [each for each in self.workbook.open_rounds() if current is None or each != current.round_id]
+        if self._followed is not None and (current is None or current.round_id != self._followed):
+            ended = sorted({*ended, self._followed})
+            self.rounds_ended, self._followed = self.rounds_ended + 1, None
+        self._settlement.settle(ended)
+        if ended or current is None:
+            self._settlement.let_go()
+
+    def _between_rounds(self) -> Waiting:
+        """Opens the next round, taking turns with whoever else might."""
+        ledger = self.context.ledger
+        has_task = ledger.pending_count() > 0
+        if not has_task and not self.options.is_idle_allowed:
+            return Waiting("a task", None, "open a round and train")
+        if not ledger.seated():
+            return Waiting("a verifier to take a seat: without any, a round decides nothing", None, "open a round")
+        function = "openRound" if has_task else "openIdleRound"
+        gateway = self.context.gateway
+        if is_my_turn(gateway) and is_my_turn(gateway, turns(ledger, ledger.latest_round())):
+            key = f"open/{ledger.round_count() + 1}/{function}"
+            try:
+                gateway.transact(self.context.journal, key, "LearningChain", function)
+            except TransactionReverted as exc:
+                self.context.log.debug(f"somebody else opened the round: {exc}")
+        return Waiting("the next round to open", None, "train")
+
+    # --- in a round --------------------------------------------------------------------------------------------------
+
+    def _take_part(self, current: Round) -> Waiting:
+        deadline = current.deadline
+        has_committed = self.context.ledger.submission_index(current.round_id, self._address) is not None
+        match current.phase:
+            case Phase.KEYS:
+                return Waiting("the client's functional keys", deadline, "check them and train")
+            case Phase.TRAINING | Phase.OVERTIME if not has_committed:
+                return self._compete(current)
+            case Phase.TRAINING | Phase.OVERTIME:
+                return Waiting("commits to close", deadline, "reveal my solution once the test set is out")
+            case Phase.RELEASE if has_committed:
+                return Waiting("the client to release the test set", deadline, "reveal my solution")
+            case Phase.REVEAL if has_committed:
+                try:
+                    self._reveal(current)
+                except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
+                    return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
+                return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
+            case Phase.VOTING:
+                ballot = self.context.ledger.ballot(current.ballot_id)
+                return Waiting(
+                    f"the verifiers to vote ({ballot.phase.name.lower()})", ballot.deadline or None, "see who won"
+                )
+        return Waiting(f"round {current.round_id}, which I am not in, to end", deadline or None, "look for the next")
+
+    def _compete(self, current: Round) -> Waiting:
+        """Trains and commits, or says why not."""
+        round_id, deadline = current.round_id, current.deadline
+        if round_id in self._declined:
+            return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
+        solution = self.workbook.solution(round_id)
+        if solution is None:
+            terms = terms_of(self.context.ledger, current)
+            candidate = self._candidate(current, terms)
+            if isinstance(candidate, Waiting):
+                return candidate
+            current = self.context.ledger.round(round_id)  # training took its time
+            if current.phase is Phase.TRAINING and candidate.train_ppm < terms.required_train_ppm:
+                what = f"overtime ({percent(candidate.train_ppm)} of {percent(terms.required_train_ppm)} reached)"
+                return Waiting(what, deadline, "commit to my best model if nobody has qualified")
+            if current.phase not in (Phase.TRAINING, Phase.OVERTIME):
+                return Waiting("this round, which was decided without me, to end", None, "look for the next")
+            solution = self.workbook.seal(round_id, candidate)
+        self._commit(current, solution)
+        return Waiting("commits to close", current.deadline, "reveal my solution once the test set is out")
+
+    def _candidate(self, current: Round, terms: Terms) -> Candidate | Waiting:
+        """The best model that time allows, or what stands in the way of one."""
+        check_bond(self.context.ledger, self._address, self.context.gateway.balance_wei(self._address))
+        try:
+            assignment = self._collect(current, terms)
+            candidate = self._train(current, assignment)
+        except HOPELESS as exc:
+            return self._decline(current, str(exc))
+        except StoreError as exc:
+            return Waiting(f"content that cannot be had yet ({exc})", current.deadline, "train")
+        except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
+            candidate = self.workbook.candidate(current.round_id)
+            if candidate is None or candidate.train_ppm < terms.required_train_ppm:
+                return self._decline(current, f"training failed: {type(exc).__name__}: {exc}")
+        return candidate or Waiting("overtime; there was no time to train", current.deadline, "train")
+
+    def _decline(self, current: Round, why: str) -> Waiting:
+        self._declined[current.round_id] = why
+        self.context.log.warning(f"round {current.round_id}: I do not train: {why}")
+        return Waiting(f"round {current.round_id} to end ({why})", current.deadline, "look for the next")
+
+    def _collect(self, current: Round, terms: Terms) -> Assignment:
+        if self._assignment is None or self._assignment[0] != current.round_id:
+            manifest = check_manifest(self.context.store, current, terms, self.options.limits)
+            cache = feature_cache(self.context.home, current.previous_hash)
+            with Display(self.context.log, f"round {current.round_id}, preparing {manifest.name!r}") as display:
+                progress = self._until_over(current, terms, display.rows)
+                found = collect(self.context.store, current, terms, manifest, cache, progress)
+            if found.features.opening.rows:
+                self.context.log.info(f"round {current.round_id}: decrypted {found.features.opening}")
+            self._assignment = (current.round_id, found)
+        return self._assignment[1]
+
+    def _until_over(self, current: Round, terms: Terms, show: Progress) -> Progress:
+        """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
+        watch = self._watch(current.round_id, terms, 0.0)
+
+        def progress(done: int, total: int) -> None:
+            show(done, total)
+            if watch.is_over():
+                raise NotWorthIt(f"{done} of {total} rows were opened in time: {watch.reason}")
+
+        return progress
+
+    def _watch(self, round_id: int, terms: Terms, reserve_s: float) -> Watch:
+        ledger, gateway = self.context.ledger, self.context.gateway
+        return Watch(lambda: (ledger.round(round_id), gateway.block_time()), terms.solutions_wanted, reserve_s)
+
+    def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
+        """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
+        round_id, terms = current.round_id, assignment.terms
+        known = self.workbook.candidate(round_id)
+        target = target_ppm(terms, self.options.margin_ppm) if current.phase is Phase.TRAINING else 1
+        watch = self._watch(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
+        with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
+            job = TrainingJob(
+                manifest=assignment.manifest,
+                feature_shape=assignment.feature_shape,
+                train_x=assignment.features.train_x,
+                train_y=assignment.features.train_y,
+                target_ppm=target,
+                device=self.options.device,
+                seed=self.options.seed,
+                checkpoint_path=self.workbook.checkpoint_path(round_id),
+                seconds_left=watch.seconds_left,
+                is_over=watch.is_over,
+                report=lambda progress: display.training(progress, target),
+            )
+            watch.reserve_s += 2 * scoring_time_s(job)
+            if known is not None and watch.is_over():
+                return known
+            best = best_candidate(self.options.trainer, job, known, lambda it: self.workbook.keep(round_id, it))
+        reached = percent(best.train_ppm) if best else "nothing"
+        self.context.log.info(f"round {round_id}: reached {reached} train accuracy; {watch.reason or 'that is enough'}")
+        return best
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    def _commit(self, current: Round, solution: Solution) -> None:
+        gateway = self.context.gateway
+        commitment = solution_commitment(
+            gateway.deployment.chain_id,
+            gateway.deployment.address("LearningChain"),
+            current.round_id,
+            self._address,
+            current.previous_hash,
+            solution.model,
+            solution.salt,
+        )
+        gateway.transact(
+            self.context.journal,
+            f"commit/{current.round_id}",
+            "LearningChain",
+            "commit",
+            current.round_id,
+            commitment,
+            solution.train_ppm,
+            value_wei=self.context.ledger.chain_parameters().miner_bond_wei,
+        )
+        self.context.log.info(f"round {current.round_id}: committed, claiming {percent(solution.train_ppm)}")
+
+    def _reveal(self, current: Round) -> None:
+        """Publishes the model, then opens the commitment to it: nobody reveals what is not there."""
+        round_id = current.round_id
+        solution = self.workbook.solution(round_id)
+        if solution is None:
+            self.context.log.error(f"round {round_id}: committed from another --home, cannot reveal from here")
+            return
+        index = self.context.ledger.submission_index(round_id, self._address)
+        if index is not None and self.context.ledger.submissions(round_id)[index].is_revealed:
+            return
+        if not self.workbook.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
+            self.context.store.put(self.workbook.content(round_id, solution))
+        self.context.gateway.transact(
+            self.context.journal,
+            f"reveal/{round_id}",
+            "LearningChain",
+            "reveal",
+            round_id,
+            solution.model,
+            solution.salt,
+        )
+        self.context.log.info(f"round {round_id}: revealed model {solution.model}")

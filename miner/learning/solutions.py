@@ -1,0 +1,114 @@
+"""What a miner has to keep through a crash: its best model of a round, and the salt and CID it committed to.
+
+Files first, the journal second: what the journal names is on disk, complete. Models stay in the miner's own folder
+until it reveals; in the shared store anybody could take them and commit them as his own.
+"""
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from miner.training.api import Candidate
+from pole.atomicfile import write_atomically
+from pole.chain.commitments import SALT_BYTES
+from pole.errors import JournalError, refused_write
+from pole.journal.journal import Journal
+from pole.storage.cid import Cid, cid_of
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a commitment binds. The salt is secret until the reveal."""
+
+    model: Cid
+    salt: bytes
+    train_ppm: int
+
+    def __repr__(self) -> str:
+        return f"Solution({self.model}, train_ppm={self.train_ppm})"
+
+
+class Workbook:
+    """The miner's work on one chain, by round."""
+
+    def __init__(self, journal: Journal, home: Path) -> None:
+        self._journal, self._folder = journal, home / "rounds" / journal.path.stem
+
+    def checkpoint_path(self, round_id: int) -> Path:
+        """A file for the trainer's own use."""
+        return self._round_folder(round_id) / "checkpoint.safetensors"
+
+    def keep(self, round_id: int, candidate: Candidate) -> None:
+        """Remembers the round's best model so far."""
+        cid = cid_of(candidate.content)
+        try:
+            write_atomically(self._model_path(round_id, cid), candidate.content)
+        except OSError as exc:
+            raise refused_write(exc, f"cannot keep model {cid} of round {round_id} in {self._folder}") from exc
+        self._journal.remember(f"candidate/{round_id}", {"model": str(cid), "train_ppm": candidate.train_ppm})
+
+    def candidate(self, round_id: int) -> Candidate | None:
+        """The round's best model so far; None if there is none yet."""
+        fact = self._journal.recall(f"candidate/{round_id}")
+        return None if fact is None else Candidate(self._read(round_id, Cid.parse(fact["model"])), fact["train_ppm"])
+
+    def seal(self, round_id: int, candidate: Candidate) -> Solution:
+        """Decides on the model to commit to, once and for all, and draws its salt."""
+        self.keep(round_id, candidate)
+        self._journal.remember_once(
+            f"solution/{round_id}",
+            lambda: {
+                "model": str(cid_of(candidate.content)),
+                "salt": secrets.token_bytes(SALT_BYTES).hex(),
+                "train_ppm": candidate.train_ppm,
+            },
+        )
+        solution = self.solution(round_id)
+        assert solution is not None
+        return solution
+
+    def solution(self, round_id: int) -> Solution | None:
+        """What was sealed for this round; None before."""
+        fact = self._journal.recall(f"solution/{round_id}")
+        if fact is None:
+            return None
+        return Solution(Cid.parse(fact["model"]), bytes.fromhex(fact["salt"]), fact["train_ppm"])
+
+    def content(self, round_id: int, solution: Solution) -> bytes:
+        """The sealed model's file."""
+        return self._read(round_id, solution.model)
+
+    def was_reported(self, round_id: int) -> bool:
+        return self._journal.recall(f"reported/{round_id}") is not None
+
+    def close(self, round_id: int, outcome: str) -> None:
+        """Remembers how the round ended and drops its working files but for the model."""
+        self._journal.remember(f"reported/{round_id}", {"outcome": outcome})
+        shutil.rmtree(self._round_folder(round_id), ignore_errors=True)
+
+    def open_rounds(self) -> list[int]:
+        """Rounds with a sealed solution whose end was not reported yet."""
+        rounds = [int(key.partition("/")[2]) for key in self._journal.facts("solution/")]
+        return sorted(each for each in rounds if not self.was_reported(each))
+
+    def _read(self, round_id: int, cid: Cid) -> bytes:
+        path = self._model_path(round_id, cid)
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise JournalError(
+                f"the journal names model {path}, which cannot be read ({exc.strerror}); bring the file back, or this "
+                "round's bond is lost"
+            ) from exc
+        if cid_of(content) != cid:
+            raise JournalError(f"model {path} is damaged: it hashes to {cid_of(content)}; bring back a copy")
+        return content
+
+    def _model_path(self, round_id: int, cid: Cid) -> Path:
+        return self._round_folder(round_id) / f"{cid}.safetensors"
+
+    def _round_folder(self, round_id: int) -> Path:
+        folder = self._folder / str(round_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder

@@ -1,0 +1,160 @@
+"""What a training method is given, what it must yield, and how a node drives it: the miner's plug-in point.
+
+See docs/miner-plugin.md for a method of your own. Source: PoLe, Algorithm 1, lines 6-23
+"""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pole.errors import BadInput, ModelInvalid
+from pole.task.manifest import Manifest
+from pole.task.model import build_model
+from pole.task.scoring import Metric, score_ppm
+from pole.task.weights import load_model, save_model
+
+SAMPLE_ROWS = 256
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of news from a trainer. `train_ppm` is the trainer's own measurement."""
+
+    epoch: int
+    step: int
+    loss: float
+    train_ppm: int
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Everything a trainer may use.
+
+    train_x: float32 [n, *feature shape], normalised; train_y: int64 [n]; `target_ppm`: enough train accuracy;
+    `checkpoint_path`: a file the trainer may write, to go on from after a crash; `seconds_left`: until the last moment
+    to yield something, by block time; `is_over`: cheap, to be asked for every batch; `report`: takes progress.
+    """
+
+    manifest: Manifest
+    feature_shape: tuple[int, ...]
+    train_x: NDArray[np.float32]
+    train_y: NDArray[np.int64]
+    target_ppm: int
+    device: torch.device
+    seed: int
+    checkpoint_path: Path
+    seconds_left: Callable[[], float]
+    is_over: Callable[[], bool]
+    report: Callable[[Progress], None]
+
+    @property
+    def metric(self) -> Metric:
+        return self.manifest.metric
+
+    def new_model(self) -> nn.Module:
+        """An untrained model of the task's specification; reproducible after `torch.manual_seed(self.seed)`."""
+        return build_model(self.manifest.model, self.feature_shape, len(self.manifest.data.class_names))
+
+
+class Trainer(Protocol):
+    """Yields a model whenever one is worth judging: at the target, now and then, and once more when `is_over`.
+
+    The caller stops asking when it has what it needs, so a trainer may loop for ever.
+    """
+
+    def __call__(self, job: TrainingJob, /) -> Iterator[nn.Module]: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model file, and the accuracy that any verifier will find for it."""
+
+    content: bytes
+    train_ppm: int
+
+
+def judge(job: TrainingJob, model: nn.Module) -> Candidate:
+    """Scores a model as a verifier will: written to a file, read back into a new model, in float32 on the CPU.
+
+    Raises ModelInvalid if the model does not fit the task's specification.
+    """
+    content = save_model(model)
+    with torch.random.fork_rng(devices=[]):
+        fresh = job.new_model()
+    load_model(content, fresh)
+    return Candidate(content, score_ppm(fresh, job.train_x, job.train_y, job.metric))
+
+
+def best_candidate(
+    trainer: Trainer, job: TrainingJob, known: Candidate | None, keep: Callable[[Candidate], None]
+) -> Candidate | None:
+    """Trains until the target is reached or `job.is_over`; returns the best model seen, `known` included.
+
+    `keep` is called with every new best, so that it survives a crash. None if no model came that fits the task.
+    """
+    best = known
+    if best is not None and best.train_ppm >= job.target_ppm:
+        return best
+    for model in trainer(job):
+        candidate = _judged(job, model)
+        if candidate is not None and (best is None or candidate.train_ppm > best.train_ppm):
+            best = candidate
+            keep(best)
+        if job.is_over() or (best is not None and best.train_ppm >= job.target_ppm):
+            break
+    return best
+
+
+def _judged(job: TrainingJob, model: nn.Module) -> Candidate | None:
+    """None, with a warning, for a model that no verifier would accept: the next one may be better."""
+    try:
+        return judge(job, model)
+    except ModelInvalid as exc:
+        log.warning(f"the trainer yielded a model that cannot be submitted: {exc}")
+        return None
+
+
+def scoring_time_s(job: TrainingJob) -> float:
+    """How long `judge` will take, extrapolated from a sample of the rows: time to keep in reserve at the end."""
+    with torch.random.fork_rng(devices=[]):
+        model = job.new_model()
+    sample = slice(0, SAMPLE_ROWS)
+    start = time.monotonic()
+    score_ppm(model, job.train_x[sample], job.train_y[sample], "accuracy")
+    return (time.monotonic() - start) * max(1.0, len(job.train_x) / SAMPLE_ROWS)
+
+
+def load_trainer(location: str) -> Trainer:
+    """A trainer by "module:function". Raises BadInput if there is none. Runs the module's code, as `import` does."""
+    module_name, separator, function_name = location.partition(":")
+    if not (module_name and separator and function_name):
+        raise BadInput(f"trainer {location!r} is not of the form module:function, e.g. miner.training.default:train")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as exc:
+        raise BadInput(f"trainer module {module_name!r} cannot be imported: {exc}; is it on PYTHONPATH?") from exc
+    trainer = getattr(module, function_name, None)
+    if not callable(trainer):
+        raise BadInput(f"trainer module {module_name!r} has no function {function_name!r}")
+    return trainer  # type: ignore[no-any-return]
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one. Raises BadInput if CUDA was asked for and is not there."""
+    has_cuda = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_cuda else "cpu")
+    if name == "cuda" and not has_cuda:
+        raise BadInput("no CUDA device is available; use --device cpu, or --device auto to take what there is")
+    return torch.device(name)

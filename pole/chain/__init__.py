@@ -1,0 +1,1 @@
+"""The Ethereum node and the deployed contracts: reading, sending exactly once, deploying."""

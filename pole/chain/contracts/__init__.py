@@ -1,0 +1,1 @@
+"""One class per contract: typed reads and typed writes."""

@@ -1,0 +1,125 @@
+"""How the contracts are deployed: order, predicted addresses, constructor arguments, checks afterwards.
+
+The contracts have no owner and no setter, so each knows the later ones by the address that its creation will have.
+One code path for `ape run deploy` and for tests: `deploy` is told how to create a contract and how to call one.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import rlp  # type: ignore[import-untyped]
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
+from pole.chain.abi import from_abi, to_abi
+from pole.chain.deployment import CONTRACT_NAMES, ContractName, DeployedContract, Deployment
+from pole.chain.profiles import Profile
+from pole.chain.structs import IdleTask
+from pole.errors import ChainError
+from pole.storage.cid import Cid
+
+Create = Callable[[ContractName, list[Any]], DeployedContract]
+"""Creates a contract from its constructor arguments and waits until it is mined."""
+
+_PARTS = ("market", "committee", "chain", "gradient", "idle")
+
+View = Callable[[ContractName, str, list[Any]], Any]
+"""Calls a view of a created contract."""
+
+
+@dataclass(frozen=True)
+class Creation:
+    """One step of a deployment; `address` is where the contract must end up."""
+
+    name: ContractName
+    address: str
+    arguments: list[Any]
+
+
+def created_address(deployer: str, nonce: int) -> str:
+    """Address of the contract that `deployer` creates with transaction number `nonce`. Source: Yellow Paper, 7"""
+    return str(to_checksum_address(keccak(rlp.encode([bytes.fromhex(deployer[2:]), nonce]))[12:]))
+
+
+def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Creation]:
+    """The creations in order, from consecutive nonces; arguments as web3 and ape take them."""
+    at = {name: created_address(deployer, nonce + step) for step, name in enumerate(CONTRACT_NAMES)}
+    reservoir, token = at["RewardReservoir"], at["RewardToken"]
+    market, committee, chain = at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"]
+    gradient = at["GradientChain"]
+    arguments: dict[ContractName, list[Any]] = {
+        "RewardReservoir": [[market, committee, chain, gradient]],
+        "RewardToken": [[chain]],
+        "TaskMarket": [reservoir, chain, to_abi(profile.market)],
+        "VerifierCommittee": [reservoir, [chain, gradient], to_abi(profile.committee)],
+        "LearningChain": [reservoir, token, market, committee, to_abi(profile.chain), to_abi(idle)],
+        "GradientChain": [reservoir, committee, to_abi(profile.gradient)],
+    }
+    return [Creation(name, at[name], arguments[name]) for name in CONTRACT_NAMES]
+
+
+def idle_task(profile: Profile, manifest: Cid) -> IdleTask:
+    """The idle task of a profile over a published manifest."""
+    terms = profile.idle
+    return IdleTask(manifest, terms.time_limit_s, terms.required_train_ppm, terms.tolerance_ppm, terms.solutions_wanted)
+
+
+def deploy(
+    deployer: str, nonce: int, profile: Profile, manifest: Cid, chain: tuple[int, str], create: Create, view: View
+) -> Deployment:
+    """Create and check everything; `chain` is (chain id, genesis hash). Raises ChainError if the wiring is wrong."""
+    idle = idle_task(profile, manifest)
+    contracts: dict[str, DeployedContract] = {}
+    for step in plan(deployer, nonce, profile, idle):
+        contracts[step.name] = created = create(step.name, step.arguments)
+        if created.address != step.address:
+            raise ChainError(
+                f"{step.name} was created at {created.address}, not at {step.address} as the others expect; "
+                f"something else used account {deployer} meanwhile: deploy again from an account of its own"
+            )
+    check_wiring({name: contract.address for name, contract in contracts.items()}, profile, idle, view)
+    return Deployment(
+        chain_id=chain[0],
+        genesis_hash=chain[1],
+        block_number=min(contract.block_number for contract in contracts.values()),
+        profile=profile.name,
+        deployer=deployer,
+        parameters={part: _numbers(getattr(profile, part)) for part in _PARTS},
+        idle_manifest=str(manifest),
+        contracts=contracts,
+    )
+
+
+def check_wiring(at: dict[str, str], profile: Profile, idle: IdleTask, view: View) -> None:
+    """Ask the contracts themselves whether each knows the others and the parameters; raises ChainError."""
+    expected: list[tuple[ContractName, str, list[Any], Any]] = [
+        *(("RewardReservoir", "isOperator", [at[name]], True) for name in CONTRACT_NAMES[2:]),
+        ("RewardToken", "isMinter", [at["LearningChain"]], True),
+        ("TaskMarket", "RESERVOIR", [], at["RewardReservoir"]),
+        ("TaskMarket", "CHAIN", [], at["LearningChain"]),
+        ("VerifierCommittee", "RESERVOIR", [], at["RewardReservoir"]),
+        *(("VerifierCommittee", "isChain", [at[name]], True) for name in CONTRACT_NAMES[4:]),
+        ("LearningChain", "RESERVOIR", [], at["RewardReservoir"]),
+        ("LearningChain", "TOKEN", [], at["RewardToken"]),
+        ("LearningChain", "MARKET", [], at["TaskMarket"]),
+        ("LearningChain", "COMMITTEE", [], at["VerifierCommittee"]),
+        ("GradientChain", "RESERVOIR", [], at["RewardReservoir"]),
+        ("GradientChain", "COMMITTEE", [], at["VerifierCommittee"]),
+        ("TaskMarket", "parameters", [], profile.market),
+        ("VerifierCommittee", "parameters", [], profile.committee),
+        ("LearningChain", "parameters", [], profile.chain),
+        ("LearningChain", "idleTask", [], idle),
+        ("GradientChain", "parameters", [], profile.gradient),
+    ]
+    for name, function, arguments, value in expected:
+        actual = view(name, function, arguments)
+        if dataclasses.is_dataclass(value):
+            actual = from_abi(type(value), actual)
+        if actual != value:
+            raise ChainError(f"{name}.{function} is {actual} after the deployment, not {value}; do not use it")
+
+
+def _numbers(part: Any) -> dict[str, int]:
+    return {name: int(number) for name, number in dataclasses.asdict(part).items()}

@@ -1,0 +1,116 @@
+"""All parameters of timing and money that a deployment fixes for ever, as two profiles to choose from."""
+
+from dataclasses import dataclass
+
+from pole.chain.gradient_structs import GradientParameters
+from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.errors import BadInput
+
+ETHER = 10**18
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
+
+
+@dataclass(frozen=True)
+class IdleTerms:
+    """The idle task's terms; its manifest is made by `pole.learning.idle`."""
+
+    time_limit_s: int
+    required_train_ppm: int
+    tolerance_ppm: int
+    solutions_wanted: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    name: str
+    market: MarketParameters
+    committee: CommitteeParameters
+    chain: ChainParameters
+    gradient: GradientParameters
+    idle: IdleTerms
+
+
+LOCAL = Profile(
+    "local",
+    MarketParameters(
+        client_bond_wei=ETHER // 10,
+        min_reward_wei=ETHER // 100,
+        verifier_fee_ppm=100_000,
+        max_time_limit_s=_HOUR_S,
+    ),
+    CommitteeParameters(
+        min_stake_wei=ETHER,
+        unbonding_period_s=30,
+        vote_commit_window_s=40,
+        vote_reveal_window_s=20,
+        max_extensions=2,
+        absence_penalty_ppm=20_000,
+        noise_penalty_ppm=100_000,
+    ),
+    ChainParameters(
+        keys_window_s=30,
+        overtime_window_s=10,
+        release_window_s=20,
+        reveal_window_s=20,
+        miner_bond_wei=ETHER // 20,
+        winner_reward=32 * ETHER,
+        ommer_formula=OmmerFormula.FRACTION,
+    ),
+    GradientParameters(
+        miner_bond_wei=ETHER // 20,
+        min_block_reward_wei=ETHER // 1_000,
+        verifier_fee_ppm=100_000,
+        collect_window_s=1,
+        exit_delay_s=30,
+        max_block_time_limit_s=_HOUR_S,
+    ),
+    IdleTerms(time_limit_s=30, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
+)
+"""For one-second blocks on a development chain."""
+
+PUBLIC = Profile(
+    "public",
+    MarketParameters(
+        client_bond_wei=ETHER // 10,
+        min_reward_wei=ETHER // 100,
+        verifier_fee_ppm=100_000,
+        max_time_limit_s=7 * _DAY_S,
+    ),
+    CommitteeParameters(
+        min_stake_wei=8 * ETHER,
+        unbonding_period_s=7 * _DAY_S,
+        vote_commit_window_s=2 * _HOUR_S,
+        vote_reveal_window_s=30 * _MINUTE_S,
+        max_extensions=3,
+        absence_penalty_ppm=10_000,
+        noise_penalty_ppm=50_000,
+    ),
+    ChainParameters(
+        keys_window_s=_HOUR_S,
+        overtime_window_s=30 * _MINUTE_S,
+        release_window_s=_HOUR_S,
+        reveal_window_s=30 * _MINUTE_S,
+        miner_bond_wei=ETHER // 10,
+        winner_reward=32 * ETHER,
+        ommer_formula=OmmerFormula.FRACTION,
+    ),
+    GradientParameters(
+        miner_bond_wei=ETHER // 10,
+        min_block_reward_wei=ETHER // 100,
+        verifier_fee_ppm=100_000,
+        collect_window_s=2 * _MINUTE_S,
+        exit_delay_s=_DAY_S,
+        max_block_time_limit_s=_DAY_S,
+    ),
+    IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, tolerance_ppm=5_000, solutions_wanted=4),
+)
+"""For twelve-second blocks, nodes that restart, and people who sleep; the unbonding time covers every ballot."""
+
+PROFILES = {profile.name: profile for profile in (LOCAL, PUBLIC)}
+
+
+def profile(name: str) -> Profile:
+    """A profile by its name; raises BadInput."""
+    if name not in PROFILES:
+        raise BadInput(f"profile {name!r} is unknown; use one of {', '.join(PROFILES)}")
+    return PROFILES[name]

@@ -1,0 +1,229 @@
+"""What the contracts store, as Python sees it: one frozen dataclass per Solidity struct, fields in the same order.
+
+A field that the struct itself does not have (its id) comes first and is named after what it counts.
+`tests/unit/pole/chain/test_drift.py` compares fields, order and enum members with the compiled ABI.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pole.storage.cid import Cid
+
+
+class Pot(IntEnum):
+    ESCROW = 0
+    BOND = 1
+    STAKE = 2
+
+
+class TaskState(IntEnum):
+    NONE = 0
+    PENDING = 1
+    IN_ROUND = 2
+    SOLVED = 3
+    REFUNDED = 4
+    CANCELLED = 5
+
+
+class Phase(IntEnum):
+    NONE = 0
+    KEYS = 1
+    TRAINING = 2
+    OVERTIME = 3
+    RELEASE = 4
+    REVEAL = 5
+    VOTING = 6
+    FINALISED = 7
+    ABORTED = 8
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the round has ended, with a block or without."""
+        return self in (Phase.FINALISED, Phase.ABORTED)
+
+
+class AbortReason(IntEnum):
+    NONE = 0
+    KEYS_MISSING = 1
+    NO_SOLUTION = 2
+    NOTHING_REVEALED = 3
+    QUORUM_LOST = 4
+    NO_VALID_SOLUTION = 5
+    BELOW_FLOOR = 6
+
+
+class BallotPhase(IntEnum):
+    NONE = 0
+    COMMIT = 1
+    REVEAL = 2
+    CLOSED = 3
+    VOID = 4
+
+    @property
+    def is_over(self) -> bool:
+        return self in (BallotPhase.CLOSED, BallotPhase.VOID)
+
+
+class OmmerFormula(IntEnum):
+    FRACTION = 0
+    PRINTED = 1
+
+
+@dataclass(frozen=True)
+class TaskTerms:
+    manifest: Cid
+    test_set_commitment: bytes
+    time_limit_s: int
+    required_train_ppm: int
+    min_test_ppm: int
+    tolerance_ppm: int
+    solutions_wanted: int
+
+
+@dataclass(frozen=True)
+class Task:
+    task_id: int
+    terms: TaskTerms
+    client: str
+    reward_wei: int
+    verifier_fee_wei: int
+    bond_wei: int
+    state: TaskState
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """`task_id` is 0 in an idle round; `deadline` is block time, 0 in a phase without one; CIDs are None until set."""
+
+    round_id: int
+    task_id: int
+    height: int
+    previous_hash: bytes
+    phase: Phase
+    abort_reason: AbortReason
+    is_overtime: bool
+    is_test_set_released: bool
+    deadline: int
+    commits_closed_at: int
+    submission_count: int
+    qualified_count: int
+    revealed_count: int
+    ballot_id: int
+    opener: str
+    keys: Cid | None
+    test_set: Cid | None
+    transcript: bytes
+
+    @property
+    def is_idle(self) -> bool:
+        return self.task_id == 0
+
+
+@dataclass(frozen=True)
+class Submission:
+    """`model` is None until revealed."""
+
+    miner: str
+    claimed_train_ppm: int
+    committed_at: int
+    is_revealed: bool
+    commitment: bytes
+    model: Cid | None
+
+
+@dataclass(frozen=True)
+class Ommer:
+    miner: str
+    train_ppm: int
+    test_ppm: int
+    is_referenced: bool
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class Header:
+    height: int
+    task_id: int
+    winner: str
+    previous_hash: bytes
+    model: Cid | None
+    train_ppm: int
+    test_ppm: int
+    ommer_hash: bytes
+    body_root: bytes
+    anchor_hash: bytes
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class Verifier:
+    stake_wei: int
+    release_at: int
+    open_ballots: int
+    is_seated: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    is_valid: bool
+    train_ppm: int
+    test_ppm: int
+
+
+@dataclass(frozen=True)
+class Ballot:
+    ballot_id: int
+    chain: str
+    entry_count: int
+    tolerance_ppm: int
+    phase: BallotPhase
+    deadline: int
+    extensions: int
+    member_count: int
+    committed_count: int
+    revealed_count: int
+    snapshot_stake_wei: int
+    committed_stake_wei: int
+    revealed_stake_wei: int
+    refund_to: str
+    transcript: bytes
+
+
+@dataclass(frozen=True)
+class MarketParameters:
+    client_bond_wei: int
+    min_reward_wei: int
+    verifier_fee_ppm: int
+    max_time_limit_s: int
+
+
+@dataclass(frozen=True)
+class CommitteeParameters:
+    min_stake_wei: int
+    unbonding_period_s: int
+    vote_commit_window_s: int
+    vote_reveal_window_s: int
+    max_extensions: int
+    absence_penalty_ppm: int
+    noise_penalty_ppm: int
+
+
+@dataclass(frozen=True)
+class ChainParameters:
+    keys_window_s: int
+    overtime_window_s: int
+    release_window_s: int
+    reveal_window_s: int
+    miner_bond_wei: int
+    winner_reward: int
+    ommer_formula: OmmerFormula
+
+
+@dataclass(frozen=True)
+class IdleTask:
+    manifest: Cid
+    time_limit_s: int
+    required_train_ppm: int
+    tolerance_ppm: int
+    solutions_wanted: int

@@ -1,0 +1,1 @@
+"""Encryption in PyTorch, for GPUs. Experimental: it has never run on one."""

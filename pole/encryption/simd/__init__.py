@@ -1,0 +1,1 @@
+"""Encryption in vector kernels that numba compiles."""

@@ -1,0 +1,1 @@
+"""What a role must not forget, on disk before it acts."""

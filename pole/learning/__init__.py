@@ -1,0 +1,1 @@
+"""PoLe: mapping, features, functional keys and the files of a round. Source: PoLe"""

@@ -1,0 +1,1 @@
+"""What a long-running role is made of: command line, context, loop, logs, accounts."""

@@ -1,0 +1,121 @@
+"""What the command lines of all roles share: options, the context they open, and how errors end."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
+from pole.errors import JournalFull, PoleError, StoreUnavailable, TransientChainError
+from pole.node import logs
+from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
+from pole.node.keyfile import PASSWORD_VARIABLE
+
+DEFAULT_RPC = "http://127.0.0.1:8545"
+
+# Documented in docs/operations.md; 64 and above as in sysexits.h.
+EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
+
+
+def role_options(
+    role: str, *, needs_account: bool = True, is_exclusive: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the common options to a click command, which then gets a RoleContext as its first argument.
+
+    `needs_account=False`: a command that only reads. `is_exclusive=False`: a short command that may run beside the
+    role's long-running process (the journal is shared, nonces are chosen under a lock).
+    """
+    options = [
+        click.option("--rpc", envvar="POLE_RPC", default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."),
+        click.option(
+            "--deployment",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Deployment file.  [default: deployments/<chain id>.json]",
+        ),
+        click.option(
+            "--store",
+            envvar="POLE_STORE",
+            default="~/.pole/store",
+            show_default=True,
+            help="Content store: a folder, or an IPFS daemon's API such as /ip4/127.0.0.1/tcp/5001.",
+        ),
+        click.option(
+            "--home",
+            type=click.Path(file_okay=False, path_type=Path),
+            default=f"~/.pole/{role}",
+            show_default=True,
+            help="Folder for the journal and for secrets; one per account.",
+        ),
+        click.option(
+            "--poll-interval", type=click.FloatRange(0.05, 60), default=0.5, show_default=True, help="Seconds."
+        ),
+        click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True),
+        click.option("--log-json", is_flag=True, help="Log JSON lines."),
+    ]
+    if needs_account:
+        options += [
+            click.option("--account", required=True, help="ape account alias, or path of a key file."),
+            click.option(
+                "--password-file",
+                type=click.Path(dir_okay=False, path_type=Path),
+                help=f"File with the account's password.  [default: ${PASSWORD_VARIABLE}, else ask]",
+            ),
+            click.option(
+                "--max-fee-gwei",
+                type=click.FloatRange(0.001, 1_000_000),
+                default=DEFAULT_MAX_FEE_GWEI,
+                show_default=True,
+                help="Never offer more for a unit of gas; wait instead.",
+            ),
+        ]
+
+    if needs_account and is_exclusive:
+        options += [
+            click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve figures for Prometheus."),
+            click.option("--metrics-address", default=METRICS_ADDRESS, show_default=True, help="Where to serve them."),
+        ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def wrapped(log_level: str, log_json: bool, **given: Any) -> Any:
+            logs.configure(log_json, log_level)
+            settings, rest = _split(given)
+            with open_context(role, settings, is_exclusive=is_exclusive and needs_account) as context:
+                return command(context, **rest)
+
+        for option in reversed(options):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def exit_code(command: click.Command) -> int:
+    """Run a role's command line; an error becomes one line on stderr and a status, as docs/operations.md lists them."""
+    try:
+        command.main(standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code if isinstance(exc, click.UsageError) else EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except PoleError as exc:
+        logs.report(exc)
+        return EXIT_TRY_AGAIN if isinstance(exc, (TransientChainError, StoreUnavailable, JournalFull)) else EXIT_FAILED
+    except BrokenPipeError:  # the reader of a pipe is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as exc:
+        logs.report(exc)
+        return EXIT_UNEXPECTED
+    return 0
+
+
+def _split(given: dict[str, Any]) -> tuple[RoleSettings, dict[str, Any]]:
+    names = RoleSettings.__dataclass_fields__
+    settings = RoleSettings(**{name: given.get(name) for name in names})  # type: ignore[arg-type]
+    return settings, {name: value for name, value in given.items() if name not in names}

@@ -1,0 +1,49 @@
+"""Commands that every role has alike."""
+
+import json
+from pathlib import Path
+
+import click
+
+from pole.money import wei_to_ether
+from pole.node.cli import role_options
+from pole.node.context import RoleContext
+from pole.node.loop import STATUS_FILE
+
+
+class RunByDefault(click.Group):
+    """A role's command line: what begins with an option of the role's, and not with a command, is `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in self.get_help_option_names(ctx):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def withdraw_command(role: str) -> click.Command:
+    """The role's `withdraw`."""
+
+    @click.command("withdraw")
+    @role_options(role, is_exclusive=False)
+    @click.option("--to", "recipient", help="Address to send to.  [default: the account itself]")
+    def withdraw(context: RoleContext, *, recipient: str | None) -> None:
+        """Turn the account's credit in the reservoir into ether."""
+        to, credit_wei = recipient or context.gateway.address, context.ledger.credit_wei(context.gateway.address)
+        if credit_wei == 0:
+            click.echo("there is nothing to withdraw")
+            return
+        key = f"withdraw/{context.gateway.block_number()}"
+        context.gateway.transact(context.journal, key, "RewardReservoir", "withdraw", to)
+        click.echo(f"sent {wei_to_ether(credit_wei)} ether to {to}")
+
+    return withdraw
+
+
+def last_status(home: Path) -> str:
+    """What the role's process last said of itself, for people who ask."""
+    try:
+        status = json.loads((home / STATUS_FILE).read_text())
+    except (OSError, ValueError):
+        return "has not run from this --home yet"
+    said = f", waiting for {status['what']}; then it will {status['then']}" if status.get("what") else ""
+    return f"{status.get('state')}{said} (process {status.get('pid')})"

@@ -1,0 +1,90 @@
+"""What a command of a role works with, opened from its options."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from pole import metrics
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import Deployment
+from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
+from pole.errors import BadInput
+from pole.journal.journal import Journal
+from pole.journal.locks import account_lock
+from pole.node.keyfile import load_account
+from pole.storage.store import Store, open_store
+
+METRICS_ADDRESS = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class RoleContext:
+    """Everything a command of a role works with."""
+
+    role: str
+    gateway: Gateway
+    ledger: Ledger
+    journal: Journal
+    store: Store
+    home: Path
+    log: Any
+    poll_s: float
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """The common options as given."""
+
+    rpc: str
+    deployment: Path | None
+    store: str
+    home: Path
+    account: str | None
+    password_file: Path | None
+    poll_interval: float
+    max_fee_gwei: float | None = None
+    metrics_port: int | None = None
+    metrics_address: str | None = None
+
+
+@contextmanager
+def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -> Iterator[RoleContext]:
+    """Open account, node, journal and store; raises PoleError before anything was sent."""
+    home = settings.home.expanduser()
+    with ExitStack() as held:
+        if settings.metrics_port is not None:
+            held.enter_context(metrics.served(settings.metrics_address or METRICS_ADDRESS, settings.metrics_port))
+        yield held.enter_context(_opened(role, settings, home, is_exclusive))
+
+
+@contextmanager
+def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -> Iterator[RoleContext]:
+    deployment = Deployment.load(settings.deployment) if settings.deployment else None
+    account = None if settings.account is None else load_account(settings.account, settings.password_file)
+    max_fee_gwei = settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI
+    gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval, max_fee_gwei=max_fee_gwei)
+    store = open_store(settings.store)
+    _private_folder(home)
+    with ExitStack() as held:
+        if account is not None and is_exclusive:
+            held.enter_context(
+                account_lock(gateway.address, gateway.deployment.chain_id, gateway.deployment.genesis_hash, home)
+            )
+        journal = held.enter_context(Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive))
+        if account is not None:
+            journal.bind("account", gateway.address)
+        metrics.describe(role, gateway.address if gateway.has_account else "", gateway.deployment.chain_id)
+        log = structlog.get_logger().bind(role=role)
+        yield RoleContext(role, gateway, Ledger(gateway), journal, store, home, log, settings.poll_interval)
+
+
+def _private_folder(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise BadInput(f"cannot create --home {home}: {exc.strerror}; choose another folder") from exc

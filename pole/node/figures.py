@@ -1,0 +1,49 @@
+"""What the loop of a role counts at each pass: the round, the account's money."""
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import Enum, Gauge
+
+from pole.chain.structs import Phase
+from pole.errors import TransientChainError
+from pole.metrics import REGISTRY, STATE, failed
+
+if TYPE_CHECKING:
+    from pole.node.context import RoleContext
+
+_REFRESH_S = 5.0
+
+_ROUND = Gauge("pole_round", "Id of the current round; 0 before the first.", registry=REGISTRY)
+_PHASE = Enum(
+    "pole_phase", "Phase of the current round.", states=[phase.name.lower() for phase in Phase], registry=REGISTRY
+)
+_BALANCE = Gauge("pole_balance_wei", "Ether of the account itself.", registry=REGISTRY)
+_CREDIT = Gauge("pole_credit_wei", "What the account can withdraw.", registry=REGISTRY)
+_STAKE = Gauge("pole_stake_wei", "A verifier's stake.", registry=REGISTRY)
+
+
+def polled(context: "RoleContext") -> None:
+    """A pass of the loop succeeded; what nobody reads is not asked of the node."""
+    STATE.polled_at = now = time.monotonic()
+    if not STATE.is_served or (STATE.refreshed_at is not None and now - STATE.refreshed_at < _REFRESH_S):
+        return
+    STATE.refreshed_at = now
+    try:
+        _refresh(context)
+    except TransientChainError as exc:
+        failed(exc)
+
+
+def _refresh(context: "RoleContext") -> None:
+    current = context.ledger.current_round()
+    _ROUND.set(0 if current is None else current.round_id)
+    _PHASE.state((Phase.NONE if current is None else current.phase).name.lower())
+    context.gateway.block_time()
+    if not context.gateway.has_account:
+        return
+    address = context.gateway.address
+    _BALANCE.set(context.gateway.balance_wei(address))
+    _CREDIT.set(context.ledger.credit_wei(address))
+    if context.role == "verifier":
+        _STAKE.set(context.ledger.verifier(address).stake_wei)

@@ -1,0 +1,147 @@
+"""The loop of a role that never stops: act, say what is awaited, poll; survive the node, the network and signals."""
+
+import json
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pole import metrics
+from pole.atomicfile import write_atomically
+from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
+from pole.node import figures
+
+if TYPE_CHECKING:
+    from pole.node.context import RoleContext
+
+_MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a role sleeps
+_DAY_S = 86_400
+COMPLAIN_EVERY_S = 60.0
+STATUS_FILE = "status.json"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a role waits for, until when (block time; None: for as long as it takes), and what it will do then."""
+
+    what: str
+    until_s: int | None
+    then: str
+
+    def sentence(self, now_s: int) -> str:
+        """For people, e.g. "waiting for the vote until 12:00:05 (in 12 s); then I will reveal"."""
+        return f"waiting for {self.what}{_until(self.until_s, now_s)}; then I will {self.then}"
+
+
+class Stopped(BaseException):
+    """SIGTERM or SIGINT arrived. Not an Exception, so that nothing on the way takes it for a failure to handle."""
+
+
+class Node(ABC):
+    """Base of the long-running roles: implement `act`, call `run`.
+
+    `act` does everything that can be done now and returns what it waits for. It must be safe to call again after dying
+    at any line, so it derives all it does from the chain and the journal.
+    """
+
+    def __init__(self, context: "RoleContext") -> None:
+        self.context = context
+        self._said: Waiting | None = None
+        self._failures = 0
+        self._complained_at: float | None = None
+
+    @abstractmethod
+    def act(self) -> Waiting:
+        """One pass: do what is due, say what is awaited."""
+
+    def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Poll until a signal comes or `is_done()`; a signal may interrupt `act` at any line."""
+        previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            while not is_done():
+                time.sleep(self.step())
+        except Stopped:
+            self.context.log.info("stopping on request; everything needed to go on is in the journal")
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self._write_status("stopped", self._said)
+
+    def step(self) -> float:
+        """Act once and report; returns the seconds to sleep before the next step."""
+        try:
+            if self._failures:  # what answers again need not be the chain that went away
+                self.context.gateway.check_genesis()
+            waiting = self.act()
+        except TransientChainError as exc:
+            metrics.failed(exc)
+            self._failures += 1
+            pause_s = min(self.context.poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
+            self.context.log.warning(f"{exc}; trying again in {pause_s:.0f} s")
+            self._write_status("retrying", Waiting(str(exc), None, "try again"))
+            self._said = None
+            return pause_s
+        except (InsufficientFunds, JournalFull) as exc:
+            metrics.failed(exc)
+            self._failures = 0
+            self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
+            return self.context.poll_s
+        except TransactionReverted as exc:
+            metrics.failed(exc)
+            waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
+        self._failures, self._complained_at = 0, None
+        figures.polled(self.context)
+        self._say(waiting)
+        return self.context.poll_s
+
+    def _say(self, waiting: Waiting) -> None:
+        """Once per change, so that the log shows every state and no repetition."""
+        if waiting == self._said:
+            return
+        self._said = waiting
+        try:
+            now_s = self.context.gateway.block_time()
+        except TransientChainError:
+            now_s = int(time.time())
+        self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
+        self._write_status("waiting", waiting)
+
+    def _complain(self, waiting: Waiting) -> None:
+        """Again and again, since only a person can end it; but not for every change of the amount that is missing."""
+        now = time.monotonic()
+        if self._complained_at is not None and now - self._complained_at < COMPLAIN_EVERY_S:
+            return
+        self._complained_at, self._said = now, None
+        self.context.log.warning(waiting.sentence(0), status=asdict(waiting))
+        self._write_status("waiting", waiting)
+
+    def _write_status(self, state: str, waiting: Waiting | None) -> None:
+        """`status.json` in the role's home: the same for programs."""
+        status = {
+            "role": self.context.role,
+            "account": self.context.gateway.address if self.context.gateway.has_account else None,
+            "pid": os.getpid(),
+            "state": state,
+            "written_at_s": int(time.time()),
+            **(asdict(waiting) if waiting else {"what": None, "until_s": None, "then": None}),
+        }
+        try:
+            write_atomically(self.context.home / STATUS_FILE, json.dumps(status).encode())
+        except OSError as exc:
+            self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
+
+
+def _until(until_s: int | None, now_s: int) -> str:
+    if until_s is None:
+        return ""
+    form = "%H:%M:%S" if abs(until_s - now_s) < _DAY_S else "%Y-%m-%d %H:%M:%S"
+    left = f"in {until_s - now_s} s" if until_s >= now_s else f"overdue by {now_s - until_s} s"
+    return f" until {time.strftime(form, time.localtime(until_s))} ({left})"
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(signal.Signals(number).name)

@@ -1,0 +1,1 @@
+"""A task off chain: manifest, rows, models, their weights and scores. Nothing here knows a network."""

@@ -1,0 +1,208 @@
+"""From a manifest's model to a torch module: an allow-list, measured and capped before anything is allocated.
+
+Source: PoLe, section 3.1 (the data node's model specification)
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pole.errors import ManifestInvalid
+from pole.task.graph import GraphNetwork, RowShape, Step, module_of, plan_graph
+from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
+
+MAX_PARAMETERS = 200_000_000  # VGG-16 has 138 million
+# Numbers of one row that are alive at once: evaluation in batches of 256 rows then needs at most 8 GiB.
+MAX_ACTIVATIONS = 1 << 23
+MAX_MULTIPLICATIONS = 20_000_000_000  # per row; VGG-16 on 224x224 needs 15.5 billion
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What a model costs. Activations and multiplications are per row, the latter without those of activations."""
+
+    parameters: int
+    state_bytes: int
+    activations: int
+    multiplications: int
+
+
+def build_model(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module:
+    """An untrained module on the CPU: float32 [n, *input_shape] -> logits float32 [n, classes].
+
+    Initialised from torch's global seed; nothing is ever downloaded. Raises ManifestInvalid, naming the layer, before
+    it allocates anything for a model that does not fit together or exceeds a cap.
+    """
+    measure_model(spec, input_shape, classes)
+    return _construct(spec, input_shape, classes)
+
+
+def parameter_bytes(spec: AnyModel, input_shape: RowShape, classes: int) -> int:
+    """Bytes of all weights and buffers: a model file without its header, which is far under a MiB."""
+    return measure_model(spec, input_shape, classes).state_bytes
+
+
+def measure_model(spec: AnyModel, input_shape: RowShape, classes: int) -> ModelSize:
+    """What the model costs, found without allocating it; raises ManifestInvalid as `build_model` does."""
+    _check_row(input_shape, classes)
+    if isinstance(spec, GraphModel):
+        return _measure_graph(plan_graph(spec, input_shape, classes))
+    return _measure_torchvision(spec, input_shape, classes)
+
+
+def _construct(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module:
+    if isinstance(spec, GraphModel):
+        return GraphNetwork(plan_graph(spec, input_shape, classes))
+    return _torchvision(spec, input_shape, classes)
+
+
+def _check_row(input_shape: RowShape, classes: int) -> None:
+    if len(input_shape) not in (1, 3) or min(input_shape) < 1:
+        raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
+    if math.prod(input_shape) > MAX_ACTIVATIONS:
+        raise ManifestInvalid(f"rows of shape {input_shape} exceed the cap of {MAX_ACTIVATIONS} numbers per row")
+    if classes < 2:
+        raise ManifestInvalid(f"{classes} classes: need at least 2")
+
+
+# --- graphs ----------------------------------------------------------------------------------------------------------
+
+
+def _measure_graph(steps: list[Step]) -> ModelSize:
+    """Adds up layer by layer, so that the error names the one with which the sum exceeds a cap."""
+    total = ModelSize(0, 0, 0, 0)
+    alive = {"input": math.prod(steps[0].input_shapes[0])}
+    for step in steps:
+        with torch.device("meta"):
+            module = module_of(step)
+        alive[step.layer.name] = math.prod(step.shape)
+        total = _sum(total, module, sum(alive.values()), step.shape)
+        _check_caps(total, f"layer {step.layer.name!r}")
+        for name in step.finished:
+            del alive[name]
+    return total
+
+
+def _sum(total: ModelSize, module: nn.Module, alive: int, shape: RowShape) -> ModelSize:
+    """Each weight is multiplied once per position of the output map."""
+    weights = sum(weight.numel() for weight in module.parameters())
+    return ModelSize(
+        total.parameters + weights,
+        total.state_bytes + _state_bytes(module),
+        max(total.activations, alive),
+        total.multiplications + weights * math.prod(shape[1:]),
+    )
+
+
+def _state_bytes(module: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+
+
+def _check_caps(size: ModelSize, where: str) -> None:
+    for what, value, cap in (
+        ("parameters", size.parameters, MAX_PARAMETERS),
+        ("activations per row", size.activations, MAX_ACTIVATIONS),
+        ("multiplications per row", size.multiplications, MAX_MULTIPLICATIONS),
+    ):
+        if value > cap:
+            raise ManifestInvalid(f"{where} brings the model to {value} {what}; the cap is {cap}: make it smaller")
+
+
+# --- torchvision -----------------------------------------------------------------------------------------------------
+
+
+def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> ModelSize:
+    """Runs one row through the architecture on the "meta" device, which computes shapes and nothing else."""
+    sizes = [ModelSize(0, 0, math.prod(input_shape), 0)]
+    # Besides a layer's input and output, a residual block keeps at most one more of either size.
+    kept = 2 if spec.architecture == "resnet18" else 1
+
+    def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        alive = kept * (inputs[0].numel() + output.numel())
+        sizes.append(_sum(sizes[-1], module, alive, tuple(output.shape[1:])))
+
+    with torch.device("meta"), torch.no_grad():
+        model = _torchvision(spec, input_shape, classes).eval()
+        for module in model.modules():
+            if not list(module.children()):
+                module.register_forward_hook(record)
+        model(torch.empty(1, *input_shape))
+    _check_caps(sizes[-1], f"architecture {spec.architecture!r} on rows of shape {input_shape}")
+    return sizes[-1]
+
+
+def _torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> nn.Module:
+    # Imported here: it costs a second, and graphs do not need it.
+    from torchvision import models
+
+    if spec.stem != "stock" and spec.architecture != "resnet18":
+        raise ManifestInvalid(f"stem {spec.stem!r} is for resnet18; use 'stock' with {spec.architecture}")
+    shape = _as_image(input_shape)
+    builders: dict[str, Callable[..., nn.Module]] = {
+        "vgg16": models.vgg16,
+        "vgg16_bn": models.vgg16_bn,
+        "resnet18": models.resnet18,
+    }
+    model = builders[spec.architecture](weights=None, num_classes=classes)
+    if spec.architecture == "resnet18":
+        _adapt_resnet(model, shape[0], is_cifar=spec.stem == "cifar")
+    else:
+        _adapt_vgg(model, shape)
+    return model if len(input_shape) == 3 else nn.Sequential(nn.Unflatten(1, shape), model)
+
+
+def _as_image(shape: RowShape) -> tuple[int, int, int]:
+    """Reading: flat features fold into a square map, of one channel (256 -> 1x16x16) or three (2700 -> 3x30x30).
+
+    At most one of the two is possible. Source: PoLe, section 4 (VGG-16 behind the secure mapping layer)
+    """
+    if len(shape) == 3:
+        return (shape[0], shape[1], shape[2])
+    for channels in (1, 3):
+        side = math.isqrt(shape[0] // channels)
+        if channels * side * side == shape[0]:
+            return (channels, side, side)
+    raise ManifestInvalid(
+        f"{shape[0]} features fold into no square map of 1 or 3 channels, as this architecture needs; "
+        "choose other vectors and segments, such as 256 (1x16x16) or 2700 (3x30x30) outputs"
+    )
+
+
+def _adapt_vgg(model: nn.Module, shape: tuple[int, int, int]) -> None:
+    """Fit the first convolution to the channels. Reading: a pooling that would leave nothing of the map is left out.
+
+    The stock network halves the map five times and so needs 32x32; the paper's 16x16 and 30x30 maps have room for four.
+    """
+    features = model.get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    side = min(shape[1:])
+    for index, layer in enumerate(features):
+        if isinstance(layer, nn.MaxPool2d):
+            if side < 2:
+                features[index] = nn.Identity()
+            side = max(1, side // 2)
+    features[0] = _convolution(shape[0], 64, kernel_size=3, padding=1)
+
+
+def _adapt_resnet(model: nn.Module, channels: int, is_cifar: bool) -> None:
+    """Fit the first convolution to the channels; the CIFAR stem keeps the resolution of small images."""
+    assert isinstance(model.bn1, nn.BatchNorm2d)
+    if is_cifar:
+        model.conv1 = _convolution(channels, 64, kernel_size=3, padding=1, bias=False)
+        model.maxpool = nn.Identity()
+    else:
+        model.conv1 = _convolution(channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+
+
+def _convolution(
+    channels: int, filters: int, kernel_size: int, padding: int, stride: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    """A first convolution, initialised as torchvision initialises the one that it replaces."""
+    convolution = nn.Conv2d(channels, filters, kernel_size, stride, padding, bias=bias)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+    return convolution

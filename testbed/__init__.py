@@ -1,0 +1,1 @@
+"""Chains, daemons, processes and rounds that tests, demos, attacks and benchmarks start."""

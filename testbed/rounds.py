@@ -1,0 +1,184 @@
+"""Honest and dishonest steps of a round, each one transaction, for attacks that need a round around them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pole.chain.commitments import solution_commitment, test_set_commitment, vote_commitment
+from pole.chain.profiles import ETHER, PUBLIC
+from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, Verdict
+from pole.errors import ChainError
+from pole.storage.cid import Cid, cid_of
+from testbed.contracts import Chain, Sent
+
+BOND_WEI = PUBLIC.chain.miner_bond_wei
+CLIENT_BOND_WEI = PUBLIC.market.client_bond_wei
+STAKE_WEI = PUBLIC.committee.min_stake_wei
+REQUIRED_PPM, CLAIM_PPM, TOLERANCE_PPM = 900_000, 950_000, 10_000
+INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
+SALT = bytes(range(1, 33))
+KEYS, TEST_SET = cid_of(b"functional keys"), cid_of(b"test set")
+
+Votes = Mapping[str, Sequence[Verdict]]
+
+
+def model_of(who: str) -> Cid:
+    """Stands for a trained model; on chain, a model is nothing but its CID."""
+    return cid_of(f"model of {who}".encode())
+
+
+def good(test_ppm: int) -> Verdict:
+    return Verdict(is_valid=True, train_ppm=CLAIM_PPM, test_ppm=test_ppm)
+
+
+def stake(chain: Chain, *verifiers: str, stake_wei: int = STAKE_WEI) -> None:
+    for verifier in verifiers:
+        chain.do(verifier, "VerifierCommittee", "stake", value_wei=stake_wei)
+
+
+def seat(chain: Chain, count: int) -> list[str]:
+    """So many verifiers of equal stake."""
+    verifiers = [chain.verifier(i) for i in range(count)]
+    stake(chain, *verifiers)
+    return verifiers
+
+
+def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
+    commitment = test_set_commitment(chain.chain_id, chain.address("TaskMarket"), client, TEST_SET, SALT)
+    given: dict[str, Any] = {
+        "manifest": cid_of(b"manifest"),
+        "test_set_commitment": commitment,
+        "time_limit_s": 3_600,
+        "required_train_ppm": REQUIRED_PPM,
+        "min_test_ppm": 0,
+        "tolerance_ppm": TOLERANCE_PPM,
+        "solutions_wanted": 64,
+    }
+    return TaskTerms(**(given | changes))
+
+
+def submit(chain: Chain, client: str | None = None, payment_wei: int = ETHER, **changes: Any) -> int:
+    """`payment_wei` is reward and fee, without the client's bond; returns the task's id."""
+    client = client or chain.client
+    given = terms(chain, client, **changes)
+    chain.do(client, "TaskMarket", "submit", given, value_wei=CLIENT_BOND_WEI + payment_wei)
+    return chain.ledger.task_count()
+
+
+def open_round(chain: Chain, client: str | None = None, *, has_keys: bool = True) -> Round:
+    """Of the most valuable task; with keys it is in training."""
+    chain.do(chain.anyone, "LearningChain", "openRound")
+    current = latest(chain)
+    if has_keys:
+        chain.do(client or chain.client, "LearningChain", "publishKeys", current.round_id, KEYS)
+    return latest(chain)
+
+
+def latest(chain: Chain) -> Round:
+    found = chain.ledger.latest_round()
+    if found is None:
+        raise ChainError("no round was opened; the attack cannot be prepared")
+    return found
+
+
+def commitment(chain: Chain, current: Round, miner: str, model: Cid | None = None, salt: bytes = SALT) -> bytes:
+    """What `miner` commits to in this round, by default to its own model."""
+    where, model = chain.address("LearningChain"), model or model_of(miner)
+    return solution_commitment(chain.chain_id, where, current.round_id, miner, current.previous_hash, model, salt)
+
+
+def commit(chain: Chain, current: Round, *miners: str) -> None:
+    """Each to its own model."""
+    for miner in miners:
+        attempt = commit_hash(chain, current, miner, commitment(chain, current, miner))
+        if attempt.error:
+            raise ChainError(f"the commit of {miner} was refused with {attempt.error}")
+
+
+def commit_hash(chain: Chain, current: Round, miner: str, hashed: bytes, claim_ppm: int = CLAIM_PPM) -> Sent:
+    arguments = (current.round_id, hashed, claim_ppm)
+    return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=BOND_WEI)
+
+
+def reveal(chain: Chain, current: Round, miner: str, model: Cid | None = None, salt: bytes = SALT) -> Sent:
+    """By default the miner's own model."""
+    return chain.attempt(miner, "LearningChain", "reveal", current.round_id, model or model_of(miner), salt)
+
+
+def advance(chain: Chain, current: Round) -> Sent:
+    """When it is due, after waiting for the deadline if need be."""
+    if not chain.ledger.is_round_due(current.round_id):
+        wait_for(chain, latest(chain).deadline)
+    return chain.do(chain.anyone, "LearningChain", "advance", current.round_id)
+
+
+def wait_for(chain: Chain, deadline_s: int) -> None:
+    if deadline_s > chain.now_s:
+        chain.pass_time(deadline_s - chain.now_s)
+
+
+def release(chain: Chain, current: Round, client: str | None = None) -> None:
+    """In a later second than the close of commits, as the contract asks."""
+    chain.pass_time(1)
+    chain.do(client or chain.client, "LearningChain", "releaseTestSet", current.round_id, TEST_SET, SALT)
+
+
+def to_reveal(chain: Chain, current: Round, *miners: str, client: str | None = None) -> None:
+    """From training: these commit, commits close, the client releases."""
+    commit(chain, current, *miners)
+    advance(chain, current)
+    release(chain, current, client)
+
+
+def to_voting(chain: Chain, current: Round, *miners: str, client: str | None = None) -> None:
+    """From training to the ballot over these miners' models."""
+    to_reveal(chain, current, *miners, client=client)
+    for miner in miners:
+        reveal(chain, current, miner)
+    advance(chain, current)
+
+
+def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[Verdict], salt: bytes = SALT) -> bytes:
+    return vote_commitment(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, verifier, vote, salt)
+
+
+def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
+    """Absent members are waited for."""
+    for verifier, vote in votes.items():
+        hashed = vote_hash(chain, ballot_id, verifier, vote)
+        chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
+    advance_ballot(chain, ballot_id)
+
+
+def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
+    for verifier, vote in votes.items():
+        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, list(vote), SALT)
+    advance_ballot(chain, ballot_id)
+
+
+def advance_ballot(chain: Chain, ballot_id: int) -> BallotPhase:
+    if not chain.ledger.is_ballot_due(ballot_id):
+        wait_for(chain, chain.ledger.ballot(ballot_id).deadline)
+    chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
+    return chain.ledger.ballot(ballot_id).phase
+
+
+def vote_and_finish(chain: Chain, current: Round, votes: Votes) -> Round:
+    """The ballot of these votes, and the end of the round."""
+    ballot_id = latest(chain).ballot_id
+    commit_votes(chain, ballot_id, votes)
+    reveal_votes(chain, ballot_id, votes)
+    return finish(chain, current)
+
+
+def finish(chain: Chain, current: Round) -> Round:
+    """From the ballot's end to the round's."""
+    chain.do(chain.anyone, "LearningChain", "advance", current.round_id)
+    ended = latest(chain)
+    if ended.phase not in (Phase.FINALISED, Phase.ABORTED):
+        raise ChainError(f"round {current.round_id} did not end")
+    return ended
+
+
+def winner(chain: Chain) -> str:
+    """Of the newest block."""
+    return chain.ledger.header(chain.ledger.height()).winner

@@ -1,0 +1,142 @@
+"""A chain of one's own with a miner and a verifier at hand, as nodes inside the test, for step-by-step rounds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import torch
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from web3 import HTTPProvider, Web3
+from web3.types import RPCEndpoint
+
+from miner.learning.assignment import Limits as MinerLimits
+from miner.learning.node import MinerNode, MinerOptions
+from miner.training.api import Trainer
+from miner.training.default import train
+from pole.chain.client import Gateway
+from pole.chain.commitments import test_set_commitment
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.deployment import Deployment
+from pole.chain.profiles import LOCAL
+from pole.chain.structs import Phase, Round, TaskTerms
+from pole.journal.journal import Journal
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+from pole.storage.cid import Cid
+from testbed.chain import development_chain
+from testbed.deployer import deploy_with_web3
+from tests.unit.commission import Commission
+from verifier.judging.messages import Limits
+from verifier.node import VerifierNode
+
+ETHER = 10**18
+SALT = bytes(32)
+
+
+@dataclass
+class Seats:
+    """One chain that mines every transaction at once, one deployment, one store."""
+
+    rpc_url: str
+    web3: Web3
+    deployment: Deployment
+    commission: Commission
+    folder: Path
+    resources: ExitStack
+
+    def context(self, role: str, home: str, account: LocalAccount) -> RoleContext:
+        """What a process of this role would start with; the same home and account again: what it restarts with."""
+        folder = self.folder / home
+        folder.mkdir(exist_ok=True)
+        gateway = Gateway.connect(self.rpc_url, self.deployment, account, poll_s=0.02)
+        journal = self.resources.enter_context(Journal(folder / "journal.sqlite", is_exclusive=False))
+        log = structlog.get_logger()
+        return RoleContext(role, gateway, Ledger(gateway), journal, self.commission.store, folder, log, 0.02)
+
+    def funded(self, balance_wei: int = 100 * ETHER) -> LocalAccount:
+        account: LocalAccount = Account.create()
+        self.rpc("anvil_setBalance", account.address, hex(balance_wei))
+        return account
+
+    def rpc(self, method: str, *parameters: object) -> None:
+        reply = self.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        assert "error" not in reply, reply
+
+    def pass_time(self, seconds: int) -> None:
+        self.rpc("evm_increaseTime", seconds)
+        self.rpc("evm_mine")
+
+    def miner(self, account: LocalAccount, *, is_idle_allowed: bool = True, trainer: Trainer = train) -> MinerNode:
+        context = self.context("miner", account.address, account)
+        options = MinerOptions(
+            trainer=trainer,
+            device=torch.device("cpu"),
+            seed=1,
+            limits=MinerLimits(min_reward_wei=0, max_data_bytes=1 << 30),
+            margin_ppm=None,
+            commit_latency_s=None,
+            is_idle_allowed=is_idle_allowed,
+            withdraw_over_wei=None,
+        )
+        return MinerNode(context, options)
+
+    def verifier(self, account: LocalAccount, *, stake_wei: int = ETHER, reserve_s: float = 3.0) -> VerifierNode:
+        node = VerifierNode(self.context("verifier", account.address, account), Limits(), reserve_s, stake_wei)
+        self.resources.callback(node.voting.judge.close)
+        return node
+
+    def submit(self, client: LocalAccount, commission: Commission) -> int:
+        """The client's task, on the list; returns its id."""
+        context = self.context("client", "client", client)
+        market = self.deployment.address("TaskMarket")
+        commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
+        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 10_000, 1)
+        value_wei = ETHER + LOCAL.market.client_bond_wei
+        context.gateway.transact(context.journal, "submit", "TaskMarket", "submit", terms, value_wei=value_wei)
+        return context.ledger.task_count()
+
+    def publish_keys(self, client: LocalAccount, current: Round, keys: Cid) -> None:
+        context = self.context("client", "client", client)
+        key = f"keys/{current.round_id}"
+        context.gateway.transact(context.journal, key, "LearningChain", "publishKeys", current.round_id, keys)
+
+
+def round_of(node: Node) -> Round:
+    """The newest round, as the node's ledger shows it."""
+    latest = node.context.ledger.latest_round()
+    assert latest is not None
+    return latest
+
+
+def step_until(nodes: list[Node], is_reached: Callable[[], bool], steps: int = 60) -> Waiting:
+    """Lets the nodes act in turn; returns what the last one waits for."""
+    for _ in range(steps):
+        for node in nodes:
+            waiting = node.act()
+            if is_reached():
+                return waiting
+        nodes[0].context.gateway.web3.provider.make_request(RPCEndpoint("evm_mine"), [])  # turns go by blocks
+    raise AssertionError(f"not reached in {steps} steps; waiting for {waiting.what}; {round_of(nodes[0])}")
+
+
+def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
+    return step_until(nodes, lambda: nodes[0].context.ledger.round_count() > 0 and round_of(nodes[0]).phase is phase)
+
+
+@contextmanager
+def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[Seats]:
+    """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
+    with ExitStack() as resources:
+        chain = resources.enter_context(development_chain("anvil", block_time_s=None))
+        web3 = Web3(HTTPProvider(chain.rpc_url))
+        deployer: LocalAccount = Account.create()
+        web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
+        deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
+        seats = Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
+        if has_absent_verifier:
+            absent = seats.context("verifier", "absent", seats.funded())
+            absent.gateway.transact(absent.journal, "stake", "VerifierCommittee", "stake", value_wei=ETHER)
+        yield seats

@@ -1,0 +1,76 @@
+"""What the gradient miner does before it trains: bonds once, and not again after a lost bond."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+import torch
+
+from miner.gradient.node import GradientMiner, GradientOptions
+from miner.learning.assignment import Limits
+from pole.chain.gradient_structs import Miner
+from pole.chain.profiles import LOCAL
+from pole.journal.journal import Journal
+from pole.node.context import RoleContext
+
+ADDRESS = "0x" + "11" * 20
+BOND_WEI = LOCAL.gradient.miner_bond_wei
+
+
+class Chain:
+    """A gateway and a ledger in one: whether the account is bonded, how many bonds it lost, what it paid."""
+
+    address = ADDRESS
+
+    def __init__(self, lost: int, bond_wei: int = 0) -> None:
+        self.lost, self.bond_wei, self.paid_wei = lost, bond_wei, 0
+
+    def logs(self, contract: str, event: str, **filters: Any) -> list[str]:
+        assert (contract, event, filters) == ("GradientChain", "MinerSlashed", {"miner": ADDRESS})
+        return ["slashed"] * self.lost
+
+    def transact(self, _journal: Journal, _key: str, contract: str, function: str, *, value_wei: int) -> None:
+        assert (contract, function) == ("GradientChain", "enrol")
+        self.bond_wei, self.paid_wei = value_wei, self.paid_wei + value_wei
+
+    def miner(self, address: str) -> Miner:
+        assert address == ADDRESS
+        return Miner(self.bond_wei, 1, 0, False)
+
+    def parameters(self) -> Any:
+        return LOCAL.gradient
+
+
+def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
+    context: Any = SimpleNamespace(
+        gateway=chain, journal=Journal(folder / "journal.sqlite"), log=structlog.get_logger(), home=folder
+    )
+    whole: RoleContext = context
+    options = GradientOptions(torch.device("cpu"), 1, Limits(0, 1), None, lost_bonds=lost_bonds)
+    node = GradientMiner(whole, options)
+    node.ledger = chain  # type: ignore[assignment]
+    return node
+
+
+def test_enrol__bond_was_lost__waits_for_a_person_and_pays_nothing(tmp_path: Path) -> None:
+    chain = Chain(lost=1)
+    waiting = enrolling(chain, tmp_path)._enrol()
+    assert waiting is not None
+    assert "--lost-bonds 1" in waiting.what
+    assert chain.paid_wei == 0
+
+
+@pytest.mark.parametrize(("lost", "lost_bonds"), [(0, 0), (2, 2)])
+def test_enrol__no_bond__pays_it_once(tmp_path: Path, lost: int, lost_bonds: int) -> None:
+    chain = Chain(lost)
+    node = enrolling(chain, tmp_path, lost_bonds)
+    assert [node._enrol(), node._enrol()] == [None, None]
+    assert chain.paid_wei == BOND_WEI
+
+
+def test_enrol__bonded_by_hand__pays_nothing(tmp_path: Path) -> None:
+    chain = Chain(lost=5, bond_wei=BOND_WEI)
+    assert enrolling(chain, tmp_path)._enrol() is None
+    assert chain.paid_wei == 0

@@ -1,0 +1,363 @@
+"""The miner's memory, its sense of time, and the node itself, step by step on a real chain."""
+
+import dataclasses
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from miner.learning.assignment import Limits, NotWorthIt, Terms, check_manifest, commit_reserve_s, target_ppm
+from miner.learning.deadline import REFRESH_S, Watch
+from miner.learning.solutions import Workbook
+from miner.training.api import Candidate, TrainingJob
+from pole.chain.structs import AbortReason, Phase, Round
+from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
+from pole.journal.journal import Journal
+from pole.storage.cid import Cid, cid_of
+from pole.storage.folder import DirectoryStore
+from pole.task.manifest import DenseMapping
+from pole.task.weights import save_model
+from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
+from tests.unit.local_nodes import Seats, round_of, step_until, taken_seats, until_phase
+
+ROUND = Round(
+    round_id=1,
+    task_id=1,
+    height=1,
+    previous_hash=bytes(32),
+    phase=Phase.TRAINING,
+    abort_reason=AbortReason.NONE,
+    is_overtime=False,
+    is_test_set_released=False,
+    deadline=1_000,
+    commits_closed_at=0,
+    submission_count=0,
+    qualified_count=0,
+    revealed_count=0,
+    ballot_id=0,
+    opener="0x",
+    keys=None,
+    test_set=None,
+    transcript=bytes(32),
+)
+
+
+def terms(**changes: Any) -> Terms:
+    return dataclasses.replace(Terms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
+
+
+# --- terms -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("required", "tolerance", "margin", "expected"),
+    [
+        (950_000, 10_000, None, 960_000),
+        (980_000, 50_000, None, 985_000),
+        (1_000_000, 10_000, None, 1_000_000),
+        (950_000, 10_000, 0, 950_000),
+        (950_000, 10_000, 100_000, 1_000_000),
+    ],
+)
+def test_target__required_plus_margin__within_reach(
+    required: int, tolerance: int, margin: int | None, expected: int
+) -> None:
+    assert target_ppm(terms(required_train_ppm=required, tolerance_ppm=tolerance), margin) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "given", "expected"), [(10, None, 4), (60, None, 6), (3600, None, 40), (60, 1.5, 1.5)]
+)
+def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float | None, expected: float) -> None:
+    assert commit_reserve_s(terms(time_limit_s=limit_s), given) == expected
+
+
+def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
+    with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
+        check_manifest(DirectoryStore(tmp_path), ROUND, terms(reward_wei=4), Limits(5, 1))
+
+
+def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
+    iris = commission_iris(tmp_path)
+    with pytest.raises(NotWorthIt, match="--max-data-bytes is 10"):
+        check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), Limits(0, 10))
+
+
+def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: Path) -> None:
+    iris = commission_iris(tmp_path)
+    wide = iris.manifest.model_copy(update={"mapping": DenseMapping(vectors=65_536, segments=4)})
+    manifest = iris.store.put(wide.to_bytes())
+    with pytest.raises(NotWorthIt, match=f"features take {120 * 4 * 65_536 * 4} bytes"):
+        check_manifest(iris.store, ROUND, terms(manifest=manifest), Limits(0, 1 << 20))
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+class Chain:
+    """What a watch sees of a chain; `is_away`: the node does not answer."""
+
+    def __init__(self) -> None:
+        self.round, self.time, self.is_away = ROUND, 900, False
+
+    def look(self) -> tuple[Round, int]:
+        if self.is_away:
+            raise TransientChainError("gone")
+        return self.round, self.time
+
+
+@pytest.fixture
+def chain() -> Chain:
+    return Chain()
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The watch's clock: set its only element."""
+    now = [0.0]
+    monkeypatch.setattr("miner.learning.deadline.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_watch__reserve_reached__is_over(chain: Chain, monotonic: list[float]) -> None:
+    watch = Watch(chain.look, 3, reserve_s=90.0)
+    assert (watch.is_over(), watch.seconds_left()) == (False, 10.0)
+    chain.time = 910
+    monotonic[0] += REFRESH_S + 0.1
+    assert watch.is_over()
+    assert watch.reason == "time is up"
+
+
+def test_watch__node_away__its_clock_runs_on(chain: Chain, monotonic: list[float]) -> None:
+    watch = Watch(chain.look, 3, reserve_s=90.0)
+    chain.is_away = True
+    monotonic[0] += 4.0
+    assert watch.seconds_left() == 6.0
+    monotonic[0] += 6.5
+    assert watch.is_over()
+
+
+def test_watch__phase_has_changed__is_over(chain: Chain, monotonic: list[float]) -> None:
+    watch = Watch(chain.look, 3, reserve_s=0.0)
+    chain.round = dataclasses.replace(ROUND, phase=Phase.RELEASE)
+    assert not watch.is_over()
+    monotonic[0] += REFRESH_S + 0.1
+    assert watch.is_over()
+    assert "release" in watch.reason
+
+
+def test_watch__enough_solutions_of_others__is_over_so_that_ours_still_gets_in(
+    chain: Chain, monotonic: list[float]
+) -> None:
+    chain.round = dataclasses.replace(ROUND, qualified_count=3)
+    assert not Watch(chain.look, 4, reserve_s=0.0).is_over()
+    assert Watch(chain.look, 3, reserve_s=0.0).is_over()
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_workbook__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
+    workbook = Workbook(journal, tmp_path)
+    solution = workbook.seal(1, Candidate(b"model", 950_000))
+    [path] = tmp_path.rglob(f"{solution.model}.safetensors")
+    path.write_bytes(b"other")
+    with pytest.raises(JournalError, match="damaged"):
+        workbook.content(1, solution)
+    path.unlink()
+    with pytest.raises(JournalError, match="bond"):
+        workbook.content(1, solution)
+
+
+def test_workbook__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
+    first = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    again = Workbook(journal, tmp_path)
+    assert again.seal(1, Candidate(b"better", 990_000)) == first
+    assert again.content(1, first) == b"model"
+    assert again.seal(2, Candidate(b"model", 950_000)).salt != first.salt
+
+
+def test_workbook__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
+    solution = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    assert solution.salt.hex() not in repr(solution)
+    assert repr(solution.salt) not in repr(solution)
+
+
+def test_workbook__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
+    Workbook(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
+    assert Workbook(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
+    assert Workbook(journal, tmp_path).candidate(2) is None
+
+
+def test_workbook__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
+    workbook = Workbook(journal, tmp_path)
+    workbook.seal(1, Candidate(b"model", 950_000))
+    assert workbook.open_rounds() == [1]
+    workbook.close(1, "won")
+    assert workbook.open_rounds() == []
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+# --- the node on a chain ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Commission:
+    return commission_digits(tmp_path / "store")
+
+
+@pytest.fixture
+def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
+    with taken_seats(tmp_path, digits, has_absent_verifier=True) as taken:
+        yield taken
+
+
+def never(_: TrainingJob) -> Iterator[nn.Module]:
+    raise AssertionError("trained")
+
+
+def test_act__nothing_to_do__waits_for_a_task(seats: Seats) -> None:
+    waiting = seats.miner(seats.funded(), is_idle_allowed=False).act()
+    assert waiting.what == "a task"
+    assert seats.miner(seats.funded()).context.ledger.round_count() == 0
+
+
+def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: Path) -> None:
+    with taken_seats(tmp_path, digits) as seats:
+        miner = seats.miner(seats.funded())
+        assert "a verifier to take a seat" in miner.act().what
+        assert miner.context.ledger.round_count() == 0
+
+
+def test_act__too_poor_for_the_bond__says_so_and_does_not_train(seats: Seats) -> None:
+    poor = seats.miner(seats.funded(4 * 10**16), trainer=never)
+    until_phase([poor], Phase.TRAINING)
+    with pytest.raises(InsufficientFunds, match="a commit needs a bond of 50000000000000000 and gas; send it"):
+        poor.act()
+
+
+def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats: Seats, digits: Commission) -> None:
+    manifest = digits.store.root / str(digits.manifest_cid)
+    hidden = manifest.rename(manifest.with_name("hidden"))
+    miner = seats.miner(seats.funded())
+    step_until([miner], lambda: bool(miner.context.ledger.round_count()))
+    waiting = miner.act()
+    assert str(digits.manifest_cid) in waiting.what
+    hidden.rename(manifest)
+    miner.act()
+    assert round_of(miner).qualified_count == 1
+
+
+def test_act__keys_of_another_round__does_not_train_and_says_why(seats: Seats, tmp_path: Path) -> None:
+    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
+    client, miner = seats.funded(), seats.miner(seats.funded(), trainer=never)
+    seats.submit(client, encrypted)
+    until_phase([miner], Phase.KEYS)
+    assert "functional keys" in miner.act().what
+    wrong = encrypted.published_keys(sha256(b"another block").digest())
+    assert wrong is not None
+    seats.publish_keys(client, round_of(miner), wrong)
+    assert "those of another round" in miner.act().what
+    assert round_of(miner).submission_count == 0
+
+
+def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_reveal(seats: Seats) -> None:
+    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
+    client, miner = seats.funded(), seats.miner(seats.funded())
+    seats.submit(client, encrypted)
+    until_phase([miner], Phase.KEYS)
+    keys = encrypted.published_keys(round_of(miner).previous_hash)
+    assert keys is not None
+    seats.publish_keys(client, round_of(miner), keys)
+    before = {path.name for path in encrypted.store.root.iterdir()}
+    miner.act()
+    [submission] = miner.context.ledger.submissions(round_of(miner).round_id)
+    assert submission.claimed_train_ppm >= 710_000
+    assert {path.name for path in encrypted.store.root.iterdir()} == before
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("out of memory"), ValueError("one row"), MemoryError()])
+def test_act__training_method_fails__declines_the_round_and_lives(seats: Seats, failure: Exception) -> None:
+    def failing(_: TrainingJob) -> Iterator[nn.Module]:
+        raise failure
+
+    miner = seats.miner(seats.funded(), trainer=failing)
+    until_phase([miner], Phase.TRAINING)
+    assert f"training failed: {type(failure).__name__}" in miner.act().what
+
+
+def test_act__data_takes_longer_than_the_round__is_given_up_when_it_is_over(
+    seats: Seats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(*given: Any) -> None:
+        for row in range(100):
+            given[-1](row, 100)
+            seats.pass_time(20)
+            monkeypatch.setattr("miner.learning.deadline.REFRESH_S", 0.0)
+
+    monkeypatch.setattr("miner.learning.node.collect", endless)
+    miner = seats.miner(seats.funded(), trainer=never)
+    until_phase([miner], Phase.TRAINING)
+    assert "of 100 rows were opened in time: time is up" in miner.act().what
+
+
+def test_act__store_full_at_the_reveal__waits_and_reveals_when_there_is_room(
+    seats: Seats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: bytes) -> Cid:
+        raise StoreError("no space left")
+
+    miner = seats.miner(seats.funded())
+    with monkeypatch.context() as patched:
+        patched.setattr(seats.commission.store, "put", full, raising=True)
+        until_phase([miner], Phase.REVEAL)
+        assert "no space left" in miner.act().what
+        assert round_of(miner).revealed_count == 0
+    step_until([miner], lambda: round_of(miner).revealed_count == 1)
+
+
+def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(seats: Seats) -> None:
+    def hopeless(job: TrainingJob) -> Iterator[nn.Module]:
+        yield job.new_model()
+
+    miner = seats.miner(seats.funded(), trainer=hopeless)
+    until_phase([miner], Phase.TRAINING)
+    assert "overtime" in miner.act().what
+    seats.pass_time(40)
+    until_phase([miner], Phase.OVERTIME)
+    miner.act()
+    current = round_of(miner)
+    assert (current.submission_count, current.qualified_count) == (1, 0)
+
+
+def test_act__killed_after_the_commit__the_next_process_reveals(seats: Seats) -> None:
+    account = seats.funded()
+    first = seats.miner(account)
+    step_until([first], lambda: first.context.ledger.round_count() > 0 and round_of(first).submission_count == 1)
+    second = seats.miner(account, trainer=never)
+    step_until([second], lambda: round_of(second).revealed_count == 1)
+    [submission] = second.context.ledger.submissions(round_of(second).round_id)
+    solution = second.workbook.solution(round_of(second).round_id)
+    assert solution is not None
+    assert submission.model == solution.model
+    assert seats.commission.store.has(solution.model)
+
+
+def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_that(
+    seats: Seats, digits: Commission, tmp_path: Path
+) -> None:
+    account = seats.funded()
+    first = seats.miner(account, trainer=never)
+    with pytest.raises(AssertionError, match="trained"):
+        step_until([first], lambda: False)
+    current = round_of(first)
+    features = digits.features(tmp_path / "cache", current.previous_hash)
+    content = save_model(train_quickly(digits.new_model(), features.train_x, features.train_y))
+    first.workbook.seal(current.round_id, Candidate(content, 950_000))
+    second = seats.miner(account, trainer=never)
+    second.act()
+    [submission] = second.context.ledger.submissions(current.round_id)
+    assert submission.claimed_train_ppm == 950_000

@@ -1,0 +1,277 @@
+"""The loop tells what it waits for, survives what it must, and stops when told; due phases are advanced."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from pole.chain.client import Gateway
+from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.structs import Phase
+from pole.errors import (
+    BadInput,
+    InsufficientFunds,
+    JournalFull,
+    TransactionReverted,
+    TransientChainError,
+    WrongChain,
+)
+from pole.journal.journal import Journal
+from pole.learning.advance import advance_due
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+
+NOW_S = 1_800_000_000
+
+
+class Scripted(Node):
+    """Acts out a list: waits, or raises."""
+
+    def __init__(self, context: RoleContext, script: list[Waiting | BaseException]) -> None:
+        super().__init__(context)
+        self.script = script
+        self.acted = 0
+
+    def act(self) -> Waiting:
+        self.acted += 1
+        step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(step, BaseException):
+            raise step
+        return step
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Any:
+    gateway = SimpleNamespace(block_time=lambda: NOW_S, has_account=True, address="0xMiner", check_genesis=lambda: None)
+    return SimpleNamespace(
+        role="miner", gateway=gateway, home=tmp_path, log=structlog.get_logger(), poll_s=0.01, ledger=None
+    )
+
+
+def status(context: Any) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((context.home / "status.json").read_text())
+    return content
+
+
+def said(logs: list[Any]) -> list[str]:
+    return [entry["event"] for entry in logs]
+
+
+KEYS = Waiting("the client's keys", NOW_S + 12, "check them and train")
+TASK = Waiting("a task", None, "open a round")
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [WrongChain("other chain"), BadInput("bad"), ZeroDivisionError()])
+def test_step__not_transient__ends_the_node(context: Any, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        Scripted(context, [error]).step()
+
+
+def test_step__node_away__backs_off_and_says_so(context: Any) -> None:
+    node = Scripted(context, [TransientChainError("no answer")])
+    with capture_logs() as logs:
+        pauses = [node.step() for _ in range(14)]
+    assert pauses[:4] == [0.02, 0.04, 0.08, 0.16]
+    assert pauses == sorted(pauses)
+    assert max(pauses) <= 5
+    assert "no answer; trying again in" in said(logs)[0]
+    assert (status(context)["state"], status(context)["what"]) == ("retrying", "no answer")
+
+
+def test_step__node_back__polls_normally_and_repeats_what_it_waits_for(context: Any) -> None:
+    node = Scripted(context, [KEYS, TransientChainError("no answer"), KEYS])
+    with capture_logs() as logs:
+        pauses = [node.step() for _ in range(3)]
+    assert pauses == [0.01, 0.02, 0.01]
+    assert [line.startswith("waiting for") for line in said(logs)] == [True, False, True]
+
+
+def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
+    def other_chain() -> None:
+        raise WrongChain("other chain")
+
+    node = Scripted(context, [TransientChainError("no answer"), KEYS])
+    context.gateway.check_genesis = other_chain
+    node.step()
+    with pytest.raises(WrongChain):
+        node.step()
+    assert node.acted == 1
+
+
+def test_step__refused__waits_with_the_reason(context: Any) -> None:
+    with capture_logs() as logs:
+        assert Scripted(context, [TransactionReverted("NotDue", {}, "refused: NotDue")]).step() == 0.01
+    assert said(logs) == ["waiting for the chain to allow it (refused: NotDue); then I will try again"]
+
+
+@pytest.mark.parametrize("error", [InsufficientFunds, JournalFull])
+def test_step__too_poor_or_disk_full__says_so_again_and_again_and_goes_on(
+    context: Any, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Scripted(context, [error("needs 5 wei"), error("needs 6 wei"), error("needs 7 wei"), KEYS, error("8"), KEYS])
+    with capture_logs() as logs:
+        node.step()
+        node.step()
+        monkeypatch.setattr("pole.node.loop.COMPLAIN_EVERY_S", 0.0)
+        node.step()
+        monkeypatch.undo()
+        assert [node.step() for _ in range(3)] == [0.01] * 3
+    assert [line.split(" until")[0] for line in said(logs)] == [
+        "waiting for somebody to help (needs 5 wei); then I will go on",
+        "waiting for somebody to help (needs 7 wei); then I will go on",
+        "waiting for the client's keys",
+        "waiting for somebody to help (8); then I will go on",
+        "waiting for the client's keys",
+    ]
+    assert [entry["log_level"] for entry in logs] == ["warning", "warning", "info", "warning", "info"]
+    assert status(context)["what"] == KEYS.what
+
+
+# --- saying ----------------------------------------------------------------------------------------------------------
+
+
+def test_sentence__with_deadline__says_when_and_what_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert KEYS.sentence(NOW_S) == (
+        "waiting for the client's keys until 08:00:12 (in 12 s); then I will check them and train"
+    )
+    assert "until 08:00:12 (overdue by 3 s)" in KEYS.sentence(NOW_S + 15)
+    assert "until 2027-01-15 08:00:12 (in 172800 s)" in KEYS.sentence(NOW_S + 12 - 172_800)
+
+
+def test_sentence__without_deadline__names_none() -> None:
+    assert TASK.sentence(NOW_S) == "waiting for a task; then I will open a round"
+
+
+def test_step__same_wait__said_once_per_change(context: Any) -> None:
+    node = Scripted(context, [KEYS, KEYS, TASK, TASK, KEYS])
+    with capture_logs() as logs:
+        for _ in range(6):
+            node.step()
+    assert [line.split(";")[0].split(" until")[0] for line in said(logs)] == [
+        "waiting for the client's keys",
+        "waiting for a task",
+        "waiting for the client's keys",
+    ]
+    assert logs[0]["status"] == {"what": KEYS.what, "until_s": KEYS.until_s, "then": KEYS.then}
+
+
+def test_step__waiting__writes_a_status_for_programs(context: Any) -> None:
+    Scripted(context, [KEYS]).step()
+    written = status(context)
+    assert written.pop("written_at_s") > 0
+    assert written == {
+        "role": "miner",
+        "account": "0xMiner",
+        "pid": os.getpid(),
+        "state": "waiting",
+        "what": "the client's keys",
+        "until_s": NOW_S + 12,
+        "then": "check them and train",
+    }
+
+
+# --- running and stopping --------------------------------------------------------------------------------------------
+
+
+def test_run__done__ends_and_restores_handlers(context: Any) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    node = Scripted(context, [TASK])
+    node.run(is_done=lambda: node.acted == 3)
+    assert node.acted == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert status(context)["state"] == "stopped"
+
+
+@pytest.mark.parametrize(("number", "busy"), [(signal.SIGTERM, "while True: pass"), (signal.SIGINT, "time.sleep(60)")])
+def test_run__signal__stops_at_once_with_success(tmp_path: Path, number: signal.Signals, busy: str) -> None:
+    program = f"""
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+import structlog
+from pole.node.loop import Node
+class Busy(Node):
+    def act(self):
+        print("acting", flush=True)
+        {busy}
+gateway = SimpleNamespace(block_time=lambda: 0, has_account=False)
+log = structlog.get_logger()
+Busy(SimpleNamespace(role="miner", gateway=gateway, home=Path({str(tmp_path)!r}), log=log, poll_s=0.01)).run()
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "acting\n"
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "stopping on request" in output
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopped"
+
+
+# --- advancing what is due, on the real contracts --------------------------------------------------------------------
+
+
+def pass_time(gateway: Gateway, seconds: int) -> None:
+    for method, parameters in (("evm_increaseTime", [seconds]), ("evm_mine", [])):
+        gateway.web3.provider.make_request(method, parameters)  # type: ignore[arg-type]
+
+
+def test_advance_due__idle_round_nobody_trains_in__goes_through_every_phase(
+    connect: Callable[..., Gateway], journal: Journal, tmp_path: Path
+) -> None:
+    gateway = connect()
+    ledger = Ledger(gateway)
+    assert not advance_due(gateway, journal, ledger, slots=1), "no round yet"
+    gateway.transact(journal, "open/1", "LearningChain", "openIdleRound")
+    opened = ledger.current_round()
+    assert opened is not None
+    assert opened.is_idle
+    assert opened.phase is Phase.TRAINING
+    assert opened.deadline - gateway.block_time() > ledger.idle_task().time_limit_s - 10
+    assert not advance_due(gateway, journal, ledger, slots=1), "not due yet"
+    assert journal.outstanding() == []
+    pass_time(gateway, ledger.idle_task().time_limit_s)
+    assert advance_due(gateway, journal, ledger, slots=1)
+    overtime = ledger.current_round()
+    assert overtime is not None
+    assert overtime.phase is Phase.OVERTIME
+    pass_time(gateway, ledger.chain_parameters().overtime_window_s)
+    other = connect()
+    with Journal(tmp_path / "other.sqlite") as others:
+        assert advance_due(other, others, Ledger(other), slots=1)
+    assert not advance_due(gateway, journal, ledger, slots=1), "somebody else was faster"
+    assert ledger.current_round() is None
+    latest = ledger.latest_round()
+    assert latest is not None
+    assert latest.phase is Phase.ABORTED
+
+
+def test_advance_due__several_slots__every_account_gets_its_turn(
+    connect: Callable[..., Gateway], journal: Journal
+) -> None:
+    gateway = connect()
+    ledger = Ledger(gateway)
+    number = ledger.round_count() + 1
+    gateway.transact(journal, f"open/{number}", "LearningChain", "openIdleRound")
+    pass_time(gateway, ledger.idle_task().time_limit_s)
+    deadline = time.monotonic() + 15
+    while not advance_due(gateway, journal, ledger):
+        assert time.monotonic() < deadline, "its turn never came"
+        time.sleep(0.1)
+    pass_time(gateway, ledger.chain_parameters().overtime_window_s)
+    assert advance_due(gateway, journal, ledger, slots=1)

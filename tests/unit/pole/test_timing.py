@@ -1,0 +1,36 @@
+"""Efforts: what a log says can be added up again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pole.timing import Effort, Stopwatch
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12 rows", "12 rows in 1 s", "decrypted nothing in 1.5 s (2.5 s of processor time)"]
+)
+def test_mentioned__nothing_of_the_kind__nothing(text: str) -> None:
+    assert Effort.mentioned(text) == Effort()
+
+
+_MILLISECONDS = st.integers(0, 10**7).map(lambda count: count / 1000)
+
+
+@given(st.lists(st.builds(Effort, st.integers(0, 10**9), _MILLISECONDS, _MILLISECONDS), max_size=5))
+def test_mentioned__efforts_between_other_words__their_sum(efforts: list[Effort]) -> None:
+    text = "\n".join(f"08:01:02 [info] round 7: decrypted {effort} role=miner" for effort in efforts)
+    total = Effort.mentioned(text)
+    assert total.rows == sum(effort.rows for effort in efforts)
+    assert total.wall_s == pytest.approx(sum(effort.wall_s for effort in efforts))
+    assert total.cpu_s == pytest.approx(sum(effort.cpu_s for effort in efforts))
+
+
+def test_stopwatch__work_that_fails__counts_too() -> None:
+    watch = Stopwatch()
+    with watch.running(rows=3):
+        sum(range(100_000))
+    with pytest.raises(ZeroDivisionError), watch.running(rows=4):
+        1 / 0  # noqa: B018
+    assert watch.effort.rows == 7
+    assert min(watch.effort.wall_s, watch.effort.cpu_s) > 0

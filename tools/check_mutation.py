@@ -1,0 +1,106 @@
+"""Break the contracts on purpose and check that the invariants notice: `python -m tools.check_mutation`.
+
+Each mutation is one line changed in a copy of the contracts. A campaign that still passes, or fails for another reason
+than the invariant named here, is an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pole.errors import BadInput
+from tools.contracts_copy import ROOT, copy_contracts, mutate
+
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One line of a contract changed, the campaign that must fail, and one of the messages it must fail with."""
+
+    what: str
+    contract: str
+    line: str
+    mutant: str
+    campaign: str
+    failures: tuple[str, ...]
+
+
+MUTATIONS = (
+    Mutation(
+        what="spent money stays in its pot's total",
+        contract="RewardReservoir.sol",
+        line="total[pot] -= amountWei;",
+        mutant="",
+        campaign="invariant_balance_is_the_sum_of_escrows_bonds_stakes_and_credits",
+        failures=("I1:", "I2:"),
+    ),
+    Mutation(
+        what="a few wei of rounding dust stay with an ended round",
+        contract="RoundTreasury.sol",
+        line="if (amountWei != 0) RESERVOIR.credit(",
+        mutant="if (amountWei > 9) RESERVOIR.credit(",
+        campaign="invariant_accounts_hold_what_their_operators_owe",
+        failures=("I4:", "I11:"),
+    ),
+    Mutation(
+        what="commits are taken in any phase",
+        contract="LearningChain.sol",
+        line="_checkOpen(roundId, state.round, isOvertime ? Phase.Overtime : Phase.Training);",
+        mutant="",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I7:", "I10:"),
+    ),
+    Mutation(
+        what="the client gets the fee that should return to its gradient task",
+        contract="GradientChain.sol",
+        line="_creditBudget(taskId, judged.client, lostWei - judged.feeWei);",
+        mutant="_creditBudget(taskId, judged.client, lostWei);",
+        campaign="invariant_accounts_hold_what_their_operators_owe",
+        failures=("I28:",),
+    ),
+)
+
+
+def run_campaign(project: Path, campaign: str) -> str:
+    """Run one campaign, unoptimised to compile sooner; return what forge said."""
+    forge = shutil.which("forge") or str(ROOT / "node_modules" / ".bin" / "forge")
+    command = [forge, "test", "--root", str(project), "--match-test", campaign]
+    quick = {"FOUNDRY_OPTIMIZER": "false", "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
+    done = subprocess.run(command, env=os.environ | quick, capture_output=True, text=True, timeout=TIMEOUT_S)
+    return done.stdout + done.stderr
+
+
+def check(mutation: Mutation) -> str | None:
+    """Return what is wrong with this mutation's campaign; None if it failed as it must."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        try:
+            copy_contracts(Path(folder), ["invariants"])
+            mutate(Path(folder), mutation.contract, mutation.line, mutation.mutant)
+        except BadInput as outdated:
+            return str(outdated)
+        output = run_campaign(Path(folder), mutation.campaign)
+    failed = [line for line in output.splitlines() if line.startswith("[FAIL: ")]
+    if any(message in line for line in failed for message in mutation.failures):
+        return None
+    return f"{mutation.campaign} did not fail with {' or '.join(mutation.failures)}:\n{output[-3000:]}"
+
+
+def main() -> int:
+    failures = 0
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for mutation, problem in zip(MUTATIONS, pool.map(check, MUTATIONS), strict=True):
+            print(f"{'caught' if problem is None else 'MISSED'}: {mutation.what} ({mutation.contract})")
+            if problem is not None:
+                print(problem, file=sys.stderr)
+                failures += 1
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

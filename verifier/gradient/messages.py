@@ -1,0 +1,63 @@
+"""What a verifier asks its judging process about the proposals of a height. Findings: see verifier.judging.messages."""
+
+from typing import Literal
+
+from pole.chain.gradient_structs import Proposal
+from pole.gradient.verification import BlockClaim
+from pole.storage.cid import Cid
+from pole.task.manifest import Document
+
+
+class GradientCase(Document):
+    """What all proposals of a height build on. CIDs as text, `previous_hash` in hexadecimal."""
+
+    store: str
+    manifest: str
+    rules: Literal["paper", "hardened"]
+    previous_hash: str
+    previous_weights: str
+
+
+class Claim(Document):
+    """One proposal; `segments`: which to replay besides the last, None for all."""
+
+    entry: int
+    miner: str
+    step: int
+    sign_digest: int
+    threshold: int
+    proof: str
+    weights: str
+    segments: list[int] | None
+
+    @classmethod
+    def of(cls, entry: int, proposal: Proposal, segments: frozenset[int] | None) -> "Claim":
+        return cls(
+            entry=entry,
+            miner=proposal.miner,
+            step=proposal.step,
+            sign_digest=proposal.sign_digest,
+            threshold=proposal.threshold,
+            proof=str(proposal.proof),
+            weights=str(proposal.weights),
+            segments=None if segments is None else sorted(segments),
+        )
+
+    def on(self, case: GradientCase) -> BlockClaim:
+        return BlockClaim(
+            previous_hash=bytes.fromhex(case.previous_hash),
+            previous_weights=Cid.parse(case.previous_weights),
+            miner=self.miner,
+            step=self.step,
+            sign_digest=self.sign_digest,
+            threshold=self.threshold,
+            proof=Cid.parse(self.proof),
+            weights=Cid.parse(self.weights),
+        )
+
+
+class GradientRequest(Document):
+    """Judge these proposals, in this order; with none, only load what all of them need."""
+
+    case: GradientCase
+    claims: list[Claim]

@@ -1,0 +1,70 @@
+"""The proposals of one height before a verifier: what is known of them, and what still has to be replayed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pole.chain.contracts.gradient_chain import SegmentsReport
+from pole.chain.gradient_structs import Proposal
+from pole.chain.structs import Verdict
+from pole.gradient.manifest import GradientManifest
+from pole.gradient.verification import assignment
+from pole.task.manifest import Document
+from verifier.gradient.messages import Claim, GradientCase, GradientRequest
+from verifier.judging.session import RequestOf, Session
+
+Segments = Mapping[int, frozenset[int]]
+"""By entry: which segments to replay besides the last."""
+
+
+@dataclass
+class Docket:
+    """`manifest` is None if it cannot be read: then the judging process says why, and nothing is divided.
+
+    `recheck`: opinions on segments that other verifiers reported, which overrule the own ones if they are worse.
+    """
+
+    case: GradientCase
+    manifest: GradientManifest | None
+    session: Session = field(default_factory=Session)
+    recheck: Session = field(default_factory=Session)
+
+    @property
+    def is_divided(self) -> bool:
+        return self.manifest is not None and self.manifest.rules == "hardened" and self.manifest.segments == "divided"
+
+    def request(self, proposals: Sequence[Proposal], segments: Segments | None) -> RequestOf:
+        """What to ask about some of these proposals; without `segments`, everything is replayed."""
+
+        def build(entries: Sequence[int]) -> Document:
+            claims = [
+                Claim.of(entry, proposals[entry], None if segments is None else segments[entry]) for entry in entries
+            ]
+            return GradientRequest(case=self.case, claims=claims)
+
+        return build
+
+    def shares(self, address: str, proposals: Sequence[Proposal], seed: bytes, members: Sequence[str]) -> Segments:
+        """This member's part of every proposal."""
+        assert self.manifest is not None
+        interval, redundancy = self.manifest.checkpoint_interval, self.manifest.redundancy
+        return {
+            entry: assignment(seed, entry, members, -(-proposal.step // interval), redundancy)[address]
+            for entry, proposal in enumerate(proposals)
+        }
+
+    def suspects(self, reports: Sequence[SegmentsReport], shares: Segments) -> Segments:
+        """What others found wrong in proposals that look valid so far, and is not in this member's own part."""
+        found: dict[int, frozenset[int]] = {}
+        for report in reports:
+            own = self.session.opinions.get(report.entry)
+            if own is None or not own.verdict.is_valid:
+                continue
+            named = {index for index in range(report.wrong_segments.bit_length()) if report.wrong_segments >> index & 1}
+            others = frozenset(named) - shares[report.entry]
+            if others:
+                found[report.entry] = found.get(report.entry, frozenset()) | others
+        return found
+
+    def verdicts(self, entries: int) -> list[Verdict]:
+        """In entry order; all entries must have been judged."""
+        return [(self.recheck.opinions.get(entry) or self.session.opinions[entry]).verdict for entry in range(entries)]

@@ -1,0 +1,73 @@
+"""What a judging process does before it meets a file: confine itself, then answer request after request."""
+
+import math
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from verifier.judging.messages import Finding, Limits, Line
+
+# Written while judging: nothing but lines to a pipe, which no limit on files covers.
+FILE_BYTES_WHEN_JUDGING = 1 << 20
+
+
+def serve(set_up: Callable[[Limits], None], answer: Callable[[bytes], tuple[int, Iterator[Line]]]) -> None:
+    """Reads the limits, then request after request, a line each; writes findings as they come. Ends with its input.
+
+    `answer` says how many entries a request has and yields findings about them.
+    """
+    limits = Limits.model_validate_json(sys.stdin.buffer.readline())
+    set_up(limits)
+    confine(limits)
+    for raw in sys.stdin.buffer:
+        entries, lines = answer(raw)
+        allow(limits, entries)
+        for line in lines:
+            _say(line)
+        _say(Line(finding=Finding.DONE))
+
+
+def _say(line: Line) -> None:
+    sys.stdout.write(line.model_dump_json() + "\n")
+    sys.stdout.flush()
+
+
+def set_up_torch(limits: Limits) -> None:
+    """Numbers too small for float32's normal form count as zero: a model full of them takes forty times as long, and
+    with it a stranger could keep every verifier from voting. Threads inherit this when they start.
+    """
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(limits.threads)
+
+
+def confine(limits: Limits) -> None:
+    """Caps memory, file sizes and core dumps of this process, for good."""
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    for kind, value in (
+        (resource.RLIMIT_AS, mapped + limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (capped, capped))
+
+
+def allow(limits: Limits, entries: int) -> None:
+    """Processor time for one more request; beyond it, the system ends this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (entries + 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
+    _cap_files(limits.file_bytes)
+
+
+def _cap_files(size_bytes: int) -> None:
+    """Lowers (or raises again, up to what `confine` left) the size of files that may be written."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (size_bytes if hard == resource.RLIM_INFINITY else min(size_bytes, hard), hard)
+    )
