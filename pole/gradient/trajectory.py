@@ -59,7 +59,7 @@ class Draws:
 
 
 class Trajectory:
-    """The hardened miner's training on the CPU (any device: pole.gradient.cuda_graph), from the weights that the network has.
+    """The hardened miner's training on the CPU (any device: pole.gradient.cuda_graph), from the weights given.
 
     `best` is the step with the lowest sign digest so far, at or after `min_step`: it may become a block later, once the
     threshold has risen above its digest. A trajectory is a pure function of its arguments: to resume after a crash,
