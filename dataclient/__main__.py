@@ -147,7 +147,7 @@ def cancel(context: RoleContext, *, task: str) -> None:
     client = client_of(context)
     home = find_task_home(context.home, task)
     task_id = require_submitted(client, home).task_id
-    context.gateway.transact(context.journal, f"cancel/{task_id}", "TaskMarket", "cancel", task_id)
+    context.contracts.task_market.cancel(task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
 

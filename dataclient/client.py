@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.journal.journal import Journal
 from pole.node.context import RoleContext
 from pole.storage.store import Store
@@ -14,8 +14,9 @@ from pole.storage.store import Store
 class Client:
     """One data client on one deployment. `home` holds its secrets, one folder per task."""
 
-    gateway: Gateway
-    ledger: Ledger
+    address: str
+    chain: ChainClient
+    contracts: Contracts
     journal: Journal
     store: Store
     home: Path
@@ -23,4 +24,4 @@ class Client:
 
 def client_of(context: RoleContext) -> Client:
     """The client behind a command line."""
-    return Client(context.gateway, context.ledger, context.journal, context.store, context.home)
+    return Client(context.address, context.chain, context.contracts, context.journal, context.store, context.home)

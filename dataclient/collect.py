@@ -45,13 +45,13 @@ def fetch_model(client: Client, home: TaskHome, folder: Path) -> Bundle:
     Raises BadInput if the task is not solved, and what the store and the model's checks raise.
     """
     submitted = require_submitted(client, home)
-    task = client.ledger.task(submitted.task_id)
+    task = client.contracts.task_market.task(submitted.task_id)
     if task.state is not TaskState.SOLVED:
         raise BadInput(f"task {home.name!r} has no model: {UNSOLVED.get(task.state, 'the market does not know it')}")
     header = winning_header(client, submitted.task_id)
     bundle = _bundle(client, home, task, header)
     bundle.write(folder)
-    client.journal.remember_once(f"collected/{submitted.task_id}", lambda: {"at_s": client.gateway.block_time()})
+    client.journal.remember_once(f"collected/{submitted.task_id}", lambda: {"at_s": client.chain.block_time()})
     return bundle
 
 
@@ -60,15 +60,15 @@ def require_submitted(client: Client, home: TaskHome) -> Submitted:
     submitted = home.submitted()
     if submitted is None:
         raise BadInput(f"task {home.name!r} is not on the market yet; run `submit` on its task file (again)")
-    if submitted.deployment != client.gateway.deployment.identity:
+    if submitted.deployment != client.chain.deployment.identity:
         raise BadInput(f"task {home.name!r} is on another chain; give the --rpc and --deployment it was submitted with")
     return submitted
 
 
 def winning_header(client: Client, task_id: int) -> Header:
     """The header of the block that solved a task, newest first. Raises BadInput."""
-    for height in range(client.ledger.height(), 0, -1):
-        header = client.ledger.header(height)
+    for height in range(client.contracts.learning_chain.height(), 0, -1):
+        header = client.contracts.learning_chain.header(height)
         if header.task_id == task_id:
             return header
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
@@ -105,10 +105,10 @@ def _loaded(manifest: Manifest, weights: bytes) -> nn.Module:
 
 def _origin(client: Client, header: Header) -> Origin:
     return Origin(
-        chain_id=client.gateway.deployment.chain_id,
+        chain_id=client.chain.deployment.chain_id,
         task_id=header.task_id,
         height=header.height,
-        header_hash=client.ledger.header_hash(header.height).hex(),
+        header_hash=client.contracts.learning_chain.header_hash(header.height).hex(),
         winner=header.winner,
         voted_train_ppm=header.train_ppm,
         voted_test_ppm=header.test_ppm,

@@ -48,7 +48,7 @@ class Keeper:
             if time.monotonic() >= self._let_go_at_s:
                 self._let_go_at_s = time.monotonic() + _LET_GO_EVERY_S
                 needed = {cid for served in waiting if not self._is_ended(served) for cid in self._published(served)}
-                self._pins.let_go(self._client.gateway.block_time(), needed)
+                self._pins.let_go(self._client.chain.block_time(), needed)
         except (StoreError, BadInput) as exc:
             self._pin_at_s = time.monotonic() + _RETRY_S
             log.warning(f"pins are looked after later: {exc}")
@@ -76,7 +76,7 @@ class Keeper:
             log.info("model pinned", task=served.home.name, model=str(model))
 
     def _plan(self, served: ServedTask) -> None:
-        at_s = self._client.gateway.block_time() + self._unpin_after_s
+        at_s = self._client.chain.block_time() + self._unpin_after_s
         self._pins.let_go_at(self._published(served), at_s)
         self._client.journal.remember(f"{_PLANNED}{served.task.task_id}", {"at_s": at_s})
 

@@ -46,16 +46,16 @@ class Server:
     def _act(self) -> Waiting | None:
         client = self._client
         finish_interrupted(client)
-        client.gateway.block_number()  # by which the reader knows how long a task has been over
+        client.chain.block_number()  # by which the reader knows how long a task has been over
         self.tasks = tasks = served_tasks(client, self._reader)
-        latest = client.ledger.latest_round()
+        latest = client.contracts.learning_chain.latest_round()
         mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
         if latest is not None and mine is not None and mine.is_open:
             self._publish_released(latest, mine)
         if not any(served.is_open for served in tasks):
             return None
         if latest is None or latest.phase.is_over or mine is None:
-            advance_due(client.gateway, client.journal, client.ledger)
+            advance_due(client.chain, client.contracts, client.address)
             return self._waiting_for_turn(tasks, latest)
         return self._serve_round(latest, mine)
 
@@ -68,27 +68,27 @@ class Server:
         return Waiting(f"a round for {names} to open", None, "publish its functional keys")
 
     def _serve_round(self, current: Round, served: ServedTask) -> Waiting:
-        now_s = self._client.gateway.block_time()
+        now_s = self._client.chain.block_time()
         is_in_time = now_s < current.deadline
         if current.phase is Phase.KEYS and is_in_time and current.round_id not in self._refused:
             self._publish_keys(current, served)
         elif current.phase is Phase.RELEASE and is_in_time and now_s > current.commits_closed_at:
             self._release(current, served)
         else:
-            advance_due(self._client.gateway, self._client.journal, self._client.ledger)
-        return waiting_in_round(self._client.ledger.round(current.round_id), served.home.name)
+            advance_due(self._client.chain, self._client.contracts, self._client.address)
+        return waiting_in_round(self._client.contracts.learning_chain.round(current.round_id), served.home.name)
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
     def _warn_of_refusal(self, tasks: Sequence[ServedTask]) -> None:
         """Says in time that a task which comes back to the list would get no keys again: cancelling saves its bond."""
-        height = self._client.ledger.height()
+        height = self._client.contracts.learning_chain.height()
         for served in tasks:
             is_back = served.task.state is TaskState.PENDING and served.task.attempts > 0
             if not is_back or (served.task.task_id, height) in self._warned:
                 continue
             self._warned.add((served.task.task_id, height))
-            reason = refusal(self._client, served, self._client.ledger.header_hash(height))
+            reason = refusal(self._client, served, self._client.contracts.learning_chain.header_hash(height))
             if reason is not None:
                 log.warning(
                     f"keys for the next round would be refused: {reason}; cancel the task", task=served.home.name
@@ -104,9 +104,7 @@ class Server:
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
             return
         client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
-        client.gateway.transact(
-            client.journal, f"keys/{current.round_id}", "LearningChain", "publishKeys", current.round_id, keys
-        )
+        client.contracts.learning_chain.publish_keys(current.round_id, keys)
         log.info("functional keys published", task=served.home.name, round_id=current.round_id, keys=str(keys))
 
     def _issue(self, current: Round, served: ServedTask, manifest: Manifest) -> Cid:
@@ -125,16 +123,8 @@ class Server:
 
     def _release(self, current: Round, served: ServedTask) -> None:
         client, prepared = self._client, require_prepared(served.home)
-        client.gateway.transact(
-            client.journal,
-            f"release/{current.round_id}",
-            "LearningChain",
-            "releaseTestSet",
-            current.round_id,
-            prepared.test_set_cid,
-            prepared.salt_bytes,
-        )
-        self._publish_released(client.ledger.round(current.round_id), served)
+        client.contracts.learning_chain.release_test_set(current.round_id, prepared.test_set_cid, prepared.salt_bytes)
+        self._publish_released(client.contracts.learning_chain.round(current.round_id), served)
 
     def _publish_released(self, latest: Round, served: ServedTask) -> None:
         """Puts the test set into the store once its release is mined, also after a restart in between."""

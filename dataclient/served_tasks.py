@@ -38,20 +38,20 @@ class TaskReader:
 
     def task(self, task_id: int) -> Task:
         seen = self._over.get(task_id)
-        if seen is not None and self._client.gateway.newest_block >= seen[0] + FINAL_AFTER_BLOCKS:
+        if seen is not None and self._client.chain.newest_block >= seen[0] + FINAL_AFTER_BLOCKS:
             return seen[1]
-        task = self._client.ledger.task(task_id)
+        task = self._client.contracts.task_market.task(task_id)
         if task.state in OPEN_STATES:
             self._over.pop(task_id, None)
         else:
-            since = seen[0] if seen is not None else self._client.gateway.block_number()
+            since = seen[0] if seen is not None else self._client.chain.block_number()
             self._over[task_id] = (since, task)
         return task
 
 
 def served_tasks(client: Client, reader: TaskReader | None = None) -> list[ServedTask]:
     """All tasks of this client that were submitted to this deployment, by name."""
-    identity, read = client.gateway.deployment.identity, (reader or client.ledger).task
+    identity, read = client.chain.deployment.identity, (reader or client.contracts.task_market).task
     found = []
     for home in all_task_homes(client.home):
         submitted = home.submitted()

@@ -16,7 +16,7 @@ from pole.task.manifest import ConvolutionalMapping, InnerProductEncryption, Man
 def status_table(client: Client) -> Table:
     """One row per task on this chain."""
     table = Table("task", "number", "state", "round", "waits for", "until", "in escrow (ETH)", "leak")
-    current, now_s = client.ledger.current_round(), client.gateway.block_time()
+    current, now_s = client.contracts.learning_chain.current_round(), client.chain.block_time()
     for served in served_tasks(client):
         table.add_row(*_row(client, served, current, now_s))
     return table

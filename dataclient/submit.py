@@ -9,7 +9,7 @@ from dataclient.drafting.costs import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
 from dataclient.task_file import TaskFile, TaskSource, read_task_file
 from dataclient.task_folder import Prepared, Submitted, TaskHome, all_task_homes, check_private, open_task_home
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient
 from pole.chain.commitments import test_set_commitment
 from pole.chain.node_errors import RevertDecoder, node_errors
 from pole.chain.structs import MarketParameters, TaskTerms
@@ -39,7 +39,7 @@ def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise BadInput(f"several of the task files are named {', '.join(repeated)}; give each task its own name")
-    parameters = client.ledger.market_parameters()
+    parameters = client.contracts.task_market.parameters()
     for source in sources:
         check_terms(source, parameters)
     orders = [_order(client, source, parameters, is_new) for source in sources]
@@ -52,7 +52,7 @@ def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[
 def _order(client: Client, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
     home = open_task_home(client.home, source, is_new=is_new)
     submitted = home.submitted()
-    identity = client.gateway.deployment.identity
+    identity = client.chain.deployment.identity
     if submitted is not None and submitted.deployment != identity:
         raise BadInput(
             f"task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
@@ -81,28 +81,28 @@ def check_balance(client: Client, orders: Sequence[Order]) -> None:
     open_orders = [order for order in orders if order.submitted is None and not _was_sent(client, order)]
     if not open_orders:
         return
-    gas_wei = len(open_orders) * CLIENT_GAS * gas_price_wei(client.gateway)
+    gas_wei = len(open_orders) * CLIENT_GAS * gas_price_wei(client.chain)
     needed_wei = sum(order.payment.value_wei for order in open_orders) + gas_wei
-    balance_wei = client.gateway.balance_wei(client.gateway.address)
+    balance_wei = client.chain.balance_wei(client.address)
     if balance_wei < needed_wei:
         raise InsufficientFunds(
-            f"{client.gateway.address} has {wei_to_ether(balance_wei)} ether, but {len(open_orders)} task(s) need "
+            f"{client.address} has {wei_to_ether(balance_wei)} ether, but {len(open_orders)} task(s) need "
             f"{wei_to_ether(needed_wei)} with gas; fund the account or lower the rewards"
         )
 
 
 def _was_sent(client: Client, order: Order) -> bool:
-    return client.journal.attempt(_key(order.home)) is not None
+    return client.journal.transactions.newest(_key(order.home)) is not None
 
 
 def _key(home: TaskHome) -> str:
     return f"submit/{home.name}"
 
 
-def gas_price_wei(gateway: Gateway) -> int:
+def gas_price_wei(chain_client: ChainClient) -> int:
     """The node's suggestion, for estimates only."""
     with node_errors(RevertDecoder([]), "reading the gas price"):
-        return int(gateway.web3.eth.gas_price)
+        return int(chain_client.web3.eth.gas_price)
 
 
 def submit(client: Client, order: Order, progress: Progressed | None = None) -> Submitted:
@@ -111,19 +111,14 @@ def submit(client: Client, order: Order, progress: Progressed | None = None) -> 
         return order.submitted
     prepared = prepare(order.task, order.home, client.store, progress)
     _check_stored(client, order, prepared)
-    receipt = client.gateway.transact(
-        client.journal,
-        _key(order.home),
-        "TaskMarket",
-        "submit",
-        terms_of(client, order.task, prepared),
-        value_wei=order.payment.value_wei,
+    receipt = client.contracts.task_market.submit(
+        terms_of(client, order.task, prepared), value_wei=order.payment.value_wei, key=_key(order.home)
     )
-    [event] = client.gateway.events_of(receipt, "TaskMarket", "TaskSubmitted")
+    [event] = client.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")
     submitted = Submitted(
         task_id=int(event.arguments["taskId"]),
-        deployment=client.gateway.deployment.identity,
-        client=client.gateway.address,
+        deployment=client.chain.deployment.identity,
+        client=client.address,
     )
     order.home.keep_submitted(submitted)
     return submitted
@@ -134,10 +129,10 @@ def finish_interrupted(client: Client) -> None:
     for home in all_task_homes(client.home):
         if home.submitted() is not None or home.prepared() is None:
             continue
-        attempt = client.journal.attempt(_key(home))
+        attempt = client.journal.transactions.newest(_key(home))
         if attempt is not None and attempt.state in (TransactionState.SENT, TransactionState.MINED):
             task = read_task_file(home.task_file).task
-            payment = payment_for(task.terms.reward_wei, client.ledger.market_parameters())
+            payment = payment_for(task.terms.reward_wei, client.contracts.task_market.parameters())
             submit(client, Order(home, task, payment, None))
 
 
@@ -154,11 +149,11 @@ def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
 
 def terms_of(client: Client, task: TaskFile, prepared: Prepared) -> TaskTerms:
     """The terms as the market takes them; the commitment binds the test set to this client and market."""
-    deployment = client.gateway.deployment
+    deployment = client.chain.deployment
     commitment = test_set_commitment(
         deployment.chain_id,
         deployment.address("TaskMarket"),
-        client.gateway.address,
+        client.address,
         prepared.test_set_cid,
         prepared.salt_bytes,
     )

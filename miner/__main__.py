@@ -10,7 +10,7 @@ from miner.gradient.node import GradientMiner, GradientOptions
 from miner.learning.assignment import Limits
 from miner.learning.node import MinerNode, MinerOptions
 from miner.training.api import choose_device, load_trainer
-from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.contracts import GradientChain
 from pole.money import wei_to_ether
 from pole.node.cli import exit_code, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
@@ -120,13 +120,13 @@ def run(
         unpin_after_s=unpin_after,
     )
     node = MinerNode(context, options)
-    context.log.info(f"miner {context.gateway.address} trains on {options.device} with seed {options.seed}")
+    context.log.info(f"miner {context.address} trains on {options.device} with seed {options.seed}")
     node.run(lambda: enough is not None and node.rounds_ended >= enough)
 
 
 def _mine_blocks(context: RoleContext, options: GradientOptions, enough: int | None) -> None:
     node = GradientMiner(context, options)
-    context.log.info(f"miner {context.gateway.address} looks for blocks on {options.device}")
+    context.log.info(f"miner {context.address} looks for blocks on {options.device}")
     node.run(lambda: enough is not None and node.blocks_ended >= enough)
 
 
@@ -134,20 +134,20 @@ def _mine_blocks(context: RoleContext, options: GradientOptions, enough: int | N
 @role_options("miner", is_exclusive=False)
 def leave(context: RoleContext) -> None:
     """End the enrolment on the gradient chain; called again after the exit delay, turn the bond into a credit."""
-    ledger, address = GradientLedger(context.gateway), context.gateway.address
-    miner, block = ledger.miner(address), context.gateway.block_number()
+    gradient_chain, address = context.contracts.gradient_chain, context.address
+    miner, block = gradient_chain.miner(address), context.chain.block_number()
     if not miner.bond_wei:
         click.echo("the account is not enrolled")
     elif not miner.exit_at:
-        context.gateway.transact(context.journal, f"leave/request/{block}", "GradientChain", "requestExit")
-        click.echo(f"leaving; leave again from block time {ledger.miner(address).exit_at} on")
-    elif context.gateway.block_time() < miner.exit_at or miner.has_proposal:
-        left_s = max(0, miner.exit_at - context.gateway.block_time())
+        context.contracts.gradient_chain.request_exit(key=f"leave/request/{block}")
+        click.echo(f"leaving; leave again from block time {gradient_chain.miner(address).exit_at} on")
+    elif context.chain.block_time() < miner.exit_at or miner.has_proposal:
+        left_s = max(0, miner.exit_at - context.chain.block_time())
         click.echo(
             f"still leaving: {left_s} s to go" + (", and a proposal to be decided" if miner.has_proposal else "")
         )
     else:
-        context.gateway.transact(context.journal, f"leave/complete/{block}", "GradientChain", "completeExit")
+        context.contracts.gradient_chain.complete_exit(key=f"leave/complete/{block}")
         click.echo(f"{wei_to_ether(miner.bond_wei)} ether are credited; python -m miner withdraw sends them")
 
 
@@ -155,24 +155,25 @@ def leave(context: RoleContext) -> None:
 @role_options("miner", is_exclusive=False)
 def status(context: RoleContext) -> None:
     """Say what the account owns, which round is on, and what the running miner waits for."""
-    address = context.gateway.address
+    address = context.address
     click.echo(f"account   {address}")
-    click.echo(f"balance   {wei_to_ether(context.gateway.balance_wei(address))} ether")
-    click.echo(f"credit    {wei_to_ether(context.ledger.credit_wei(address))} ether (python -m miner withdraw)")
-    click.echo(f"token     {wei_to_ether(context.ledger.token_balance(address))}")
-    current = context.ledger.current_round()
+    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(address))} ether")
+    credit_wei = context.contracts.reward_reservoir.credit_wei(address)
+    click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m miner withdraw)")
+    click.echo(f"token     {wei_to_ether(context.contracts.reward_token.balance(address))}")
+    current = context.contracts.learning_chain.current_round()
     if current is None:
-        click.echo(f"round     none; {context.ledger.pending_count()} tasks are pending")
+        click.echo(f"round     none; {context.contracts.task_market.pending_count()} tasks are pending")
     else:
-        index = context.ledger.submission_index(current.round_id, address)
+        index = context.contracts.learning_chain.submission_index(current.round_id, address)
         mine = "not committed" if index is None else f"committed as number {index}"
         click.echo(f"round     {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}")
-    click.echo(f"gradient  {_enrolment(GradientLedger(context.gateway), address)}")
+    click.echo(f"gradient  {_enrolment(context.contracts.gradient_chain, address)}")
     click.echo(f"process   {last_status(context.home)}")
 
 
-def _enrolment(ledger: GradientLedger, address: str) -> str:
-    miner, current = ledger.miner(address), ledger.current()
+def _enrolment(gradient_chain: GradientChain, address: str) -> str:
+    miner, current = gradient_chain.miner(address), gradient_chain.current()
     bond = f"bond of {wei_to_ether(miner.bond_wei)} ether" if miner.bond_wei else "not enrolled"
     leaving = f", leaving at {miner.exit_at}" if miner.exit_at else ""
     return f"{bond}{leaving}; height {current.height}, {current.phase.name.lower()}"

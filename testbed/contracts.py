@@ -11,8 +11,8 @@ from web3 import Web3
 from web3.types import RPCEndpoint
 
 from pole.chain.abi import to_abi
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import ContractName, Deployment
 from pole.chain.node_errors import RevertDecoder
 from pole.chain.structs import Pot
@@ -54,7 +54,7 @@ class Chain:
 
     def __init__(self, web3: Web3, deployment: Deployment, artifacts: Mapping[str, Any]) -> None:
         self.web3, self.deployment, self._artifacts = web3, deployment, artifacts
-        self.ledger = Ledger(Gateway(Web3(web3.provider), deployment, None))  # a gateway adds to its Web3
+        self.contracts = Contracts.of(ChainClient(Web3(web3.provider), deployment))  # a client adds to its Web3
         self.chain_id = web3.eth.chain_id
         self._accounts = list(web3.eth.accounts)
         self._decoder = RevertDecoder(artifact["abi"] for artifact in artifacts.values())
@@ -226,4 +226,4 @@ class Chain:
     def accounted_wei(self) -> int:
         """Ether that the reservoir owes to somebody; equal to `reservoir_wei`, but for ether forced in."""
         credits: int = self.call("RewardReservoir", "totalCredits")
-        return credits + sum(self.ledger.total_wei(pot) for pot in Pot)
+        return credits + sum(self.contracts.reward_reservoir.total_wei(pot) for pot in Pot)

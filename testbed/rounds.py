@@ -61,7 +61,7 @@ def submit(chain: Chain, client: str | None = None, payment_wei: int = ETHER, **
     client = client or chain.client
     given = terms(chain, client, **changes)
     chain.do(client, "TaskMarket", "submit", given, value_wei=CLIENT_BOND_WEI + payment_wei)
-    return chain.ledger.task_count()
+    return chain.contracts.task_market.task_count()
 
 
 def open_round(chain: Chain, client: str | None = None, *, has_keys: bool = True) -> Round:
@@ -74,7 +74,7 @@ def open_round(chain: Chain, client: str | None = None, *, has_keys: bool = True
 
 
 def latest(chain: Chain) -> Round:
-    found = chain.ledger.latest_round()
+    found = chain.contracts.learning_chain.latest_round()
     if found is None:
         raise ChainError("no round was opened; the attack cannot be prepared")
     return found
@@ -106,7 +106,7 @@ def reveal(chain: Chain, current: Round, miner: str, model: Cid | None = None, s
 
 def advance(chain: Chain, current: Round) -> Sent:
     """When it is due, after waiting for the deadline if need be."""
-    if not chain.ledger.is_round_due(current.round_id):
+    if not chain.contracts.learning_chain.is_due(current.round_id):
         wait_for(chain, latest(chain).deadline)
     return chain.do(chain.anyone, "LearningChain", "advance", current.round_id)
 
@@ -156,10 +156,10 @@ def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
 
 
 def advance_ballot(chain: Chain, ballot_id: int) -> BallotPhase:
-    if not chain.ledger.is_ballot_due(ballot_id):
-        wait_for(chain, chain.ledger.ballot(ballot_id).deadline)
+    if not chain.contracts.verifier_committee.is_due(ballot_id):
+        wait_for(chain, chain.contracts.verifier_committee.ballot(ballot_id).deadline)
     chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
-    return chain.ledger.ballot(ballot_id).phase
+    return chain.contracts.verifier_committee.ballot(ballot_id).phase
 
 
 def vote_and_finish(chain: Chain, current: Round, votes: Votes) -> Round:
@@ -181,4 +181,4 @@ def finish(chain: Chain, current: Round) -> Round:
 
 def winner(chain: Chain) -> str:
     """Of the newest block."""
-    return chain.ledger.header(chain.ledger.height()).winner
+    return chain.contracts.learning_chain.header(chain.contracts.learning_chain.height()).winner

@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
     limits = Limits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
-    window_s = context.ledger.committee_parameters().vote_commit_window_s
+    window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei)
     with node.voting.judge, node.gradient.judge:
@@ -75,9 +75,9 @@ def run(
 @click.argument("amount_wei", type=ETHER, metavar="ETHER")
 def stake(context: RoleContext, *, amount_wei: int) -> None:
     """Add ETHER to the stake, and take a seat in the committee."""
-    key = f"stake/by-hand/{context.gateway.block_number()}"
-    context.gateway.transact(context.journal, key, "VerifierCommittee", "stake", value_wei=amount_wei)
-    verifier = context.ledger.verifier(context.gateway.address)
+    key = f"stake/by-hand/{context.chain.block_number()}"
+    context.contracts.verifier_committee.stake(amount_wei, key=key)
+    verifier = context.contracts.verifier_committee.verifier(context.address)
     click.echo(f"stake is {wei_to_ether(verifier.stake_wei)} ether; {'seated' if verifier.is_seated else 'not seated'}")
 
 
@@ -85,21 +85,21 @@ def stake(context: RoleContext, *, amount_wei: int) -> None:
 @role_options("verifier", is_exclusive=False)
 def unstake(context: RoleContext) -> None:
     """Give up the seat; called again after the unbonding period, turn the stake into a credit."""
-    address = context.gateway.address
-    verifier = context.ledger.verifier(address)
+    address = context.address
+    verifier = context.contracts.verifier_committee.verifier(address)
     if verifier.is_seated:
-        key = f"unstake/request/{context.gateway.block_number()}"
-        context.gateway.transact(context.journal, key, "VerifierCommittee", "requestUnstake")
-        release_at = context.ledger.verifier(address).release_at
+        key = f"unstake/request/{context.chain.block_number()}"
+        context.contracts.verifier_committee.request_unstake(key=key)
+        release_at = context.contracts.verifier_committee.verifier(address).release_at
         click.echo(f"the seat is given up; unstake again from block time {release_at} on")
     elif verifier.stake_wei == 0:
         click.echo("there is no stake")
-    elif context.gateway.block_time() < verifier.release_at or verifier.open_ballots:
-        left_s = max(0, verifier.release_at - context.gateway.block_time())
+    elif context.chain.block_time() < verifier.release_at or verifier.open_ballots:
+        left_s = max(0, verifier.release_at - context.chain.block_time())
         click.echo(f"still unbonding: {left_s} s and {verifier.open_ballots} open ballots to go")
     else:
-        key = f"unstake/complete/{context.gateway.block_number()}"
-        context.gateway.transact(context.journal, key, "VerifierCommittee", "completeUnstake")
+        key = f"unstake/complete/{context.chain.block_number()}"
+        context.contracts.verifier_committee.complete_unstake(key=key)
         click.echo(f"{wei_to_ether(verifier.stake_wei)} ether are credited; python -m verifier withdraw sends them")
 
 
@@ -107,16 +107,17 @@ def unstake(context: RoleContext) -> None:
 @role_options("verifier", is_exclusive=False)
 def status(context: RoleContext) -> None:
     """Say what the account owns, whether it is seated, and what the running verifier waits for."""
-    address = context.gateway.address
-    verifier = context.ledger.verifier(address)
+    address = context.address
+    verifier = context.contracts.verifier_committee.verifier(address)
     if verifier.is_seated:
         seat = "seated"
     else:
         seat = f"unbonding until {verifier.release_at}" if verifier.release_at else "not seated"
     click.echo(f"account   {address}")
-    click.echo(f"balance   {wei_to_ether(context.gateway.balance_wei(address))} ether")
+    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(address))} ether")
     click.echo(f"stake     {wei_to_ether(verifier.stake_wei)} ether, {seat}, {verifier.open_ballots} open ballots")
-    click.echo(f"credit    {wei_to_ether(context.ledger.credit_wei(address))} ether (python -m verifier withdraw)")
+    credit_wei = context.contracts.reward_reservoir.credit_wei(address)
+    click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m verifier withdraw)")
     click.echo(f"process   {last_status(context.home)}")
 
 

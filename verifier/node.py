@@ -28,14 +28,14 @@ class VerifierNode(Node):
 
     @property
     def _address(self) -> str:
-        return self.context.gateway.address
+        return self.context.address
 
     def act(self) -> Waiting:
         context = self.context
-        advance_due(context.gateway, context.journal, context.ledger)
+        advance_due(context.chain, context.contracts, context.address)
         self._top_up()
         gradient = self.gradient.act()
-        current = context.ledger.current_round()
+        current = context.contracts.learning_chain.current_round()
         self._note_end(current)
         if current is None:
             return self._unseated() or gradient or Waiting("a round to open", None, "prepare to judge its models")
@@ -45,13 +45,13 @@ class VerifierNode(Node):
 
     def _learning(self, current: Round) -> Waiting:
         if current.phase is Phase.VOTING:
-            ballot = self.context.ledger.ballot(current.ballot_id)
+            ballot = self.context.contracts.verifier_committee.ballot(current.ballot_id)
             return self.voting.votes.carry(ballot, lambda: self.voting.vote(current, ballot))
         return self._unseated() or self._prepare(current)
 
     def _note_end(self, current: Round | None) -> None:
         if self._followed is not None and (current is None or current.round_id != self._followed):
-            ended = self.context.ledger.round(self._followed)
+            ended = self.context.contracts.learning_chain.round(self._followed)
             how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
             self.context.log.info(f"round {self._followed}: ended with {how}")
             self.rounds_ended, self._followed = self.rounds_ended + 1, None
@@ -63,7 +63,7 @@ class VerifierNode(Node):
         """
         if not self.wanted_stake_wei:
             return
-        context, verifier = self.context, self.context.ledger.verifier(self._address)
+        context, verifier = self.context, self.context.contracts.verifier_committee.verifier(self._address)
         if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:
             return
         missing_wei = self.wanted_stake_wei - verifier.stake_wei
@@ -71,7 +71,7 @@ class VerifierNode(Node):
         try:
             if number > 1:  # a reorg may have taken the last one back: then it is sent again, and not one more
                 self._stake(number - 1, missing_wei)
-                if context.ledger.verifier(self._address).stake_wei >= self.wanted_stake_wei:
+                if context.contracts.verifier_committee.verifier(self._address).stake_wei >= self.wanted_stake_wei:
                     return
             self._stake(number, missing_wei)
         except (TransactionReverted, InsufficientFunds) as exc:
@@ -82,20 +82,18 @@ class VerifierNode(Node):
         context.log.info(f"topped the stake up to {wei_to_ether(self.wanted_stake_wei)} ether")
 
     def _has_staked(self, number: int) -> bool:
-        attempt = self.context.journal.attempt(f"top-up/{number}")
+        attempt = self.context.journal.transactions.newest(f"top-up/{number}")
         return attempt is not None and attempt.state is TransactionState.MINED
 
     def _stake(self, number: int, amount_wei: int) -> None:
         context = self.context
-        context.gateway.transact(
-            context.journal, f"top-up/{number}", "VerifierCommittee", "stake", value_wei=amount_wei
-        )
+        context.contracts.verifier_committee.stake(amount_wei, key=f"top-up/{number}")
 
     def _unseated(self) -> Waiting | None:
-        verifier = self.context.ledger.verifier(self._address)
+        verifier = self.context.contracts.verifier_committee.verifier(self._address)
         if verifier.is_seated:
             return None
-        least = wei_to_ether(self.context.ledger.committee_parameters().min_stake_wei)
+        least = wei_to_ether(self.context.contracts.verifier_committee.parameters().min_stake_wei)
         return Waiting(f"a seat: {self._address} has none (python -m verifier stake {least})", None, "judge models")
 
     def _prepare(self, current: Round) -> Waiting:

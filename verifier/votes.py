@@ -33,19 +33,19 @@ class VoteBook:
 
     def carry(self, ballot: Ballot, decide: Callable[[], Vote | Waiting]) -> Waiting:
         """Brings the vote on a ballot as far as its phase allows; `decide` is asked unless a vote is committed."""
-        ledger, ballot_id = self._context.ledger, ballot.ballot_id
-        address = self._context.gateway.address
-        if ledger.weight_wei(ballot_id, address) == 0:
+        committee, ballot_id = self._context.contracts.verifier_committee, ballot.ballot_id
+        address = self._context.address
+        if committee.weight_wei(ballot_id, address) == 0:
             return Waiting(
                 f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline or None, "look for the next"
             )
-        has_committed = any(ledger.vote_commitment(ballot_id, address))
+        has_committed = any(committee.vote_commitment(ballot_id, address))
         if ballot.phase is BallotPhase.COMMIT and not has_committed:
             vote = decide()
             if isinstance(vote, Waiting):
                 return vote
             self.commit(ballot, vote)
-        if ballot.phase is BallotPhase.REVEAL and has_committed and not ledger.votes(ballot_id, address):
+        if ballot.phase is BallotPhase.REVEAL and has_committed and not committee.votes(ballot_id, address):
             own = self.recall(ballot_id)
             if own is None:
                 self._context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
@@ -72,30 +72,22 @@ class VoteBook:
         return vote
 
     def commit(self, ballot: Ballot, vote: Vote) -> None:
-        gateway = self._context.gateway
+        deployment = self._context.chain.deployment
         commitment = vote_commitment(
-            gateway.deployment.chain_id,
-            gateway.deployment.address("VerifierCommittee"),
+            deployment.chain_id,
+            deployment.address("VerifierCommittee"),
             ballot.ballot_id,
-            gateway.address,
+            self._context.address,
             vote.verdicts,
             vote.salt,
         )
         key = f"vote-commit/{ballot.ballot_id}"
-        gateway.transact(self._context.journal, key, "VerifierCommittee", "commitVote", ballot.ballot_id, commitment)
+        self._context.contracts.verifier_committee.commit_vote(ballot.ballot_id, commitment, key=key)
         self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.verdicts)} verdicts")
 
     def reveal(self, ballot: Ballot, vote: Vote) -> None:
-        self._context.gateway.transact(
-            self._context.journal,
-            f"vote-reveal/{ballot.ballot_id}",
-            "VerifierCommittee",
-            "revealVote",
-            ballot.ballot_id,
-            vote.verdicts,
-            vote.salt,
-        )
+        self._context.contracts.verifier_committee.reveal_vote(ballot.ballot_id, vote.verdicts, vote.salt)
         self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.verdicts)} verdicts")
 

@@ -49,7 +49,7 @@ def _started(ground: Ground) -> Chain:
 def _is_victim_unharmed(chain: Chain, victim: str) -> bool:
     """Whether the victim's reveal stands, or can still be made."""
     current = rounds.latest(chain)
-    entries = {entry.miner: entry for entry in chain.ledger.submissions(current.round_id)}
+    entries = {entry.miner: entry for entry in chain.contracts.learning_chain.submissions(current.round_id)}
     return entries[victim].is_revealed or not rounds.reveal(chain, current, victim).error
 
 
@@ -58,7 +58,7 @@ def copy_committed(ground: Ground) -> Outcome:
     chain = _started(ground)
     current, victim = rounds.open_round(chain), chain.miner(0)
     rounds.commit(chain, current, victim)
-    [entered] = chain.ledger.submissions(current.round_id)
+    [entered] = chain.contracts.learning_chain.submissions(current.round_id)
     rounds.commit_hash(chain, current, chain.attacker, entered.commitment)
     rounds.advance(chain, current)
     rounds.release(chain, current)
@@ -235,7 +235,9 @@ def front_run_finalise(ground: Ground) -> Outcome:
         ours = chain.queue(chain.attacker, where, chain.seen_in_pool(chain.anyone), tip_gwei=50)
     is_first = not chain.sent(ours).error and bool(chain.sent(theirs).error)
     is_ended = rounds.latest(chain).phase is Phase.FINALISED and rounds.winner(chain) == honest
-    gained = chain.ledger.credit_wei(chain.attacker) + chain.ledger.token_balance(chain.attacker)
+    gained = chain.contracts.reward_reservoir.credit_wei(chain.attacker) + chain.contracts.reward_token.balance(
+        chain.attacker
+    )
     evidence = f"it is first, the winner is the same, and it gains {gained} wei; the other: {chain.sent(theirs).said}"
     return Outcome(is_first and is_ended and gained == 0, evidence, {"gained_wei": gained})
 

@@ -28,9 +28,9 @@ def never_reveal(ground: Ground) -> Outcome:
     rounds.reveal(chain, current, honest)
     rounds.advance(chain, current)
     rounds.vote_and_finish(chain, current, {each: [rounds.good(900_000)] for each in verifiers})
-    lost_wei = len(silent) * rounds.BOND_WEI - sum(chain.ledger.credit_wei(each) for each in silent)
-    fees_wei = sum(chain.ledger.credit_wei(each) for each in verifiers)
-    fee_wei = chain.ledger.task(current.task_id).verifier_fee_wei
+    lost_wei = len(silent) * rounds.BOND_WEI - sum(chain.contracts.reward_reservoir.credit_wei(each) for each in silent)
+    fees_wei = sum(chain.contracts.reward_reservoir.credit_wei(each) for each in verifiers)
+    fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
     window_s = PUBLIC.chain.reveal_window_s
     is_defended = rounds.winner(chain) == honest and lost_wei == len(silent) * rounds.BOND_WEI == fees_wei - fee_wei
     evidence = (
@@ -56,8 +56,8 @@ def junk_commits(ground: Ground) -> Outcome:
     rounds.release(chain, current)
     dearest = max(dearest, rounds.advance(chain, current).gas_used)
     ended = rounds.latest(chain)
-    client_wei = chain.ledger.credit_wei(chain.client)
-    task = chain.ledger.task(current.task_id)
+    client_wei = chain.contracts.reward_reservoir.credit_wei(chain.client)
+    task = chain.contracts.task_market.task(current.task_id)
     won_wei = client_wei - task.reward_wei - task.verifier_fee_wei - rounds.CLIENT_BOND_WEI
     following = rounds.open_round(chain)
     is_defended = (
@@ -101,8 +101,8 @@ def _fill(chain: Chain, size: int) -> int:
     chain.rpc("anvil_setBalance", crowd, hex(10**6 * ETHER))
     chain.rpc("evm_setBlockGasLimit", hex(_FILLING_GAS))
     paid_wei = 0
-    while (missing := size - chain.ledger.pending_count()) > 0:
-        first = chain.ledger.task_count()
+    while (missing := size - chain.contracts.task_market.pending_count()) > 0:
+        first = chain.contracts.task_market.task_count()
         payments = [_dust_wei(first + i) for i in range(min(missing, _PER_TRANSACTION))]
         data = chain.data("TaskMarket", "submit", rounds.terms(chain, crowd))
         filled = chain.attempt_at(crowd, "Crowd", "submitMany", market, data, payments, gas=_FILLING_GAS)
@@ -132,7 +132,7 @@ def _pop(chain: Chain) -> int:
     rounds.advance(chain, current)
     if rounds.latest(chain).phase is not Phase.ABORTED:
         raise RuntimeError("the round did not end")
-    if chain.ledger.task(current.task_id).state is not TaskState.REFUNDED:
+    if chain.contracts.task_market.task(current.task_id).state is not TaskState.REFUNDED:
         raise RuntimeError("the task was not refunded")
     return gas
 
@@ -151,7 +151,7 @@ def hold_chain(ground: Ground) -> Outcome:
         rounds.advance(chain, current)  # nobody could commit in time
         rounds.advance(chain, current)  # nor in overtime
     held_s = chain.now_s - started_s
-    lost_wei = price_wei + rounds.CLIENT_BOND_WEI - chain.ledger.credit_wei(chain.attacker)
+    lost_wei = price_wei + rounds.CLIENT_BOND_WEI - chain.contracts.reward_reservoir.credit_wei(chain.attacker)
     following = rounds.open_round(chain).task_id
     evidence = (
         f"held for {held_s / 86_400:.1f} days in two rounds; {price_wei / ETHER:,.0f} ETH locked, {lost_wei} wei lost; "
@@ -173,8 +173,8 @@ def false_claims(ground: Ground) -> Outcome:
     rounds.reveal(chain, current, chain.attacker)
     rounds.advance(chain, current)
     ended = rounds.vote_and_finish(chain, current, {each: [rounds.INVALID] for each in verifiers})
-    fee_wei = chain.ledger.task(current.task_id).verifier_fee_wei
-    won_wei = chain.ledger.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
+    fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
+    won_wei = chain.contracts.reward_reservoir.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
     evidence = (
         f"an honest commit afterwards: {honest.said}; {ended.abort_reason.name}; the attacker pays {won_wei / ETHER:g} "
         f"ETH to the client, who pays {fee_wei / ETHER:g} ETH of fee and has no model"

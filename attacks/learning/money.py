@@ -91,7 +91,7 @@ def _extreme_round(chain: Chain) -> tuple[int, int]:
     rounds.to_voting(chain, current, chain.miner(0), client=chain.attacker)
     rounds.vote_and_finish(chain, current, {chain.verifier(0): [Verdict(True, 1_000_000, 1_000_000)]})
     due_wei = payment_wei - -(-payment_wei * PUBLIC.market.verifier_fee_ppm // 1_000_000)
-    return chain.ledger.credit_wei(chain.miner(0)) - rounds.BOND_WEI, due_wei
+    return chain.contracts.reward_reservoir.credit_wei(chain.miner(0)) - rounds.BOND_WEI, due_wei
 
 
 # --- what the system mints -------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def _self_made_block(chain: Chain, sybils: int) -> int:
 
 
 def _tokens(chain: Chain, identities: list[str]) -> int:
-    return sum(chain.ledger.token_balance(each) for each in identities)
+    return sum(chain.contracts.reward_token.balance(each) for each in identities)
 
 
 def deal_with_oneself(ground: Ground) -> Outcome:
@@ -166,7 +166,7 @@ def _cheapest_round(chain: Chain, verifiers: list[str]) -> None:
 
 
 def _wealth_wei(chain: Chain, identities: list[str]) -> int:
-    return sum(chain.balance_wei(each) + chain.ledger.credit_wei(each) for each in identities)
+    return sum(chain.balance_wei(each) + chain.contracts.reward_reservoir.credit_wei(each) for each in identities)
 
 
 def _gas_of(chain: Chain, identities: list[str], first_block: int) -> list[tuple[int, int]]:

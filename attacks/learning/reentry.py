@@ -39,7 +39,7 @@ class Greedy:
 
     def withdraw(self) -> tuple[int, int, int]:
         """Wei owed, wei received, and how many of the planned calls were accepted meanwhile."""
-        owed_wei = self.chain.ledger.credit_wei(self.address)
+        owed_wei = self.chain.contracts.reward_reservoir.credit_wei(self.address)
         before_wei = self.chain.balance_wei(self.address)
         self.act("RewardReservoir", "withdraw", self.address)
         received_wei = self.chain.balance_wei(self.address) - before_wei
@@ -73,7 +73,7 @@ def _round_of_greed(chain: Chain, client: Greedy, miner: Greedy, verifier: Greed
     for _ in range(2):
         terms = rounds.terms(chain, client.address)
         client.act("TaskMarket", "submit", terms, value_wei=rounds.CLIENT_BOND_WEI + ETHER)
-    cancelled = chain.ledger.task_count()
+    cancelled = chain.contracts.task_market.task_count()
     client.act("TaskMarket", "cancel", cancelled)
     chain.do(chain.anyone, "LearningChain", "openRound")
     current = rounds.latest(chain)

@@ -77,8 +77,8 @@ def withhold_test_set(ground: Ground) -> Outcome:
     rounds.advance(chain, current)
     vote = [dataclasses.replace(rounds.good(0), train_ppm=train) for train in (950_000, 960_000)]
     rounds.vote_and_finish(chain, current, {chain.verifier(i): vote for i in range(3)})
-    task = chain.ledger.task(current.task_id)
-    got = [chain.ledger.credit_wei(each) for each in (chain.client, *miners)]
+    task = chain.contracts.task_market.task(current.task_id)
+    got = [chain.contracts.reward_reservoir.credit_wei(each) for each in (chain.client, *miners)]
     share_wei = rounds.CLIENT_BOND_WEI // 2
     paid = [rounds.BOND_WEI + share_wei, rounds.BOND_WEI + share_wei + task.reward_wei]
     lost_wei = rounds.CLIENT_BOND_WEI + task.reward_wei + task.verifier_fee_wei - got[0]
@@ -92,7 +92,9 @@ def guess_labels(ground: Ground) -> Outcome:
     rows, market = made.test_rows(), chain.address("TaskMarket")
     who = (chain.chain_id, market, chain.client)
     hashed = test_set_commitment(*who, made.prepared.test_set_cid, made.prepared.salt_bytes)
-    committed = chain.ledger.task(rounds.submit(chain, test_set_commitment=hashed)).terms.test_set_commitment
+    committed = chain.contracts.task_market.task(
+        rounds.submit(chain, test_set_commitment=hashed)
+    ).terms.test_set_commitment
     salts = [number.to_bytes(SALT_BYTES) for number in range(_LOW_SALTS)]
     guesses, found = 0, ""
     for labels in product(range(2), repeat=len(rows.labels)):
@@ -113,11 +115,11 @@ def withhold_keys(ground: Ground) -> Outcome:
     chain = _started(ground)
     rounds.submit(chain, chain.attacker, payment_wei=2 * ETHER)
     held = rounds.open_round(chain, has_keys=False)
-    keys_window_s = chain.ledger.chain_parameters().keys_window_s
+    keys_window_s = chain.contracts.learning_chain.parameters().keys_window_s
     rounds.advance(chain, held)
     ended = rounds.latest(chain)
-    verifiers_wei = sum(chain.ledger.credit_wei(chain.verifier(i)) for i in range(3))
-    refund_wei = chain.ledger.credit_wei(chain.attacker)
+    verifiers_wei = sum(chain.contracts.reward_reservoir.credit_wei(chain.verifier(i)) for i in range(3))
+    refund_wei = chain.contracts.reward_reservoir.credit_wei(chain.attacker)
     following = rounds.open_round(chain)
     is_defended = (
         ended.abort_reason is AbortReason.KEYS_MISSING
@@ -162,7 +164,7 @@ def release_without_content(ground: Ground) -> Outcome:
     better = dataclasses.replace(rounds.good(0), train_ppm=990_000)
     rounds.vote_and_finish(chain, current, {each: [rounds.good(0), better] for each in verifiers})
     earliest = rounds.winner(chain) == chain.miner(0)
-    returned_wei = chain.ledger.credit_wei(chain.client)
+    returned_wei = chain.contracts.reward_reservoir.credit_wei(chain.client)
     evidence = (
         f"the verifiers miss it: {session.is_test_set_missing}; all have test accuracy 0, the earliest valid commit "
         f"wins: {earliest}; {returned_wei / ETHER:g} ETH of bond are returned to the client"

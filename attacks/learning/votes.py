@@ -60,7 +60,7 @@ def _votes(chain: Chain, *votes: Sequence[Verdict]) -> dict[str, Sequence[Verdic
 
 def _lost_wei(chain: Chain, verifier: str) -> int:
     """Of the stake."""
-    return rounds.STAKE_WEI - chain.ledger.verifier(verifier).stake_wei
+    return rounds.STAKE_WEI - chain.contracts.verifier_committee.verifier(verifier).stake_wei
 
 
 def free_ride(ground: Ground) -> Outcome:
@@ -69,7 +69,7 @@ def free_ride(ground: Ground) -> Outcome:
     guess = [rounds.good(rounds.CLAIM_PPM), rounds.good(rounds.CLAIM_PPM)]
     rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, HONEST, guess))
     lazy = chain.verifier(3)
-    lost_wei, gained_wei = _lost_wei(chain, lazy), chain.ledger.credit_wei(lazy)
+    lost_wei, gained_wei = _lost_wei(chain, lazy), chain.contracts.reward_reservoir.credit_wei(lazy)
     evidence = f"slashed {lost_wei / ETHER} ETH, earns {gained_wei / ETHER} ETH"
     return Outcome(lost_wei > 0 and not gained_wei, evidence, {"lost_wei": lost_wei, "gained_wei": gained_wei})
 
@@ -80,7 +80,7 @@ def copy_vote(ground: Ground) -> Outcome:
     for verifier, vote in _votes(chain, HONEST, HONEST, HONEST).items():
         hashed = rounds.vote_hash(chain, ballot_id, verifier, vote)
         chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
-    copied, copier = chain.ledger.vote_commitment(ballot_id, chain.verifier(0)), chain.verifier(3)
+    copied, copier = chain.contracts.verifier_committee.vote_commitment(ballot_id, chain.verifier(0)), chain.verifier(3)
     entered = chain.attempt(copier, "VerifierCommittee", "commitVote", ballot_id, copied)
     rounds.advance_ballot(chain, ballot_id)
     for verifier in (chain.verifier(i) for i in range(3)):
@@ -99,7 +99,7 @@ def replay_vote(ground: Ground) -> Outcome:
     rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, HONEST, HONEST))
     chain, current, second = _next_ballot(chain)
     replayer = chain.verifier(3)
-    old = chain.ledger.vote_commitment(first, replayer)
+    old = chain.contracts.verifier_committee.vote_commitment(first, replayer)
     chain.do(replayer, "VerifierCommittee", "commitVote", second, old)
     rounds.commit_votes(chain, second, _votes(chain, HONEST, HONEST, HONEST))
     replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", second, HONEST, rounds.SALT)
@@ -135,7 +135,7 @@ def third_absent(ground: Ground) -> Outcome:
     """Three of nine equal stakes do not vote, so that there is no quorum and the round is void."""
     chain, current, ballot_id = _to_ballot(ground, 9)
     rounds.commit_votes(chain, ballot_id, _votes(chain, *[HONEST] * 6))
-    if chain.ledger.ballot(ballot_id).phase is not BallotPhase.REVEAL:
+    if chain.contracts.verifier_committee.ballot(ballot_id).phase is not BallotPhase.REVEAL:
         return Outcome(False, "six of nine are no quorum")
     rounds.reveal_votes(chain, ballot_id, _votes(chain, *[HONEST] * 6))
     rounds.finish(chain, current)
@@ -151,7 +151,7 @@ def half_flips(ground: Ground) -> Outcome:
     flipped = [rounds.INVALID, HONEST[1]]
     rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, flipped, flipped))
     won = "the better" if rounds.winner(chain) == chain.miner(0) else "the other"
-    test_ppm = chain.ledger.header(chain.ledger.height()).test_ppm
+    test_ppm = chain.contracts.learning_chain.header(chain.contracts.learning_chain.height()).test_ppm
     honest_lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2))
     lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2, 4))
     evidence = (
@@ -178,17 +178,17 @@ def third_flips_while_absent(ground: Ground) -> Outcome:
 def over_third_voids(ground: Ground) -> Outcome:
     """Half of the stake stays away until the ballot is void: what it costs to take work without paying for it."""
     chain, current, ballot_id = _to_ballot(ground, 4)
-    while chain.ledger.ballot(ballot_id).phase is BallotPhase.COMMIT:
+    while chain.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.COMMIT:
         for verifier in (chain.verifier(0), chain.verifier(1)):
-            if not any(chain.ledger.vote_commitment(ballot_id, verifier)):
+            if not any(chain.contracts.verifier_committee.vote_commitment(ballot_id, verifier)):
                 hashed = rounds.vote_hash(chain, ballot_id, verifier, HONEST)
                 chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
         rounds.advance_ballot(chain, ballot_id)
     ended = rounds.finish(chain, current)
     absent = [chain.verifier(2), chain.verifier(3)]
-    cost_wei = sum(_lost_wei(chain, each) - chain.ledger.credit_wei(each) for each in absent)
-    task = chain.ledger.task(current.task_id)
-    refund_wei = chain.ledger.credit_wei(chain.client) - rounds.CLIENT_BOND_WEI
+    cost_wei = sum(_lost_wei(chain, each) - chain.contracts.reward_reservoir.credit_wei(each) for each in absent)
+    task = chain.contracts.task_market.task(current.task_id)
+    refund_wei = chain.contracts.reward_reservoir.credit_wei(chain.client) - rounds.CLIENT_BOND_WEI
     is_paid = refund_wei < task.reward_wei
     deadlines = 1 + PUBLIC.committee.max_extensions
     evidence = (

@@ -163,7 +163,9 @@ def gather(built: Arena, size: Size) -> Crews:
         crews.reports.append(_start(built, name, group, numbers, size))
     built.is_interrupted = crews.trouble
     built.until("everybody to be ready", crews.are_ready, _START_S)
-    built.until("the verifiers' seats", lambda: len(built.ledger.seated()) == size.verifiers, _START_S)
+    built.until(
+        "the verifiers' seats", lambda: len(built.contracts.verifier_committee.seated()) == size.verifiers, _START_S
+    )
     return crews
 
 

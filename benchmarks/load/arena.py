@@ -11,15 +11,16 @@ from eth_account import Account
 from web3 import HTTPProvider, Web3
 
 from benchmarks.load.standin import write_task
-from dataclient.client import Client
+from dataclient.client import client_of
 from dataclient.submit import read_orders, submit
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.profiles import LOCAL
 from pole.chain.structs import Pot
 from pole.errors import PoleError
 from pole.journal.journal import Journal
 from pole.learning.idle import publish_idle_task
+from pole.node.context import context_of
 from pole.storage.store import open_store
 from testbed.chain import MNEMONIC, development_chain
 from testbed.deployer import deploy_with_web3
@@ -55,8 +56,8 @@ class Arena:
     """One chain. Its actors' accounts follow the deployer's, number 0, in the order in which they are cast."""
 
     stage: Stage
-    gateway: Gateway
-    ledger: Ledger
+    chain: ChainClient
+    contracts: Contracts
     is_interrupted: Callable[[], str] = lambda: ""
 
     @property
@@ -70,12 +71,11 @@ class Arena:
     def commission(self, client: Actor, number: int, name: str, solutions_wanted: int) -> int:
         """What `python -m dataclient submit` does for account `number`; returns the task's id."""
         file = write_task(self.folder / f"{name}.toml", solutions_wanted, 2 * WINDOW_S)
-        gateway = Gateway.connect(
-            self.stage.chain.rpc_url, self.gateway.deployment, _account(number), poll_s=_POLL_S, timeout_s=60
-        )
-        path = client.home / f"journal-{gateway.deployment.identity}.sqlite"
+        chain = ChainClient.connect(self.stage.chain.rpc_url, self.chain.deployment, poll_s=_POLL_S, timeout_s=60)
+        store = open_store(self.stage.store("dataclient"))
+        path = client.home / f"journal-{chain.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, open_store(self.stage.store("dataclient")), client.home)
+            seat = client_of(context_of("dataclient", chain, _account(number), journal, store, client.home))
             [order] = read_orders(seat, [file], is_new=False)
             return submit(seat, order).task_id
 
@@ -86,26 +86,29 @@ class Arena:
             if reason := self.is_interrupted():
                 raise NotInTime(f"while waiting for {what}: {reason}")
             if time.monotonic() > deadline:
-                raise NotInTime(f"waited {patience_s:.0f} s for {what}; the newest round: {self.ledger.latest_round()}")
+                newest = self.contracts.learning_chain.latest_round()
+                raise NotInTime(f"waited {patience_s:.0f} s for {what}; the newest round: {newest}")
             time.sleep(_POLL_S)
         return found
 
     def ended(self, rounds: int) -> bool:
         """Whether so many rounds are over."""
-        latest = self.ledger.latest_round()
+        latest = self.contracts.learning_chain.latest_round()
         return latest is not None and latest.round_id - (not latest.phase.is_over) >= rounds
 
     def unaccounted_wei(self) -> int:
         """Ether of the reservoir beyond what its books say; whatever is not 0 is a defect."""
-        block = self.gateway.block_number()
-        address: Any = self.gateway.deployment.address("RewardReservoir")
-        booked = sum(int(self.gateway.call("RewardReservoir", "total", pot, block=block)) for pot in Pot)
-        booked += int(self.gateway.call("RewardReservoir", "totalCredits", block=block))
-        return int(self.gateway.web3.eth.get_balance(address, block)) - booked
+        block = self.chain.block_number()
+        address: Any = self.chain.deployment.address("RewardReservoir")
+        booked = sum(int(self.chain.call("RewardReservoir", "total", pot, block=block)) for pot in Pot)
+        booked += int(self.chain.call("RewardReservoir", "totalCredits", block=block))
+        return int(self.chain.web3.eth.get_balance(address, block)) - booked
 
     def owed_wei(self) -> int:
         """Ether that belongs to rounds and tasks; with none of them open, somebody was neither paid nor refunded."""
-        return self.ledger.total_wei(Pot.ESCROW) + self.ledger.total_wei(Pot.BOND)
+        return self.contracts.reward_reservoir.total_wei(Pot.ESCROW) + self.contracts.reward_reservoir.total_wei(
+            Pot.BOND
+        )
 
 
 @contextmanager
@@ -116,8 +119,8 @@ def arena(folder: Path, accounts: int) -> Iterator[Arena]:
         manifest = publish_idle_task(open_store(built.store("deployer")))
         deployment = deploy_with_web3(web3, _account(_DEPLOYER), PROFILE, manifest)
         deployment.save(built.deployment)
-        gateway = Gateway.connect(chain.rpc_url, deployment, timeout_s=60)
-        yield Arena(built, gateway, Ledger(gateway))
+        chain_client = ChainClient.connect(chain.rpc_url, deployment, timeout_s=60)
+        yield Arena(built, chain_client, Contracts.of(chain_client))
 
 
 def _account(number: int) -> Any:

@@ -34,18 +34,18 @@ class Faults:
 
 def faults(arena: Arena, rounds: int, miners: int, homes: Iterable[Path]) -> Faults:
     """Over all rounds of a chain on which nothing is open any more."""
-    ledger = arena.ledger
+    contracts = arena.contracts
     missed = lost = without_block = 0
     for number in range(1, rounds + 1):
-        played = ledger.round(number)
+        played = contracts.learning_chain.round(number)
         without_block += played.phase is not Phase.FINALISED
         missed += (played.keys is None) + (not played.is_test_set_released)
         missed += max(0, miners - played.submission_count) + played.submission_count - played.revealed_count
         if played.ballot_id:
-            ballot = ledger.ballot(played.ballot_id)
+            ballot = contracts.verifier_committee.ballot(played.ballot_id)
             lost += ballot.member_count - ballot.revealed_count
             missed += ballot.extensions
-    slashed = len(arena.gateway.logs("VerifierCommittee", "Slashed"))
+    slashed = len(arena.chain.logs("VerifierCommittee", "Slashed"))
     clashes = sum(nonce_clashes(home) for home in homes)
     return Faults(missed, lost, clashes, without_block, slashed, arena.unaccounted_wei(), arena.owed_wei())
 
@@ -83,19 +83,19 @@ def _rows(path: Path) -> list[tuple[str, int, str]]:
 
 def phase_seconds(arena: Arena) -> dict[str, float]:
     """Mean seconds of block time per phase; voting in its two parts, and what passes between two rounds."""
-    gateway, times = arena.gateway, dict[int, int]()
+    chain_client, times = arena.chain, dict[int, int]()
 
     def at(event: Event) -> int:
         if event.block_number not in times:
-            times[event.block_number] = int(gateway.web3.eth.get_block(event.block_number)["timestamp"])
+            times[event.block_number] = int(chain_client.web3.eth.get_block(event.block_number)["timestamp"])
         return times[event.block_number]
 
     marks: list[tuple[int, int, str]] = []
-    for event in gateway.logs("LearningChain", "PhaseChanged"):
+    for event in chain_client.logs("LearningChain", "PhaseChanged"):
         phase = Phase(event.arguments["phase"])
         name = "vote commit" if phase is Phase.VOTING else phase.name.lower()
         marks.append((at(event), event.log_index, name))
-    for event in gateway.logs("VerifierCommittee", "BallotPhaseChanged"):
+    for event in chain_client.logs("VerifierCommittee", "BallotPhaseChanged"):
         part = BallotPhase(event.arguments["phase"])
         if not part.is_over:
             marks.append((at(event), event.log_index, f"vote {part.name.lower()}"))

@@ -102,7 +102,9 @@ def gather(built: Arena) -> Cast:
     for actor in cast.actors:
         cast.start(actor)
     built.is_interrupted = lambda: ", ".join(f"{name} ended" for name in built.stage.failed())
-    built.until("the verifiers' seats", lambda: len(built.ledger.seated()) == _VERIFIERS, _START_S)
+    built.until(
+        "the verifiers' seats", lambda: len(built.contracts.verifier_committee.seated()) == _VERIFIERS, _START_S
+    )
     return cast
 
 

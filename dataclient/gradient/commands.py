@@ -143,7 +143,7 @@ def gradient_cancel(context: RoleContext, *, task: str) -> None:
     client = client_of(context)
     home = find_order_home(context.home, task)
     task_id = require_submitted(client, home).task_id
-    context.gateway.transact(context.journal, f"gradient-cancel/{task_id}", "GradientChain", "cancel", task_id)
+    context.contracts.gradient_chain.cancel(task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
 
@@ -156,14 +156,13 @@ def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None
     from dataclient.gradient.status import newest_weights
     from dataclient.gradient.submit import require_submitted
     from dataclient.gradient.task_folder import find_order_home
-    from pole.chain.contracts.gradient_chain import GradientLedger
     from pole.gradient.manifest import fetch_gradient_manifest
     from pole.gradient.network import model_file_cap
 
     home = find_order_home(context.home, task)
-    ledger = GradientLedger(context.gateway)
-    on_chain = ledger.task(require_submitted(client_of(context), home).task_id)
-    header, weights = newest_weights(ledger, on_chain)
+    gradient_chain = context.contracts.gradient_chain
+    on_chain = gradient_chain.task(require_submitted(client_of(context), home).task_id)
+    header, weights = newest_weights(gradient_chain, on_chain)
     manifest = fetch_gradient_manifest(context.store, on_chain.terms.manifest)
     folder = out or Path(f"{home.name}-model")
     folder.mkdir(parents=True, exist_ok=True)

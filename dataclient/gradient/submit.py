@@ -4,7 +4,6 @@ from dataclient.client import Client
 from dataclient.gradient.prepare import prepare
 from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder, open_order_home
 from dataclient.task_folder import Submitted
-from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.chain.gradient_structs import GradientParameters
 from pole.errors import BadInput, InsufficientFunds
 from pole.money import wei_to_ether
@@ -13,8 +12,8 @@ from pole.storage.cid import Cid
 
 def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder]:
     """Prepares the task and pays for it; called again, it goes on, and never pays twice."""
-    ledger = GradientLedger(client.gateway)
-    parameters = ledger.parameters()
+    gradient_chain = client.contracts.gradient_chain
+    parameters = gradient_chain.parameters()
     _check_order(order, parameters)
     home = open_order_home(client.home, order)
     known = _submitted_here(client, home)
@@ -22,17 +21,17 @@ def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder
     if known is not None:
         return known, prepared
     terms = prepared.terms(order)
-    cost_wei = ledger.cost_wei(terms)
+    cost_wei = gradient_chain.cost_wei(terms)
     key = f"gradient-submit/{order.name}"
-    if client.journal.attempt(key) is None:
+    if client.journal.transactions.newest(key) is None:
         _check_balance(client, cost_wei)
         _check_stored(client, prepared)
-    receipt = client.gateway.transact(client.journal, key, "GradientChain", "submit", terms, value_wei=cost_wei)
-    [event] = client.gateway.events_of(receipt, "GradientChain", "GradientTaskSubmitted")
+    receipt = client.contracts.gradient_chain.submit(terms, value_wei=cost_wei, key=key)
+    [event] = client.chain.events_of(receipt, "GradientChain", "GradientTaskSubmitted")
     submitted = Submitted(
         task_id=int(event.arguments["taskId"]),
-        deployment=client.gateway.deployment.identity,
-        client=client.gateway.address,
+        deployment=client.chain.deployment.identity,
+        client=client.address,
     )
     home.keep_submitted(submitted)
     return submitted, prepared
@@ -48,7 +47,7 @@ def require_submitted(client: Client, home: OrderHome) -> Submitted:
 
 def _submitted_here(client: Client, home: OrderHome) -> Submitted | None:
     submitted = home.submitted()
-    if submitted is not None and submitted.deployment != client.gateway.deployment.identity:
+    if submitted is not None and submitted.deployment != client.chain.deployment.identity:
         raise BadInput(
             f"gradient task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
             "give this one another --name"
@@ -78,10 +77,10 @@ def _check_order(order: Order, parameters: GradientParameters) -> None:
 
 
 def _check_balance(client: Client, cost_wei: int) -> None:
-    balance_wei = client.gateway.balance_wei(client.gateway.address)
+    balance_wei = client.chain.balance_wei(client.address)
     if balance_wei <= cost_wei:
         raise InsufficientFunds(
-            f"{client.gateway.address} has {wei_to_ether(balance_wei)} ether, but all blocks cost "
+            f"{client.address} has {wei_to_ether(balance_wei)} ether, but all blocks cost "
             f"{wei_to_ether(cost_wei)} and gas; fund the account, or order fewer or cheaper blocks"
         )
 

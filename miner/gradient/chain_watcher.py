@@ -4,8 +4,8 @@ import threading
 from dataclasses import dataclass
 from types import TracebackType
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import GradientChain
 from pole.chain.gradient_structs import Height
 from pole.errors import ChainError
 
@@ -18,22 +18,22 @@ class Sight:
     threshold: int
 
     @classmethod
-    def of(cls, ledger: GradientLedger) -> "Sight":
-        return cls(ledger.current(), ledger.threshold())
+    def of(cls, gradient_chain: GradientChain) -> "Sight":
+        return cls(gradient_chain.current(), gradient_chain.threshold())
 
 
 class Lookout:
     """A thread that looks every `poll_s`; `sight` is the newest look.
 
-    Nobody else may use the gateway meanwhile. A node that does not answer is asked again.
+    Nobody else may use the client meanwhile. A node that does not answer is asked again.
     """
 
-    def __init__(self, gateway: Gateway, ledger: GradientLedger, poll_s: float) -> None:
-        self._gateway, self._ledger, self._poll_s = gateway, ledger, poll_s
+    def __init__(self, client: ChainClient, gradient_chain: GradientChain, poll_s: float) -> None:
+        self._client, self._gradient_chain, self._poll_s = client, gradient_chain, poll_s
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._seen_at_block = gateway.block_number()
-        self.sight = Sight.of(ledger)
+        self._seen_at_block = client.block_number()
+        self.sight = Sight.of(gradient_chain)
 
     def __enter__(self) -> "Lookout":
         self._thread.start()
@@ -58,7 +58,7 @@ class Lookout:
 
     def _look(self) -> None:
         """Between two Ethereum blocks nothing changes, not even the time."""
-        block = self._gateway.block_number()
+        block = self._client.block_number()
         if block != self._seen_at_block:
-            self.sight = Sight.of(self._ledger)
+            self.sight = Sight.of(self._gradient_chain)
             self._seen_at_block = block

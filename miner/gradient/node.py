@@ -10,7 +10,6 @@ from miner.gradient.chain_watcher import Lookout
 from miner.gradient.search import Found, Search, begin_search
 from miner.gradient.task import Workplace, furnish
 from miner.learning.assignment import Limits, NotWorthIt
-from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.chain.gradient_structs import Height, HeightPhase
 from pole.chain.turns import is_my_turn
 from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
@@ -45,7 +44,7 @@ class GradientMiner(Node):
     def __init__(self, context: RoleContext, options: GradientOptions) -> None:
         super().__init__(context)
         self.options = options
-        self.ledger = GradientLedger(context.gateway)
+        self.gradient_chain = context.contracts.gradient_chain
         self.blocks_ended = 0
         self._followed: int | None = None
         self._place: Workplace | None = None
@@ -55,22 +54,22 @@ class GradientMiner(Node):
 
     @property
     def _address(self) -> str:
-        return self.context.gateway.address
+        return self.context.address
 
     def act(self) -> Waiting:
         context = self.context
-        current = self.ledger.current()
+        current = self.gradient_chain.current()
         self._settle(current)
         hindrance = self._enrol()
-        if advance_gradient_due(context.gateway, context.journal, context.ledger):
-            current = self.ledger.current()
+        if advance_gradient_due(context.chain, context.contracts, context.address):
+            current = self.gradient_chain.current()
         if hindrance is not None:
             return hindrance
         match current.phase:
             case HeightPhase.IDLE:
                 return self._between_tasks()
             case HeightPhase.VOTING:
-                ballot = context.ledger.ballot(current.ballot_id)
+                ballot = context.contracts.verifier_committee.ballot(current.ballot_id)
                 what = f"the verifiers' vote on height {current.height} ({ballot.phase.name.lower()})"
                 return Waiting(what, ballot.deadline or None, "train on what was accepted")
         return self._compete(current)
@@ -83,7 +82,7 @@ class GradientMiner(Node):
         self._followed = None if is_idle else current.height
         if followed is None or followed == current.height:  # in progress, or stopped without a block
             return
-        header = self.ledger.header(followed)
+        header = self.gradient_chain.header(followed)
         steps = self._search[1].steps if self._search is not None and self._search[0] == followed else 0
         whose = "mine" if header.miner == self._address else header.miner
         self.context.log.info(
@@ -95,40 +94,40 @@ class GradientMiner(Node):
 
     def _withdraw(self, height: int) -> None:
         limit_wei = self.options.withdraw_over_wei
-        if limit_wei is None or self.context.ledger.credit_wei(self._address) <= limit_wei:
+        if limit_wei is None or self.context.contracts.reward_reservoir.credit_wei(self._address) <= limit_wei:
             return
         key = f"withdraw/after-height/{height}"
-        self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", self._address)
+        self.context.contracts.reward_reservoir.withdraw(self._address, key=key)
 
     def _enrol(self) -> Waiting | None:
         """Bonds the account unless it is, exactly once, also through a crash; or says why not.
 
         Whoever loses a bond trains on a machine that the verifiers disagree with: another one would be lost as well.
         """
-        miner, journal = self.ledger.miner(self._address), self.context.journal
+        miner, journal = self.gradient_chain.miner(self._address), self.context.journal
         if miner.bond_wei:
             return None
-        lost = len(self.context.gateway.logs("GradientChain", "MinerSlashed", miner=self._address))
+        lost = len(self.context.chain.logs("GradientChain", "MinerSlashed", miner=self._address))
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")
         number = int((journal.recall("enrolments") or {"done": 0})["done"]) + 1
-        bond_wei = self.ledger.parameters().miner_bond_wei
-        self.context.gateway.transact(journal, f"enrol/{number}", "GradientChain", "enrol", value_wei=bond_wei)
+        bond_wei = self.gradient_chain.parameters().miner_bond_wei
+        self.context.contracts.gradient_chain.enrol(bond_wei, key=f"enrol/{number}")
         journal.remember("enrolments", {"done": number})
         self.context.log.info(f"enrolled with a bond of {bond_wei} wei")
         return None
 
     def _between_tasks(self) -> Waiting:
         """Opens the next task, taking turns with whoever else might."""
-        if self.ledger.pending_count() == 0:
+        if self.gradient_chain.pending_count() == 0:
             return Waiting("a gradient task", None, "open it and train")
-        if not self.context.ledger.seated():
+        if not self.context.contracts.verifier_committee.seated():
             return Waiting("a verifier to take a seat: without any, no block is accepted", None, "open the next task")
-        if is_my_turn(self.context.gateway):
-            key = f"gradient-open/{self.ledger.height() + 1}"
+        if is_my_turn(self.context.chain, self._address):
+            key = f"gradient-open/{self.gradient_chain.height() + 1}"
             try:
-                self.context.gateway.transact(self.context.journal, key, "GradientChain", "openTask")
+                self.context.contracts.gradient_chain.open_task(key=key)
             except TransactionReverted as exc:
                 self.context.log.debug(f"somebody else opened the task: {exc}")
         return Waiting("the next task to open", None, "train")
@@ -137,12 +136,12 @@ class GradientMiner(Node):
 
     def _compete(self, current: Height) -> Waiting:
         height, deadline = current.height, current.deadline
-        me = self.ledger.miner(self._address)
+        me = self.gradient_chain.miner(self._address)
         if me.has_proposal:
             return Waiting("other miners' proposals to come in", deadline, "see what the verifiers say")
         if me.exit_at:
             return Waiting("the enrolment to end", me.exit_at, "go (python -m miner leave)")
-        if me.enrolled_at_block >= self.ledger.header_block(height - 1):
+        if me.enrolled_at_block >= self.gradient_chain.header_block(height - 1):
             return Waiting(f"height {height}, which began before I enrolled, to end", deadline, "train on the next")
         if current.task_id in self._declined:
             why = self._declined[current.task_id]
@@ -173,7 +172,7 @@ class GradientMiner(Node):
     def _run(self, current: Height, search: Search) -> Found | None:
         """Steps while the height is searched. What was found before others' proposals came in counts as well."""
         started, steps = time.monotonic(), search.steps
-        with Lookout(self.context.gateway, self.ledger, self.context.poll_s) as lookout:
+        with Lookout(self.context.chain, self.gradient_chain, self.context.poll_s) as lookout:
             while True:
                 sight = lookout.sight
                 if sight.height.height != current.height or search.has_block(sight.threshold):
@@ -193,14 +192,17 @@ class GradientMiner(Node):
         """This height's search; it goes on where it was if the proposals for it were rejected."""
         if self._search is None or self._search[0] != current.height:
             place, previous = self._place_of(current), current.height - 1
-            place.start_from(self.context.store, self.ledger.header(previous))
-            self._search = (current.height, begin_search(place, self.ledger.header_hash(previous), self._address))
+            place.start_from(self.context.store, self.gradient_chain.header(previous))
+            self._search = (
+                current.height,
+                begin_search(place, self.gradient_chain.header_hash(previous), self._address),
+            )
         return self._search[1]
 
     def _place_of(self, current: Height) -> Workplace:
         if self._place is None or self._place.task.task_id != current.task_id:
             self._say(Waiting(f"gradient task {current.task_id} to be fetched and checked", current.deadline, "train"))
-            task, options = self.ledger.task(current.task_id), self.options
+            task, options = self.gradient_chain.task(current.task_id), self.options
             place = furnish(self.context.store, task, options.limits, options.device, options.check_steps)
             if not options.threads and options.device.type == "cpu":
                 counts = sorted({1, max(1, (os.cpu_count() or 1) // 2), os.cpu_count() or 1})
@@ -212,16 +214,13 @@ class GradientMiner(Node):
     def _propose(self, current: Height, found: Found) -> None:
         """Once per search of a height: a search that goes on after a rejection is another one."""
         try:
-            self.context.gateway.transact(
-                self.context.journal,
-                f"propose/{current.height}/{current.search_started_at}",
-                "GradientChain",
-                "propose",
+            self.context.contracts.gradient_chain.propose(
                 current.height,
                 found.step,
                 found.sign_digest,
                 found.published.proof,
                 found.published.weights,
+                key=f"propose/{current.height}/{current.search_started_at}",
             )
         except TransactionReverted as exc:
             self.context.log.debug(f"height {current.height}: came too late: {exc}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
 from pole.errors import BadInput, InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
@@ -57,14 +57,14 @@ class Assignment:
         return output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
 
 
-def terms_of(ledger: Ledger, the_round: Round) -> Terms:
+def terms_of(contracts: Contracts, the_round: Round) -> Terms:
     """The terms of a round's task, or of the idle task."""
     if the_round.is_idle:
-        idle = ledger.idle_task()
+        idle = contracts.learning_chain.idle_task()
         return Terms(
             idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.tolerance_ppm, idle.solutions_wanted
         )
-    task = ledger.task(the_round.task_id)
+    task = contracts.task_market.task(the_round.task_id)
     terms = task.terms
     return Terms(
         terms.manifest,
@@ -76,9 +76,9 @@ def terms_of(ledger: Ledger, the_round: Round) -> Terms:
     )
 
 
-def check_bond(ledger: Ledger, address: str, balance_wei: int) -> None:
+def check_bond(contracts: Contracts, address: str, balance_wei: int) -> None:
     """Raises InsufficientFunds before any work is done that could not be committed to."""
-    bond_wei = ledger.chain_parameters().miner_bond_wei
+    bond_wei = contracts.learning_chain.parameters().miner_bond_wei
     if balance_wei <= bond_wei:
         raise InsufficientFunds(
             f"account {address} has {balance_wei} wei, a commit needs a bond of {bond_wei} and gas; send it "

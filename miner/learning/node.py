@@ -68,13 +68,13 @@ class MinerNode(Node):
 
     @property
     def _address(self) -> str:
-        return self.context.gateway.address
+        return self.context.address
 
     def act(self) -> Waiting:
-        current = self.context.ledger.current_round()
+        current = self.context.contracts.learning_chain.current_round()
         if current is None or not self._is_committing(current):
-            advance_due(self.context.gateway, self.context.journal, self.context.ledger)
-            current = self.context.ledger.current_round()
+            advance_due(self.context.chain, self.context.contracts, self.context.address)
+            current = self.context.contracts.learning_chain.current_round()
         self._settle(current)
         if current is None:
             return self._between_rounds()
@@ -86,8 +86,8 @@ class MinerNode(Node):
         return (
             current.phase in (Phase.TRAINING, Phase.OVERTIME)
             and current.round_id not in self._declined
-            and self.context.gateway.block_time() < current.deadline
-            and self.context.ledger.submission_index(current.round_id, self._address) is None
+            and self.context.chain.block_time() < current.deadline
+            and self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is None
         )
 
     # --- between rounds ----------------------------------------------------------------------------------------------
@@ -104,18 +104,22 @@ class MinerNode(Node):
 
     def _between_rounds(self) -> Waiting:
         """Opens the next round, taking turns with whoever else might."""
-        ledger = self.context.ledger
-        has_task = ledger.pending_count() > 0
+        contracts, client = self.context.contracts, self.context.chain
+        chain = contracts.learning_chain
+        has_task = contracts.task_market.pending_count() > 0
         if not has_task and not self.options.is_idle_allowed:
             return Waiting("a task", None, "open a round and train")
-        if not ledger.seated():
+        if not contracts.verifier_committee.seated():
             return Waiting("a verifier to take a seat: without any, a round decides nothing", None, "open a round")
-        function = "openRound" if has_task else "openIdleRound"
-        gateway = self.context.gateway
-        if is_my_turn(gateway) and is_my_turn(gateway, turns(ledger, ledger.latest_round())):
-            key = f"open/{ledger.round_count() + 1}/{function}"
+        if is_my_turn(client, self._address) and is_my_turn(
+            client, self._address, turns(contracts, chain.latest_round())
+        ):
+            number = chain.round_count() + 1
             try:
-                gateway.transact(self.context.journal, key, "LearningChain", function)
+                if has_task:
+                    chain.open_round(key=f"open/{number}/openRound")
+                else:
+                    chain.open_idle_round(key=f"open/{number}/openIdleRound")
             except TransactionReverted as exc:
                 self.context.log.debug(f"somebody else opened the round: {exc}")
         return Waiting("the next round to open", None, "train")
@@ -124,7 +128,9 @@ class MinerNode(Node):
 
     def _take_part(self, current: Round) -> Waiting:
         deadline = current.deadline
-        has_committed = self.context.ledger.submission_index(current.round_id, self._address) is not None
+        has_committed = (
+            self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is not None
+        )
         match current.phase:
             case Phase.KEYS:
                 return Waiting("the client's functional keys", deadline, "check them and train")
@@ -141,7 +147,7 @@ class MinerNode(Node):
                     return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
                 return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
             case Phase.VOTING:
-                ballot = self.context.ledger.ballot(current.ballot_id)
+                ballot = self.context.contracts.verifier_committee.ballot(current.ballot_id)
                 return Waiting(
                     f"the verifiers to vote ({ballot.phase.name.lower()})", ballot.deadline or None, "see who won"
                 )
@@ -154,11 +160,11 @@ class MinerNode(Node):
             return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.workbook.solution(round_id)
         if solution is None:
-            terms = terms_of(self.context.ledger, current)
+            terms = terms_of(self.context.contracts, current)
             candidate = self._candidate(current, terms)
             if isinstance(candidate, Waiting):
                 return candidate
-            current = self.context.ledger.round(round_id)  # training took its time
+            current = self.context.contracts.learning_chain.round(round_id)  # training took its time
             if current.phase is Phase.TRAINING and candidate.train_ppm < terms.required_train_ppm:
                 what = f"overtime ({percent(candidate.train_ppm)} of {percent(terms.required_train_ppm)} reached)"
                 return Waiting(what, deadline, "commit to my best model if nobody has qualified")
@@ -170,7 +176,7 @@ class MinerNode(Node):
 
     def _candidate(self, current: Round, terms: Terms) -> Candidate | Waiting:
         """The best model that time allows, or what stands in the way of one."""
-        check_bond(self.context.ledger, self._address, self.context.gateway.balance_wei(self._address))
+        check_bond(self.context.contracts, self._address, self.context.chain.balance_wei(self._address))
         try:
             assignment = self._collect(current, terms)
             candidate = self._train(current, assignment)
@@ -213,8 +219,8 @@ class MinerNode(Node):
         return progress
 
     def _watch(self, round_id: int, terms: Terms, reserve_s: float) -> Watch:
-        ledger, gateway = self.context.ledger, self.context.gateway
-        return Watch(lambda: (ledger.round(round_id), gateway.block_time()), terms.solutions_wanted, reserve_s)
+        chain, client = self.context.contracts.learning_chain, self.context.chain
+        return Watch(lambda: (chain.round(round_id), client.block_time()), terms.solutions_wanted, reserve_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
         """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
@@ -247,26 +253,18 @@ class MinerNode(Node):
     # --- transactions ------------------------------------------------------------------------------------------------
 
     def _commit(self, current: Round, solution: Solution) -> None:
-        gateway = self.context.gateway
+        chain = self.context.contracts.learning_chain
         commitment = solution_commitment(
-            gateway.deployment.chain_id,
-            gateway.deployment.address("LearningChain"),
+            self.context.chain.deployment.chain_id,
+            chain.address,
             current.round_id,
             self._address,
             current.previous_hash,
             solution.model,
             solution.salt,
         )
-        gateway.transact(
-            self.context.journal,
-            f"commit/{current.round_id}",
-            "LearningChain",
-            "commit",
-            current.round_id,
-            commitment,
-            solution.train_ppm,
-            value_wei=self.context.ledger.chain_parameters().miner_bond_wei,
-        )
+        bond_wei = chain.parameters().miner_bond_wei
+        chain.commit(current.round_id, commitment, solution.train_ppm, bond_wei=bond_wei)
         self.context.log.info(f"round {current.round_id}: committed, claiming {percent(solution.train_ppm)}")
 
     def _reveal(self, current: Round) -> None:
@@ -276,18 +274,11 @@ class MinerNode(Node):
         if solution is None:
             self.context.log.error(f"round {round_id}: committed from another --home, cannot reveal from here")
             return
-        index = self.context.ledger.submission_index(round_id, self._address)
-        if index is not None and self.context.ledger.submissions(round_id)[index].is_revealed:
+        chain = self.context.contracts.learning_chain
+        index = chain.submission_index(round_id, self._address)
+        if index is not None and chain.submissions(round_id)[index].is_revealed:
             return
         if not self.workbook.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
             self.context.store.put(self.workbook.content(round_id, solution))
-        self.context.gateway.transact(
-            self.context.journal,
-            f"reveal/{round_id}",
-            "LearningChain",
-            "reveal",
-            round_id,
-            solution.model,
-            solution.salt,
-        )
+        chain.reveal(round_id, solution.model, solution.salt)
         self.context.log.info(f"round {round_id}: revealed model {solution.model}")

@@ -23,10 +23,10 @@ class Settlement:
     def settle(self, round_ids: Sequence[int]) -> None:
         """Safe to call again with the same rounds; those that are not over after all are left alone."""
         for round_id in round_ids:
-            the_round = self.context.ledger.round(round_id)
+            the_round = self.context.contracts.learning_chain.round(round_id)
             if not the_round.phase.is_over:  # a node that lags behind: the model is still needed
                 continue
-            outcome = outcome_of(self.context.ledger, the_round, self.context.gateway.address)
+            outcome = outcome_of(self.context.contracts, the_round, self.context.address)
             self.context.log.info(f"round {round_id}: {outcome}")
             self._plan_unpinning(the_round)
             self.workbook.close(round_id, outcome)
@@ -34,7 +34,7 @@ class Settlement:
 
     def let_go(self) -> None:
         """Unpin models whose time has come."""
-        self._pins.let_go(self.context.gateway.block_time())
+        self._pins.let_go(self.context.chain.block_time())
 
     def _plan_unpinning(self, the_round: Round) -> None:
         """The model that won stays for its client to collect; nobody needs the others any more."""
@@ -42,17 +42,17 @@ class Settlement:
         if solution is None:
             return
         keep_s = self._unpin_after_s if solution.model == self._winning_model(the_round) else 0
-        self._pins.let_go_at([solution.model], self.context.gateway.block_time() + keep_s)
+        self._pins.let_go_at([solution.model], self.context.chain.block_time() + keep_s)
 
     def _winning_model(self, the_round: Round) -> Cid | None:
         if the_round.phase is not Phase.FINALISED:
             return None
-        return self.context.ledger.header(the_round.height).model
+        return self.context.contracts.learning_chain.header(the_round.height).model
 
     def _withdraw(self, round_id: int) -> None:
-        address = self.context.gateway.address
-        credit_wei = self.context.ledger.credit_wei(address)
+        address = self.context.address
+        credit_wei = self.context.contracts.reward_reservoir.credit_wei(address)
         if self._withdraw_over_wei is not None and credit_wei > self._withdraw_over_wei:
             key = f"withdraw/after-round/{round_id}"
-            self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", address)
+            self.context.contracts.reward_reservoir.withdraw(address, key=key)
             self.context.log.info(f"withdrew {credit_wei} wei")

@@ -1,4 +1,4 @@
-"""The only way to the chain: typed calls, exactly-once transactions, events, block time.
+"""The chain as a role reads it: calls of views, events, block time. What sends is in `pole.chain.sender`.
 
 "Now" is always the latest block's timestamp; contracts know no other clock. A development chain that mines on demand
 only therefore stands still between transactions: give it a block time.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from requests.exceptions import ConnectionError as HttpConnectionError
 from requests.exceptions import HTTPError
@@ -22,11 +21,8 @@ from web3.types import BlockIdentifier, LogReceipt
 from pole import metrics
 from pole.chain.abi import to_abi
 from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
-from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy
 from pole.chain.node_errors import RevertDecoder, node_errors
-from pole.chain.sender import Receipt, Request, Sender
 from pole.errors import BadInput, ChainError, WrongChain
-from pole.journal.journal import Journal
 
 _MAX_BLOCKS_PER_QUERY = 10_000
 # A pass of a role takes a dozen requests: with one connection in ten dropped, few would come to their end. All methods
@@ -46,16 +42,30 @@ class Event:
     transaction_hash: str
 
 
-class Gateway:
-    """One node, one deployment and, if it is to send anything, one account."""
+@dataclass(frozen=True)
+class Receipt:
+    """A mined, successful transaction; `logs` as web3 gives them (see `ChainClient.events_of`)."""
+
+    transaction_hash: str
+    block_number: int
+    gas_used: int
+    gas_price_wei: int
+    logs: Sequence[Any]
+
+    @property
+    def fee_wei(self) -> int:
+        """What the gas cost."""
+        return self.gas_used * self.gas_price_wei
+
+
+class ChainClient:
+    """One node and one deployment on it."""
 
     def __init__(
         self,
         web3: Web3,
         deployment: Deployment,
-        account: LocalAccount | None,
         poll_s: float = 0.5,
-        max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
     ) -> None:
         self.web3 = web3
         # It would ask for the chain's id twice with every call, which made half of all requests; see `check_genesis`.
@@ -63,29 +73,22 @@ class Gateway:
         web3.middleware_onion.inject(metrics.CountRequests, layer=0)
         self.deployment = deployment
         self.poll_s = poll_s
-        self._decoder = RevertDecoder(deployed.abi for deployed in deployment.contracts.values())
+        self.decoder = RevertDecoder(deployed.abi for deployed in deployment.contracts.values())
         self._contracts: dict[str, Contract] = {
             name: web3.eth.contract(address=cast(ChecksumAddress, deployed.address), abi=cast(Any, deployed.abi))
             for name, deployed in deployment.contracts.items()
         }
-        self._account = account
         self.newest_block = 0
         """As of the last look."""
-        fees = FeePolicy(int(max_fee_gwei * GWEI))
-        self._sender = (
-            None if account is None else Sender(web3, account, self._decoder, deployment.chain_id, poll_s, fees)
-        )
 
     @classmethod
     def connect(
         cls,
         rpc_url: str,
         deployment: Deployment | None = None,
-        account: LocalAccount | None = None,
         poll_s: float = 0.5,
         timeout_s: float = 20,
-        max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
-    ) -> "Gateway":
+    ) -> "ChainClient":
         """Open a node and check that it is the deployment's chain; without `deployment` it is looked up by chain id.
 
         Raises WrongChain, TransientChainError (nobody answers) or BadInput.
@@ -96,14 +99,14 @@ class Gateway:
         web3 = Web3(provider)
         with node_errors(RevertDecoder([]), f"connecting to {rpc_url}"):
             chain_id = web3.eth.chain_id
-        gateway = cls(web3, deployment or Deployment.find(chain_id), account, poll_s, max_fee_gwei)
-        gateway.check_chain()
-        return gateway
+        client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
+        client.check_chain()
+        return client
 
     def check_chain(self) -> None:
         """Raise WrongChain unless chain id, genesis and every contract's code are there."""
         self.check_genesis()
-        with node_errors(self._decoder, "checking the chain"):
+        with node_errors(self.decoder, "checking the chain"):
             for name in CONTRACT_NAMES:
                 address = self.deployment.address(name)
                 if not self.web3.eth.get_code(cast(ChecksumAddress, address)):
@@ -111,7 +114,7 @@ class Gateway:
 
     def check_genesis(self) -> None:
         """Raise WrongChain unless it is the deployment's chain: what a node was asked before says nothing of now."""
-        with node_errors(self._decoder, "checking the chain"):
+        with node_errors(self.decoder, "checking the chain"):
             chain_id, genesis = self.web3.eth.chain_id, self.web3.eth.get_block(0)["hash"].to_0x_hex()
             if (chain_id, genesis) != (self.deployment.chain_id, self.deployment.genesis_hash):
                 raise WrongChain(
@@ -126,19 +129,19 @@ class Gateway:
         """Result of a view at the latest block (or at `block`); records, CIDs and enums are accepted as arguments."""
         prepared = self._function(contract, function, args)
         where: BlockIdentifier = "latest" if block is None else cast(BlockIdentifier, block)
-        with node_errors(self._decoder, f"{contract}.{function}"):
+        with node_errors(self.decoder, f"{contract}.{function}"):
             return prepared.call(block_identifier=where)
 
     def block_time(self) -> int:
         """Timestamp of the latest block, in seconds: the only clock that deadlines know."""
-        with node_errors(self._decoder, "reading the latest block"):
+        with node_errors(self.decoder, "reading the latest block"):
             block = self.web3.eth.get_block("latest")
         self._follow(int(block["number"]))
         metrics.BLOCK_TIME.set(int(block["timestamp"]))
         return int(block["timestamp"])
 
     def block_number(self) -> int:
-        with node_errors(self._decoder, "reading the latest block"):
+        with node_errors(self.decoder, "reading the latest block"):
             number = int(self.web3.eth.block_number)
         self._follow(number)
         return number
@@ -151,8 +154,8 @@ class Gateway:
             self.check_genesis()
 
     def balance_wei(self, address: str) -> int:
-        """Ether of an address itself; credits in the reservoir are `Ledger.credit_wei`."""
-        with node_errors(self._decoder, "reading a balance"):
+        """Ether of an address itself; credits are `RewardReservoir.credit_wei`."""
+        with node_errors(self.decoder, "reading a balance"):
             return int(self.web3.eth.get_balance(cast(ChecksumAddress, address)))
 
     def logs(
@@ -173,7 +176,7 @@ class Gateway:
             raise ChainError(f"{contract} has no event {event}; the deployment file is of another version") from exc
         for start in range(first, last + 1, _MAX_BLOCKS_PER_QUERY):
             stop = min(last, start + _MAX_BLOCKS_PER_QUERY - 1)
-            with node_errors(self._decoder, f"reading {contract}.{event}"):
+            with node_errors(self.decoder, f"reading {contract}.{event}"):
                 entries = abi_event.get_logs(from_block=start, to_block=stop, argument_filters=filters)
             found += [_event(contract, entry) for entry in entries]
         return found
@@ -191,41 +194,10 @@ class Gateway:
                 continue
         return found
 
-    # --- sending -----------------------------------------------------------------------------------------------------
-
-    @property
-    def address(self) -> str:
-        """Checksummed address of the account."""
-        if self._account is None:
-            raise BadInput("this command needs an account; give --account ALIAS or --account KEYFILE")
-        return str(self._account.address)
-
-    @property
-    def has_account(self) -> bool:
-        return self._account is not None
-
-    def transact(
-        self, journal: Journal, key: str, contract: ContractName, function: str, *args: Any, value_wei: int = 0
-    ) -> Receipt:
-        """Send a transaction exactly once per `key` and wait until it is mined.
-
-        Called again with the same key, also after a crash, it resumes what was signed and returns the same receipt.
-        Raises TransactionReverted (nothing was sent if the simulation refuses), InsufficientFunds, and
-        TransientChainError while the node is away or the transaction is not mined yet: then call again.
-        """
-        if self._sender is None:
-            raise BadInput("this command needs an account; give --account ALIAS or --account KEYFILE")
+    def encode(self, contract: ContractName, function: str, args: Sequence[Any]) -> tuple[str, str]:
+        """Address and call data of a transaction; records, CIDs and enums are accepted as arguments."""
         prepared = self._function(contract, function, args)
-        request = Request(
-            f"{contract}.{function}", self.deployment.address(contract), prepared._encode_transaction_data(), value_wei
-        )
-        return self._sender.send(journal, key, request)
-
-    def simulate(self, contract: ContractName, function: str, *args: Any, value_wei: int = 0) -> Any:
-        """What the function would return if the account called it now; raises TransactionReverted."""
-        prepared = self._function(contract, function, args)
-        with node_errors(self._decoder, f"{contract}.{function}"):
-            return prepared.call({"from": cast(ChecksumAddress, self.address), "value": cast(Any, value_wei)})
+        return self.deployment.address(contract), str(prepared._encode_transaction_data())
 
     def _function(self, contract: ContractName, function: str, args: Sequence[Any]) -> Any:
         try:

@@ -1,13 +1,12 @@
-"""Exactly-once transactions: journaled before broadcast, resumed after a crash.
+"""Exactly-once transactions of one account: journaled before broadcast, resumed after a crash.
 
-For every key the journal holds attempts. planned -> (simulated, signed) sent -> (broadcast) mined | reverted |
-replaced | refused. The raw transaction is on disk before any node sees it, so a restart broadcasts the very same one.
-One that waits too long gets dearer twins with the same nonce, of which only one can be mined; one with another nonce is
-signed only when none of them can be any more.
+For every key the journal holds transactions. planned -> (simulated, signed) sent -> (broadcast) mined | reverted |
+replaced | refused. The signed bytes are on disk before any node sees them, so a restart broadcasts the very same ones.
+One that waits too long is replaced at a higher fee with the same nonce: of these only one can be mined; one with
+another nonce is signed only when none of them can be any more.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,15 +14,15 @@ import structlog
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress
 from hexbytes import HexBytes
-from web3 import Web3
 from web3.types import TxParams
 
-from pole.chain.fees import FeePolicy, fees_of
-from pole.chain.node_errors import RevertDecoder, node_errors
-from pole.chain.pending import Head, Outbox
+from pole.chain.client import ChainClient, Receipt
+from pole.chain.deployment import ContractName
+from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy, fees_of
+from pole.chain.node_errors import node_errors
+from pole.chain.pending import Head, PendingTransactions
 from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
-from pole.journal.journal import Journal
-from pole.journal.transactions import Attempt, TransactionState
+from pole.journal.transactions import SignedTransaction, TransactionJournal, TransactionState
 
 MAX_GAS = 16_777_216  # EIP-7825: no transaction may have a higher limit
 _PATIENCE_S = 120.0
@@ -38,29 +37,13 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Request:
+class _Request:
     """What to send: `what` names it in messages."""
 
     what: str
     to: str
     data: str
     value_wei: int
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """A mined, successful transaction; `logs` as web3 gives them (see `Gateway.events_of`)."""
-
-    transaction_hash: str
-    block_number: int
-    gas_used: int
-    gas_price_wei: int
-    logs: Sequence[Any]
-
-    @property
-    def fee_wei(self) -> int:
-        """What the gas cost."""
-        return self.gas_used * self.gas_price_wei
 
 
 @dataclass
@@ -84,46 +67,55 @@ class _Wait:
         self.looked_s = time.monotonic()
         return True
 
-    def is_stuck(self, attempt: Attempt, head: Head) -> bool:
+    def is_stuck(self, transaction: SignedTransaction, head: Head) -> bool:
         """Whether blocks go by without it, or cannot take it at all."""
         if self.since_block is None:
             self.since_block = head.number
         passed = head.number - self.since_block
-        return fees_of(attempt.raw or b"").max_wei < head.base_fee_wei or passed >= _STUCK_AFTER_BLOCKS
+        return fees_of(transaction.raw or b"").max_wei < head.base_fee_wei or passed >= _STUCK_AFTER_BLOCKS
 
 
 class Sender:
-    """Sends for one account on one node."""
+    """Sends for one account on one chain, and owns the journal of its transactions: nobody else writes it."""
 
     def __init__(
         self,
-        web3: Web3,
+        client: ChainClient,
         account: LocalAccount,
-        decoder: RevertDecoder,
-        chain_id: int,
-        poll_s: float,
-        fees: FeePolicy,
+        journal: TransactionJournal,
+        max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        self._web3 = web3
+        self.client = client
+        self.journal = journal
         self._account = account
-        self._decoder = decoder
-        self._chain_id = chain_id
-        self._poll_s = poll_s
         self._patience_s = patience_s
         self._look_every_s = _LOOK_EVERY_S
-        self.outbox = Outbox(web3, account, decoder, fees)
+        fees = FeePolicy(int(max_fee_gwei * GWEI))
+        self.pending = PendingTransactions(client.web3, account, journal, client.decoder, fees)
 
-    def send(self, journal: Journal, key: str, request: Request) -> Receipt:
-        """See `Gateway.transact`."""
+    @property
+    def address(self) -> str:
+        """Checksummed address of the account."""
+        return str(self._account.address)
+
+    def transact(self, key: str, contract: ContractName, function: str, *args: Any, value_wei: int = 0) -> Receipt:
+        """Send a transaction exactly once per `key` and wait until it is mined.
+
+        Called again with the same key, also after a crash, it resumes what was signed and returns the same receipt.
+        Raises TransactionReverted (nothing was sent if the simulation refuses), InsufficientFunds, and
+        TransientChainError while the node is away or the transaction is not mined yet: then call again.
+        """
+        address, data = self.client.encode(contract, function, args)
+        request = _Request(f"{contract}.{function}", address, data, value_wei)
         for _ in range(_MAX_REPLANS):
-            attempt = journal.attempt(key)
-            if attempt is None or attempt.state not in _RESUMED:
-                attempt = self._start(journal, key, request)
-            receipt = self._await_receipt(journal, attempt, request)
+            transaction = self.journal.newest(key)
+            if transaction is None or transaction.state not in _RESUMED:
+                transaction = self._start(key, request)
+            receipt = self._await_receipt(transaction, request)
             if receipt is not None:
                 return receipt
-            log.warning("transaction was replaced, planning it anew", key=key, nonce=attempt.nonce)
+            log.warning("transaction was replaced, planning it anew", key=key, nonce=transaction.nonce)
         raise TransientChainError(
             f"{request.what}: other transactions took the nonce {_MAX_REPLANS} times; "
             f"is another process using account {self._account.address}?"
@@ -131,36 +123,34 @@ class Sender:
 
     # --- planning ----------------------------------------------------------------------------------------------------
 
-    def _start(self, journal: Journal, key: str, request: Request) -> Attempt:
+    def _start(self, key: str, request: _Request) -> SignedTransaction:
         """Simulate, sign, store, broadcast; a refusal by the simulation leaves nothing that could be sent."""
-        with journal.sending():
-            self.outbox.tend(journal)
-            known = journal.attempt(key)
+        with self.journal.sending():
+            self.pending.tend()
+            known = self.journal.newest(key)
             if known is not None and known.state in _RESUMED:  # another process was here while this one waited
                 return known
-            transaction = self._prepare(request)
-            planned = journal.plan(key, request.what)
-            transaction["nonce"] = cast(Any, self.outbox.free_nonce(journal))
-            signed = self._account.sign_transaction(cast(Any, transaction))
-            attempt = journal.sign(
-                planned, int(transaction["nonce"]), HexBytes(signed.hash).to_0x_hex(), bytes(signed.raw_transaction)
-            )
-            self.outbox.submit(journal, attempt)
-        return attempt
+            unsigned = self._prepare(request)
+            planned = self.journal.plan(key, request.what)
+            nonce = self.pending.free_nonce()
+            signed = self._account.sign_transaction(cast(Any, {**unsigned, "nonce": nonce}))
+            stored = self.journal.sign(planned, nonce, HexBytes(signed.hash).to_0x_hex(), bytes(signed.raw_transaction))
+            self.pending.submit(stored)
+        return stored
 
-    def _prepare(self, request: Request) -> TxParams:
+    def _prepare(self, request: _Request) -> TxParams:
         """The unsigned transaction without its nonce; raises TransactionReverted or InsufficientFunds."""
         call = self._call(request)
-        with node_errors(self._decoder, request.what):
-            balance = int(self._web3.eth.get_balance(self._account.address))
+        with node_errors(self.client.decoder, request.what):
+            balance = int(self.client.web3.eth.get_balance(self._account.address))
             if request.value_wei > balance:  # a node says so too, but not how much is missing
                 raise InsufficientFunds(
                     f"{request.what} pays {request.value_wei} wei, but account {self._account.address} has {balance} "
                     f"wei; send it {request.value_wei - balance} wei more, and some for gas"
                 )
-            self._web3.eth.call(call)
-            gas = min(self._web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
-        fees = self.outbox.fees.first(self.outbox.head().base_fee_wei, request.what)
+            self.client.web3.eth.call(call)
+            gas = min(self.client.web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
+        fees = self.pending.fees.first(self.pending.head().base_fee_wei, request.what)
         if (needed := request.value_wei + gas * fees.max_wei) > balance:
             raise InsufficientFunds(
                 f"{request.what} needs up to {needed} wei ({request.value_wei} to pay, {gas} gas at {fees.max_wei} "
@@ -169,7 +159,7 @@ class Sender:
         call.update(
             {
                 "type": cast(Any, 2),
-                "chainId": self._chain_id,
+                "chainId": self.client.deployment.chain_id,
                 "gas": gas,
                 "maxFeePerGas": cast(Any, fees.max_wei),
                 "maxPriorityFeePerGas": cast(Any, fees.tip_wei),
@@ -177,7 +167,7 @@ class Sender:
         )
         return call
 
-    def _call(self, request: Request) -> TxParams:
+    def _call(self, request: _Request) -> TxParams:
         return {
             "from": self._account.address,
             "to": cast(ChecksumAddress, request.to),
@@ -187,60 +177,62 @@ class Sender:
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
-    def _await_receipt(self, journal: Journal, attempt: Attempt, request: Request) -> Receipt | None:
+    def _await_receipt(self, transaction: SignedTransaction, request: _Request) -> Receipt | None:
         """Poll until mined; None if another transaction took the nonce. Raises TransactionReverted if it failed."""
         wait = _Wait()
         while True:
-            found = self.outbox.find_receipt(journal, attempt)
+            found = self.pending.find_receipt(transaction)
             if found is not None:
                 return self._judge(*found, request)
-            nonce = self.outbox.nonce()
+            nonce = self.pending.nonce()
             # Seen used once and then free again: a reorg between two looks, which took the transaction away.
-            wait.nonce_used = wait.nonce_used + 1 if nonce > int(attempt.nonce or 0) else 0
+            wait.nonce_used = wait.nonce_used + 1 if nonce > int(transaction.nonce or 0) else 0
             if wait.nonce_used >= _NONCE_CHECKS:
-                journal.settle(attempt, TransactionState.REPLACED)
+                self.journal.settle(transaction, TransactionState.REPLACED)
                 return None
             if not wait.nonce_used:
-                self._urge(journal, attempt, wait, nonce)
-            self._report(attempt, wait)
-            time.sleep(self._poll_s)
+                self._urge(transaction, wait, nonce)
+            self._report(transaction, wait)
+            time.sleep(self.client.poll_s)
 
-    def _urge(self, journal: Journal, attempt: Attempt, wait: _Wait, nonce: int) -> None:
+    def _urge(self, transaction: SignedTransaction, wait: _Wait, nonce: int) -> None:
         """Hand over again what the node lost, and offer more when blocks go by without it."""
-        alive = [each for each in journal.family(attempt) if each.state is TransactionState.SENT]
+        alive = [each for each in self.journal.replacements_of(transaction) if each.state is TransactionState.SENT]
         if not alive:  # another process has settled it this moment
             return
-        if not any(self.outbox.is_known(each) for each in alive):
+        if not any(self.pending.is_known(each) for each in alive):
             if not wait.was_lost:
-                log.info("sending a transaction that the node does not know", key=attempt.key, hash=alive[0].hash)
+                log.info("sending a transaction that the node does not know", key=transaction.key, hash=alive[0].hash)
             wait.was_lost = True
-            with journal.sending():
-                self.outbox.submit(journal, alive[0])
+            with self.journal.sending():
+                self.pending.submit(alive[0])
         elif wait.is_look_due(self._look_every_s):
-            with journal.sending():
-                self._look(journal, alive[0], wait, nonce)
+            with self.journal.sending():
+                self._look(alive[0], wait, nonce)
 
-    def _look(self, journal: Journal, newest: Attempt, wait: _Wait, nonce: int) -> None:
+    def _look(self, newest: SignedTransaction, wait: _Wait, nonce: int) -> None:
         if newest.nonce != nonce:
-            self.outbox.tend(journal)  # it can only be mined after those before it
-        elif wait.is_stuck(newest, self.outbox.head()) and journal.attempt(newest.key) == newest:
+            self.pending.tend()  # it can only be mined after those before it
+        elif wait.is_stuck(newest, self.pending.head()) and self.journal.newest(newest.key) == newest:
             wait.since_block = None
-            if self.outbox.is_known(newest):
-                self.outbox.offer_more(journal, newest)
-            else:  # only a cheaper twin of it is there
-                self.outbox.submit(journal, newest)
+            if self.pending.is_known(newest):
+                self.pending.bump_fee(newest)
+            else:  # only a cheaper one of its replacements is there
+                self.pending.submit(newest)
 
-    def _report(self, attempt: Attempt, wait: _Wait) -> None:
+    def _report(self, transaction: SignedTransaction, wait: _Wait) -> None:
         if time.monotonic() - wait.reported_s >= _REPORT_EVERY_S:
             wait.reported_s = time.monotonic()
-            log.warning("transaction is not mined yet", key=attempt.key, hash=attempt.hash, waiting_s=wait.waited_s)
+            log.warning(
+                "transaction is not mined yet", key=transaction.key, hash=transaction.hash, waiting_s=wait.waited_s
+            )
         if time.monotonic() - wait.started_s > self._patience_s:
             raise TransientChainError(
-                f"{attempt.description}: transaction {attempt.hash} is not mined after {wait.waited_s} s; "
+                f"{transaction.description}: transaction {transaction.hash} is not mined after {wait.waited_s} s; "
                 "waiting goes on"
             )
 
-    def _judge(self, mined: Attempt, receipt: dict[str, Any], request: Request) -> Receipt:
+    def _judge(self, mined: SignedTransaction, receipt: dict[str, Any], request: _Request) -> Receipt:
         if receipt["status"] != 1:
             raise self._reason(request, receipt)
         return Receipt(
@@ -251,11 +243,11 @@ class Sender:
             receipt["logs"],
         )
 
-    def _reason(self, request: Request, receipt: dict[str, Any]) -> TransactionReverted:
+    def _reason(self, request: _Request, receipt: dict[str, Any]) -> TransactionReverted:
         """Why it failed on chain, from running it again on that block's state."""
         try:
-            with node_errors(self._decoder, request.what):
-                self._web3.eth.call(self._call(request), receipt["blockNumber"])
+            with node_errors(self.client.decoder, request.what):
+                self.client.web3.eth.call(self._call(request), receipt["blockNumber"])
         except TransactionReverted as reverted:
             return reverted
         except (TransientChainError, InsufficientFunds):

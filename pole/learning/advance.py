@@ -1,55 +1,27 @@
-"""Moving a round of the learning chain and its ballot on when they are due."""
+"""Moves the learning chain's round and ballot on when they are due; every role does, since nobody is paid for it."""
 
-from typing import TYPE_CHECKING
-
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
-from pole.chain.structs import Ballot, Phase, Round
-from pole.chain.turns import TURNS, is_my_turn, turns
-from pole.errors import TransactionReverted
-from pole.journal.journal import Journal
-
-if TYPE_CHECKING:
-    pass
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
+from pole.chain.structs import Phase
+from pole.chain.turns import TURNS, advance_ballot, is_done_by_me, is_my_turn, turns
 
 
-def advance_due(gateway: Gateway, journal: Journal, ledger: Ledger, slots: int = TURNS) -> bool:
+def advance_due(client: ChainClient, contracts: Contracts, address: str, slots: int = TURNS) -> bool:
     """Move the current round and its ballot on if they are due; losing the race to somebody else is fine.
 
     An account takes its turn in one of at least `slots` consecutive blocks (see `turns`), so that not all roles pay for
     the same step. Returns whether something was advanced.
     """
-    current = ledger.current_round()
-    if current is None or not is_my_turn(gateway, slots):
+    chain = contracts.learning_chain
+    current = chain.current_round()
+    if current is None or not is_my_turn(client, address, slots):
         return False
-    is_ballot_due = current.phase is Phase.VOTING and ledger.is_ballot_due(current.ballot_id)
-    if not is_ballot_due and not ledger.is_round_due(current.round_id):
+    is_ballot_due = current.phase is Phase.VOTING and contracts.verifier_committee.is_due(current.ballot_id)
+    if not is_ballot_due and not chain.is_due(current.round_id):
         return False
-    if slots > 1 and not is_my_turn(gateway, turns(ledger, current)):
+    if slots > 1 and not is_my_turn(client, address, turns(contracts, current)):
         return False
-    if is_ballot_due:
-        ballot = ledger.ballot(current.ballot_id)
-        if not _try(gateway, journal, _ballot_key(ballot), "VerifierCommittee", ballot.ballot_id):
-            return False
-        if not ledger.is_round_due(current.round_id):
-            return False
-    return _try(gateway, journal, _round_key(current), "LearningChain", current.round_id)
-
-
-def _round_key(current: Round) -> str:
-    return f"advance/round/{current.round_id}/{current.phase.name}/{current.deadline}"
-
-
-def _ballot_key(ballot: Ballot) -> str:
-    return f"advance/ballot/{ballot.ballot_id}/{ballot.phase.name}/{ballot.deadline}/{ballot.extensions}"
-
-
-def _try(gateway: Gateway, journal: Journal, key: str, contract: str, number: int) -> bool:
-    try:
-        if contract == "LearningChain":
-            gateway.transact(journal, key, "LearningChain", "advance", number)
-        else:
-            gateway.transact(journal, key, "VerifierCommittee", "advance", number)
-    except TransactionReverted:  # somebody was faster
+    if is_ballot_due and not (advance_ballot(contracts, current.ballot_id) and chain.is_due(current.round_id)):
         return False
-    return True
+    key = f"advance/round/{current.round_id}/{current.phase.name}/{current.deadline}"
+    return is_done_by_me(lambda: chain.advance(current.round_id, key=key))

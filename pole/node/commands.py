@@ -28,12 +28,12 @@ def withdraw_command(role: str) -> click.Command:
     @click.option("--to", "recipient", help="Address to send to.  [default: the account itself]")
     def withdraw(context: RoleContext, *, recipient: str | None) -> None:
         """Turn the account's credit in the reservoir into ether."""
-        to, credit_wei = recipient or context.gateway.address, context.ledger.credit_wei(context.gateway.address)
+        to, credit_wei = recipient or context.address, context.contracts.reward_reservoir.credit_wei(context.address)
         if credit_wei == 0:
             click.echo("there is nothing to withdraw")
             return
-        key = f"withdraw/{context.gateway.block_number()}"
-        context.gateway.transact(context.journal, key, "RewardReservoir", "withdraw", to)
+        key = f"withdraw/{context.chain.block_number()}"
+        context.contracts.reward_reservoir.withdraw(to, key=key)
         click.echo(f"sent {wei_to_ether(credit_wei)} ether to {to}")
 
     return withdraw

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from eth_account.signers.local import LocalAccount
 
 from pole import metrics
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
+from pole.chain.sender import Sender
 from pole.errors import BadInput
 from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
@@ -27,13 +29,25 @@ class RoleContext:
     """Everything a command of a role works with."""
 
     role: str
-    gateway: Gateway
-    ledger: Ledger
+    chain: ChainClient
+    contracts: Contracts
+    account: LocalAccount | None
     journal: Journal
     store: Store
     home: Path
     log: Any
     poll_s: float
+
+    @property
+    def address(self) -> str:
+        """Checksummed address of the account; raises BadInput without one."""
+        if self.account is None:
+            raise BadInput("this command needs an account; give --account ALIAS or --account KEYFILE")
+        return str(self.account.address)
+
+    @property
+    def has_account(self) -> bool:
+        return self.account is not None
 
 
 @dataclass(frozen=True)
@@ -66,21 +80,44 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
 def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -> Iterator[RoleContext]:
     deployment = Deployment.load(settings.deployment) if settings.deployment else None
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
-    max_fee_gwei = settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI
-    gateway = Gateway.connect(settings.rpc, deployment, account, settings.poll_interval, max_fee_gwei=max_fee_gwei)
+    client = ChainClient.connect(settings.rpc, deployment, settings.poll_interval)
+    deployment = client.deployment
     store = open_store(settings.store)
     _private_folder(home)
     with ExitStack() as held:
         if account is not None and is_exclusive:
-            held.enter_context(
-                account_lock(gateway.address, gateway.deployment.chain_id, gateway.deployment.genesis_hash, home)
-            )
-        journal = held.enter_context(Journal(home / f"journal-{gateway.deployment.identity}.sqlite", is_exclusive))
+            held.enter_context(account_lock(account.address, deployment.chain_id, deployment.genesis_hash, home))
+        journal = held.enter_context(Journal(home / f"journal-{deployment.identity}.sqlite", is_exclusive))
         if account is not None:
-            journal.bind("account", gateway.address)
-        metrics.describe(role, gateway.address if gateway.has_account else "", gateway.deployment.chain_id)
-        log = structlog.get_logger().bind(role=role)
-        yield RoleContext(role, gateway, Ledger(gateway), journal, store, home, log, settings.poll_interval)
+            journal.bind("account", account.address)
+        metrics.describe(role, account.address if account is not None else "", deployment.chain_id)
+        yield context_of(
+            role,
+            client,
+            account,
+            journal,
+            store,
+            home,
+            poll_s=settings.poll_interval,
+            max_fee_gwei=settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI,
+        )
+
+
+def context_of(
+    role: str,
+    client: ChainClient,
+    account: LocalAccount | None,
+    journal: Journal,
+    store: Store,
+    home: Path,
+    *,
+    poll_s: float = 0.5,
+    max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
+) -> RoleContext:
+    """The context of parts that are open already; with an account, its contracts can be written to."""
+    sender = None if account is None else Sender(client, account, journal.transactions, max_fee_gwei)
+    log = structlog.get_logger().bind(role=role)
+    return RoleContext(role, client, Contracts.of(client, sender), account, journal, store, home, log, poll_s)
 
 
 def _private_folder(home: Path) -> None:

@@ -36,14 +36,14 @@ def polled(context: "RoleContext") -> None:
 
 
 def _refresh(context: "RoleContext") -> None:
-    current = context.ledger.current_round()
+    current = context.contracts.learning_chain.current_round()
     _ROUND.set(0 if current is None else current.round_id)
     _PHASE.state((Phase.NONE if current is None else current.phase).name.lower())
-    context.gateway.block_time()
-    if not context.gateway.has_account:
+    context.chain.block_time()
+    if not context.has_account:
         return
-    address = context.gateway.address
-    _BALANCE.set(context.gateway.balance_wei(address))
-    _CREDIT.set(context.ledger.credit_wei(address))
+    address = context.address
+    _BALANCE.set(context.chain.balance_wei(address))
+    _CREDIT.set(context.contracts.reward_reservoir.credit_wei(address))
     if context.role == "verifier":
-        _STAKE.set(context.ledger.verifier(address).stake_wei)
+        _STAKE.set(context.contracts.verifier_committee.verifier(address).stake_wei)

@@ -75,7 +75,7 @@ class Node(ABC):
         """Act once and report; returns the seconds to sleep before the next step."""
         try:
             if self._failures:  # what answers again need not be the chain that went away
-                self.context.gateway.check_genesis()
+                self.context.chain.check_genesis()
             waiting = self.act()
         except TransientChainError as exc:
             metrics.failed(exc)
@@ -104,7 +104,7 @@ class Node(ABC):
             return
         self._said = waiting
         try:
-            now_s = self.context.gateway.block_time()
+            now_s = self.context.chain.block_time()
         except TransientChainError:
             now_s = int(time.time())
         self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
@@ -123,7 +123,7 @@ class Node(ABC):
         """`status.json` in the role's home: the same for programs."""
         status = {
             "role": self.context.role,
-            "account": self.context.gateway.address if self.context.gateway.has_account else None,
+            "account": self.context.address if self.context.has_account else None,
             "pid": os.getpid(),
             "state": state,
             "written_at_s": int(time.time()),

@@ -22,8 +22,8 @@ from rich.console import Console
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import read_task_file
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.errors import BadInput
 from pole.node.cli import exit_code
@@ -128,7 +128,7 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
     console.print("Deploying with [bold]ape run deploy --profile local[/bold], and writing task files ...")
     first: list[Callable[[], None]] = [built.deploy]
     side_by_side(first + [partial(write_task_file, built, plan, name) for name in plan.sets])
-    gateway = Gateway.connect(built.chain.rpc_url, Deployment.load(built.deployment))
+    chain_client = ChainClient.connect(built.chain.rpc_url, Deployment.load(built.deployment))
     for verifier in verifiers:
         built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
     how = "encrypted" if plan.is_encrypted else "in the clear"
@@ -144,13 +144,18 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
         failed = built.failed()
         if failed:
             raise DemoFailed(f"{failed[0]} ended with an error:\n{_tail(built, failed[0], actors)}")
-        ledger = Ledger(gateway)
-        latest = ledger.latest_round()
-        return latest is not None and latest.round_id >= wanted and latest.phase.is_over and not ledger.pending_count()
+        contracts = Contracts.of(chain_client)
+        latest = contracts.learning_chain.latest_round()
+        return (
+            latest is not None
+            and latest.round_id >= wanted
+            and latest.phase.is_over
+            and not contracts.task_market.pending_count()
+        )
 
-    View(console, built, gateway, actors).follow(is_done, time.sleep)
+    View(console, built, chain_client, actors).follow(is_done, time.sleep)
     built.stop()
-    finish(console, built, gateway, actors, tasks)
+    finish(console, built, chain_client, actors, tasks)
     wall_s = time.monotonic() - started
     if plan.is_encrypted:
         efforts = {actor.name: Effort.mentioned(built.log_of(actor).read_text(errors="replace")) for actor in actors}
@@ -181,15 +186,17 @@ def side_by_side(steps: Sequence[Callable[[], T]]) -> list[T]:
         return [future.result() for future in [pool.submit(step) for step in steps]]
 
 
-def finish(console: Console, built: Stage, gateway: Gateway, actors: Sequence[Actor], tasks: dict[int, str]) -> None:
+def finish(
+    console: Console, built: Stage, chain_client: ChainClient, actors: Sequence[Actor], tasks: dict[int, str]
+) -> None:
     """Collect the money and the models, and print what happened."""
-    ledger = Ledger(gateway)
+    contracts = Contracts.of(chain_client)
     names = {actor.address: actor.name for actor in actors}
     side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
     models = side_by_side([partial(use_model, built, actors[0], name) for name in tasks.values()])
-    used = report.gas_of_run(gateway)
-    console.print(report.blocks(ledger, gateway, names, tasks))
-    console.print(report.payments(ledger, gateway, actors, used.paid_wei))
+    used = report.gas_of_run(chain_client)
+    console.print(report.blocks(contracts, chain_client, names, tasks))
+    console.print(report.payments(contracts, chain_client, actors, used.paid_wei))
     console.print(report.gas(used))
     for name, said in zip(tasks.values(), models, strict=True):
         console.rule(f"[bold]{name}: the client's model on rows that no miner saw")

@@ -11,8 +11,8 @@ from eth_utils.abi import function_signature_to_4byte_selector
 from rich.table import Table
 from web3.types import TxData
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.timing import NOTHING, Effort
 from scripts.demo.view import ppm_as_percent
 from testbed.processes import Actor
@@ -33,13 +33,18 @@ def ether(amount_wei: int) -> str:
     return f"{amount_wei / _ETHER:.4f}"
 
 
-def blocks(ledger: Ledger, gateway: Gateway, names: Mapping[str, str], tasks: Mapping[int, str]) -> Table:
+def blocks(
+    contracts: Contracts, chain_client: ChainClient, names: Mapping[str, str], tasks: Mapping[int, str]
+) -> Table:
     """One row per block, with its own ommers and the one that it references."""
     table = Table("height", "task", "winner", "train", "test", "ommers", "references", title="Blocks")
-    referenced = {event.arguments["height"]: event for event in gateway.logs("LearningChain", "OmmerReferenced")}
-    for height in range(1, ledger.height() + 1):
-        header = ledger.header(height)
-        own = ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in ledger.ommers(height)) or "-"
+    referenced = {event.arguments["height"]: event for event in chain_client.logs("LearningChain", "OmmerReferenced")}
+    for height in range(1, contracts.learning_chain.height() + 1):
+        header = contracts.learning_chain.header(height)
+        own = (
+            ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in contracts.learning_chain.ommers(height))
+            or "-"
+        )
         event = referenced.get(height)
         reference = "-"
         if event is not None:
@@ -57,7 +62,9 @@ def blocks(ledger: Ledger, gateway: Gateway, names: Mapping[str, str], tasks: Ma
     return table
 
 
-def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid_wei: Mapping[str, int]) -> Table:
+def payments(
+    contracts: Contracts, chain_client: ChainClient, actors: Sequence[Actor], gas_paid_wei: Mapping[str, int]
+) -> Table:
     """Credits that each role earned, got back or withdrew, tokens minted to it, and what its gas cost."""
     table = Table(
         "who",
@@ -65,15 +72,15 @@ def payments(ledger: Ledger, gateway: Gateway, actors: Sequence[Actor], gas_paid
         title="Who was paid what",
         caption="Credits hold returned bonds as well as rewards and fees.",
     )
-    credited = _sums(gateway, "Credited", "payee")
-    withdrawn = _sums(gateway, "Withdrawn", "payee")
+    credited = _sums(chain_client, "Credited", "payee")
+    withdrawn = _sums(chain_client, "Withdrawn", "payee")
     for actor in actors:
         table.add_row(
             actor.name,
             ether(credited[actor.address]),
             ether(withdrawn[actor.address]),
-            ether(ledger.token_balance(actor.address)),
-            ether(ledger.verifier(actor.address).stake_wei),
+            ether(contracts.reward_token.balance(actor.address)),
+            ether(contracts.verifier_committee.verifier(actor.address).stake_wei),
             f"{gas_paid_wei[actor.address] / _ETHER:.6f}",
         )
     return table
@@ -104,17 +111,17 @@ def gas(used: GasUsed) -> Table:
     return table
 
 
-def gas_of_run(gateway: Gateway) -> GasUsed:
+def gas_of_run(chain_client: ChainClient) -> GasUsed:
     """What every transaction to the contracts since the deployment used."""
-    steps = _selectors(gateway)
+    steps = _selectors(chain_client)
     used = GasUsed()
-    for number in range(gateway.deployment.block_number, gateway.block_number() + 1):
-        block = gateway.web3.eth.get_block(number, full_transactions=True)
+    for number in range(chain_client.deployment.block_number, chain_client.block_number() + 1):
+        block = chain_client.web3.eth.get_block(number, full_transactions=True)
         for transaction in cast(Sequence[TxData], block["transactions"]):
             step = steps.get((transaction.get("to"), bytes(transaction["input"])[:4]))
             if step is None:
                 continue
-            receipt = gateway.web3.eth.get_transaction_receipt(transaction["hash"])
+            receipt = chain_client.web3.eth.get_transaction_receipt(transaction["hash"])
             used.paid_wei[transaction["from"]] += receipt["gasUsed"] * receipt["effectiveGasPrice"]
             if receipt["status"] == 1:
                 used.succeeded[step].append(receipt["gasUsed"])
@@ -123,19 +130,19 @@ def gas_of_run(gateway: Gateway) -> GasUsed:
     return used
 
 
-def _selectors(gateway: Gateway) -> dict[tuple[Any, bytes], str]:
+def _selectors(chain_client: ChainClient) -> dict[tuple[Any, bytes], str]:
     """(contract address, function selector) -> "Contract.function"."""
     found: dict[tuple[Any, bytes], str] = {}
-    for name, contract in gateway.deployment.contracts.items():
-        instance: Any = gateway.web3.eth.contract(address=cast(Any, contract.address), abi=cast(Any, contract.abi))
+    for name, contract in chain_client.deployment.contracts.items():
+        instance: Any = chain_client.web3.eth.contract(address=cast(Any, contract.address), abi=cast(Any, contract.abi))
         for function in instance.all_functions():
             selector = function_signature_to_4byte_selector(function.signature)
             found[(contract.address, selector)] = f"{name}.{function.fn_name}"
     return found
 
 
-def _sums(gateway: Gateway, event: str, who: str) -> dict[str, int]:
+def _sums(chain_client: ChainClient, event: str, who: str) -> dict[str, int]:
     sums: dict[str, int] = defaultdict(int)
-    for entry in gateway.logs("RewardReservoir", event):
+    for entry in chain_client.logs("RewardReservoir", event):
         sums[entry.arguments[who]] += entry.arguments["amountWei"]
     return sums

@@ -11,8 +11,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round
 from pole.node.loop import STATUS_FILE
 from testbed.processes import Actor, Stage
@@ -27,11 +27,11 @@ def ppm_as_percent(ppm: int) -> str:
 class View:
     """Draws the state of chain and processes; on something that is no terminal it prints a line per change."""
 
-    def __init__(self, console: Console, stage: Stage, gateway: Gateway, actors: Sequence[Actor]) -> None:
+    def __init__(self, console: Console, stage: Stage, chain_client: ChainClient, actors: Sequence[Actor]) -> None:
         self._console = console
         self._stage = stage
-        self._gateway = gateway
-        self._ledger = Ledger(gateway)
+        self._client = chain_client
+        self._contracts = Contracts.of(chain_client)
         self._actors = actors
         self._names = {actor.address: actor.name for actor in actors}
         self._said = ""
@@ -50,13 +50,13 @@ class View:
                 pause(0.5)
 
     def _say_change(self) -> None:
-        line = self._headline(self._ledger.latest_round())
+        line = self._headline(self._contracts.learning_chain.latest_round())
         if line != self._said:
             self._said = line
             self._console.print(line, highlight=False)
 
     def _draw(self) -> Group:
-        latest = self._ledger.latest_round()
+        latest = self._contracts.learning_chain.latest_round()
         return Group(
             Panel(Text(self._headline(latest)), title="chain", title_align="left"),
             self._processes(),
@@ -64,9 +64,9 @@ class View:
         )
 
     def _headline(self, latest: Round | None) -> str:
-        height = self._ledger.height()
+        height = self._contracts.learning_chain.height()
         if latest is None:
-            return f"height {height}, no round yet, {self._ledger.pending_count()} task(s) pending"
+            return f"height {height}, no round yet, {self._contracts.task_market.pending_count()} task(s) pending"
         task = "idle task" if latest.is_idle else f"task {latest.task_id}"
         line = f"height {height}, round {latest.round_id} ({task}): {latest.phase.name.lower()}"
         if latest.phase is Phase.ABORTED:
@@ -75,7 +75,7 @@ class View:
 
     def _processes(self) -> Table:
         table = Table("process", "waits for", "then", title="processes", title_justify="left", expand=True)
-        now_s = self._gateway.block_time()
+        now_s = self._client.block_time()
         for actor in self._actors:
             status = read_status(actor.home)
             until_s = status.get("until_s")
@@ -89,9 +89,9 @@ class View:
 
     def _blocks(self) -> Table:
         table = Table("height", "task", "winner", "train", "test", title="newest blocks", title_justify="left")
-        height = self._ledger.height()
+        height = self._contracts.learning_chain.height()
         for number in range(height, max(0, height - _BLOCKS_SHOWN), -1):
-            header = self._ledger.header(number)
+            header = self._contracts.learning_chain.header(number)
             winner = self._names.get(header.winner, header.winner)
             accuracies = (ppm_as_percent(header.train_ppm), ppm_as_percent(header.test_ppm))
             table.add_row(str(number), str(header.task_id), winner, *accuracies)

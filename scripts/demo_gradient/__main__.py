@@ -13,9 +13,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.gradient_chain import GradientLedger
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts, GradientChain
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import GradientTask
 from pole.errors import BadInput
@@ -106,7 +105,7 @@ def play(console: Console, built: Stage, plan: Plan, figure: Path) -> None:
     actors = [client, *miners, *verifiers]
     console.print("Deploying with [bold]ape run deploy --profile local[/bold] ...")
     built.deploy()
-    gateway = Gateway.connect(built.chain.rpc_url, Deployment.load(built.deployment))
+    chain_client = ChainClient.connect(built.chain.rpc_url, Deployment.load(built.deployment))
     for verifier in verifiers:
         built.start(["verifier", "run", "--stake", str(_STAKE_ETHER), "--poll-interval", _POLL_S], verifier)
     console.print(f"Commissioning {plan.blocks} blocks on [bold]{plan.dataset}[/bold] ({plan.rules} rules) ...")
@@ -115,11 +114,11 @@ def play(console: Console, built: Stage, plan: Plan, figure: Path) -> None:
     mine = ["miner", "--chain", "gradient", "--device", "cpu", "--threads", "1", "--poll-interval", _POLL_S]
     for miner in miners:
         built.start(mine, miner)
-    view = View(console, built, gateway, actors, plan.blocks)
-    view.follow(partial(_is_done, built, gateway, actors), time.sleep)
-    task = GradientLedger(gateway).task(_TASK_ID)
+    view = View(console, built, chain_client, actors, plan.blocks)
+    view.follow(partial(_is_done, built, chain_client, actors), time.sleep)
+    task = GradientChain(chain_client).task(_TASK_ID)
     built.stop()
-    finish(console, built, gateway, actors)
+    finish(console, built, chain_client, actors)
     draw(view.chain, f"{plan.dataset}: accuracy and search time, {plan.rules} rules", figure)
     console.print(_conclusion(view.chain, plan, task), highlight=False)
     console.print(f"Drew {figure}. Done in {time.monotonic() - started:.0f} s.")
@@ -133,20 +132,20 @@ def cast_actors(built: Stage) -> tuple[Actor, list[Actor], list[Actor]]:
     return client, miners, verifiers
 
 
-def _is_done(built: Stage, gateway: Gateway, actors: Sequence[Actor]) -> bool:
+def _is_done(built: Stage, chain_client: ChainClient, actors: Sequence[Actor]) -> bool:
     failed = built.failed()
     if failed:
         actor = next(actor for actor in actors if actor.name == failed[0])
         said = built.log_of(actor).read_text(errors="replace")[-2000:]
         raise DemoFailed(f"{failed[0]} ended with an error:\n{said}")
-    return GradientLedger(gateway).task(_TASK_ID).state.is_over
+    return GradientChain(chain_client).task(_TASK_ID).state.is_over
 
 
-def finish(console: Console, built: Stage, gateway: Gateway, actors: Sequence[Actor]) -> None:
+def finish(console: Console, built: Stage, chain_client: ChainClient, actors: Sequence[Actor]) -> None:
     """Collect the money and print who got what."""
     side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
-    used = report.gas_of_run(gateway)
-    console.print(report.payments(Ledger(gateway), gateway, actors, used.paid_wei))
+    used = report.gas_of_run(chain_client)
+    console.print(report.payments(Contracts.of(chain_client), chain_client, actors, used.paid_wei))
     console.print(report.gas(used))
 
 

@@ -9,8 +9,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import GradientChain
 from pole.chain.gradient_structs import GradientHeader, HeightPhase
 from scripts.demo.view import ppm_as_percent, read_status
 from scripts.demo_gradient.figure import Chain
@@ -23,9 +23,11 @@ _BARS = " ▁▂▃▄▅▆▇█"
 class View:
     """Draws the state of chain and processes; on something that is no terminal it prints a line per block."""
 
-    def __init__(self, console: Console, stage: Stage, gateway: Gateway, actors: Sequence[Actor], wanted: int) -> None:
-        self._console, self._stage, self._gateway, self._actors = console, stage, gateway, actors
-        self._ledger, self._wanted = GradientLedger(gateway), wanted
+    def __init__(
+        self, console: Console, stage: Stage, chain_client: ChainClient, actors: Sequence[Actor], wanted: int
+    ) -> None:
+        self._console, self._stage, self._client, self._actors = console, stage, chain_client, actors
+        self._gradient_chain, self._wanted = GradientChain(chain_client), wanted
         self._names = {actor.address: actor.name for actor in actors}
         self._headers: list[GradientHeader] = []
 
@@ -51,7 +53,9 @@ class View:
     def _read(self) -> list[GradientHeader]:
         """Headers that are new."""
         known = len(self._headers)
-        self._headers += [self._ledger.header(height) for height in range(known + 1, self._ledger.height() + 1)]
+        self._headers += [
+            self._gradient_chain.header(height) for height in range(known + 1, self._gradient_chain.height() + 1)
+        ]
         return self._headers[known:]
 
     def _say_new_blocks(self) -> None:
@@ -82,7 +86,7 @@ class View:
         )
 
     def _headline(self, chain: Chain) -> str:
-        current = self._ledger.current()
+        current = self._gradient_chain.current()
         if current.phase is HeightPhase.IDLE:
             return f"{len(chain.blocks)} of {self._wanted} blocks; no task is active"
         line = f"{len(chain.blocks)} of {self._wanted} blocks; height {current.height}: {current.phase.name.lower()}"

@@ -35,7 +35,7 @@ class Company:
             if actor != but and not self.world.is_running(actor):
                 self.world.start(actor, *COMMANDS[actor.role])
         seats = {verifier.address for verifier in self.verifiers}
-        self.world.until("the verifiers' seats", lambda: seats <= set(self.world.ledger.seated()))
+        self.world.until("the verifiers' seats", lambda: seats <= set(self.world.contracts.verifier_committee.seated()))
 
 
 def found(folder: Path) -> Company:

@@ -60,8 +60,8 @@ def check(world: World) -> None:
     world.check_processes()
     assert leaks(world.stage, world.folder) == []
     world.held_wei()
-    assert world.ledger.current_round() is None, f"the test left a round behind: {world.summary()}"
-    assert world.ledger.pending_count() == 0
+    assert world.contracts.learning_chain.current_round() is None, f"the test left a round behind: {world.summary()}"
+    assert world.contracts.task_market.pending_count() == 0
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
 from pole.learning.features import Features, load_features
 from pole.learning.mapping import output_shape
@@ -32,8 +32,8 @@ class Workshop:
     features: Features
 
     @classmethod
-    def of(cls, site: Site, ledger: Ledger, current: Round) -> "Workshop":
-        cid = ledger.manifest_of(current)
+    def of(cls, site: Site, contracts: Contracts, current: Round) -> "Workshop":
+        cid = contracts.manifest_of(current)
         manifest, cache = fetch_manifest(site.store, cid), site.folder / "workshop"
         return cls(manifest, load_features(site.store, manifest, cid, current.previous_hash, None, None, cache))
 

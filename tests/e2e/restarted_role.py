@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pole.journal.journal import Journal
-from pole.journal.transactions import Attempt
+from pole.journal.transactions import SignedTransaction, TransactionJournal
 
 _PR_SET_PDEATHSIG = 1
-_WRITES = ("remember", "remember_once", "plan", "sign", "replace", "settle")
+_WRITES = {Journal: ("remember", "remember_once"), TransactionJournal: ("plan", "sign", "replace", "settle")}
 _LIBRARIES = {
     "miner": ["miner.learning.node", "miner.training.default"],
     "verifier": ["verifier.node"],
@@ -45,12 +45,13 @@ class Steps:
 
 def make_mortal(steps: Steps) -> None:
     """Before and after each write, and within those of several statements, lies a step of its own."""
-    for name in _WRITES:
-        setattr(Journal, name, _deadly(name, getattr(Journal, name), steps))
+    for kind, names in _WRITES.items():
+        for name in names:
+            setattr(kind, name, _deadly(name, getattr(kind, name), steps))
 
 
 def _deadly(name: str, write: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
-    def deadly(journal: Journal, what: Any, *arguments: Any, **named: Any) -> Any:
+    def deadly(journal: Any, what: Any, *arguments: Any, **named: Any) -> Any:
         state = f" {arguments[0]}" if name == "settle" else ""
         step = f"{name}{state} {_kind(what)}"
         steps.reach(f"before {step}")
@@ -61,9 +62,9 @@ def _deadly(name: str, write: Callable[..., Any], steps: Steps) -> Callable[...,
     return deadly
 
 
-def _kind(what: str | Attempt) -> str:
+def _kind(what: str | SignedTransaction) -> str:
     """The purpose without its numbers: "advance/round" of "advance/round/7/TRAINING/1700000000"."""
-    key = what.key if isinstance(what, Attempt) else what
+    key = what.key if isinstance(what, SignedTransaction) else what
     return re.sub(r"/[^/]*[0-9].*", "", key)
 
 

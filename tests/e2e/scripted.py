@@ -5,11 +5,11 @@ from typing import Any
 
 from web3.types import RPCEndpoint
 
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient, Receipt
 from pole.chain.commitments import SALT_BYTES, solution_commitment, test_set_commitment, vote_commitment
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import ContractName
-from pole.chain.sender import Receipt
+from pole.chain.sender import Sender
 from pole.chain.structs import Round, TaskTerms, Verdict
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
@@ -21,11 +21,13 @@ class Participant:
 
     def __init__(self, site: Site, index: int) -> None:
         self.site = site
-        self.gateway = Gateway.connect(site.rpc_url, site.deployment, development_account(index), poll_s=0.1)
-        self.ledger = Ledger(self.gateway)
-        self.address = self.gateway.address
+        self.chain = ChainClient.connect(site.rpc_url, site.deployment, poll_s=0.1)
+        self.contracts = Contracts.of(self.chain)
+        account = development_account(index)
+        self.address = str(account.address)
         self.salt = secrets.token_bytes(SALT_BYTES)
         self._journal = Journal(site.folder / f"scripted-{index}.sqlite", is_exclusive=False)
+        self._sender = Sender(self.chain, account, self._journal.transactions)
 
     def close(self) -> None:
         self._journal.close()
@@ -33,11 +35,11 @@ class Participant:
     def send(self, contract: ContractName, function: str, *arguments: Any, value_wei: int = 0) -> Receipt:
         """A transaction of its own each time."""
         key = f"{function}/{secrets.token_hex(8)}"
-        return self.gateway.transact(self._journal, key, contract, function, *arguments, value_wei=value_wei)
+        return self._sender.transact(key, contract, function, *arguments, value_wei=value_wei)
 
     def withdraw(self) -> None:
         """Turn all credit into ether, if there is any."""
-        if self.ledger.credit_wei(self.address):
+        if self.contracts.reward_reservoir.credit_wei(self.address):
             self.send("RewardReservoir", "withdraw", self.address)
 
     @property
@@ -61,7 +63,7 @@ class ScriptedMiner(Participant):
             cid_of(content),
             self.salt,
         )
-        bond_wei = self.ledger.chain_parameters().miner_bond_wei
+        bond_wei = self.contracts.learning_chain.parameters().miner_bond_wei
         self.send("LearningChain", "commit", current.round_id, commitment, claimed_train_ppm, value_wei=bond_wei)
 
     def reveal(self, current: Round) -> Cid:
@@ -96,13 +98,13 @@ class ScriptedClient(Participant):
         """Returns the task's id."""
         market = self.site.deployment.address("TaskMarket")
         commitment = test_set_commitment(self._chain_id, market, self.address, test_set, self.salt)
-        parameters = self.ledger.market_parameters()
+        parameters = self.contracts.task_market.parameters()
         net_ppm = 1_000_000 - parameters.verifier_fee_ppm
         value_wei = parameters.client_bond_wei + reward_wei * 1_000_000 // net_ppm
         given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0, "tolerance_ppm": 5_000}
         complete = TaskTerms(manifest, commitment, **{"solutions_wanted": 1, **given, **terms})
         receipt = self.send("TaskMarket", "submit", complete, value_wei=value_wei)
-        [event] = self.gateway.events_of(receipt, "TaskMarket", "TaskSubmitted")
+        [event] = self.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")
         return int(event.arguments["taskId"])
 
     def publish_keys(self, current: Round, keys: Cid) -> None:
@@ -111,5 +113,5 @@ class ScriptedClient(Participant):
     def release(self, current: Round, test_set: Cid) -> None:
         """Not before the next second, as the contract asks; a node that mines on demand stands still until told."""
         for method, parameters in (("evm_increaseTime", [1]), ("evm_mine", [])):
-            self.gateway.web3.provider.make_request(RPCEndpoint(method), parameters)
+            self.chain.web3.provider.make_request(RPCEndpoint(method), parameters)
         self.send("LearningChain", "releaseTestSet", current.round_id, test_set, self.salt)

@@ -8,7 +8,7 @@ from web3.exceptions import TransactionNotFound
 
 from pole.chain.structs import Pot
 from pole.journal.journal import Journal
-from pole.journal.transactions import Attempt
+from pole.journal.transactions import SignedTransaction
 from testbed.processes import Actor
 from tests.e2e.world import World
 
@@ -16,10 +16,10 @@ from tests.e2e.world import World
 def check_settled(world: World, since_block: int, actors: Sequence[Actor]) -> None:
     """No round is open, so nothing may be left in escrow or bond; nobody was slashed; nobody sent anything twice."""
     world.check_processes()
-    assert world.ledger.current_round() is None, f"a round is still open: {world.summary()}"
-    assert world.ledger.pending_count() == 0
+    assert world.contracts.learning_chain.current_round() is None, f"a round is still open: {world.summary()}"
+    assert world.contracts.task_market.pending_count() == 0
     world.held_wei()
-    left = {pot.name: world.ledger.total_wei(pot) for pot in (Pot.ESCROW, Pot.BOND)}
+    left = {pot.name: world.contracts.reward_reservoir.total_wei(pot) for pot in (Pot.ESCROW, Pot.BOND)}
     assert left == {"ESCROW": 0, "BOND": 0}, "somebody was neither paid nor refunded"
     assert world.slashed_since(since_block) == {}
     for actor in actors:
@@ -36,22 +36,22 @@ def check_sent_once(world: World, actor: Actor) -> None:
             nonces.append(int(attempt.nonce or 0))
             successes += [attempt.key] if receipt["status"] == 1 else []
     address: Any = actor.address
-    assert sorted(nonces) == list(range(world.gateway.web3.eth.get_transaction_count(address))), actor.name
+    assert sorted(nonces) == list(range(world.chain.web3.eth.get_transaction_count(address))), actor.name
     assert sorted(successes) == sorted(set(successes)), f"{actor.name} sent something twice"
 
 
-def signed(actor: Actor) -> list[Attempt]:
+def signed(actor: Actor) -> list[SignedTransaction]:
     """All that the actor ever signed, on whatever chain."""
-    found: list[Attempt] = []
+    found: list[SignedTransaction] = []
     for path in sorted(actor.home.glob("journal-*.sqlite")):
         with Journal(path, is_exclusive=False) as journal:
-            found += journal._attempts("WHERE raw IS NOT NULL ORDER BY nonce")
+            found += journal.transactions._select("WHERE raw IS NOT NULL ORDER BY nonce")
     return found
 
 
-def receipt_of(world: World, attempt: Attempt) -> Any:
+def receipt_of(world: World, attempt: SignedTransaction) -> Any:
     """None if the transaction is in no block."""
     try:
-        return world.gateway.web3.eth.get_transaction_receipt(HexBytes(str(attempt.hash)))
+        return world.chain.web3.eth.get_transaction_receipt(HexBytes(str(attempt.hash)))
     except TransactionNotFound:
         return None

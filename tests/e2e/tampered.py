@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pole.journal.journal import Journal
+from pole.journal.transactions import TransactionJournal
 
-JOURNAL_WRITES = ("remember", "remember_once", "plan", "sign", "replace", "settle")
+JOURNAL_WRITES = {Journal: ("remember", "remember_once"), TransactionJournal: ("plan", "sign", "replace", "settle")}
 
 
 def skew_clock(seconds: str) -> None:
@@ -39,13 +40,14 @@ def fill_disk(flag: str) -> None:
         fsync(descriptor)
 
     os.fsync = refusing  # type: ignore[assignment]
-    for name in JOURNAL_WRITES:
-        setattr(Journal, name, _refused_if_full(path, getattr(Journal, name)))
+    for kind, names in JOURNAL_WRITES.items():
+        for name in names:
+            setattr(kind, name, _refused_if_full(path, getattr(kind, name)))
 
 
 def _refused_if_full(flag: Path, write: Callable[..., Any]) -> Callable[..., Any]:
-    def refusing(journal: Journal, *arguments: Any) -> Any:
-        with journal._errors():
+    def refusing(journal: Any, *arguments: Any) -> Any:
+        with journal._database.errors():
             if flag.exists():
                 full = sqlite3.OperationalError("database or disk is full")
                 full.sqlite_errorcode = sqlite3.SQLITE_FULL

@@ -20,13 +20,13 @@ def test_client__vanishes_before_keys__bond_to_the_verifiers_and_reward_refunded
     if world.is_running(client):
         world.kill(client)
     company.gather(but=client)
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     task_id = world.commission(client, write_rows(world.folder / "rows.csv"), "no-keys")
-    task = world.ledger.task(task_id)
+    task = world.contracts.task_market.task(task_id)
     world.pass_deadline(world.in_phase(task_id, Phase.KEYS).deadline)
     ended = world.ended(task_id)
     assert (ended.phase, ended.abort_reason) == (Phase.ABORTED, AbortReason.KEYS_MISSING)
-    assert world.ledger.task(task_id).state is TaskState.REFUNDED
+    assert world.contracts.task_market.task(task_id).state is TaskState.REFUNDED
     assert world.credited_since(start) == {
         client.address: task.reward_wei + task.verifier_fee_wei,
         **{verifier.address: CLIENT_BOND_WEI // 2 for verifier in company.verifiers},
@@ -36,23 +36,23 @@ def test_client__vanishes_before_keys__bond_to_the_verifiers_and_reward_refunded
 def test_client__vanishes_before_release__best_by_training_wins_and_miners_share_the_bond(company: Company) -> None:
     world, weak = company.world, company.world.scripted(ScriptedMiner, 4)
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     rows = write_rows(world.folder / "rows.csv")
     task_id = world.commission(company.client, rows, "no-release", required_train_ppm=400_000, solutions_wanted=2)
     current = world.in_phase(task_id, Phase.TRAINING)
     world.kill(company.client)
-    workshop = Workshop.of(world.site, world.ledger, current)
+    workshop = Workshop.of(world.site, world.contracts, current)
     model = workshop.weak_model()
     weak.commit(current, save_model(model), workshop.train_ppm(model))
     world.pass_deadline(world.in_phase(task_id, Phase.RELEASE).deadline)
     weak.reveal(world.in_phase(task_id, Phase.REVEAL))
     ended = world.ended(task_id)
-    header = world.ledger.header(ended.height)
+    header = world.contracts.learning_chain.header(ended.height)
     assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, False)
     assert (header.winner, header.test_ppm) == (company.miner.address, 0)
     assert header.train_ppm > workshop.train_ppm(model) >= 400_000
-    assert [ommer.miner for ommer in world.ledger.ommers(ended.height)] == [weak.address]
-    task, share_wei = world.ledger.task(task_id), CLIENT_BOND_WEI // 2
+    assert [ommer.miner for ommer in world.contracts.learning_chain.ommers(ended.height)] == [weak.address]
+    task, share_wei = world.contracts.task_market.task(task_id), CLIENT_BOND_WEI // 2
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + share_wei + MINER_BOND_WEI,
         weak.address: share_wei + MINER_BOND_WEI,

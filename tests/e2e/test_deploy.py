@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import LOCAL, PUBLIC
 from pole.chain.structs import OmmerFormula
@@ -68,9 +68,11 @@ def test_deploy__anvil_started_by_ape__writes_a_valid_file(tmp_path: Path) -> No
 def test_deploy__running_node__can_be_used_by_the_roles(kind: str, tmp_path: Path) -> None:
     with development_chain(kind, block_time_s=1, chain_id=1337) as chain:  # type: ignore[arg-type]
         deployment = deployed(f"ethereum:local:{chain.rpc_url}", tmp_path)
-        ledger = Ledger(Gateway.connect(chain.rpc_url, deployment))
-        assert ledger.chain_parameters() == LOCAL.chain
-        assert ledger.header(0).model == ledger.idle_task().manifest
-        content = DirectoryStore(tmp_path / "store").get(ledger.idle_task().manifest, MAX_MANIFEST_BYTES)
+        contracts = Contracts.of(ChainClient.connect(chain.rpc_url, deployment))
+        assert contracts.learning_chain.parameters() == LOCAL.chain
+        assert contracts.learning_chain.header(0).model == contracts.learning_chain.idle_task().manifest
+        content = DirectoryStore(tmp_path / "store").get(
+            contracts.learning_chain.idle_task().manifest, MAX_MANIFEST_BYTES
+        )
         assert Manifest.from_bytes(content).name == "idle: scikit-learn digits"
-        assert deployment.idle_manifest == str(ledger.idle_task().manifest)
+        assert deployment.idle_manifest == str(contracts.learning_chain.idle_task().manifest)

@@ -59,9 +59,9 @@ class Trouble:
 
         ended = world.until(f"the round of task {task_id} to end", look, PATIENCE_S)
         assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
-        assert world.ledger.header(ended.height).winner == self.company.miner.address
-        [opened] = world.gateway.logs("LearningChain", "RoundOpened", roundId=ended.round_id)
-        task, paid_wei = world.ledger.task(task_id), world.credited_since(opened.block_number)
+        assert world.contracts.learning_chain.header(ended.height).winner == self.company.miner.address
+        [opened] = world.chain.logs("LearningChain", "RoundOpened", roundId=ended.round_id)
+        task, paid_wei = world.contracts.task_market.task(task_id), world.credited_since(opened.block_number)
         assert paid_wei == {
             self.company.client.address: PROFILE.market.client_bond_wei,
             self.company.miner.address: task.reward_wei + PROFILE.chain.miner_bond_wei,
@@ -70,7 +70,7 @@ class Trouble:
         return ended
 
     def block_of(self, event: str, round_id: int) -> int:
-        [found] = self.world.gateway.logs("LearningChain", event, roundId=round_id)
+        [found] = self.world.chain.logs("LearningChain", event, roundId=round_id)
         return found.block_number
 
     def disk_flag(self, actor: Actor) -> Path:
@@ -113,7 +113,7 @@ def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
 def trouble(request: pytest.FixtureRequest, troubled: Trouble) -> Iterator[Trouble]:
     """Every test ends with the books in order."""
     request.node.stash[SHOWN] = troubled.world
-    since = troubled.world.gateway.block_number()
+    since = troubled.world.chain.block_number()
     yield troubled
     check_settled(troubled.world, since, troubled.company.actors)
 
@@ -171,13 +171,13 @@ def test_round__reorgs_undo_commit_reveal_and_block__are_sent_again_and_paid_onc
     world.thaw()
     world.until("the commit again", lambda: world.has_committed(task_id, miner))
     world.pass_deadline(current.deadline)
-    world.until("the reveal", lambda: world.ledger.round(current.round_id).revealed_count)
+    world.until("the reveal", lambda: world.contracts.learning_chain.round(current.round_id).revealed_count)
     undo(trouble, "SolutionRevealed", current.round_id)
-    assert world.ledger.round(current.round_id).revealed_count == 0
+    assert world.contracts.learning_chain.round(current.round_id).revealed_count == 0
     world.thaw()
     ended = world.ended(task_id)
     undo(trouble, "BlockAppended", current.round_id)
-    assert world.ledger.height() == ended.height - 1
+    assert world.contracts.learning_chain.height() == ended.height - 1
     world.thaw()
     trouble.finish(task_id)
 

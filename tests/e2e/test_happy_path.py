@@ -44,10 +44,14 @@ class Market:
         terms = {"solutions_wanted": len(MINERS), "required_train_ppm": REQUIRED_PPM, "reward_ether": REWARDS["second"]}
         write_task(files[1], write_rows(world.folder / "more-rows.csv", seed=2), scheme="ipfe-secp256k1", **terms)
         seats = {verifier.address for verifier in self.verifiers}
-        world.until("all seats", lambda: seats == set(world.ledger.seated()))
+        world.until("all seats", lambda: seats == set(world.contracts.verifier_committee.seated()))
         world.stage.run(["dataclient", "submit", *(str(file) for file in files)], self.client)
         tasks = range(1, 1 + len(REWARDS))
-        world.until("both blocks", lambda: all(world.ledger.task(t).state is TaskState.SOLVED for t in tasks), 150)
+        world.until(
+            "both blocks",
+            lambda: all(world.contracts.task_market.task(t).state is TaskState.SOLVED for t in tasks),
+            150,
+        )
 
     def start(self) -> None:
         for verifier, ether in self.verifiers.items():
@@ -68,7 +72,9 @@ class Market:
         with world.hurried():
             for verifier in others:
                 verifier.send("VerifierCommittee", "requestUnstake")
-        world.pass_deadline(max(world.ledger.verifier(actor.address).release_at for actor in self.verifiers))
+        world.pass_deadline(
+            max(world.contracts.verifier_committee.verifier(actor.address).release_at for actor in self.verifiers)
+        )
         with world.hurried():
             for verifier in others:
                 verifier.send("VerifierCommittee", "completeUnstake")
@@ -105,13 +111,16 @@ def test_market__two_encrypted_tasks__blocks_ommer_payments_predictions_and_noth
 
 def check_blocks(market: Market) -> None:
     """Each task made a block, won by the best by test accuracy in the outcome, the earliest among equals."""
-    ledger = market.world.ledger
-    assert ledger.height() == len(REWARDS)
+    contracts = market.world.contracts
+    assert contracts.learning_chain.height() == len(REWARDS)
     for height in range(1, 1 + len(REWARDS)):
-        header, played = ledger.header(height), ledger.round(height)
-        entries, outcome = ledger.entries(height), ledger.outcome(played.ballot_id)
-        assert (header.task_id, header.previous_hash) == (height, ledger.header_hash(height - 1))
-        assert header_hash(header) == ledger.header_hash(height)
+        header, played = contracts.learning_chain.header(height), contracts.learning_chain.round(height)
+        entries, outcome = (
+            contracts.learning_chain.entries(height),
+            contracts.verifier_committee.outcome(played.ballot_id),
+        )
+        assert (header.task_id, header.previous_hash) == (height, contracts.learning_chain.header_hash(height - 1))
+        assert header_hash(header) == contracts.learning_chain.header_hash(height)
         assert {entry.miner for entry in entries} == {miner.address for miner in market.miners}
         assert all(verdict.is_valid and verdict.train_ppm >= REQUIRED_PPM for verdict in outcome)
         best = max(range(len(entries)), key=lambda i: (outcome[i].test_ppm, -i))
@@ -121,14 +130,14 @@ def check_blocks(market: Market) -> None:
 
 def check_ommer(market: Market) -> None:
     """The best ommer of the first block is referenced by the second, and paid."""
-    ledger = market.world.ledger
-    winners = [ledger.header(height).winner for height in (1, 2)]
-    ommers = ledger.ommers(1)
+    contracts = market.world.contracts
+    winners = [contracts.learning_chain.header(height).winner for height in (1, 2)]
+    ommers = contracts.learning_chain.ommers(1)
     assert {ommer.miner for ommer in ommers} | {winners[0]} == {miner.address for miner in market.miners}
     assert [ommer.is_referenced for ommer in ommers] == [True, False]
-    assert ledger.header(2).ommer_hash == ommers[0].hash
+    assert contracts.learning_chain.header(2).ommer_hash == ommers[0].hash
     minted = expected_tokens(winners, ommers)
-    assert {miner.address: ledger.token_balance(miner.address) for miner in market.miners} == {
+    assert {miner.address: contracts.reward_token.balance(miner.address) for miner in market.miners} == {
         miner.address: minted.get(miner.address, 0) for miner in market.miners
     }
 
@@ -145,13 +154,13 @@ def expected_tokens(winners: list[str], ommers: list[Ommer]) -> dict[str, int]:
 
 def check_payments(market: Market) -> None:
     """Rewards to the winners, all bonds back, fees by stake to the wei."""
-    world, ledger = market.world, market.world.ledger
+    world, contracts = market.world, market.world.contracts
     expected_wei = {market.client.address: len(REWARDS) * CLIENT_BOND_WEI}
     expected_wei |= {miner.address: len(REWARDS) * MINER_BOND_WEI for miner in market.miners}
     for height in range(1, 1 + len(REWARDS)):
-        expected_wei[ledger.header(height).winner] += ledger.task(height).reward_wei
+        expected_wei[contracts.learning_chain.header(height).winner] += contracts.task_market.task(height).reward_wei
     paid_wei = world.credited_since(0)
-    fees_wei = sum(ledger.task(task_id).verifier_fee_wei for task_id in range(1, 1 + len(REWARDS)))
+    fees_wei = sum(contracts.task_market.task(task_id).verifier_fee_wei for task_id in range(1, 1 + len(REWARDS)))
     shares_wei = {verifier.address: paid_wei.pop(verifier.address) for verifier in market.verifiers}
     assert paid_wei == expected_wei
     assert sum(shares_wei.values()) == fees_wei
@@ -164,7 +173,7 @@ def check_model(market: Market) -> None:
     """The client's model classifies rows that nobody has seen, and its report agrees with the block."""
     world, out = market.world, market.world.folder / "bundle"
     report = world.stage.run(["dataclient", "fetch-model", "first", "--out", str(out)], market.client)
-    header = world.ledger.header(1)
+    header = world.contracts.learning_chain.header(1)
     assert f"by {header.winner}, block 1" in report
     assert f"(voted {header.test_ppm / 10_000:.2f} %)" in report
     new_rows = write_rows(world.folder / "new-rows.csv", seed=3, rows_per_class=5)

@@ -45,14 +45,14 @@ class Peers:
         world, client = self.world, self.company.client
         file = write_task(world.folder / f"{name}.toml", write_rows(world.folder / f"{name}.csv"), **terms)
         world.stage.run(["dataclient", "submit", str(file)], client)
-        return world.ledger.task_count()
+        return world.contracts.task_market.task_count()
 
     def check_paid(self, ended: Round, since_block: int) -> None:
         """The miner has the reward, all have their bonds, the verifiers share the fee, and nobody else got anything."""
         world, company = self.world, self.company
-        task = world.ledger.task(ended.task_id)
+        task = world.contracts.task_market.task(ended.task_id)
         assert ended.phase is Phase.FINALISED
-        assert world.ledger.header(ended.height).winner == company.miner.address
+        assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
         assert self.credits(since_block) == self.expected_credits(task)
         check_settled(world, since_block, company.actors)
 
@@ -94,11 +94,11 @@ def peers(daemons: list[IpfsDaemon], world: World, monkeypatch: pytest.MonkeyPat
 def test_round__over_two_daemons__finishes_and_the_client_fetches_the_model(peers: Peers) -> None:
     world, company = peers.world, peers.company
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     ended = world.ended(peers.commission("over-ipfs"))
     peers.check_paid(ended, start)
     report = world.stage.run(["dataclient", "fetch-model", "over-ipfs"], company.client)
-    model = world.ledger.header(ended.height).model
+    model = world.contracts.learning_chain.header(ended.height).model
     assert f"model {model}, by {company.miner.address}" in report
     assert model in list(open_store(peers.others.address).pinned())
     assert ended.test_set in list(open_store(peers.clients.address).pinned())
@@ -108,7 +108,7 @@ def test_round__both_daemons_killed_between_commit_and_reveal__finishes_when_the
     """Two solutions are wanted, so that commits stay open until the test says so."""
     world, company = peers.world, peers.company
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     task_id = peers.commission("outage", solutions_wanted=2)
     world.until("the miner's commit", lambda: world.has_committed(task_id, company.miner))
     for daemon in (peers.clients, peers.others):
@@ -117,7 +117,7 @@ def test_round__both_daemons_killed_between_commit_and_reveal__finishes_when_the
     revealing = world.in_phase(task_id, Phase.REVEAL)
     for actor in (company.client, company.miner):
         world.until(f"{actor.name} to say so", lambda actor=actor: peers.says(actor, "connection refused"))  # type: ignore[misc]
-    assert world.ledger.round(revealing.round_id).revealed_count == 0
+    assert world.contracts.learning_chain.round(revealing.round_id).revealed_count == 0
     for daemon in (peers.clients, peers.others):
         daemon.start()
     peers.check_paid(world.ended(task_id), start)
@@ -128,7 +128,7 @@ def test_round__a_model_that_nobody_has__others_are_judged_and_the_honest_miner_
     world, company = peers.world, peers.company
     absent = world.scripted(ScriptedMiner, 5)
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     task_id = peers.commission("absent-model", solutions_wanted=2)
     absent.commit(world.in_phase(task_id, Phase.TRAINING), b"never to be seen", FULL_PPM)
     absent.reveal(world.in_phase(task_id, Phase.REVEAL))
@@ -138,13 +138,18 @@ def test_round__a_model_that_nobody_has__others_are_judged_and_the_honest_miner_
     world.pass_deadline(ballot.deadline - TIME_TO_VOTE_S)  # they wait for it as long as they can
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.ledger.header(ended.height).winner == company.miner.address
+    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
     verdicts = {
         entry.miner: verdict.is_valid
         for entry, verdict in zip(
-            world.ledger.entries(ended.round_id), world.ledger.outcome(ended.ballot_id), strict=True
+            world.contracts.learning_chain.entries(ended.round_id),
+            world.contracts.verifier_committee.outcome(ended.ballot_id),
+            strict=True,
         )
     }
     assert verdicts == {company.miner.address: True, absent.address: False}
-    assert world.credited_since(start)[company.miner.address] == world.ledger.task(task_id).reward_wei + MINER_BOND_WEI
+    assert (
+        world.credited_since(start)[company.miner.address]
+        == world.contracts.task_market.task(task_id).reward_wei + MINER_BOND_WEI
+    )
     check_settled(world, start, company.actors)

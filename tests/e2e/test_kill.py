@@ -16,7 +16,7 @@ def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_p
     """Two solutions are wanted, so that commits stay open until the test says so."""
     world, miner = company.world, company.miner
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     rows = write_rows(world.folder / "rows.csv")
     task_id = world.commission(company.client, rows, "killed-miner", solutions_wanted=2)
     world.until("the miner's commit", lambda: world.has_committed(task_id, miner))
@@ -26,28 +26,35 @@ def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_p
     world.restart(miner)
     ended = world.ended(task_id)
     assert (ended.phase, ended.revealed_count) == (Phase.FINALISED, 1)
-    assert world.ledger.header(ended.height).winner == miner.address
-    assert world.credited_since(start)[miner.address] == world.ledger.task(task_id).reward_wei + MINER_BOND_WEI
+    assert world.contracts.learning_chain.header(ended.height).winner == miner.address
+    assert (
+        world.credited_since(start)[miner.address]
+        == world.contracts.task_market.task(task_id).reward_wei + MINER_BOND_WEI
+    )
 
 
 def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_after_restart(company: Company) -> None:
     """The other verifier stands still until the kill, so that no vote can be revealed before."""
     world, (verifier, other) = company.world, company.verifiers
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     with world.paused(other):
         task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-verifier")
         ballot_id = world.voting(task_id, BallotPhase.COMMIT).ballot_id
-        world.until("its vote", lambda: any(world.ledger.vote_commitment(ballot_id, verifier.address)))
+        world.until(
+            "its vote", lambda: any(world.contracts.verifier_committee.vote_commitment(ballot_id, verifier.address))
+        )
         world.kill(verifier)
     world.voting(task_id, BallotPhase.REVEAL)
-    assert not world.ledger.votes(ballot_id, verifier.address)
+    assert not world.contracts.verifier_committee.votes(ballot_id, verifier.address)
     world.restart(verifier)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.ledger.votes(ballot_id, verifier.address) == world.ledger.outcome(ballot_id)
+    assert world.contracts.verifier_committee.votes(
+        ballot_id, verifier.address
+    ) == world.contracts.verifier_committee.outcome(ballot_id)
     assert world.slashed_since(start) == {}
-    fee_wei = world.ledger.task(task_id).verifier_fee_wei
+    fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
     assert world.credited_since(start)[verifier.address] == fee_wei // 2
 
 
@@ -57,7 +64,7 @@ def test_client__killed_between_open_and_keys__issues_them_after_restart_and_get
     """It has sent the keys, but they are in no block, and the node loses them: all is left to the journal."""
     world, client = company.world, company.client
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     rows = write_rows(world.folder / "rows.csv")
     with world.paused(company.miner):
         task_id = world.commission(client, rows, "killed-client", scheme="ipfe-secp256k1")

@@ -106,11 +106,11 @@ def test_round__every_role_killed_at_every_journal_step__everybody_is_paid_once(
     for number in range(1, MAX_ROUNDS + 1):
         if number > 1:
             world.commission(mortals.client, rows, f"mortal-{number}")
-        assert world.ledger.task_count() == number, "a task was submitted twice"
+        assert world.contracts.task_market.task_count() == number, "a task was submitted twice"
         ended = mortals.ended(number)
         assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
-        assert world.ledger.header(ended.height).winner == mortals.miner.address
-        task = world.ledger.task(number)
+        assert world.contracts.learning_chain.header(ended.height).winner == mortals.miner.address
+        task = world.contracts.task_market.task(number)
         paid[mortals.client.address] += PROFILE.market.client_bond_wei
         paid[mortals.miner.address] += task.reward_wei + PROFILE.chain.miner_bond_wei
         paid[mortals.verifier.address] += task.verifier_fee_wei
@@ -119,5 +119,5 @@ def test_round__every_role_killed_at_every_journal_step__everybody_is_paid_once(
             break
     assert mortals.missing() == set(), "steps that nobody died at"
     assert world.credited_since(0) == paid
-    assert world.ledger.verifier(mortals.verifier.address).stake_wei == 2 * 10**18
+    assert world.contracts.verifier_committee.verifier(mortals.verifier.address).stake_wei == 2 * 10**18
     check_settled(world, 0, mortals.actors)

@@ -19,17 +19,19 @@ INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
 def test_miner__never_reveals__loses_its_bond_to_the_verifiers_and_the_round_goes_on(company: Company) -> None:
     world, silent = company.world, company.world.scripted(ScriptedMiner, 5)
     company.gather()
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     rows = write_rows(world.folder / "rows.csv")
     task_id = world.commission(company.client, rows, "silent-miner", solutions_wanted=2)
     silent.commit(world.in_phase(task_id, Phase.TRAINING), b"never to be seen", FULL_PPM)
     current = world.in_phase(task_id, Phase.REVEAL)
-    world.until("the other's reveal", lambda: world.ledger.round(current.round_id).revealed_count == 1)
+    world.until(
+        "the other's reveal", lambda: world.contracts.learning_chain.round(current.round_id).revealed_count == 1
+    )
     world.pass_deadline(current.deadline)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.ledger.header(ended.height).winner == company.miner.address
-    task = world.ledger.task(task_id)
+    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    task = world.contracts.task_market.task(task_id)
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + MINER_BOND_WEI,
         company.client.address: CLIENT_BOND_WEI,
@@ -41,7 +43,7 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     world, lazy = company.world, company.world.scripted(ScriptedVerifier, 6)
     company.gather()
     lazy.stake(PROFILE.committee.min_stake_wei)
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "lazy-verifier")
     noise = [Verdict(is_valid=True, train_ppm=500_000, test_ppm=500_000)]
     ballot_id = world.voting(task_id, BallotPhase.COMMIT).ballot_id
@@ -50,11 +52,11 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     lazy.reveal_vote(ballot_id, noise)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.ledger.header(ended.height).winner == company.miner.address
+    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
     penalty_wei = PROFILE.committee.min_stake_wei * PROFILE.committee.noise_penalty_ppm // FULL_PPM
     assert world.slashed_since(start) == {lazy.address: penalty_wei}
-    assert not world.ledger.verifier(lazy.address).is_seated
-    paid_wei, fee_wei = world.credited_since(start), world.ledger.task(task_id).verifier_fee_wei
+    assert not world.contracts.verifier_committee.verifier(lazy.address).is_seated
+    paid_wei, fee_wei = world.credited_since(start), world.contracts.task_market.task(task_id).verifier_fee_wei
     assert lazy.address not in paid_wei
     assert [paid_wei[v.address] for v in company.verifiers] == [(fee_wei + penalty_wei) // 2] * 2
 
@@ -63,11 +65,11 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
     world = company.world
     company.gather()
     old = earlier_winning_model(company)
-    start, trap = world.gateway.block_number(), world.folder / "unpickled"
+    start, trap = world.chain.block_number(), world.folder / "unpickled"
     rows = write_rows(world.folder / "rows.csv")
     task_id = world.commission(company.client, rows, "hostile", solutions_wanted=6)
     current = world.in_phase(task_id, Phase.TRAINING)
-    workshop = Workshop.of(world.site, world.ledger, current)
+    workshop = Workshop.of(world.site, world.contracts, current)
     files = {"of another round": old, **workshop.hostile_files(trap)}
     miners = {what: world.scripted(ScriptedMiner, 7 + i) for i, what in enumerate(files)}
     with world.hurried():
@@ -81,12 +83,12 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
     verdicts = verdicts_by_miner(company, ended)
     stale = verdicts.pop(miners["of another round"].address)
     assert stale.is_valid
-    assert stale.train_ppm < world.ledger.task(task_id).terms.required_train_ppm
+    assert stale.train_ppm < world.contracts.task_market.task(task_id).terms.required_train_ppm
     honest = verdicts.pop(company.miner.address)
     assert honest.is_valid
     assert verdicts == {miner.address: INVALID for what, miner in miners.items() if what != "of another round"}
-    assert world.ledger.header(ended.height).winner == company.miner.address
-    assert world.ledger.ommers(ended.height) == []
+    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.learning_chain.ommers(ended.height) == []
     assert not trap.exists()
     paid_wei = world.credited_since(start)
     assert paid_wei[company.client.address] == CLIENT_BOND_WEI + len(files) * MINER_BOND_WEI
@@ -96,15 +98,15 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
 def earlier_winning_model(company: Company) -> bytes:
     """The model of the newest block, which was trained on a task of the same shape; makes such a block if need be."""
     world = company.world
-    if world.ledger.height() == 0:
+    if world.contracts.learning_chain.height() == 0:
         rows = write_rows(world.folder / "rows.csv")
         world.ended(world.commission(company.client, rows, "first"))
-    model = world.ledger.header(world.ledger.height()).model
+    model = world.contracts.learning_chain.header(world.contracts.learning_chain.height()).model
     assert model is not None
     return world.site.store.get(model, 1 << 20)
 
 
 def verdicts_by_miner(company: Company, ended: Round) -> dict[str, Verdict]:
-    ledger = company.world.ledger
-    miners = [entry.miner for entry in ledger.entries(ended.round_id)]
-    return dict(zip(miners, ledger.outcome(ended.ballot_id), strict=True))
+    contracts = company.world.contracts
+    miners = [entry.miner for entry in contracts.learning_chain.entries(ended.round_id)]
+    return dict(zip(miners, contracts.verifier_committee.outcome(ended.ballot_id), strict=True))

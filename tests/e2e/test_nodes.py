@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import pytest
 
 from pole.chain.commitments import header_hash
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round, TaskState, Verdict
 from pole.storage.cid import cid_of
 from testbed.chain import development_chain
@@ -37,17 +37,17 @@ class Play:
         self.miners = [enter(ScriptedMiner, 2), enter(ScriptedMiner, 3)]
         self.verifiers = [enter(ScriptedVerifier, 4 + i) for i in range(len(STAKES_WEI))]
         self.stranger = enter(Participant, 9)
-        self.site, self.ledger = site, Ledger(self.stranger.gateway)
+        self.site, self.contracts = site, Contracts.of(self.stranger.chain)
 
     @property
     def round(self) -> Round:
-        latest = self.ledger.latest_round()
+        latest = self.contracts.learning_chain.latest_round()
         assert latest is not None
         return latest
 
     @property
     def ballot(self) -> Ballot:
-        return self.ledger.ballot(self.round.ballot_id)
+        return self.contracts.verifier_committee.ballot(self.round.ballot_id)
 
     def advance(self) -> Phase:
         self.stranger.send("LearningChain", "advance", self.round.round_id)
@@ -81,7 +81,7 @@ def commission(play: Play) -> None:
     for verifier, stake_wei in zip(play.verifiers, STAKES_WEI, strict=True):
         verifier.stake(stake_wei)
     task_id = play.client.submit(MANIFEST, TEST_SET, REWARD_WEI, solutions_wanted=2)
-    task = play.ledger.task(task_id)
+    task = play.contracts.task_market.task(task_id)
     assert (task.reward_wei, task.verifier_fee_wei) == (REWARD_WEI, FEE_WEI)
     play.stranger.send("LearningChain", "openRound")
     play.client.publish_keys(play.round, KEYS)
@@ -105,27 +105,35 @@ def vote(play: Play) -> None:
     for verifier in play.verifiers:
         verifier.reveal_vote(play.round.ballot_id, VOTE)
     assert play.advance_ballot() is BallotPhase.CLOSED
-    assert play.ledger.outcome(play.round.ballot_id) == VOTE
+    assert play.contracts.verifier_committee.outcome(play.round.ballot_id) == VOTE
 
 
 def check_block(play: Play) -> None:
-    header = play.ledger.header(1)
-    assert header_hash(header) == play.ledger.header_hash(1)
+    header = play.contracts.learning_chain.header(1)
+    assert header_hash(header) == play.contracts.learning_chain.header_hash(1)
     assert (header.winner, header.model) == (play.miners[0].address, cid_of(MODELS[0]))
     assert (header.train_ppm, header.test_ppm) == (920_000, 910_000)
-    assert [ommer.miner for ommer in play.ledger.ommers(1)] == [play.miners[1].address]
-    assert play.ledger.task(1).state is TaskState.SOLVED
+    assert [ommer.miner for ommer in play.contracts.learning_chain.ommers(1)] == [play.miners[1].address]
+    assert play.contracts.task_market.task(1).state is TaskState.SOLVED
 
 
 def check_payments(play: Play) -> None:
     """Also that nothing but the stakes is left once everybody has withdrawn."""
     bond_wei = PROFILE.chain.miner_bond_wei
-    credits_wei = [play.ledger.credit_wei(miner.address) for miner in play.miners]
+    credits_wei = [play.contracts.reward_reservoir.credit_wei(miner.address) for miner in play.miners]
     assert credits_wei == [REWARD_WEI + bond_wei, bond_wei]
-    assert play.ledger.credit_wei(play.client.address) == PROFILE.market.client_bond_wei
-    assert [play.ledger.credit_wei(v.address) for v in play.verifiers] == [FEE_WEI // 4, FEE_WEI // 2, FEE_WEI // 4]
-    assert play.ledger.token_balance(play.miners[0].address) == PROFILE.chain.winner_reward
+    assert play.contracts.reward_reservoir.credit_wei(play.client.address) == PROFILE.market.client_bond_wei
+    assert [play.contracts.reward_reservoir.credit_wei(v.address) for v in play.verifiers] == [
+        FEE_WEI // 4,
+        FEE_WEI // 2,
+        FEE_WEI // 4,
+    ]
+    assert play.contracts.reward_token.balance(play.miners[0].address) == PROFILE.chain.winner_reward
     for participant in (play.client, *play.miners, *play.verifiers):
         participant.withdraw()
     reservoir = play.site.deployment.address("RewardReservoir")
-    assert play.stranger.gateway.balance_wei(reservoir) == play.ledger.total_wei(Pot.STAKE) == sum(STAKES_WEI)
+    assert (
+        play.stranger.chain.balance_wei(reservoir)
+        == play.contracts.reward_reservoir.total_wei(Pot.STAKE)
+        == sum(STAKES_WEI)
+    )

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from web3.types import RPCEndpoint
 
-from dataclient.client import Client
+from dataclient.client import client_of
 from dataclient.submit import read_orders, submit
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round
 from pole.journal.journal import Journal
+from pole.node.context import context_of
 from testbed.chain import development_chain
 from testbed.processes import Actor, Stage
 from tests.e2e.scripted import Participant
@@ -50,8 +51,8 @@ class World:
         self.stage = Stage(folder, chain)
         self._resources.callback(self.stage.stop)
         self.site = deploy_site(chain.rpc_url, folder)
-        self.gateway = Gateway.connect(chain.rpc_url, self.site.deployment)
-        self.ledger = Ledger(self.gateway)
+        self.chain = ChainClient.connect(chain.rpc_url, self.site.deployment)
+        self.contracts = Contracts.of(self.chain)
         self._numbers: dict[str, int] = {}
         self._participants: dict[int, Participant] = {}
         self._commands: dict[str, list[str]] = {}
@@ -136,12 +137,11 @@ class World:
     def commission(self, client: Actor, rows: Path, name: str, **terms: Any) -> int:
         """What `python -m dataclient submit` does, without the time that it takes to start; returns the task's id."""
         file = write_task(self.folder / f"{name}.toml", rows, **terms)
-        gateway = Gateway.connect(
-            self.site.rpc_url, self.site.deployment, development_account(self.number(client)), poll_s=0.1
-        )
+        chain = ChainClient.connect(self.site.rpc_url, self.site.deployment, poll_s=0.1)
+        account = development_account(self.number(client))
         path = client.home / f"journal-{self.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, self.site.store, client.home)
+            seat = client_of(context_of("dataclient", chain, account, journal, self.site.store, client.home))
             [order] = read_orders(seat, [file], is_new=False)
             return submit(seat, order).task_id
 
@@ -164,7 +164,7 @@ class World:
 
     def pass_deadline(self, deadline_s: int) -> None:
         """Move the chain's clock there, as if everybody had waited."""
-        ahead_s = deadline_s - self.gateway.block_time()
+        ahead_s = deadline_s - self.chain.block_time()
         if ahead_s > 0:
             self.rpc("evm_increaseTime", ahead_s)
             self.mine()
@@ -183,7 +183,7 @@ class World:
     def has_sent(self, actor: Actor) -> bool:
         """Whether a transaction of an actor waits to be mined."""
         address: Any = actor.address
-        count = self.gateway.web3.eth.get_transaction_count
+        count = self.chain.web3.eth.get_transaction_count
         return count(address, "pending") > count(address, "latest")
 
     def lose_transactions(self) -> None:
@@ -201,24 +201,24 @@ class World:
 
     def reorganise(self, from_block: int) -> None:
         """Replace the chain from this block on by empty blocks, one more of them."""
-        self.rpc("anvil_reorg", self.gateway.block_number() - from_block + 1, [])
+        self.rpc("anvil_reorg", self.chain.block_number() - from_block + 1, [])
         self.mine()
 
     def rpc(self, method: str, *parameters: Any) -> None:
-        reply = self.gateway.web3.provider.make_request(RPCEndpoint(method), list(parameters))
+        reply = self.chain.web3.provider.make_request(RPCEndpoint(method), list(parameters))
         assert "error" not in reply, reply
 
     # --- rounds ------------------------------------------------------------------------------------------------------
 
     def round_of(self, task_id: int) -> Round | None:
         """The newest round, if it is this task's."""
-        latest = self.ledger.latest_round()
+        latest = self.contracts.learning_chain.latest_round()
         return latest if latest is not None and latest.task_id == task_id else None
 
     def open_round(self) -> None:
         """Send the transaction, from nobody in particular, and do not wait for it."""
         contract: Any = self.site.deployment.contracts["LearningChain"]
-        chain = self.gateway.web3.eth.contract(address=contract.address, abi=contract.abi)
+        chain = self.chain.web3.eth.contract(address=contract.address, abi=contract.abi)
         chain.functions.openRound().transact({"from": development_account(DEPLOYER).address})
 
     def in_phase(self, task_id: int, phase: Phase) -> Round:
@@ -244,14 +244,21 @@ class World:
 
         def look() -> Ballot | None:
             current = self.round_of(task_id)
-            ballot = self.ledger.ballot(current.ballot_id) if current is not None and current.ballot_id else None
+            ballot = (
+                self.contracts.verifier_committee.ballot(current.ballot_id)
+                if current is not None and current.ballot_id
+                else None
+            )
             return ballot if ballot is not None and ballot.phase is phase else None
 
         return self.until(f"the ballot on task {task_id} to be in phase {phase.name}", look)
 
     def has_committed(self, task_id: int, miner: Actor | Participant) -> bool:
         current = self.round_of(task_id)
-        return current is not None and self.ledger.submission_index(current.round_id, miner.address) is not None
+        return (
+            current is not None
+            and self.contracts.learning_chain.submission_index(current.round_id, miner.address) is not None
+        )
 
     # --- money -------------------------------------------------------------------------------------------------------
 
@@ -262,7 +269,7 @@ class World:
     def minted_since(self, block: int) -> dict[str, int]:
         """Units of the reward token minted after a block, by owner."""
         minted: dict[str, int] = defaultdict(int)
-        for event in self.gateway.logs("RewardToken", "Transfer", from_block=block + 1):
+        for event in self.chain.logs("RewardToken", "Transfer", from_block=block + 1):
             minted[event.arguments["to"]] += event.arguments["value"]
         return minted
 
@@ -272,25 +279,29 @@ class World:
 
     def _sums(self, contract: Any, event: str, who: str, amount: str, block: int) -> dict[str, int]:
         sums: dict[str, int] = defaultdict(int)
-        for entry in self.gateway.logs(contract, event, from_block=block + 1):
+        for entry in self.chain.logs(contract, event, from_block=block + 1):
             sums[entry.arguments[who]] += entry.arguments[amount]
         return sums
 
     def held_wei(self) -> int:
         """The reservoir's ether, after checking that its books account for every wei of it."""
-        block = self.gateway.block_number()
+        block = self.chain.block_number()
         address: Any = self.site.deployment.address("RewardReservoir")
-        balance_wei = int(self.gateway.web3.eth.get_balance(address, block))
-        booked = {pot.name: int(self.gateway.call("RewardReservoir", "total", pot, block=block)) for pot in Pot}
-        booked["CREDITS"] = int(self.gateway.call("RewardReservoir", "totalCredits", block=block))
+        balance_wei = int(self.chain.web3.eth.get_balance(address, block))
+        booked = {pot.name: int(self.chain.call("RewardReservoir", "total", pot, block=block)) for pot in Pot}
+        booked["CREDITS"] = int(self.chain.call("RewardReservoir", "totalCredits", block=block))
         assert balance_wei == sum(booked.values()), f"the reservoir has {balance_wei} wei, its books say {booked}"
         return balance_wei
 
     def summary(self) -> str:
         """Where the chain stands, for failures."""
-        latest = self.ledger.latest_round()
-        ballot = self.ledger.ballot(latest.ballot_id) if latest is not None and latest.ballot_id else None
-        return f"block time {self.gateway.block_time()}, round {latest}, ballot {ballot}"
+        latest = self.contracts.learning_chain.latest_round()
+        ballot = (
+            self.contracts.verifier_committee.ballot(latest.ballot_id)
+            if latest is not None and latest.ballot_id
+            else None
+        )
+        return f"block time {self.chain.block_time()}, round {latest}, ballot {ballot}"
 
 
 def _tail(path: Path) -> str:

@@ -14,6 +14,7 @@ from dataclient.submit import read_orders, submit
 from dataclient.task_file import parse_task
 from dataclient.task_folder import TaskHome
 from pole.chain.commitments import solution_commitment, vote_commitment
+from pole.chain.sender import Sender
 from pole.chain.structs import Phase, Round, Verdict
 from pole.learning.features import Features, load_features
 from pole.learning.mapping import output_shape
@@ -59,21 +60,26 @@ class Hand:
 
     context: RoleContext
 
+    @property
+    def sender(self) -> Sender:
+        assert self.context.account is not None
+        return Sender(self.context.chain, self.context.account, self.context.journal.transactions)
+
     def send(self, contract: Any, function: str, *arguments: Any, value_wei: int = 0) -> None:
-        key = f"{function}/{self.context.gateway.block_number()}"
-        self.context.gateway.transact(self.context.journal, key, contract, function, *arguments, value_wei=value_wei)
+        key = f"{function}/{self.context.chain.block_number()}"
+        self.sender.transact(key, contract, function, *arguments, value_wei=value_wei)
 
     def open_round(self) -> Round:
         self.send("LearningChain", "openRound")
         return self.current()
 
     def current(self) -> Round:
-        latest = self.context.ledger.latest_round()
+        latest = self.context.contracts.learning_chain.latest_round()
         assert latest is not None
         return latest
 
     def manifest(self) -> tuple[Manifest, Cid]:
-        cid = self.context.ledger.manifest_of(self.current())
+        cid = self.context.contracts.manifest_of(self.current())
         return fetch_manifest(self.context.store, cid), cid
 
     def features(self, test_set: Cid | None = None) -> Features:
@@ -93,19 +99,19 @@ class Hand:
 
     def commit(self, claimed_train_ppm: int = 1) -> Cid:
         """Commits to an untrained model and puts it into the store."""
-        current, deployment = self.current(), self.context.gateway.deployment
+        current, deployment = self.current(), self.context.chain.deployment
         torch.manual_seed(0)
         model = self.context.store.put(save_model(self.model()))
         commitment = solution_commitment(
             deployment.chain_id,
             deployment.address("LearningChain"),
             current.round_id,
-            self.context.gateway.address,
+            self.context.address,
             current.previous_hash,
             model,
             SALT,
         )
-        bond_wei = self.context.ledger.chain_parameters().miner_bond_wei
+        bond_wei = self.context.contracts.learning_chain.parameters().miner_bond_wei
         arguments = (current.round_id, commitment, claimed_train_ppm)
         self.send("LearningChain", "commit", *arguments, value_wei=bond_wei)
         return model
@@ -115,17 +121,17 @@ class Hand:
 
     def vote(self, verdict: Verdict) -> None:
         """Commits and reveals one verdict; the only verifier's vote is the outcome."""
-        ballot_id, deployment = self.current().ballot_id, self.context.gateway.deployment
+        ballot_id, deployment = self.current().ballot_id, self.context.chain.deployment
         commitment = vote_commitment(
             deployment.chain_id,
             deployment.address("VerifierCommittee"),
             ballot_id,
-            self.context.gateway.address,
+            self.context.address,
             [verdict],
             SALT,
         )
         self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
-        if self.context.ledger.is_ballot_due(ballot_id):
+        if self.context.contracts.verifier_committee.is_due(ballot_id):
             self.send("VerifierCommittee", "advance", ballot_id)
         self.send("VerifierCommittee", "revealVote", ballot_id, [verdict], SALT)
 
@@ -151,7 +157,7 @@ def acted(server: Server, seats: Seats, phase: Phase) -> Waiting:
     """Acts, a block at a time, until the round is in a phase."""
     for _ in range(10):
         waiting = act(server)
-        latest = server._client.ledger.latest_round()
+        latest = server._client.contracts.learning_chain.latest_round()
         if latest is not None and latest.phase is phase:
             return waiting
         seats.pass_time(1)  # two blocks may share a second, and a release needs a later one

@@ -12,7 +12,6 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.chain.client import Gateway
 from pole.chain.deployment import CONTRACT_NAMES, DeployedContract, Deployment
 from pole.chain.profiles import LOCAL
 from pole.journal.journal import Journal
@@ -21,6 +20,7 @@ from pole.storage.cid import cid_of
 from testbed.artifacts import compiled
 from testbed.chain import development_chain
 from testbed.deployer import create_contract, deploy_with_web3
+from tests.unit.account_client import AccountClient
 
 HERE = Path(__file__).parent
 ETHER = 10**18
@@ -122,10 +122,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-def connect(anvil: str, deployment: Deployment, web3: Web3) -> Callable[..., Gateway]:
-    """`connect(account=...)`: a gateway to the real deployment, by default with a new funded account."""
+def connect(anvil: str, deployment: Deployment, web3: Web3) -> Callable[..., AccountClient]:
+    """`connect(account=...)`: a client of the real deployment, by default with a new funded account."""
 
-    def connected(account: LocalAccount | None = None) -> Gateway:
-        return Gateway.connect(anvil, deployment, account or funded(web3), poll_s=0.05)
+    def connected(account: LocalAccount | None = None) -> AccountClient:
+        return AccountClient.connect_as(account or funded(web3), anvil, deployment)
 
     return connected

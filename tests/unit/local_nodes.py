@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 import torch
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -16,14 +15,13 @@ from miner.learning.assignment import Limits as MinerLimits
 from miner.learning.node import MinerNode, MinerOptions
 from miner.training.api import Trainer
 from miner.training.default import train
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient
 from pole.chain.commitments import test_set_commitment
-from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import LOCAL
 from pole.chain.structs import Phase, Round, TaskTerms
 from pole.journal.journal import Journal
-from pole.node.context import RoleContext
+from pole.node.context import RoleContext, context_of
 from pole.node.loop import Node, Waiting
 from pole.storage.cid import Cid
 from testbed.chain import development_chain
@@ -51,10 +49,9 @@ class Seats:
         """What a process of this role would start with; the same home and account again: what it restarts with."""
         folder = self.folder / home
         folder.mkdir(exist_ok=True)
-        gateway = Gateway.connect(self.rpc_url, self.deployment, account, poll_s=0.02)
+        client = ChainClient.connect(self.rpc_url, self.deployment, poll_s=0.02)
         journal = self.resources.enter_context(Journal(folder / "journal.sqlite", is_exclusive=False))
-        log = structlog.get_logger()
-        return RoleContext(role, gateway, Ledger(gateway), journal, self.commission.store, folder, log, 0.02)
+        return context_of(role, client, account, journal, self.commission.store, folder, poll_s=0.02)
 
     def funded(self, balance_wei: int = 100 * ETHER) -> LocalAccount:
         account: LocalAccount = Account.create()
@@ -95,18 +92,18 @@ class Seats:
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
         terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 10_000, 1)
         value_wei = ETHER + LOCAL.market.client_bond_wei
-        context.gateway.transact(context.journal, "submit", "TaskMarket", "submit", terms, value_wei=value_wei)
-        return context.ledger.task_count()
+        context.contracts.task_market.submit(terms, value_wei=value_wei, key="submit")
+        return context.contracts.task_market.task_count()
 
     def publish_keys(self, client: LocalAccount, current: Round, keys: Cid) -> None:
         context = self.context("client", "client", client)
         key = f"keys/{current.round_id}"
-        context.gateway.transact(context.journal, key, "LearningChain", "publishKeys", current.round_id, keys)
+        context.contracts.learning_chain.publish_keys(current.round_id, keys, key=key)
 
 
 def round_of(node: Node) -> Round:
-    """The newest round, as the node's ledger shows it."""
-    latest = node.context.ledger.latest_round()
+    """The newest round, as the node reads it."""
+    latest = node.context.contracts.learning_chain.latest_round()
     assert latest is not None
     return latest
 
@@ -118,12 +115,14 @@ def step_until(nodes: list[Node], is_reached: Callable[[], bool], steps: int = 6
             waiting = node.act()
             if is_reached():
                 return waiting
-        nodes[0].context.gateway.web3.provider.make_request(RPCEndpoint("evm_mine"), [])  # turns go by blocks
+        nodes[0].context.chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])  # turns go by blocks
     raise AssertionError(f"not reached in {steps} steps; waiting for {waiting.what}; {round_of(nodes[0])}")
 
 
 def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
-    return step_until(nodes, lambda: nodes[0].context.ledger.round_count() > 0 and round_of(nodes[0]).phase is phase)
+    return step_until(
+        nodes, lambda: nodes[0].context.contracts.learning_chain.round_count() > 0 and round_of(nodes[0]).phase is phase
+    )
 
 
 @contextmanager
@@ -138,5 +137,5 @@ def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = F
         seats = Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
         if has_absent_verifier:
             absent = seats.context("verifier", "absent", seats.funded())
-            absent.gateway.transact(absent.journal, "stake", "VerifierCommittee", "stake", value_wei=ETHER)
+            absent.contracts.verifier_committee.stake(ETHER, key="stake")
         yield seats

@@ -9,11 +9,12 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.chain.client import Gateway
+from pole.chain.client import Receipt
 from pole.chain.deployment import ContractName, Deployment
-from pole.chain.sender import Receipt
+from pole.journal.database import Database
 from pole.journal.journal import Journal
-from pole.journal.transactions import Attempt, TransactionState
+from pole.journal.transactions import SignedTransaction, TransactionJournal, TransactionState
+from tests.unit.account_client import AccountClient
 from tests.unit.conftest import funded, probe_deployment
 
 CONTRACT: ContractName = "TaskMarket"  # every contract of the probe deployment is a Probe
@@ -24,48 +25,54 @@ class Died(BaseException):
 
 
 class DyingJournal(Journal):
-    """Dies right before or after one of the steps, once it is durable."""
+    """Dies right before or after one of the steps of a transaction, once it is durable."""
 
     def __init__(self, path: Path, step: str) -> None:
         super().__init__(path)
-        self.step = step
+        self.transactions = DyingTransactions(self._database, step)
 
-    def plan(self, key: str, description: str) -> Attempt:
+
+class DyingTransactions(TransactionJournal):
+    def __init__(self, database: Database, step: str) -> None:
+        super().__init__(database)
+        self._step = step
+
+    def plan(self, key: str, description: str) -> SignedTransaction:
         planned = super().plan(key, description)
         self._die_after("plan")
         return planned
 
-    def sign(self, planned: Attempt, nonce: int, transaction_hash: str, raw: bytes) -> Attempt:
+    def sign(self, planned: SignedTransaction, nonce: int, transaction_hash: str, raw: bytes) -> SignedTransaction:
         signed = super().sign(planned, nonce, transaction_hash, raw)
         self._die_after("sign")
         return signed
 
-    def replace(self, attempt: Attempt, transaction_hash: str, raw: bytes) -> Attempt:
-        dearer = super().replace(attempt, transaction_hash, raw)
+    def replace(self, transaction: SignedTransaction, transaction_hash: str, raw: bytes) -> SignedTransaction:
+        replacement = super().replace(transaction, transaction_hash, raw)
         self._die_after("replace")
-        return dearer
+        return replacement
 
-    def settle(self, attempt: Attempt, state: TransactionState, block_number: int | None = None) -> None:
+    def settle(self, transaction: SignedTransaction, state: TransactionState, block_number: int | None = None) -> None:
         self._die_after("broadcast")
-        super().settle(attempt, state, block_number)
+        super().settle(transaction, state, block_number)
 
     def _die_after(self, step: str) -> None:
-        if step == self.step:
+        if step == self._step:
             raise Died(step)
 
 
-def nonce_of(gateway: Gateway) -> int:
-    return gateway.web3.eth.get_transaction_count(gateway.web3.to_checksum_address(gateway.address))
+def nonce_of(chain_client: AccountClient) -> int:
+    return chain_client.web3.eth.get_transaction_count(chain_client.web3.to_checksum_address(chain_client.address))
 
 
 def states(journal: Journal, key: str) -> list[str]:
-    return [attempt.state.value for attempt in journal.attempts(key)]
+    return [transaction.state.value for transaction in journal.transactions.all_of(key)]
 
 
-def newest(journal: Journal, key: str) -> Attempt:
-    attempt = journal.attempt(key)
-    assert attempt is not None
-    return attempt
+def newest(journal: Journal, key: str) -> SignedTransaction:
+    transaction = journal.transactions.newest(key)
+    assert transaction is not None
+    return transaction
 
 
 def send_directly(web3: Web3, account: LocalAccount, nonce: int, to: str, data: str = "0x", tip: int = 10**9) -> None:
@@ -90,12 +97,12 @@ class Manual:
         self.rpc_url, self.probe, self.path = rpc_url, probe, path
         self.web3 = Web3(HTTPProvider(rpc_url))
         self.account = funded(self.web3)
-        self.gateway = self.connect()
+        self.chain = self.connect()
         self._pool = ThreadPoolExecutor(1)
 
-    def connect(self, **options: float) -> Gateway:
-        """Another gateway of the same account."""
-        return Gateway.connect(self.rpc_url, self.probe, self.account, poll_s=0.05, **options)
+    def connect(self, **options: float) -> AccountClient:
+        """Another client of the same account."""
+        return AccountClient.connect_as(self.account, self.rpc_url, self.probe, **options)
 
     def request(self, method: str, *parameters: object) -> Any:
         response = self.web3.provider.make_request(method, list(parameters))  # type: ignore[arg-type]
@@ -107,7 +114,7 @@ class Manual:
 
         def send() -> Receipt:
             with Journal(self.path) as journal:
-                return self.gateway.transact(journal, key, CONTRACT, "add", 1)
+                return self.chain.transact(journal, key, CONTRACT, "add", 1)
 
         future = self._pool.submit(send)
         self.wait_for_pending(future)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.chain.gradient_structs import Height, HeightPhase, Proposal
 from pole.chain.structs import Ballot
 from pole.errors import ManifestInvalid
@@ -28,7 +27,7 @@ class GradientCourt:
 
     def __init__(self, context: RoleContext, limits: Limits, reserve_s: float, votes: VoteBook) -> None:
         self.context, self.limits, self.reserve_s, self.votes = context, limits, reserve_s, votes
-        self.ledger = GradientLedger(context.gateway)
+        self.gradient_chain = context.contracts.gradient_chain
         self.judge = Judge(limits, "verifier.gradient.judge")
         self._clerk = Clerk()
         self._docket: tuple[tuple[int, int], Docket] | None = None
@@ -37,13 +36,13 @@ class GradientCourt:
     @property
     def is_active(self) -> bool:
         """Whether a task is being mined for, so that ballots follow each other in seconds."""
-        return self.ledger.current().phase is not HeightPhase.IDLE
+        return self.gradient_chain.current().phase is not HeightPhase.IDLE
 
     def act(self) -> Waiting | None:
         """One pass; None if no gradient task is active."""
         context = self.context
-        advance_gradient_due(context.gateway, context.journal, context.ledger)
-        current = self.ledger.current()
+        advance_gradient_due(context.chain, context.contracts, context.address)
+        current = self.gradient_chain.current()
         match current.phase:
             case HeightPhase.IDLE:
                 return None
@@ -54,11 +53,11 @@ class GradientCourt:
                 self._judge_early(current)
                 return Waiting(f"further proposals at height {current.height}", current.deadline, "vote on them")
             case HeightPhase.VOTING:
-                ballot = context.ledger.ballot(current.ballot_id)
+                ballot = context.contracts.verifier_committee.ballot(current.ballot_id)
                 sent = self.votes.sent
                 waiting = self.votes.carry(ballot, lambda: self._vote(current, ballot))
                 if self.votes.sent > sent:  # whoever completes a phase moves it on: the miners wait for it
-                    advance_gradient_due(context.gateway, context.journal, context.ledger, slots=1)
+                    advance_gradient_due(context.chain, context.contracts, context.address, slots=1)
                 return waiting
 
     # --- judging -----------------------------------------------------------------------------------------------------
@@ -75,28 +74,28 @@ class GradientCourt:
         """Replays before the ballot opens; divided work is not known before."""
         docket = self._docket_of(current)
         if not docket.is_divided:
-            window_s = self.context.ledger.committee_parameters().vote_commit_window_s
-            seconds_left = current.deadline - self.context.gateway.block_time() + window_s - self.reserve_s
-            self._judge(docket, docket.session, self.ledger.proposals(), None, seconds_left)
+            window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
+            seconds_left = current.deadline - self.context.chain.block_time() + window_s - self.reserve_s
+            self._judge(docket, docket.session, self.gradient_chain.proposals(), None, seconds_left)
 
     def _vote(self, current: Height, ballot: Ballot) -> Vote | Waiting:
         """The vote on this ballot, or what stands in the way of one. Decided once, then remembered."""
         known = self.votes.recall(ballot.ballot_id)
         if known is not None:
             return known
-        docket, proposals = self._docket_of(current), self.ledger.proposals()
-        seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
+        docket, proposals = self._docket_of(current), self.gradient_chain.proposals()
+        seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         shares = None
         if docket.is_divided:
-            members = self.context.ledger.members(ballot.ballot_id)
-            shares = docket.shares(self.context.gateway.address, proposals, current.assignment_seed, members)
+            members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
+            shares = docket.shares(self.context.address, proposals, current.assignment_seed, members)
         if not self._judge(docket, docket.session, proposals, shares, seconds_left):
             return self._not_yet(ballot, docket.session, seconds_left)
         if shares is not None:
             self._report(ballot, docket)
             if not self._have_all_reported(ballot, len(proposals)):
                 return Waiting("the other verifiers' reports on their segments", ballot.deadline, "vote")
-            suspects = docket.suspects(self.ledger.reports(ballot.ballot_id), shares)
+            suspects = docket.suspects(self.gradient_chain.reports(ballot.ballot_id), shares)
             if suspects and not self._judge(docket, docket.recheck, proposals, suspects, seconds_left, suspects):
                 return self._not_yet(ballot, docket.recheck, seconds_left)
         self._log(ballot, docket, proposals)
@@ -141,22 +140,14 @@ class GradientCourt:
     def _report(self, ballot: Ballot, docket: Docket) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""
         for entry, opinion in sorted(docket.session.opinions.items()):
-            self.context.gateway.transact(
-                self.context.journal,
-                f"segments/{ballot.ballot_id}/{entry}",
-                "GradientChain",
-                "reportSegments",
-                ballot.ballot_id,
-                entry,
-                opinion.wrong_segments,
-            )
+            self.context.contracts.gradient_chain.report_segments(ballot.ballot_id, entry, opinion.wrong_segments)
 
     def _have_all_reported(self, ballot: Ballot, entries: int) -> bool:
         """Or half of the time is over: whoever is silent must not keep the others from voting."""
-        window_s = self.context.ledger.committee_parameters().vote_commit_window_s
-        if ballot.deadline - self.context.gateway.block_time() <= window_s / 2:
+        window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
+        if ballot.deadline - self.context.chain.block_time() <= window_s / 2:
             return True
-        reports = {(report.verifier, report.entry) for report in self.ledger.reports(ballot.ballot_id)}
+        reports = {(report.verifier, report.entry) for report in self.gradient_chain.reports(ballot.ballot_id)}
         return len(reports) >= ballot.member_count * entries
 
     # --- the height --------------------------------------------------------------------------------------------------
@@ -169,13 +160,13 @@ class GradientCourt:
         return self._docket[1]
 
     def _new_docket(self, current: Height) -> Docket:
-        task, previous = self.ledger.task(current.task_id), self.ledger.header(current.height - 1)
+        task, previous = self.gradient_chain.task(current.task_id), self.gradient_chain.header(current.height - 1)
         assert previous.weights is not None
         case = GradientCase(
             store=self.context.store.location,
             manifest=str(task.terms.manifest),
             rules="paper" if task.terms.rules.name == "PAPER" else "hardened",
-            previous_hash=self.ledger.header_hash(current.height - 1).hex(),
+            previous_hash=self.gradient_chain.header_hash(current.height - 1).hex(),
             previous_weights=str(previous.weights),
         )
         manifest = None

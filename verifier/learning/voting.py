@@ -43,7 +43,7 @@ class Voting:
         return Case(
             store=self.context.store.location,
             cache_dir=str(feature_cache(self.context.home.resolve(), current.previous_hash)),
-            manifest=str(self.context.ledger.manifest_of(current)),
+            manifest=str(self.context.contracts.manifest_of(current)),
             previous_hash=current.previous_hash.hex(),
             keys=str(current.keys) if current.keys else None,
             test_set=str(test_set) if test_set else None,
@@ -57,7 +57,7 @@ class Voting:
         if ready == float("inf") or time.monotonic() < ready:
             return ""
         # A stranger's data may take longer than the round lasts: the next one must not be missed over it.
-        seconds_left = max(RETRY_S, current.deadline - self.context.gateway.block_time())
+        seconds_left = max(RETRY_S, current.deadline - self.context.chain.block_time())
         session, give_up_at_s = Session(), time.monotonic() + min(self.limits.wall_s, seconds_left)
 
         def work() -> None:
@@ -76,10 +76,10 @@ class Voting:
         if ballot.ballot_id not in self._sessions:  # an earlier one is over
             self._sessions = {ballot.ballot_id: Session()}
         session = self._sessions[ballot.ballot_id]
-        seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
+        seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, session, seconds_left)):
             return Waiting("judging to finish", ballot.deadline, "judge again")
-        seconds_left = ballot.deadline - self.context.gateway.block_time() - self.reserve_s
+        seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         if session.unavailable and seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
                 session.opinions[entry] = Opinion(INVALID, f"it could not be had in time: {reason}")
@@ -97,7 +97,7 @@ class Voting:
         if set(session.opinions) == set(models) or time.monotonic() < session.retry_at_s:
             return
         give_up_at_s = time.monotonic() + seconds_left
-        window_s = self.context.ledger.committee_parameters().vote_commit_window_s
+        window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
         judge_all(self.judge, self.case(current), models, session, give_up_at_s)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
@@ -127,7 +127,7 @@ class Voting:
         return True
 
     def _models(self, current: Round) -> dict[int, Cid]:
-        entries = self.context.ledger.entries(current.round_id)
+        entries = self.context.contracts.learning_chain.entries(current.round_id)
         return {i: entry.model for i, entry in enumerate(entries) if entry.model is not None}
 
     def _remember(self, ballot: Ballot, session: Session, models: dict[int, Cid]) -> Vote:

@@ -1,9 +1,10 @@
-"""What GradientChain holds, as typed records; every method is one or few calls at the latest block."""
+"""GradientChain: tasks, miners, proposals and blocks that are training steps. Source: DGG"""
 
 from dataclasses import dataclass
 
 from pole.chain.abi import from_abi
-from pole.chain.client import Gateway
+from pole.chain.client import Receipt
+from pole.chain.contracts.base import BaseContract
 from pole.chain.gradient_structs import (
     GradientHeader,
     GradientParameters,
@@ -14,6 +15,7 @@ from pole.chain.gradient_structs import (
     Miner,
     Proposal,
 )
+from pole.storage.cid import Cid
 
 
 @dataclass(frozen=True)
@@ -25,32 +27,30 @@ class SegmentsReport:
     wrong_segments: int
 
 
-class GradientLedger:
-    """Read model over a gateway; ballots are in `pole.chain.contracts.learning_chain.Ledger`."""
+class GradientChain(BaseContract):
+    """Its ballots are in `VerifierCommittee`."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._parameters: GradientParameters | None = None
+    name = "GradientChain"
+
+    # --- reading -----------------------------------------------------------------------------------------------------
 
     def task(self, task_id: int) -> GradientTask:
         """Task ids start at 1; an unknown one has state NONE and cannot be read, since its CIDs are empty."""
-        task: GradientTask = from_abi(
-            GradientTask, self._gateway.call("GradientChain", "task", task_id), task_id=task_id
-        )
+        task: GradientTask = from_abi(GradientTask, self._read("task", task_id), task_id=task_id)
         return task
 
     def task_count(self) -> int:
-        return int(self._gateway.call("GradientChain", "taskCount"))
+        return int(self._read("taskCount"))
 
     def pending_count(self) -> int:
-        return int(self._gateway.call("GradientChain", "pendingCount"))
+        return int(self._read("pendingCount"))
 
     def cost_wei(self, terms: GradientTerms) -> int:
         """Reward and fee of all blocks: what `submit` must be sent."""
-        return int(self._gateway.call("GradientChain", "costOf", terms))
+        return int(self._read("costOf", terms))
 
     def current(self) -> Height:
-        found: Height = from_abi(Height, self._gateway.call("GradientChain", "current"))
+        found: Height = from_abi(Height, self._read("current"))
         return found
 
     def active_task(self) -> GradientTask | None:
@@ -60,48 +60,84 @@ class GradientLedger:
 
     def is_due(self) -> bool:
         """Whether `advance` would move the current height on."""
-        return bool(self._gateway.call("GradientChain", "isDue"))
+        return bool(self._read("isDue"))
 
     def proposals(self) -> list[Proposal]:
         """In the order in which they came, which is the ballot's."""
-        return [from_abi(Proposal, part) for part in self._gateway.call("GradientChain", "proposals")]
+        return [from_abi(Proposal, part) for part in self._read("proposals")]
 
     def threshold(self) -> int:
         """What a sign digest must be below now; 0 unless a proposal could be made."""
-        return int(self._gateway.call("GradientChain", "threshold"))
+        return int(self._read("threshold"))
 
     def miner(self, address: str) -> Miner:
-        found: Miner = from_abi(Miner, self._gateway.call("GradientChain", "minerOf", address))
+        found: Miner = from_abi(Miner, self._read("minerOf", address))
         return found
 
     def height(self) -> int:
         """Height of the newest block; 0 is the genesis."""
-        return int(self._gateway.call("GradientChain", "height"))
+        return int(self._read("height"))
 
     def header(self, height: int) -> GradientHeader:
-        header: GradientHeader = from_abi(GradientHeader, self._gateway.call("GradientChain", "header", height))
+        header: GradientHeader = from_abi(GradientHeader, self._read("header", height))
         return header
 
     def header_hash(self, height: int) -> bytes:
-        return bytes(self._gateway.call("GradientChain", "headerHash", height))
+        return bytes(self._read("headerHash", height))
 
     def header_block(self, height: int) -> int:
         """Ethereum block that fixed a header; only miners enrolled before it may propose on top of it."""
-        return int(self._gateway.call("GradientChain", "headerBlock", height))
+        return int(self._read("headerBlock", height))
 
     def parameters(self) -> GradientParameters:
-        """Constructor parameters never change: read once."""
-        if self._parameters is None:
-            self._parameters = from_abi(GradientParameters, self._gateway.call("GradientChain", "parameters"))
-        parameters: GradientParameters = self._parameters
+        parameters: GradientParameters = self._read_once(GradientParameters)
         return parameters
 
     def reports(self, ballot_id: int, from_block: int | None = None) -> list[SegmentsReport]:
         """What members have reported of a ballot's entries, oldest first."""
-        events = self._gateway.logs("GradientChain", "SegmentsReported", from_block=from_block, ballotId=ballot_id)
+        events = self._client.logs(self.name, "SegmentsReported", from_block=from_block, ballotId=ballot_id)
         return [
             SegmentsReport(
                 str(event.arguments["verifier"]), int(event.arguments["entry"]), int(event.arguments["wrongSegments"])
             )
             for event in events
         ]
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def submit(self, terms: GradientTerms, *, key: str, value_wei: int) -> Receipt:
+        """`value_wei`: see `cost_wei`. Emits GradientTaskSubmitted with the task's id."""
+        return self._write(key, "submit", terms, value_wei=value_wei)
+
+    def cancel(self, task_id: int, *, key: str | None = None) -> Receipt:
+        """Take a task off the list; all that was paid becomes a credit."""
+        return self._write(key or f"gradient-cancel/{task_id}", "cancel", task_id)
+
+    def open_task(self, *, key: str) -> Receipt:
+        """Begin with the next task of the list."""
+        return self._write(key, "openTask")
+
+    def enrol(self, bond_wei: int, *, key: str) -> Receipt:
+        """Bond the account as a miner."""
+        return self._write(key, "enrol", value_wei=bond_wei)
+
+    def request_exit(self, *, key: str) -> Receipt:
+        """Begin to leave; the bond is released after a while."""
+        return self._write(key, "requestExit")
+
+    def complete_exit(self, *, key: str) -> Receipt:
+        """Turn a released bond into a credit."""
+        return self._write(key, "completeExit")
+
+    def propose(self, height: int, step: int, sign_digest: int, proof: Cid, weights: Cid, *, key: str) -> Receipt:
+        """Propose the block at `height`: the weights after `step` steps."""
+        return self._write(key, "propose", height, step, sign_digest, proof, weights)
+
+    def report_segments(self, ballot_id: int, entry: int, wrong_segments: int, *, key: str | None = None) -> Receipt:
+        """Bit i of `wrong_segments`: segment i of the entry does not replay."""
+        default = f"segments/{ballot_id}/{entry}"
+        return self._write(key or default, "reportSegments", ballot_id, entry, wrong_segments)
+
+    def advance(self, *, key: str) -> Receipt:
+        """Move the current height on, if it is due."""
+        return self._write(key, "advance")

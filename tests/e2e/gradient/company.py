@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from dataclient.client import Client
+from dataclient.client import client_of
 from dataclient.gradient.submit import submit_order
 from dataclient.gradient.task_folder import Order
 from dataclient.sources.load import SourceOptions
-from pole.chain.client import Gateway
-from pole.chain.contracts.gradient_chain import GradientLedger
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import GradientChain
 from pole.chain.gradient_structs import GradientHeader, GradientTask, Height, HeightPhase
 from pole.errors import TransactionReverted
 from pole.journal.journal import Journal
+from pole.node.context import context_of
 from testbed.processes import Actor
 from tests.e2e.scripted import Participant
 from tests.e2e.site import development_account
@@ -42,8 +42,8 @@ class Guild:
     is_orderly: bool = True
 
     @property
-    def ledger(self) -> GradientLedger:
-        return GradientLedger(self.world.gateway)
+    def gradient_chain(self) -> GradientChain:
+        return GradientChain(self.world.chain)
 
     def gather(self, *miners: Actor) -> None:
         """Start the verifiers and these miners, unless they run, and wait for seats and enrolments."""
@@ -51,9 +51,9 @@ class Guild:
             if not self.world.is_running(actor):
                 self.world.start(actor, *(MINE if actor.role == "miner" else VERIFY))
         seats = {verifier.address for verifier in self.verifiers}
-        self.world.until("the verifiers' seats", lambda: seats <= set(self.world.ledger.seated()))
+        self.world.until("the verifiers' seats", lambda: seats <= set(self.world.contracts.verifier_committee.seated()))
         enrolled = [miner.address for miner in miners]
-        self.once("enrolments", lambda: all(self.ledger.miner(address).bond_wei for address in enrolled))
+        self.once("enrolments", lambda: all(self.gradient_chain.miner(address).bond_wei for address in enrolled))
 
     def dismiss(self) -> None:
         """End all miners: the next test starts those that it needs."""
@@ -64,12 +64,11 @@ class Guild:
     def commission(self, name: str, **changes: Any) -> int:
         """What `dataclient gradient-submit` does, without the time that it takes to start; returns the task's id."""
         world = self.world
-        gateway = Gateway.connect(
-            world.site.rpc_url, world.site.deployment, development_account(world.number(self.client)), poll_s=0.1
-        )
+        chain = ChainClient.connect(world.site.rpc_url, world.site.deployment, poll_s=0.1)
+        account = development_account(world.number(self.client))
         path = self.client.home / f"journal-{world.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, world.site.store, self.client.home)
+            seat = client_of(context_of("dataclient", chain, account, journal, world.site.store, self.client.home))
             return submit_order(seat, self.order(name, **changes))[0].task_id
 
     def order(self, name: str, **changes: Any) -> Order:
@@ -93,7 +92,7 @@ class Guild:
         """Wait until the task's height is in a phase."""
 
         def look() -> Height | None:
-            current = self.ledger.current()
+            current = self.gradient_chain.current()
             return current if current.task_id == task_id and current.phase is phase else None
 
         return self.world.until(f"task {task_id} to be in phase {phase.name}", look, patience_s)
@@ -102,17 +101,17 @@ class Guild:
         """Wait until the task is over."""
 
         def look() -> GradientTask | None:
-            task = self.ledger.task(task_id)
+            task = self.gradient_chain.task(task_id)
             return task if task.state.is_over else None
 
-        return self.world.until(f"task {task_id} to end; {self.ledger.current()}", look, patience_s)
+        return self.world.until(f"task {task_id} to end; {self.gradient_chain.current()}", look, patience_s)
 
     def once(self, what: str, look: Callable[[], bool], patience_s: float = 60.0) -> None:
         self.world.until(what, look, patience_s)
 
     def blocks_of(self, task_id: int) -> list[GradientHeader]:
         """The opening block first."""
-        headers = [self.ledger.header(height) for height in range(1, self.ledger.height() + 1)]
+        headers = [self.gradient_chain.header(height) for height in range(1, self.gradient_chain.height() + 1)]
         return [header for header in headers if header.task_id == task_id]
 
 
@@ -120,8 +119,8 @@ class ScriptedMiner(Participant):
     """Enrols and proposes as told."""
 
     @property
-    def gradient(self) -> GradientLedger:
-        return GradientLedger(self.gateway)
+    def gradient(self) -> GradientChain:
+        return GradientChain(self.chain)
 
     def enrol(self) -> None:
         if not self.gradient.miner(self.address).bond_wei:

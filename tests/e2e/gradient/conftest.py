@@ -33,4 +33,5 @@ def guild(
     current.dismiss()
     current.world.check_processes()
     current.world.held_wei()
-    current.is_orderly = current.ledger.current().task_id == 0 and current.ledger.pending_count() == 0
+    chain = current.gradient_chain
+    current.is_orderly = chain.current().task_id == 0 and chain.pending_count() == 0

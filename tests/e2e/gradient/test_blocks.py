@@ -16,12 +16,12 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(guild: Gui
     """Commissioned, looked at and fetched by the command lines that people use; two miners compete."""
     world, (first, second) = guild.world, guild.miners
     guild.gather(first, second)
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     command = ["dataclient", "gradient-submit", str(write_rows(world.folder / "rows.csv")), "--label", LABEL]
     command += ["--name", "first", "--blocks", "3", "--block-reward", "0.01", "--interval", "1", "--miners", "2"]
     command += ["--steps-per-block", "150", "--learning-rate", "0.01"]
     said = world.stage.run(command, guild.client)
-    task_id = guild.ledger.task_count()
+    task_id = guild.gradient_chain.task_count()
     assert f"first is gradient task {task_id}, 3 blocks" in said
     task = guild.ended(task_id)
     opening, *blocks = guild.blocks_of(task_id)
@@ -42,9 +42,9 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(guild: Gui
 def test_chain__divided_segments__each_verifier_reports_its_own(guild: Guild) -> None:
     guild.gather(guild.miners[0])
     task_id = guild.commission("divided", segments="divided", redundancy=1, checkpoint_interval=10)
-    start = guild.world.gateway.block_number()
+    start = guild.world.chain.block_number()
     assert guild.ended(task_id).state is GradientTaskState.COMPLETED
-    reports = guild.world.gateway.logs("GradientChain", "SegmentsReported", from_block=start)
+    reports = guild.world.chain.logs("GradientChain", "SegmentsReported", from_block=start)
     assert {report.arguments["verifier"] for report in reports} == {each.address for each in guild.verifiers}
     assert {report.arguments["wrongSegments"] for report in reports} == {0}
 
@@ -79,7 +79,7 @@ def test_chain__resnet18_with_a_stem_for_small_images__blocks_follow_each_other(
 
 def test_chain__nobody_searches__task_is_stopped_and_refunded_less_one_fee(guild: Guild) -> None:
     guild.gather(guild.miners[0])
-    start = guild.world.gateway.block_number()
+    start = guild.world.chain.block_number()
     task_id = guild.commission("abandoned", block_count=2, steps_per_block=1 << 17, checkpoint_interval=1000)
     current = guild.in_phase(task_id, HeightPhase.SEARCH)
     guild.dismiss()

@@ -23,7 +23,7 @@ def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restar
     world.restart(miner)
     begun = f"a step that is block {current.height}"
     guild.once("the search to begin again", lambda: log.read_text().count(begun) == 2)
-    assert guild.ledger.current().phase is HeightPhase.SEARCH
+    assert guild.gradient_chain.current().phase is HeightPhase.SEARCH
     world.pass_deadline(current.search_started_at + 40)
     assert guild.ended(task_id, patience_s=150).state is GradientTaskState.COMPLETED
     assert guild.blocks_of(task_id)[-1].miner == miner.address
@@ -33,13 +33,13 @@ def test_miner__killed_between_proposal_and_settlement__is_paid_and_mines_the_ne
     """The verifiers stand still until the kill, so that nothing is settled before."""
     world, miner = guild.world, guild.miners[0]
     guild.gather(miner)
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     with world.paused(guild.verifiers[0]), world.paused(guild.verifiers[1]):
         task_id = guild.commission("killed-proposer", block_count=2)
-        guild.once("its proposal", lambda: bool(guild.ledger.proposals()))
+        guild.once("its proposal", lambda: bool(guild.gradient_chain.proposals()))
         world.kill(miner)
-        assert guild.ledger.task(task_id).blocks_done == 0
-    guild.once("the first block", lambda: guild.ledger.task(task_id).blocks_done == 1)
+        assert guild.gradient_chain.task(task_id).blocks_done == 0
+    guild.once("the first block", lambda: guild.gradient_chain.task(task_id).blocks_done == 1)
     assert world.credited_since(start)[miner.address] == REWARD_WEI
     world.restart(miner)
     assert guild.ended(task_id).state is GradientTaskState.COMPLETED
@@ -50,15 +50,19 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     """The other verifier stands still until the kill, so that no vote can be revealed before."""
     world, (verifier, other) = guild.world, guild.verifiers
     guild.gather(guild.miners[0])
-    start = world.gateway.block_number()
+    start = world.chain.block_number()
     with world.paused(other):
         task_id = guild.commission("killed-verifier")
         ballot_id = guild.in_phase(task_id, HeightPhase.VOTING).ballot_id
-        guild.once("its vote", lambda: any(world.ledger.vote_commitment(ballot_id, verifier.address)))
+        guild.once(
+            "its vote", lambda: any(world.contracts.verifier_committee.vote_commitment(ballot_id, verifier.address))
+        )
         world.kill(verifier)
-    guild.once("the reveals", lambda: world.ledger.ballot(ballot_id).phase is BallotPhase.REVEAL)
-    assert not world.ledger.votes(ballot_id, verifier.address)
+    guild.once("the reveals", lambda: world.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.REVEAL)
+    assert not world.contracts.verifier_committee.votes(ballot_id, verifier.address)
     world.restart(verifier)
     assert guild.ended(task_id).state is GradientTaskState.COMPLETED
-    assert world.ledger.votes(ballot_id, verifier.address) == world.ledger.outcome(ballot_id)
+    assert world.contracts.verifier_committee.votes(
+        ballot_id, verifier.address
+    ) == world.contracts.verifier_committee.outcome(ballot_id)
     assert world.slashed_since(start) == {}

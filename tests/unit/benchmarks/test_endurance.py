@@ -13,7 +13,7 @@ import pytest
 from benchmarks.load import books
 from benchmarks.soak import vitals
 from dataclient.served_tasks import FINAL_AFTER_BLOCKS, TaskReader
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient
 from pole.chain.structs import TaskState
 from pole.chain.turns import TURNS, turns
 from pole.journal.journal import Journal
@@ -24,9 +24,11 @@ SLOPE_MIB = 0.5
 
 
 def sign(journal: Journal, key: str, nonce: int, state: TransactionState | None = None) -> None:
-    attempt = journal.sign(journal.plan(key, "a test"), nonce, f"0x{key}{nonce}", key.encode())
+    attempt = journal.transactions.sign(
+        journal.transactions.plan(key, "a test"), nonce, f"0x{key}{nonce}", key.encode()
+    )
     if state is not None:
-        journal.settle(attempt, state)
+        journal.transactions.settle(attempt, state)
 
 
 @pytest.fixture
@@ -83,9 +85,9 @@ def test_watched__process_with_a_child__has_memory_and_files_of_both() -> None:
 
 @pytest.mark.parametrize(("seats", "submissions", "expected"), [(0, 0, 3), (3, 3, 3), (3, 16, 6), (21, 64, 27)])
 def test_turns__more_participants__more_blocks(seats: int, submissions: int, expected: int) -> None:
-    ledger: Any = SimpleNamespace(seated=lambda: ["0x"] * seats)
+    contracts: Any = SimpleNamespace(verifier_committee=SimpleNamespace(seated=lambda: ["0x"] * seats))
     latest: Any = SimpleNamespace(submission_count=submissions)
-    assert turns(ledger, latest) == expected
+    assert turns(contracts, latest) == expected
     assert expected % TURNS == 0
 
 
@@ -97,28 +99,30 @@ def test_task_reader__over_for_long__is_not_asked_for_again() -> None:
         asked.append(task_id)
         return SimpleNamespace(state=states[min(len(asked) - 1, 2)])
 
-    gateway: Any = SimpleNamespace(newest_block=10, block_number=lambda: 10)
-    reader = TaskReader(SimpleNamespace(ledger=SimpleNamespace(task=read), gateway=gateway))  # type: ignore[arg-type]
+    chain_client: Any = SimpleNamespace(newest_block=10, block_number=lambda: 10)
+    contracts = SimpleNamespace(task_market=SimpleNamespace(task=read))
+    client: Any = SimpleNamespace(contracts=contracts, chain=chain_client)
+    reader = TaskReader(client)
     assert [reader.task(1).state for _ in range(3)] == states
-    gateway.newest_block += FINAL_AFTER_BLOCKS
+    chain_client.newest_block += FINAL_AFTER_BLOCKS
     assert reader.task(1).state is TaskState.SOLVED
     assert len(asked) == 3
 
 
 def test_task_reader__opened_again_by_a_reorg__is_followed() -> None:
     states = iter([TaskState.SOLVED, TaskState.IN_ROUND, TaskState.SOLVED, TaskState.SOLVED])
-    gateway: Any = SimpleNamespace(newest_block=10, block_number=lambda: gateway.newest_block)
-    ledger = SimpleNamespace(task=lambda _: SimpleNamespace(state=next(states)))
-    reader = TaskReader(SimpleNamespace(ledger=ledger, gateway=gateway))  # type: ignore[arg-type]
+    chain_client: Any = SimpleNamespace(newest_block=10, block_number=lambda: chain_client.newest_block)
+    contracts = SimpleNamespace(task_market=SimpleNamespace(task=lambda _: SimpleNamespace(state=next(states))))
+    reader = TaskReader(SimpleNamespace(contracts=contracts, chain=chain_client))  # type: ignore[arg-type]
     assert [reader.task(1).state for _ in range(2)] == [TaskState.SOLVED, TaskState.IN_ROUND]
-    gateway.newest_block += FINAL_AFTER_BLOCKS
+    chain_client.newest_block += FINAL_AFTER_BLOCKS
     assert reader.task(1).state is TaskState.SOLVED, "over from now on, and asked for again"
     assert reader.task(1).state is TaskState.SOLVED
     with pytest.raises(StopIteration):
         reader.task(1)
 
 
-def test_call__asks_the_node_once(connect: Callable[..., Gateway]) -> None:
+def test_call__asks_the_node_once(connect: Callable[..., ChainClient]) -> None:
     def asked() -> float:
         return sum(
             sample.value
@@ -127,7 +131,7 @@ def test_call__asks_the_node_once(connect: Callable[..., Gateway]) -> None:
             if sample.name.endswith("_total")
         )
 
-    gateway = connect()
+    chain_client = connect()
     before = asked()
-    gateway.call("LearningChain", "height")
+    chain_client.call("LearningChain", "height")
     assert asked() == before + 1

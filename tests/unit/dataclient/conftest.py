@@ -34,9 +34,7 @@ def client(context: RoleContext) -> Iterator[Client]:
     yield made
     for served in served_tasks(made):
         if served.task.state is TaskState.PENDING:
-            made.gateway.transact(
-                made.journal, f"end/{served.task.task_id}", "TaskMarket", "cancel", served.task.task_id
-            )
+            made.contracts.task_market.cancel(served.task.task_id, key=f"end/{served.task.task_id}")
 
 
 @pytest.fixture
@@ -45,11 +43,11 @@ def hand(client: Client, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
     played = Hand(seats.context("miner", f"{tmp_path.name}-miner", seats.funded()))
     yield played
     for _ in range(8):
-        if played.context.ledger.current_round() is None:
+        if played.context.contracts.learning_chain.current_round() is None:
             return
         seats.pass_time(120)
         current = played.current()
         if current.phase is Phase.VOTING:
             played.send("VerifierCommittee", "advance", current.ballot_id)
-        if played.context.ledger.is_round_due(current.round_id):
+        if played.context.contracts.learning_chain.is_due(current.round_id):
             played.send("LearningChain", "advance", current.round_id)

@@ -42,7 +42,7 @@ def test_fetch_model__pending_then_cancelled__says_what_to_do(
         fetch_model(client, home, tmp_path / "model")
     submitted = home.submitted()
     assert submitted is not None
-    client.gateway.transact(client.journal, "cancel", "TaskMarket", "cancel", submitted.task_id)
+    client.contracts.task_market.cancel(submitted.task_id, key="cancel")
     with pytest.raises(BadInput, match="it was cancelled; collect the money with `withdraw`"):
         fetch_model(client, home, tmp_path / "model")
     assert ClientNode(context).act() == NOTHING_OPEN
@@ -85,10 +85,10 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
     assert bundle.description.model == str(model_cid)
     assert (bundle.description.own_train_ppm, bundle.description.own_test_ppm) == (verdict.train_ppm, verdict.test_ppm)
     assert bundle.description.origin.voted_test_ppm == verdict.test_ppm
-    assert bundle.description.origin.winner == hand.context.gateway.address
+    assert bundle.description.origin.winner == hand.context.address
     assert read_bundle(tmp_path / "model") == bundle
     assert fetch_model(client, home, tmp_path / "model") == bundle
-    assert client.ledger.credit_wei(client.gateway.address) == BOND_WEI
+    assert client.contracts.reward_reservoir.credit_wei(client.address) == BOND_WEI
 
 
 def test_fetch_model__task_of_another_chain__is_refused(client: Client, tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_status_table__says_what_is_awaited_until_when_and_what_leaked(
     assert f"small │ {submitted.task_id} │ pending │ - │ a round to open │ - │ {held}" in shown(client)
     opened = hand.open_round()
     act(Server(client))
-    left_s = hand.current().deadline - client.gateway.block_time()
-    manifest = fetch_manifest(client.store, client.ledger.task(submitted.task_id).terms.manifest)
+    left_s = hand.current().deadline - client.chain.block_time()
+    manifest = fetch_manifest(client.store, client.contracts.task_market.task(submitted.task_id).terms.manifest)
     keyed = mapping_matrix(manifest.mapping, opened.previous_hash, tuple(manifest.data.shape))
     leaked = rank(keyed)  # two short vectors of one hash may be parallel
     assert (

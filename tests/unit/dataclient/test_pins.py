@@ -25,7 +25,7 @@ def forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
 def cancel(client: Client, home: TaskHome) -> None:
     submitted = home.submitted()
     assert submitted is not None
-    client.gateway.transact(client.journal, f"cancel/{home.name}", "TaskMarket", "cancel", submitted.task_id)
+    client.contracts.task_market.cancel(submitted.task_id, key=f"cancel/{home.name}")
 
 
 def files(home: TaskHome) -> set[Cid]:

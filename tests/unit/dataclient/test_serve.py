@@ -10,7 +10,7 @@ from dataclient.client import Client
 from dataclient.node import NOTHING_OPEN, ClientNode
 from dataclient.serve import Server
 from dataclient.task_folder import Issued
-from pole.chain.client import Gateway
+from pole.chain.contracts import LearningChain
 from pole.chain.structs import AbortReason, Phase, TaskState
 from pole.errors import StoreError
 from pole.node.context import RoleContext
@@ -52,12 +52,12 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
     hand.open_round()
     published: list[object] = []
 
-    def killed(self: Gateway, journal: object, key: str, contract: str, function: str, *arguments: object) -> None:
-        published.append(arguments[1])
+    def killed(self: LearningChain, round_id: int, keys: object) -> None:
+        published.append(keys)
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gateway, "transact", killed)
+        patch.setattr(LearningChain, "publish_keys", killed)
         with pytest.raises(Killed):
             Server(client).act()
     act(Server(client))
@@ -74,7 +74,7 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     server = Server(client)
     assert "no keys were issued" in act(server).what
     assert home.issued().previous_hashes == ["0f" * 32]
-    seats.pass_time(opened.deadline - client.gateway.block_time())
+    seats.pass_time(opened.deadline - client.chain.block_time())
     for _ in range(4):
         if server.act() is None:
             break
@@ -82,14 +82,14 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert hand.current().abort_reason is AbortReason.KEYS_MISSING
     submitted = home.submitted()
     assert submitted is not None
-    assert client.ledger.task(submitted.task_id).state is TaskState.REFUNDED
-    assert client.ledger.credit_wei(client.gateway.address) == ETHER + FEE_WEI
+    assert client.contracts.task_market.task(submitted.task_id).state is TaskState.REFUNDED
+    assert client.contracts.reward_reservoir.credit_wei(client.address) == ETHER + FEE_WEI
 
 
 def relisted(server: Server, hand: Hand, seats: Seats) -> None:
     """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
     for phase in (Phase.OVERTIME, Phase.ABORTED):
-        seats.pass_time(hand.current().deadline - hand.context.gateway.block_time())
+        seats.pass_time(hand.current().deadline - hand.context.chain.block_time())
         acted(server, seats, phase)
 
 
@@ -176,8 +176,8 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
     assert current.is_test_set_released
     assert current.test_set == prepared.test_set_cid
     assert not client.store.has(prepared.test_set_cid)
-    [released] = client.gateway.logs("LearningChain", "TestSetReleased", roundId=current.round_id)
-    released_at = client.gateway.web3.eth.get_block(released.block_number)["timestamp"]
+    [released] = client.chain.logs("LearningChain", "TestSetReleased", roundId=current.round_id)
+    released_at = client.chain.web3.eth.get_block(released.block_number)["timestamp"]
     assert released_at > current.commits_closed_at
     assert act(Server(client)).what == "miners of small to reveal (0 of 1)"
     assert client.store.get(prepared.test_set_cid, 1 << 20) == home.test_set.read_bytes()

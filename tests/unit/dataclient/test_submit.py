@@ -1,5 +1,6 @@
 """Submitting on a real chain: refusals before anything is spent, and exactly one payment however often it dies."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from dataclient.prepare import prepare
 from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
 from dataclient.task_folder import Submitted, find_task_home
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient
 from pole.chain.commitments import test_set_commitment
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, InsufficientFunds
@@ -20,7 +21,7 @@ from tests.unit.local_nodes import ETHER, Seats
 
 
 def balance_wei(client: Client) -> int:
-    return client.gateway.balance_wei(client.gateway.address)
+    return client.chain.balance_wei(client.address)
 
 
 # --- submit: refusals ---
@@ -37,10 +38,10 @@ def test_read_orders__terms_the_market_refuses__stop_all_tasks(
     client: Client, tmp_path: Path, terms: dict[str, Any], message: str
 ) -> None:
     good, bad = write_small_task(tmp_path, "good"), write_small_task(tmp_path, "bad", terms=terms)
-    before = client.ledger.task_count()
+    before = client.contracts.task_market.task_count()
     with pytest.raises(BadInput, match=message):
         read_orders(client, [good, bad], is_new=False)
-    assert client.ledger.task_count() == before
+    assert client.contracts.task_market.task_count() == before
     assert not (client.home / "tasks" / "good").exists()
 
 
@@ -70,7 +71,7 @@ def test_read_orders__task_of_another_chain__asks_for_again(client: Client, tmp_
 
 def test_submit__prepared_with_another_store__is_refused_unpaid(client: Client, tmp_path: Path) -> None:
     [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
-    elsewhere = Client(client.gateway, client.ledger, client.journal, DirectoryStore(tmp_path / "else"), client.home)
+    elsewhere = dataclasses.replace(client, store=DirectoryStore(tmp_path / "else"))
     before_wei = balance_wei(client)
     prepare(order.task, order.home, elsewhere.store)
     with pytest.raises(BadInput, match="was prepared with another store"):
@@ -87,23 +88,23 @@ def test_submit__escrows_reward_fee_and_bond_once(client: Client, tmp_path: Path
     submitted, prepared = home.submitted(), home.prepared()
     assert submitted is not None
     assert prepared is not None
-    task = client.ledger.task(submitted.task_id)
-    assert (task.client, task.state) == (client.gateway.address, TaskState.PENDING)
+    task = client.contracts.task_market.task(submitted.task_id)
+    assert (task.client, task.state) == (client.address, TaskState.PENDING)
     assert task.reward_wei == ETHER
     assert task.verifier_fee_wei == FEE_WEI
     assert task.bond_wei == BOND_WEI
     assert task.terms.test_set_commitment == test_set_commitment(
-        client.gateway.deployment.chain_id,
-        client.gateway.deployment.address("TaskMarket"),
-        client.gateway.address,
+        client.chain.deployment.chain_id,
+        client.chain.deployment.address("TaskMarket"),
+        client.address,
         prepared.test_set_cid,
         prepared.salt_bytes,
     )
     gas_wei = paid_wei - task.reward_wei - task.verifier_fee_wei - task.bond_wei
     assert 0 < gas_wei < ETHER // 100
-    count, left_wei = client.ledger.task_count(), balance_wei(client)
+    count, left_wei = client.contracts.task_market.task_count(), balance_wei(client)
     assert commissioned(client, tmp_path) == home
-    assert (client.ledger.task_count(), balance_wei(client)) == (count, left_wei)
+    assert (client.contracts.task_market.task_count(), balance_wei(client)) == (count, left_wei)
 
 
 @pytest.mark.parametrize("finisher", ["submit", "serve"])
@@ -114,10 +115,10 @@ def test_submit__killed_after_paying__is_finished_without_paying_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Gateway, "events_of", killed)
+        patch.setattr(ChainClient, "events_of", killed)
         with pytest.raises(Killed):
             commissioned(client, tmp_path)
-    count, left_wei = client.ledger.task_count(), balance_wei(client)
+    count, left_wei = client.contracts.task_market.task_count(), balance_wei(client)
     assert left_wei < 99 * ETHER
     if finisher == "submit":
         home = commissioned(client, tmp_path)
@@ -127,4 +128,4 @@ def test_submit__killed_after_paying__is_finished_without_paying_again(
     submitted = home.submitted()
     assert submitted is not None
     assert submitted.task_id == count
-    assert (client.ledger.task_count(), balance_wei(client)) == (count, left_wei)
+    assert (client.contracts.task_market.task_count(), balance_wei(client)) == (count, left_wei)

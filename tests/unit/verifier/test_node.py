@@ -25,12 +25,14 @@ def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
 
 
 def has_voted(node: VerifierNode) -> bool:
-    ledger = node.context.ledger
-    return ledger.ballot_count() > 0 and any(ledger.vote_commitment(1, node.context.gateway.address))
+    contracts = node.context.contracts
+    return contracts.verifier_committee.ballot_count() > 0 and any(
+        contracts.verifier_committee.vote_commitment(1, node.context.address)
+    )
 
 
 def seconds_to_deadline(node: VerifierNode) -> int:
-    return node.context.ledger.ballot(1).deadline - node.context.gateway.block_time()
+    return node.context.contracts.verifier_committee.ballot(1).deadline - node.context.chain.block_time()
 
 
 def test_act__no_stake__says_how_to_get_a_seat(seats: Seats) -> None:
@@ -43,7 +45,7 @@ def test_act__wanted_stake__is_topped_up_once(seats: Seats) -> None:
     for stake_wei in (ETHER, ETHER, 3 * ETHER, 2 * ETHER):
         waiting = seats.verifier(account, stake_wei=stake_wei).act()
     assert waiting.what == "a round to open"
-    assert seats.verifier(account).context.ledger.verifier(account.address).stake_wei == 3 * ETHER
+    assert seats.verifier(account).context.contracts.verifier_committee.verifier(account.address).stake_wei == 3 * ETHER
 
 
 def test_act__stake_taken_out_meanwhile__is_topped_up_again(seats: Seats) -> None:
@@ -51,27 +53,27 @@ def test_act__stake_taken_out_meanwhile__is_topped_up_again(seats: Seats) -> Non
     verifier = seats.verifier(account)
     verifier.act()
     context = verifier.context
-    context.gateway.transact(context.journal, "out", "VerifierCommittee", "requestUnstake")
+    context.contracts.verifier_committee.request_unstake(key="out")
     seats.pass_time(31)
-    context.gateway.transact(context.journal, "done", "VerifierCommittee", "completeUnstake")
+    context.contracts.verifier_committee.complete_unstake(key="done")
     verifier.act()
     verifier.act()
-    assert context.ledger.verifier(account.address).stake_wei == ETHER
+    assert context.contracts.verifier_committee.verifier(account.address).stake_wei == ETHER
 
 
 def test_act__reorg_took_the_stake_back__is_staked_again_but_not_twice(seats: Seats) -> None:
     account = seats.funded()
     verifier = seats.verifier(account)
-    gateway = verifier.context.gateway
-    request = gateway.web3.provider.make_request
+    client = verifier.context.chain
+    request = client.web3.provider.make_request
     snapshot = request(RPCEndpoint("evm_snapshot"), [])["result"]
     verifier.act()
     request(RPCEndpoint("evm_revert"), [snapshot])
-    assert verifier.context.ledger.verifier(account.address).stake_wei == 0
+    assert verifier.context.contracts.verifier_committee.verifier(account.address).stake_wei == 0
     verifier.act()
     verifier.act()
-    assert verifier.context.ledger.verifier(account.address).stake_wei == ETHER
-    assert gateway.web3.eth.get_transaction_count(account.address) == 1
+    assert verifier.context.contracts.verifier_committee.verifier(account.address).stake_wei == ETHER
+    assert client.web3.eth.get_transaction_count(account.address) == 1
 
 
 def test_act__too_poor_to_top_up__goes_on_with_the_stake_it_has(seats: Seats) -> None:
@@ -84,12 +86,12 @@ def test_act__whole_idle_round__the_miner_wins_with_the_accuracy_it_claimed(seat
     miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded())
     verifier.act()
     until_phase([miner, verifier], Phase.FINALISED)
-    header = miner.context.ledger.header(1)
-    [submission] = miner.context.ledger.submissions(1)
-    assert header.winner == miner.context.gateway.address
+    header = miner.context.contracts.learning_chain.header(1)
+    [submission] = miner.context.contracts.learning_chain.submissions(1)
+    assert header.winner == miner.context.address
     assert (header.train_ppm, header.test_ppm) == (submission.claimed_train_ppm, 0)
     assert seats.deployment.address("RewardToken")
-    assert miner.context.ledger.token_balance(header.winner) == 32 * ETHER
+    assert miner.context.contracts.reward_token.balance(header.winner) == 32 * ETHER
 
 
 def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(seats: Seats) -> None:
@@ -102,8 +104,10 @@ def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(se
     [decided] = [first.voting.votes.recall(1)]
     assert decided is not None
     second = seats.verifier(account)
-    step_until([other, second, miner], lambda: bool(second.context.ledger.votes(1, account.address)))
-    assert second.context.ledger.votes(1, account.address) == decided.verdicts
+    step_until(
+        [other, second, miner], lambda: bool(second.context.contracts.verifier_committee.votes(1, account.address))
+    )
+    assert second.context.contracts.verifier_committee.votes(1, account.address) == decided.verdicts
     assert decided.salt.hex() not in repr(decided)
 
 
@@ -112,7 +116,7 @@ def test_act__journaled_but_not_committed_when_killed__commits_the_same_vote(sea
     miner, first = seats.miner(seats.funded()), seats.verifier(account)
     first.act()
     until_phase([miner, first], Phase.VOTING)
-    ballot = first.context.ledger.ballot(1)
+    ballot = first.context.contracts.verifier_committee.ballot(1)
     decided = first.voting.vote(round_of(first), ballot)
     assert not isinstance(decided, Waiting)
     second = seats.verifier(account)
@@ -124,7 +128,7 @@ def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: 
     miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=12.0)
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
-    [entry] = verifier.context.ledger.entries(1)
+    [entry] = verifier.context.contracts.learning_chain.entries(1)
     (seats.commission.store.root / str(entry.model)).unlink()
     waiting = verifier.act()
     assert str(entry.model) in waiting.what

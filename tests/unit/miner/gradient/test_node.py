@@ -20,7 +20,7 @@ BOND_WEI = LOCAL.gradient.miner_bond_wei
 
 
 class Chain:
-    """A gateway and a ledger in one: whether the account is bonded, how many bonds it lost, what it paid."""
+    """A client and a contract in one: whether the account is bonded, how many bonds it lost, what it paid."""
 
     address = ADDRESS
 
@@ -31,9 +31,9 @@ class Chain:
         assert (contract, event, filters) == ("GradientChain", "MinerSlashed", {"miner": ADDRESS})
         return ["slashed"] * self.lost
 
-    def transact(self, _journal: Journal, _key: str, contract: str, function: str, *, value_wei: int) -> None:
-        assert (contract, function) == ("GradientChain", "enrol")
-        self.bond_wei, self.paid_wei = value_wei, self.paid_wei + value_wei
+    def enrol(self, bond_wei: int, *, key: str) -> None:
+        assert key.startswith("enrol/")
+        self.bond_wei, self.paid_wei = bond_wei, self.paid_wei + bond_wei
 
     def miner(self, address: str) -> Miner:
         assert address == ADDRESS
@@ -45,12 +45,16 @@ class Chain:
 
 def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
     context: Any = SimpleNamespace(
-        gateway=chain, journal=Journal(folder / "journal.sqlite"), log=structlog.get_logger(), home=folder
+        chain=chain,
+        address=ADDRESS,
+        contracts=SimpleNamespace(gradient_chain=chain),
+        journal=Journal(folder / "journal.sqlite"),
+        log=structlog.get_logger(),
+        home=folder,
     )
     whole: RoleContext = context
     options = GradientOptions(torch.device("cpu"), 1, Limits(0, 1), None, lost_bonds=lost_bonds)
     node = GradientMiner(whole, options)
-    node.ledger = chain  # type: ignore[assignment]
     return node
 
 

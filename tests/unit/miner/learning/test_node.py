@@ -222,14 +222,14 @@ def never(_: TrainingJob) -> Iterator[nn.Module]:
 def test_act__nothing_to_do__waits_for_a_task(seats: Seats) -> None:
     waiting = seats.miner(seats.funded(), is_idle_allowed=False).act()
     assert waiting.what == "a task"
-    assert seats.miner(seats.funded()).context.ledger.round_count() == 0
+    assert seats.miner(seats.funded()).context.contracts.learning_chain.round_count() == 0
 
 
 def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: Path) -> None:
     with taken_seats(tmp_path, digits) as seats:
         miner = seats.miner(seats.funded())
         assert "a verifier to take a seat" in miner.act().what
-        assert miner.context.ledger.round_count() == 0
+        assert miner.context.contracts.learning_chain.round_count() == 0
 
 
 def test_act__too_poor_for_the_bond__says_so_and_does_not_train(seats: Seats) -> None:
@@ -243,7 +243,7 @@ def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats
     manifest = digits.store.root / str(digits.manifest_cid)
     hidden = manifest.rename(manifest.with_name("hidden"))
     miner = seats.miner(seats.funded())
-    step_until([miner], lambda: bool(miner.context.ledger.round_count()))
+    step_until([miner], lambda: bool(miner.context.contracts.learning_chain.round_count()))
     waiting = miner.act()
     assert str(digits.manifest_cid) in waiting.what
     hidden.rename(manifest)
@@ -274,7 +274,7 @@ def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_re
     seats.publish_keys(client, round_of(miner), keys)
     before = {path.name for path in encrypted.store.root.iterdir()}
     miner.act()
-    [submission] = miner.context.ledger.submissions(round_of(miner).round_id)
+    [submission] = miner.context.contracts.learning_chain.submissions(round_of(miner).round_id)
     assert submission.claimed_train_ppm >= 710_000
     assert {path.name for path in encrypted.store.root.iterdir()} == before
 
@@ -336,10 +336,13 @@ def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(seats: Sea
 def test_act__killed_after_the_commit__the_next_process_reveals(seats: Seats) -> None:
     account = seats.funded()
     first = seats.miner(account)
-    step_until([first], lambda: first.context.ledger.round_count() > 0 and round_of(first).submission_count == 1)
+    step_until(
+        [first],
+        lambda: first.context.contracts.learning_chain.round_count() > 0 and round_of(first).submission_count == 1,
+    )
     second = seats.miner(account, trainer=never)
     step_until([second], lambda: round_of(second).revealed_count == 1)
-    [submission] = second.context.ledger.submissions(round_of(second).round_id)
+    [submission] = second.context.contracts.learning_chain.submissions(round_of(second).round_id)
     solution = second.workbook.solution(round_of(second).round_id)
     assert solution is not None
     assert submission.model == solution.model
@@ -359,5 +362,5 @@ def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_tha
     first.workbook.seal(current.round_id, Candidate(content, 950_000))
     second = seats.miner(account, trainer=never)
     second.act()
-    [submission] = second.context.ledger.submissions(current.round_id)
+    [submission] = second.context.contracts.learning_chain.submissions(current.round_id)
     assert submission.claimed_train_ppm == 950_000

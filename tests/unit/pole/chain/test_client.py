@@ -12,13 +12,17 @@ import pytest
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 
-from pole.chain.client import Gateway
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.pending import PendingTransactions
 from pole.errors import BadInput, ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
+from pole.journal.database import Database
 from pole.journal.journal import Journal
-from pole.journal.transactions import Attempt
+from pole.journal.transactions import SignedTransaction, TransactionJournal
 from testbed.chain import development_chain, free_port
 from tests.e2e.proxy import Fault, Proxy
+from tests.unit.account_client import AccountClient
 from tests.unit.conftest import ETHER, funded, probe_deployment
 from tests.unit.sending import (
     CONTRACT,
@@ -46,8 +50,8 @@ def account(new_account: Callable[..., LocalAccount]) -> LocalAccount:
 
 
 @pytest.fixture
-def gateway(anvil: str, probe: Deployment, account: LocalAccount) -> Gateway:
-    return Gateway.connect(anvil, probe, account, poll_s=0.05)
+def chain_client(anvil: str, probe: Deployment, account: LocalAccount) -> AccountClient:
+    return AccountClient.connect_as(account, anvil, probe)
 
 
 @pytest.fixture
@@ -60,99 +64,99 @@ def path(tmp_path: Path) -> Path:
 
 def test_connect__nobody_listens__is_transient(probe: Deployment) -> None:
     with pytest.raises(TransientChainError, match="the node does not answer"):
-        Gateway.connect(f"http://127.0.0.1:{free_port()}", probe)
+        ChainClient.connect(f"http://127.0.0.1:{free_port()}", probe)
 
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:8545", "127.0.0.1:8545", ""])
 def test_connect__not_http__refused(probe: Deployment, url: str) -> None:
     with pytest.raises(BadInput, match="is not HTTP"):
-        Gateway.connect(url, probe)
+        ChainClient.connect(url, probe)
 
 
 def test_connect__other_chain_id__refused_with_both(anvil: str, probe: Deployment) -> None:
     with pytest.raises(WrongChain, match=r"the node is chain 31337 .* describes chain 5 "):
-        Gateway.connect(anvil, probe.model_copy(update={"chain_id": 5}))
+        ChainClient.connect(anvil, probe.model_copy(update={"chain_id": 5}))
 
 
 def test_connect__chain_started_anew__refused(anvil: str, probe: Deployment) -> None:
     with pytest.raises(WrongChain, match="a development chain that restarts is a new chain"):
-        Gateway.connect(anvil, probe.model_copy(update={"genesis_hash": "0x" + "00" * 32}))
+        ChainClient.connect(anvil, probe.model_copy(update={"genesis_hash": "0x" + "00" * 32}))
 
 
 def test_connect__no_code_at_an_address__refused(anvil: str, probe: Deployment) -> None:
     nowhere = probe.contracts["LearningChain"].model_copy(update={"address": "0x" + "11" * 20})
     contracts = probe.contracts | {"LearningChain": nowhere}
     with pytest.raises(WrongChain, match=r"no code at 0x1111.* \(LearningChain\)"):
-        Gateway.connect(anvil, probe.model_copy(update={"contracts": contracts}))
+        ChainClient.connect(anvil, probe.model_copy(update={"contracts": contracts}))
 
 
 def test_block_number__another_chain_behind_the_address__refused(anvil: str, probe: Deployment) -> None:
     """As when a development chain is started anew while a role runs."""
     with closing(Proxy(anvil)) as proxy, development_chain("anvil", block_time_s=None) as fresh:
-        gateway = Gateway.connect(proxy.url, probe)
-        assert gateway.block_number() > 0
+        chain_client = ChainClient.connect(proxy.url, probe)
+        assert chain_client.block_number() > 0
         proxy.upstream = fresh.rpc_url
         with pytest.raises(WrongChain, match="a development chain that restarts is a new chain"):
-            gateway.block_number()
+            chain_client.block_number()
         proxy.upstream = anvil
-        assert gateway.block_number() > 0
+        assert chain_client.block_number() > 0
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.LOST, Fault.BUSY])
 def test_call__connection_lost_twice__is_repeated(anvil: str, probe: Deployment, fault: Fault) -> None:
     with closing(Proxy(anvil)) as proxy:
-        gateway, faults = Gateway.connect(proxy.url, probe), iter([fault, fault])
+        chain_client, faults = ChainClient.connect(proxy.url, probe), iter([fault, fault])
         with proxy.choosing(lambda: next(faults, Fault.NONE)):
-            gateway.block_time()
+            chain_client.block_time()
         assert proxy.counts[fault] == 2
         with proxy.always(fault), pytest.raises(TransientChainError):
-            gateway.block_time()
+            chain_client.block_time()
 
 
 def test_call__no_answer_in_time__is_asked_once(anvil: str, probe: Deployment) -> None:
     with closing(Proxy(anvil)) as proxy:
-        gateway = Gateway.connect(proxy.url, probe, timeout_s=0.3)
+        chain_client = ChainClient.connect(proxy.url, probe, timeout_s=0.3)
         with proxy.always(Fault.HUNG), pytest.raises(TransientChainError, match="timed out"):
-            gateway.block_time()
+            chain_client.block_time()
         assert proxy.counts[Fault.HUNG] == 1
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_call__unknown_function__is_a_chain_error(gateway: Gateway) -> None:
+def test_call__unknown_function__is_a_chain_error(chain_client: AccountClient) -> None:
     with pytest.raises(ChainError, match="TaskMarket has no function missing"):
-        gateway.call(CONTRACT, "missing")
+        chain_client.call(CONTRACT, "missing")
 
 
-def test_logs__unknown_event__is_a_chain_error(gateway: Gateway) -> None:
+def test_logs__unknown_event__is_a_chain_error(chain_client: AccountClient) -> None:
     with pytest.raises(ChainError, match="TaskMarket has no event Missing"):
-        gateway.logs(CONTRACT, "Missing")
+        chain_client.logs(CONTRACT, "Missing")
 
 
-def test_call__custom_error__carries_name_and_arguments(gateway: Gateway) -> None:
+def test_call__custom_error__carries_name_and_arguments(chain_client: AccountClient) -> None:
     with pytest.raises(TransactionReverted, match=r"TaskMarket\.refuse was refused: Forbidden\(\)") as caught:
-        gateway.call(CONTRACT, "refuse")
+        chain_client.call(CONTRACT, "refuse")
     assert (caught.value.name, caught.value.arguments) == ("Forbidden", {})
 
 
-def test_call__text_and_panic__are_named(gateway: Gateway) -> None:
+def test_call__text_and_panic__are_named(chain_client: AccountClient) -> None:
     with pytest.raises(TransactionReverted, match="not today"):
-        gateway.call(CONTRACT, "refuseWithText")
+        chain_client.call(CONTRACT, "refuseWithText")
     with pytest.raises(TransactionReverted, match="Division by zero") as caught:
-        gateway.call(CONTRACT, "panic", 0)
+        chain_client.call(CONTRACT, "panic", 0)
     assert caught.value.name == "Panic"
 
 
 def test_call__node_gone__is_transient(anvil: str, probe: Deployment) -> None:
-    gateway = Gateway(Web3(HTTPProvider(NOBODY, exception_retry_configuration=None)), probe, None)
+    chain_client = ChainClient(Web3(HTTPProvider(NOBODY, exception_retry_configuration=None)), probe)
     with pytest.raises(TransientChainError, match=r"TaskMarket\.count: the node does not answer"):
-        gateway.call(CONTRACT, "count")
+        chain_client.call(CONTRACT, "count")
 
 
-def test_block_time__is_the_latest_blocks(gateway: Gateway, web3: Web3) -> None:
+def test_block_time__is_the_latest_blocks(chain_client: AccountClient, web3: Web3) -> None:
     before = web3.eth.get_block("latest")["timestamp"]
-    assert before <= gateway.block_time() <= before + 2
+    assert before <= chain_client.block_time() <= before + 2
 
 
 # --- sending: refusals -----------------------------------------------------------------------------------------------
@@ -160,104 +164,106 @@ def test_block_time__is_the_latest_blocks(gateway: Gateway, web3: Web3) -> None:
 
 def test_transact__without_account__says_how_to_give_one(anvil: str, probe: Deployment, journal: Journal) -> None:
     with pytest.raises(BadInput, match="give --account"):
-        Gateway.connect(anvil, probe).transact(journal, "k", CONTRACT, "add", 1)
+        Contracts.of(ChainClient.connect(anvil, probe)).learning_chain.open_round(key="k")
 
 
-def test_transact__simulation_refuses__stores_and_costs_nothing(gateway: Gateway, journal: Journal) -> None:
+def test_transact__simulation_refuses__stores_and_costs_nothing(chain_client: AccountClient, journal: Journal) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        gateway.transact(journal, "k", CONTRACT, "refuse")
+        chain_client.transact(journal, "k", CONTRACT, "refuse")
     assert caught.value.name == "Forbidden"
-    assert journal.attempts("k") == []
-    assert nonce_of(gateway) == 0
-    assert gateway.balance_wei(gateway.address) == 100 * ETHER
+    assert journal.transactions.all_of("k") == []
+    assert nonce_of(chain_client) == 0
+    assert chain_client.balance_wei(chain_client.address) == 100 * ETHER
 
 
 def test_transact__too_poor__says_how_much_is_missing(
     anvil: str, probe: Deployment, journal: Journal, new_account: Callable[..., LocalAccount]
 ) -> None:
-    poor = Gateway.connect(anvil, probe, new_account(balance_wei=10**12))
+    poor = AccountClient.connect_as(new_account(balance_wei=10**12), anvil, probe)
     with pytest.raises(InsufficientFunds, match=r"has 1000000000000 wei; send it \d+ wei more"):
         poor.transact(journal, "k", CONTRACT, "add", 1)
     with pytest.raises(InsufficientFunds):
         poor.transact(journal, "k", CONTRACT, "add", 1, value_wei=ETHER)
-    assert journal.outstanding() == []
+    assert journal.transactions.outstanding() == []
 
 
 # --- sending: exactly once -------------------------------------------------------------------------------------------
 
 
-def test_transact__mined__gives_receipt_and_events(gateway: Gateway, journal: Journal) -> None:
-    receipt = gateway.transact(journal, "k", CONTRACT, "add", 3, value_wei=5)
-    (event,) = gateway.events_of(receipt, CONTRACT, "Counted")
-    assert event.arguments["caller"] == gateway.address
+def test_transact__mined__gives_receipt_and_events(chain_client: AccountClient, journal: Journal) -> None:
+    receipt = chain_client.transact(journal, "k", CONTRACT, "add", 3, value_wei=5)
+    (event,) = chain_client.events_of(receipt, CONTRACT, "Counted")
+    assert event.arguments["caller"] == chain_client.address
     assert event.arguments["amountWei"] == 5
-    assert gateway.events_of(receipt, CONTRACT, "Switched") == []
-    found = gateway.logs(CONTRACT, "Counted", from_block=receipt.block_number, caller=gateway.address)
+    assert chain_client.events_of(receipt, CONTRACT, "Switched") == []
+    found = chain_client.logs(CONTRACT, "Counted", from_block=receipt.block_number, caller=chain_client.address)
     assert found == [event]
-    paid = 100 * ETHER - gateway.balance_wei(gateway.address)
+    paid = 100 * ETHER - chain_client.balance_wei(chain_client.address)
     assert paid == receipt.fee_wei + 5
 
 
-def test_transact__same_key_again__sends_nothing(gateway: Gateway, journal: Journal) -> None:
-    first = gateway.transact(journal, "k", CONTRACT, "add", 1)
-    again = gateway.transact(journal, "k", CONTRACT, "add", 1)
-    assert (again.transaction_hash, nonce_of(gateway)) == (first.transaction_hash, 1)
-    gateway.transact(journal, "other", CONTRACT, "add", 1)
-    assert nonce_of(gateway) == 2
+def test_transact__same_key_again__sends_nothing(chain_client: AccountClient, journal: Journal) -> None:
+    first = chain_client.transact(journal, "k", CONTRACT, "add", 1)
+    again = chain_client.transact(journal, "k", CONTRACT, "add", 1)
+    assert (again.transaction_hash, nonce_of(chain_client)) == (first.transaction_hash, 1)
+    chain_client.transact(journal, "other", CONTRACT, "add", 1)
+    assert nonce_of(chain_client) == 2
 
 
 @pytest.mark.parametrize("step", ["plan", "sign", "broadcast"])
-def test_transact__killed_and_restarted__sends_exactly_one(gateway: Gateway, path: Path, step: str) -> None:
-    before = gateway.call(CONTRACT, "count")
+def test_transact__killed_and_restarted__sends_exactly_one(chain_client: AccountClient, path: Path, step: str) -> None:
+    before = chain_client.call(CONTRACT, "count")
     with DyingJournal(path, step) as dying, pytest.raises(Died):
-        gateway.transact(dying, "k", CONTRACT, "add", 1)
+        chain_client.transact(dying, "k", CONTRACT, "add", 1)
     with Journal(path) as journal:
         signed = newest(journal, "k").hash
-        receipt = gateway.transact(journal, "k", CONTRACT, "add", 1)
+        receipt = chain_client.transact(journal, "k", CONTRACT, "add", 1)
         assert signed in (None, receipt.transaction_hash)
         assert (signed is None) == (step == "plan")
         assert states(journal, "k") == ["mined"]
-    assert nonce_of(gateway) == 1
-    assert gateway.call(CONTRACT, "count") == before + 1
+    assert nonce_of(chain_client) == 1
+    assert chain_client.call(CONTRACT, "count") == before + 1
 
 
 def test_transact__nonce_taken_while_dead__plans_anew(
-    gateway: Gateway, account: LocalAccount, path: Path, web3: Web3
+    chain_client: AccountClient, account: LocalAccount, path: Path, web3: Web3
 ) -> None:
     with DyingJournal(path, "sign") as dying, pytest.raises(Died):
-        gateway.transact(dying, "k", CONTRACT, "add", 1)
+        chain_client.transact(dying, "k", CONTRACT, "add", 1)
     send_directly(web3, account, 0, account.address)
     with Journal(path) as journal:
-        receipt = gateway.transact(journal, "k", CONTRACT, "add", 1)
+        receipt = chain_client.transact(journal, "k", CONTRACT, "add", 1)
         assert states(journal, "k") == ["replaced", "mined"]
         assert newest(journal, "k").hash == receipt.transaction_hash
-    assert nonce_of(gateway) == 2
+    assert nonce_of(chain_client) == 2
 
 
-def test_transact__other_key_after_a_crash__sends_the_forgotten_one_first(gateway: Gateway, path: Path) -> None:
+def test_transact__other_key_after_a_crash__sends_the_forgotten_one_first(
+    chain_client: AccountClient, path: Path
+) -> None:
     with DyingJournal(path, "sign") as dying, pytest.raises(Died):
-        gateway.transact(dying, "first", CONTRACT, "add", 1)
+        chain_client.transact(dying, "first", CONTRACT, "add", 1)
     with Journal(path) as journal:
-        gateway.transact(journal, "second", CONTRACT, "add", 1)
+        chain_client.transact(journal, "second", CONTRACT, "add", 1)
         assert (newest(journal, "first").nonce, newest(journal, "second").nonce) == (0, 1)
-        gateway.transact(journal, "first", CONTRACT, "add", 1)
+        chain_client.transact(journal, "first", CONTRACT, "add", 1)
         assert states(journal, "first") == ["mined"]
-    assert nonce_of(gateway) == 2
+    assert nonce_of(chain_client) == 2
 
 
 def test_transact__two_processes_with_one_key__both_get_through(
     anvil: str, probe: Deployment, account: LocalAccount, tmp_path: Path
 ) -> None:
     def work(amount: int) -> set[str]:
-        gateway = Gateway.connect(anvil, probe, account, poll_s=0.05)
+        chain_client = AccountClient.connect_as(account, anvil, probe)
         with Journal(tmp_path / str(amount)) as journal:
-            receipts = [gateway.transact(journal, f"{i}", CONTRACT, "add", amount) for i in range(3)]
+            receipts = [chain_client.transact(journal, f"{i}", CONTRACT, "add", amount) for i in range(3)]
         return {receipt.transaction_hash for receipt in receipts}
 
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(work, [1, 2])
     assert len(first | second) == 6
-    assert nonce_of(Gateway.connect(anvil, probe, account)) == 6
+    assert nonce_of(AccountClient.connect_as(account, anvil, probe)) == 6
 
 
 class MeetingJournal(Journal):
@@ -265,6 +271,12 @@ class MeetingJournal(Journal):
 
     def __init__(self, path: Path, meeting: threading.Barrier) -> None:
         super().__init__(path, is_exclusive=False)
+        self.transactions = MeetingTransactions(self._database, meeting)
+
+
+class MeetingTransactions(TransactionJournal):
+    def __init__(self, database: Database, meeting: threading.Barrier) -> None:
+        super().__init__(database)
         self._meeting = meeting
 
     @contextmanager
@@ -280,14 +292,14 @@ def test_transact__two_commands_with_one_journal_and_key__send_once(
     meeting = threading.Barrier(2)
 
     def work(_: int) -> str:
-        gateway = Gateway.connect(anvil, probe, account, poll_s=0.05)
+        chain_client = AccountClient.connect_as(account, anvil, probe)
         with MeetingJournal(path, meeting) as journal:
-            return gateway.transact(journal, "k", CONTRACT, "add", 1).transaction_hash
+            return chain_client.transact(journal, "k", CONTRACT, "add", 1).transaction_hash
 
     with ThreadPoolExecutor() as pool:
         first, second = pool.map(work, range(2))
     assert first == second
-    assert nonce_of(Gateway.connect(anvil, probe, account)) == 1
+    assert nonce_of(AccountClient.connect_as(account, anvil, probe)) == 1
 
 
 # --- sending: a node that mines only when told to --------------------------------------------------------------------
@@ -300,16 +312,16 @@ def manual(manual_rpc: str, artifacts: dict[str, dict[str, Any]], path: Path) ->
 
 def test_transact__fails_only_on_chain__raises_why_and_may_be_tried_again(manual: Manual) -> None:
     closer = funded(manual.web3)
-    switch = manual.gateway._function(CONTRACT, "setClosed", [True])._encode_transaction_data()
-    reopen = manual.gateway._function(CONTRACT, "setClosed", [False])._encode_transaction_data()
-    address = manual.gateway.deployment.address(CONTRACT)
+    switch = manual.chain._function(CONTRACT, "setClosed", [True])._encode_transaction_data()
+    reopen = manual.chain._function(CONTRACT, "setClosed", [False])._encode_transaction_data()
+    address = manual.chain.deployment.address(CONTRACT)
     future = manual.transact("k")
     send_directly(manual.web3, closer, 0, address, switch, tip=50 * 10**9)  # a higher tip goes first
     manual.request("evm_mine")
     with pytest.raises(TransactionReverted) as caught:
         future.result(30)
     assert caught.value.name == "Closed"
-    assert caught.value.arguments == {"caller": Web3.to_checksum_address(manual.gateway.address).lower(), "count": 0}
+    assert caught.value.arguments == {"caller": Web3.to_checksum_address(manual.chain.address).lower(), "count": 0}
     send_directly(manual.web3, closer, 1, address, reopen)
     manual.request("evm_mine")
     again = manual.transact("k")
@@ -342,36 +354,35 @@ def test_transact__block_reorganised_away__sends_the_same_again(manual: Manual) 
     assert again.result(30).transaction_hash == first.transaction_hash
     with Journal(manual.path) as journal:
         assert states(journal, "k") == ["mined"]
-    assert nonce_of(manual.gateway) == 1
+    assert nonce_of(manual.chain) == 1
 
 
 def test_transact__mined_while_another_key_looks__is_not_taken_for_replaced(
     manual: Manual, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sender = manual.gateway._sender
-    assert sender is not None
-    sender._patience_s = 0.3
+    manual.chain.patience_s = 0.3
     with pytest.raises(TransientChainError):
         manual.transact("k").result(30)
-    looked_up = sender.outbox.find_receipt
+    looked_up = PendingTransactions.find_receipt
 
-    def mined_meanwhile(journal: Journal, attempt: Attempt) -> tuple[Attempt, dict[str, Any]] | None:
-        receipt = looked_up(journal, attempt)
+    def mined_meanwhile(
+        pending: PendingTransactions, transaction: SignedTransaction
+    ) -> tuple[SignedTransaction, dict[str, Any]] | None:
+        receipt = looked_up(pending, transaction)
         manual.request("evm_mine")
         return receipt
 
-    monkeypatch.setattr(sender.outbox, "find_receipt", mined_meanwhile)
+    monkeypatch.setattr(PendingTransactions, "find_receipt", mined_meanwhile)
     with Journal(manual.path) as journal:
-        manual.gateway.transact(journal, "other", CONTRACT, "add", 1)
+        manual.chain.transact(journal, "other", CONTRACT, "add", 1)
         monkeypatch.undo()
-        manual.gateway.transact(journal, "k", CONTRACT, "add", 1)
+        manual.chain.transact(journal, "k", CONTRACT, "add", 1)
         assert states(journal, "k") == ["mined"]
-    assert nonce_of(manual.gateway) == 2
+    assert nonce_of(manual.chain) == 2
 
 
 def test_transact__not_mined_in_time__is_transient_and_resumes(manual: Manual) -> None:
-    assert manual.gateway._sender is not None
-    manual.gateway._sender._patience_s = 0.3
+    manual.chain.patience_s = 0.3
     future = manual.transact("k")
     with pytest.raises(TransientChainError, match="is not mined after 0 s; waiting goes on"):
         future.result(30)

@@ -37,22 +37,53 @@ class Use:
 
 
 def uses_in(path: Path) -> Iterator[Use]:
+    """What a file says to any contract, and what a contract class says to its own."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and (contract := _name_of(node)):
+            yield from _own_uses(node, contract, path)
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         method = node.func.attr
-        skipped = {"call": 0, "simulate": 0, "logs": 0, "transact": 2, "events_of": 1}.get(method)
+        skipped = {"call": 0, "logs": 0, "transact": 1, "events_of": 1}.get(method)
         if skipped is None or len(node.args) < skipped + 2:
             continue
         for contract in _texts(node.args[skipped], tree) & set(CONTRACT_NAMES):
             kind = "event" if method in ("logs", "events_of") else "function"
             rest = node.args[skipped + 2 :]
             count = None if kind == "event" or any(isinstance(arg, ast.Starred) for arg in rest) else len(rest)
-            where = f"{path.relative_to(ROOT)}:{node.lineno}"
             names = _texts(node.args[skipped + 1], tree)
+            where = f"{path.relative_to(ROOT)}:{node.lineno}"
             assert names, f"{where}: name the function or event with literals, so that this test can check it"
             yield from (Use(where, kind, contract, name, count) for name in names)
+
+
+def _name_of(node: ast.ClassDef) -> str | None:
+    """Of the contract that a class stands for, None for any other class."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and any(_is("name", target) for target in statement.targets):
+            return next(iter(_texts(statement.value, ast.Module([], [])) & set(CONTRACT_NAMES)), None)
+    return None
+
+
+def _own_uses(node: ast.ClassDef, contract: str, path: Path) -> Iterator[Use]:
+    for call in ast.walk(node):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            continue
+        skipped = {"_read": 0, "_read_once": 1, "_write": 1, "logs": 1}.get(call.func.attr)
+        if skipped is None:
+            continue
+        where = f"{path.relative_to(ROOT)}:{call.lineno}"
+        if call.func.attr == "logs":
+            assert isinstance(call.args[1], ast.Constant), where
+            yield Use(where, "event", contract, str(call.args[1].value), None)
+            continue
+        if call.func.attr == "_read_once" and len(call.args) == 1:
+            yield Use(where, "function", contract, "parameters", 0)
+            continue
+        name = call.args[skipped]
+        assert isinstance(name, ast.Constant), f"{where}: name the function literally, so that this test can check it"
+        yield Use(where, "function", contract, str(name.value), len(call.args) - skipped - 1)
 
 
 def _texts(node: ast.expr, tree: ast.Module) -> set[str]:
@@ -94,12 +125,18 @@ def _is(name: str, target: ast.expr) -> bool:
 USES = [use for path in SOURCES for use in uses_in(path)]
 
 
-def test_uses__are_found__in_ledger_and_roles() -> None:
+def test_uses__are_found__in_contract_classes_and_elsewhere() -> None:
     """The scan itself must not go blind."""
-    assert Use("pole/learning/advance.py", "function", "LearningChain", "advance", 1) in {
-        dataclasses.replace(use, where=use.where.split(":")[0]) for use in USES
-    }
-    assert len({(use.contract, use.name) for use in USES}) > 30
+    found = {dataclasses.replace(use, where=use.where.split(":")[0]) for use in USES}
+    classes = "pole/chain/contracts"
+    assert {
+        Use(f"{classes}/learning_chain.py", "function", "LearningChain", "advance", 1),
+        Use(f"{classes}/learning_chain.py", "function", "LearningChain", "parameters", 0),
+        Use(f"{classes}/verifier_committee.py", "function", "VerifierCommittee", "stake", 0),
+        Use(f"{classes}/gradient_chain.py", "event", "GradientChain", "SegmentsReported", None),
+        Use("dataclient/submit.py", "event", "TaskMarket", "TaskSubmitted", None),
+    } <= found
+    assert len({(use.contract, use.name) for use in USES}) > 60
 
 
 @pytest.mark.parametrize("use", USES, ids=lambda use: f"{use.contract}.{use.name}@{use.where}")

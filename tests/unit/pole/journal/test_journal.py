@@ -133,26 +133,26 @@ def test_journal__new__is_private(path: Path) -> None:
 
 
 def test_plan__planned_before_a_crash__is_taken_up_again(journal: Journal) -> None:
-    first = journal.plan("commit/1", "LearningChain.commit")
-    assert journal.plan("commit/1", "LearningChain.commit") == first
-    assert [attempt.attempt for attempt in journal.attempts("commit/1")] == [1]
+    first = journal.transactions.plan("commit/1", "LearningChain.commit")
+    assert journal.transactions.plan("commit/1", "LearningChain.commit") == first
+    assert [each.number for each in journal.transactions.all_of("commit/1")] == [1]
 
 
 def test_plan__after_a_replaced_attempt__opens_the_next(journal: Journal) -> None:
-    signed = journal.sign(journal.plan("k", "x"), 7, "0xaa", b"raw")
-    journal.settle(signed, TransactionState.REPLACED)
-    again = journal.plan("k", "x")
-    assert (again.attempt, again.state) == (2, TransactionState.PLANNED)
-    newest = journal.attempt("k")
+    signed = journal.transactions.sign(journal.transactions.plan("k", "x"), 7, "0xaa", b"raw")
+    journal.transactions.settle(signed, TransactionState.REPLACED)
+    again = journal.transactions.plan("k", "x")
+    assert (again.number, again.state) == (2, TransactionState.PLANNED)
+    newest = journal.transactions.newest("k")
     assert newest is not None
-    assert newest.attempt == 2
+    assert newest.number == 2
 
 
 def test_sign__then_reopened__gives_back_the_same_bytes(path: Path) -> None:
     with Journal(path) as journal:
-        journal.sign(journal.plan("k", "x"), 7, "0xaa", b"\x00raw\xff")
+        journal.transactions.sign(journal.transactions.plan("k", "x"), 7, "0xaa", b"\x00raw\xff")
     with Journal(path) as journal:
-        attempt = journal.attempt("k")
+        attempt = journal.transactions.newest("k")
     assert attempt is not None
     assert (attempt.state, attempt.nonce, attempt.hash, attempt.raw) == (
         TransactionState.SENT,
@@ -164,13 +164,13 @@ def test_sign__then_reopened__gives_back_the_same_bytes(path: Path) -> None:
 
 def test_outstanding__of_several__lists_unsettled_by_nonce(journal: Journal) -> None:
     for key, nonce in (("c", 9), ("a", 8), ("b", 7)):
-        journal.sign(journal.plan(key, "x"), nonce, f"0x{nonce}", b"raw")
-    journal.plan("d", "x")
-    settled = journal.attempt("a")
+        journal.transactions.sign(journal.transactions.plan(key, "x"), nonce, f"0x{nonce}", b"raw")
+    journal.transactions.plan("d", "x")
+    settled = journal.transactions.newest("a")
     assert settled is not None
-    journal.settle(settled, TransactionState.MINED, 12)
-    assert [attempt.key for attempt in journal.outstanding()] == ["b", "c"]
-    mined = journal.attempt("a")
+    journal.transactions.settle(settled, TransactionState.MINED, 12)
+    assert [attempt.key for attempt in journal.transactions.outstanding()] == ["b", "c"]
+    mined = journal.transactions.newest("a")
     assert mined is not None
     assert mined.block_number == 12
 
@@ -180,10 +180,10 @@ def test_sending__held_by_another_process__waits(path: Path) -> None:
         "import sys; from pathlib import Path; from pole.journal.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]), is_exclusive=False)\n"
         "print('waiting', flush=True)\n"
-        "with journal.sending(): print('in', flush=True)\n"
+        "with journal.transactions.sending(): print('in', flush=True)\n"
     )
     with Journal(path) as journal:
-        with journal.sending():
+        with journal.transactions.sending():
             other = subprocess.Popen([sys.executable, "-c", probe, str(path)], stdout=subprocess.PIPE, text=True)
             assert other.stdout is not None
             assert other.stdout.readline() == "waiting\n"

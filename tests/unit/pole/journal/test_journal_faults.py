@@ -14,14 +14,14 @@ from pole.chain.deployment import Deployment
 from pole.errors import JournalError, JournalFull
 from pole.journal.journal import Journal
 from pole.journal.locks import LOCKS_VARIABLE, account_lock
-from pole.journal.transactions import Attempt, TransactionState
+from pole.journal.transactions import SignedTransaction, TransactionState
 from pole.node.cli import exit_code, role_options
 from pole.node.context import RoleContext
 from pole.node.keyfile import PASSWORD_VARIABLE, create_account
 
 FRAME, FRAME_HEADER = 4096 + 24, 24
 STEP = 97  # a prime, so that cuts fall at every kind of place
-Snapshot = tuple[dict[str, dict[str, object]], list[Attempt]]
+Snapshot = tuple[dict[str, dict[str, object]], list[SignedTransaction]]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def snapshot(journal: Journal) -> Snapshot:
-    return journal.facts(), [each for key in ("k", "planned", "new") for each in journal.attempts(key)]
+    return journal.facts(), [each for key in ("k", "planned", "new") for each in journal.transactions.all_of(key)]
 
 
 def copied(path: Path, to: Path) -> Path:
@@ -54,29 +54,29 @@ WRITES = ["remember", "remember_once", "plan", "sign", "replace", "settle"]
 
 def write(journal: Journal, kind: str) -> None:
     """One of each kind of write there is; `settle` changes two rows at once."""
-    sent, planned = journal.attempts("k")[-1], journal.attempts("planned")[0]
+    sent, planned = journal.transactions.all_of("k")[-1], journal.transactions.all_of("planned")[0]
     match kind:
         case "remember":
             journal.remember("candidate/1", {"model": "x" * 5000})
         case "remember_once":
             journal.remember_once("solution/1", lambda: {"salt": "ab" * 32})
         case "plan":
-            journal.plan("new", "LearningChain.reveal")
+            journal.transactions.plan("new", "LearningChain.reveal")
         case "sign":
-            journal.sign(planned, 8, "0x02", b"raw" * 2000)
+            journal.transactions.sign(planned, 8, "0x02", b"raw" * 2000)
         case "replace":
-            journal.replace(sent, "0x03", b"dearer" * 500)
+            journal.transactions.replace(sent, "0x03", b"replacement" * 500)
         case "settle":
-            journal.settle(sent, TransactionState.MINED, 12)
+            journal.transactions.settle(sent, TransactionState.MINED, 12)
 
 
 def cut_short(path: Path, kind: str, to: Path) -> tuple[Path, int, Snapshot, Snapshot]:
     """A copy with one write more than it is to have, where that begins in the log, and the states before and after."""
     with Journal(path) as journal:
         journal.remember("journal/account", {"value": "0xaa"})
-        journal.plan("planned", "LearningChain.reveal")
-        sent = journal.sign(journal.plan("k", "LearningChain.commit"), 7, "0x00", b"raw")
-        journal.replace(sent, "0x01", b"dearer")
+        journal.transactions.plan("planned", "LearningChain.reveal")
+        sent = journal.transactions.sign(journal.transactions.plan("k", "LearningChain.commit"), 7, "0x00", b"raw")
+        journal.transactions.replace(sent, "0x01", b"replacement")
         begin, before = wal(path).stat().st_size, snapshot(journal)
         write(journal, kind)
         return copied(path, to), begin, before, snapshot(journal)
@@ -120,11 +120,15 @@ def test_journal__database_damaged_in_the_middle__refuses(path: Path) -> None:
 
 @pytest.fixture
 def full(path: Path) -> Iterator[Journal]:
-    """A journal whose file may not grow, as on a full disk, with two transactions of one family in it."""
+    """A journal whose file may not grow, as on a full disk, with a transaction and its replacement in it."""
     with Journal(path) as journal:
-        journal.replace(journal.sign(journal.plan("k", "LearningChain.commit"), 7, "0x00", b"raw"), "0x01", b"dearer")
-        [pages] = journal._database.execute("PRAGMA page_count").fetchone()
-        journal._database.execute(f"PRAGMA max_page_count = {pages}")
+        journal.transactions.replace(
+            journal.transactions.sign(journal.transactions.plan("k", "LearningChain.commit"), 7, "0x00", b"raw"),
+            "0x01",
+            b"replacement",
+        )
+        [pages] = journal._database.connection.execute("PRAGMA page_count").fetchone()
+        journal._database.connection.execute(f"PRAGMA max_page_count = {pages}")
         yield journal
 
 
@@ -134,15 +138,15 @@ def test_writes__disk_full__refused_whole_and_work_once_there_is_space(full: Jou
         full.remember("fact", large)
     with pytest.raises(JournalFull):
         full.remember_once("fact", lambda: large)
-    newest = full.attempt("k")
+    newest = full.transactions.newest("k")
     assert newest is not None
     with pytest.raises(JournalFull):
-        full.replace(newest, "0x02", b"x" * 20_000)
+        full.transactions.replace(newest, "0x02", b"x" * 20_000)
     assert snapshot(full) == before
-    full._database.execute("PRAGMA max_page_count = 1000000")
+    full._database.connection.execute("PRAGMA max_page_count = 1000000")
     assert full.remember_once("fact", lambda: large) == large
-    full.settle(newest, TransactionState.MINED, 1)
-    assert [each.state for each in full.attempts("k")] == ["replaced", "mined"]
+    full.transactions.settle(newest, TransactionState.MINED, 1)
+    assert [each.state for each in full.transactions.all_of("k")] == ["replaced", "mined"]
 
 
 # --- one key, two processes ------------------------------------------------------------------------------------------

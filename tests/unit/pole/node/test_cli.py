@@ -61,14 +61,14 @@ def without_account(options: list[str]) -> list[str]:
 @role_options("miner")
 @click.option("--tasks", type=int, default=0)
 def probe(context: RoleContext, tasks: int) -> None:
-    click.echo(f"{context.role} {context.gateway.address} height {context.ledger.height()} tasks {tasks}")
+    click.echo(f"{context.role} {context.address} height {context.contracts.learning_chain.height()} tasks {tasks}")
     context.journal.remember("ran", {"tasks": tasks})
 
 
 @click.command()
 @role_options("miner", needs_account=False)
 def look(context: RoleContext) -> None:
-    click.echo(f"looking: {context.gateway.has_account} {context.journal.recall('ran')}")
+    click.echo(f"looking: {context.has_account} {context.journal.recall('ran')}")
 
 
 @click.command()

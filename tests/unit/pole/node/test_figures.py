@@ -11,8 +11,8 @@ import pytest
 import structlog
 
 from pole import metrics
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.structs import Phase
 from pole.errors import BadInput, TransientChainError
@@ -51,22 +51,27 @@ class Looper(Node):
         return Waiting("nothing", None, "go on")
 
 
-def context_of(gateway: Any, ledger: Any, home: Path) -> Any:
+def context_of(client: Any, contracts: Any, home: Path, address: str | None) -> Any:
     return SimpleNamespace(
-        role="verifier", gateway=gateway, ledger=ledger, home=home, log=structlog.get_logger(), poll_s=0.01
+        role="verifier",
+        chain=client,
+        contracts=contracts,
+        address=address,
+        has_account=address is not None,
+        home=home,
+        log=structlog.get_logger(),
+        poll_s=0.01,
     )
 
 
 def stand_in(home: Path) -> Any:
-    gateway = SimpleNamespace(
-        has_account=True, address="0xVerifier", block_time=lambda: 1_800_000_000, balance_wei=lambda _address: 5
+    client = SimpleNamespace(block_time=lambda: 1_800_000_000, balance_wei=lambda _address: 5)
+    contracts = SimpleNamespace(
+        learning_chain=SimpleNamespace(current_round=lambda: SimpleNamespace(round_id=7, phase=Phase.VOTING)),
+        reward_reservoir=SimpleNamespace(credit_wei=lambda _address: 11),
+        verifier_committee=SimpleNamespace(verifier=lambda _address: SimpleNamespace(stake_wei=13)),
     )
-    ledger = SimpleNamespace(
-        current_round=lambda: SimpleNamespace(round_id=7, phase=Phase.VOTING),
-        credit_wei=lambda _address: 11,
-        verifier=lambda _address: SimpleNamespace(stake_wei=13),
-    )
-    return context_of(gateway, ledger, home)
+    return context_of(client, contracts, home, "0xVerifier")
 
 
 def test_served__port_taken__says_so() -> None:
@@ -102,7 +107,7 @@ def test_step__success__shows_round_phase_and_money(served: str, tmp_path: Path)
 
 def test_step__not_served__asks_the_node_nothing(tmp_path: Path) -> None:
     context = stand_in(tmp_path)
-    context.ledger = None
+    context.contracts = None
     figures.polled(context)
 
 
@@ -114,7 +119,7 @@ def test_refresh__node_away__is_an_error_and_no_end(served: str, tmp_path: Path)
         raise TransientChainError("away")
 
     context = stand_in(tmp_path)
-    context.ledger.current_round = away
+    context.contracts.learning_chain.current_round = away
     figures.polled(context)
     assert read(served)[name] == before + 1
 
@@ -122,11 +127,11 @@ def test_refresh__node_away__is_an_error_and_no_end(served: str, tmp_path: Path)
 def test_gateway__requests__are_counted_by_method(
     served: str, anvil: str, deployment: Deployment, tmp_path: Path
 ) -> None:
-    gateway = Gateway.connect(anvil, deployment)
+    chain_client = ChainClient.connect(anvil, deployment)
     before = read(served)
-    gateway.block_number()
-    gateway.block_time()
-    figures.polled(context_of(gateway, Ledger(gateway), tmp_path))
+    chain_client.block_number()
+    chain_client.block_time()
+    figures.polled(context_of(chain_client, Contracts.of(chain_client), tmp_path, None))
     found = read(served)
     grown = {name: found[name] - before.get(name, 0) for name in found if name.startswith("pole_rpc_calls_total")}
     assert grown['pole_rpc_calls_total{method="eth_blockNumber"}'] == 1

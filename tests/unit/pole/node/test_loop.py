@@ -15,8 +15,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.learning_chain import Ledger
+from pole.chain.client import ChainClient
 from pole.chain.structs import Phase
 from pole.errors import (
     BadInput,
@@ -30,6 +29,7 @@ from pole.journal.journal import Journal
 from pole.learning.advance import advance_due
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
+from tests.unit.account_client import AccountClient
 
 NOW_S = 1_800_000_000
 
@@ -52,9 +52,15 @@ class Scripted(Node):
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
-    gateway = SimpleNamespace(block_time=lambda: NOW_S, has_account=True, address="0xMiner", check_genesis=lambda: None)
+    chain = SimpleNamespace(block_time=lambda: NOW_S, check_genesis=lambda: None)
     return SimpleNamespace(
-        role="miner", gateway=gateway, home=tmp_path, log=structlog.get_logger(), poll_s=0.01, ledger=None
+        role="miner",
+        chain=chain,
+        address="0xMiner",
+        has_account=True,
+        home=tmp_path,
+        log=structlog.get_logger(),
+        poll_s=0.01,
     )
 
 
@@ -104,7 +110,7 @@ def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> 
         raise WrongChain("other chain")
 
     node = Scripted(context, [TransientChainError("no answer"), KEYS])
-    context.gateway.check_genesis = other_chain
+    context.chain.check_genesis = other_chain
     node.step()
     with pytest.raises(WrongChain):
         node.step()
@@ -209,9 +215,10 @@ class Busy(Node):
     def act(self):
         print("acting", flush=True)
         {busy}
-gateway = SimpleNamespace(block_time=lambda: 0, has_account=False)
+chain = SimpleNamespace(block_time=lambda: 0)
 log = structlog.get_logger()
-Busy(SimpleNamespace(role="miner", gateway=gateway, home=Path({str(tmp_path)!r}), log=log, poll_s=0.01)).run()
+home = Path({str(tmp_path)!r})
+Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, log=log, poll_s=0.01)).run()
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -226,52 +233,52 @@ Busy(SimpleNamespace(role="miner", gateway=gateway, home=Path({str(tmp_path)!r})
 # --- advancing what is due, on the real contracts --------------------------------------------------------------------
 
 
-def pass_time(gateway: Gateway, seconds: int) -> None:
+def pass_time(chain_client: ChainClient, seconds: int) -> None:
     for method, parameters in (("evm_increaseTime", [seconds]), ("evm_mine", [])):
-        gateway.web3.provider.make_request(method, parameters)  # type: ignore[arg-type]
+        chain_client.web3.provider.make_request(method, parameters)  # type: ignore[arg-type]
 
 
 def test_advance_due__idle_round_nobody_trains_in__goes_through_every_phase(
-    connect: Callable[..., Gateway], journal: Journal, tmp_path: Path
+    connect: Callable[..., AccountClient], journal: Journal, tmp_path: Path
 ) -> None:
-    gateway = connect()
-    ledger = Ledger(gateway)
-    assert not advance_due(gateway, journal, ledger, slots=1), "no round yet"
-    gateway.transact(journal, "open/1", "LearningChain", "openIdleRound")
-    opened = ledger.current_round()
+    chain_client = connect()
+    contracts = chain_client.contracts(journal)
+    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "no round yet"
+    contracts.learning_chain.open_idle_round(key="open/1")
+    opened = contracts.learning_chain.current_round()
     assert opened is not None
     assert opened.is_idle
     assert opened.phase is Phase.TRAINING
-    assert opened.deadline - gateway.block_time() > ledger.idle_task().time_limit_s - 10
-    assert not advance_due(gateway, journal, ledger, slots=1), "not due yet"
-    assert journal.outstanding() == []
-    pass_time(gateway, ledger.idle_task().time_limit_s)
-    assert advance_due(gateway, journal, ledger, slots=1)
-    overtime = ledger.current_round()
+    assert opened.deadline - chain_client.block_time() > contracts.learning_chain.idle_task().time_limit_s - 10
+    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "not due yet"
+    assert journal.transactions.outstanding() == []
+    pass_time(chain_client, contracts.learning_chain.idle_task().time_limit_s)
+    assert advance_due(chain_client, contracts, chain_client.address, slots=1)
+    overtime = contracts.learning_chain.current_round()
     assert overtime is not None
     assert overtime.phase is Phase.OVERTIME
-    pass_time(gateway, ledger.chain_parameters().overtime_window_s)
+    pass_time(chain_client, contracts.learning_chain.parameters().overtime_window_s)
     other = connect()
     with Journal(tmp_path / "other.sqlite") as others:
-        assert advance_due(other, others, Ledger(other), slots=1)
-    assert not advance_due(gateway, journal, ledger, slots=1), "somebody else was faster"
-    assert ledger.current_round() is None
-    latest = ledger.latest_round()
+        assert advance_due(other, other.contracts(others), other.address, slots=1)
+    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "somebody else was faster"
+    assert contracts.learning_chain.current_round() is None
+    latest = contracts.learning_chain.latest_round()
     assert latest is not None
     assert latest.phase is Phase.ABORTED
 
 
 def test_advance_due__several_slots__every_account_gets_its_turn(
-    connect: Callable[..., Gateway], journal: Journal
+    connect: Callable[..., AccountClient], journal: Journal
 ) -> None:
-    gateway = connect()
-    ledger = Ledger(gateway)
-    number = ledger.round_count() + 1
-    gateway.transact(journal, f"open/{number}", "LearningChain", "openIdleRound")
-    pass_time(gateway, ledger.idle_task().time_limit_s)
+    chain_client = connect()
+    contracts = chain_client.contracts(journal)
+    number = contracts.learning_chain.round_count() + 1
+    contracts.learning_chain.open_idle_round(key=f"open/{number}")
+    pass_time(chain_client, contracts.learning_chain.idle_task().time_limit_s)
     deadline = time.monotonic() + 15
-    while not advance_due(gateway, journal, ledger):
+    while not advance_due(chain_client, contracts, chain_client.address):
         assert time.monotonic() < deadline, "its turn never came"
         time.sleep(0.1)
-    pass_time(gateway, ledger.chain_parameters().overtime_window_s)
-    assert advance_due(gateway, journal, ledger, slots=1)
+    pass_time(chain_client, contracts.learning_chain.parameters().overtime_window_s)
+    assert advance_due(chain_client, contracts, chain_client.address, slots=1)

@@ -103,7 +103,7 @@ def test_get__gateway_alone_says_too_large__nobody_is_condemned_for_it(tmp_path:
         assert gateway.talks[0].sent_bytes < 20 * MB
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone", "504 Gateway Timeout"])
+@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone", "504 ChainClient Timeout"])
 def test_get__neither_has_it__not_found(status: str, tmp_path: Path) -> None:
     with (
         peer(lambda talk: talk.answer(b"", status)) as gateway,

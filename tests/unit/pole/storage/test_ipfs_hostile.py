@@ -58,7 +58,7 @@ SENSELESS: dict[str, Answer] = {
     "hangs up at once": lambda talk: None,
     "no HTTP": lambda talk: talk.say(b"SSH-2.0-OpenSSH_9.2\r\n"),
     "half of a header": lambda talk: talk.say(b"HTTP/1.1 200 OK\r\nContent-Le"),
-    "an error page": lambda talk: talk.answer(b"<html>oops</html>", "502 Bad Gateway"),
+    "an error page": lambda talk: talk.answer(b"<html>oops</html>", "502 Bad ChainClient"),
     "an error that is no error": lambda talk: talk.answer(b'["Message"]', "500 Internal Server Error"),
     "a redirect": lambda talk: talk.answer(b"", "307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n"),
 }

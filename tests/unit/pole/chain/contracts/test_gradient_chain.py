@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 from web3 import Web3
 
-from pole.chain.client import Gateway
-from pole.chain.contracts.gradient_chain import GradientLedger
+from pole.chain.contracts import GradientChain
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import (
     GradientTask,
@@ -23,6 +22,7 @@ from pole.gradient.difficulty import MAX_THRESHOLD, threshold_of
 from pole.journal.journal import Journal
 from pole.storage.cid import cid_of
 from testbed.deployer import deploy_with_web3
+from tests.unit.account_client import AccountClient
 from tests.unit.conftest import funded
 
 ETHER = 10**18
@@ -51,80 +51,84 @@ def own_deployment(web3: Web3) -> Deployment:
 
 
 @pytest.fixture
-def gateway(anvil: str, web3: Web3, own_deployment: Deployment) -> Gateway:
-    return Gateway.connect(anvil, own_deployment, funded(web3), poll_s=0.05)
+def client(anvil: str, web3: Web3, own_deployment: Deployment) -> AccountClient:
+    return AccountClient.connect_as(funded(web3), anvil, own_deployment)
 
 
 @pytest.fixture
-def ledger(gateway: Gateway) -> GradientLedger:
-    return GradientLedger(gateway)
+def gradient_chain(client: AccountClient, journal: Journal) -> GradientChain:
+    return client.contracts(journal).gradient_chain
 
 
-def test_header__beyond_the_newest__reverts_with_its_height(ledger: GradientLedger) -> None:
+def test_header__beyond_the_newest__reverts_with_its_height(gradient_chain: GradientChain) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        ledger.header(99)
+        gradient_chain.header(99)
     assert (caught.value.name, caught.value.arguments) == ("UnknownHeight", {"height": 99})
 
 
 def test_submit__wrong_payment__is_refused_with_what_is_needed(
-    gateway: Gateway, ledger: GradientLedger, journal: Journal
+    client: AccountClient, gradient_chain: GradientChain
 ) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        gateway.transact(journal, "submit", "GradientChain", "submit", TERMS, value_wei=COST_WEI - 1)
+        gradient_chain.submit(TERMS, value_wei=COST_WEI - 1, key="submit")
     assert caught.value.arguments == {"sentWei": COST_WEI - 1, "neededWei": COST_WEI}
-    assert ledger.cost_wei(TERMS) == COST_WEI
+    assert gradient_chain.cost_wei(TERMS) == COST_WEI
 
 
-def test_submit__steps_against_the_rules__names_the_term(gateway: Gateway, journal: Journal) -> None:
+def test_submit__steps_against_the_rules__names_the_term(gradient_chain: GradientChain) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        gateway.transact(journal, "submit", "GradientChain", "submit", replace(TERMS, min_step=0), value_wei=COST_WEI)
+        gradient_chain.submit(replace(TERMS, min_step=0), value_wei=COST_WEI, key="submit")
     assert caught.value.name == "InvalidTerm"
     assert caught.value.arguments == {"name": b"minStep".ljust(32, b"\0"), "value": 0}
 
 
-def test_parameters__are_the_profiles(ledger: GradientLedger) -> None:
-    assert ledger.parameters() == LOCAL.gradient != PUBLIC.gradient
-    assert ledger.parameters() is ledger.parameters()
+def test_parameters__are_the_profiles(gradient_chain: GradientChain) -> None:
+    assert gradient_chain.parameters() == LOCAL.gradient != PUBLIC.gradient
+    assert gradient_chain.parameters() is gradient_chain.parameters()
 
 
-def test_header__genesis__has_no_miner_and_no_weights(ledger: GradientLedger) -> None:
-    genesis = ledger.header(0)
+def test_header__genesis__has_no_miner_and_no_weights(gradient_chain: GradientChain) -> None:
+    genesis = gradient_chain.header(0)
     assert (genesis.height, genesis.task_id, genesis.weights, genesis.proof) == (0, 0, None, None)
     assert genesis.is_opening
-    assert len(ledger.header_hash(0)) == 32
+    assert len(gradient_chain.header_hash(0)) == 32
 
 
-def test_ledger__through_a_proposal__says_what_the_chain_holds(
-    gateway: Gateway, ledger: GradientLedger, journal: Journal
+def test_gradient_chain__through_a_proposal__says_what_the_chain_holds(
+    client: AccountClient, gradient_chain: GradientChain
 ) -> None:
-    assert ledger.miner(gateway.address) == Miner(0, 0, 0, False)
-    assert (ledger.current().phase, ledger.active_task(), ledger.threshold()) == (HeightPhase.IDLE, None, 0)
-    gateway.transact(journal, "enrol", "GradientChain", "enrol", value_wei=LOCAL.gradient.miner_bond_wei)
-    gateway.transact(journal, "submit", "GradientChain", "submit", TERMS, value_wei=COST_WEI)
-    task_id = ledger.task_count()
-    pending = GradientTask(
-        task_id, TERMS, gateway.address, GradientTaskState.PENDING, StopReason.NONE, ETHER // 1_000, 0, 0
+    assert gradient_chain.miner(client.address) == Miner(0, 0, 0, False)
+    assert (gradient_chain.current().phase, gradient_chain.active_task(), gradient_chain.threshold()) == (
+        HeightPhase.IDLE,
+        None,
+        0,
     )
-    assert (ledger.task(task_id), ledger.pending_count()) == (pending, 1)
+    gradient_chain.enrol(LOCAL.gradient.miner_bond_wei, key="enrol")
+    gradient_chain.submit(TERMS, value_wei=COST_WEI, key="submit")
+    task_id = gradient_chain.task_count()
+    pending = GradientTask(
+        task_id, TERMS, client.address, GradientTaskState.PENDING, StopReason.NONE, ETHER // 1_000, 0, 0
+    )
+    assert (gradient_chain.task(task_id), gradient_chain.pending_count()) == (pending, 1)
     assert not pending.state.is_over
-    gateway.transact(journal, "open", "GradientChain", "openTask")
+    gradient_chain.open_task(key="open")
 
-    opening = ledger.header(ledger.height())
+    opening = gradient_chain.header(gradient_chain.height())
     assert (opening.weights, opening.is_opening, opening.task_id) == (TERMS.genesis_weights, True, task_id)
-    assert ledger.header_block(opening.height) > ledger.miner(gateway.address).enrolled_at_block
-    assert ledger.active_task() == replace(pending, state=GradientTaskState.ACTIVE)
-    current = ledger.current()
+    assert gradient_chain.header_block(opening.height) > gradient_chain.miner(client.address).enrolled_at_block
+    assert gradient_chain.active_task() == replace(pending, state=GradientTaskState.ACTIVE)
+    current = gradient_chain.current()
     assert (current.height, current.phase, current.task_id) == (opening.height + 1, HeightPhase.SEARCH, task_id)
-    assert TERMS.initial_threshold <= ledger.threshold() < MAX_THRESHOLD
-    assert not ledger.is_due()
+    assert TERMS.initial_threshold <= gradient_chain.threshold() < MAX_THRESHOLD
+    assert not gradient_chain.is_due()
 
-    gateway.transact(journal, "propose", "GradientChain", "propose", current.height, 7, 5, PROOF, WEIGHTS)
-    (proposal,) = ledger.proposals()
-    assert (proposal.miner, proposal.step, proposal.sign_digest) == (gateway.address, 7, 5)
+    gradient_chain.propose(current.height, 7, 5, PROOF, WEIGHTS, key="propose")
+    (proposal,) = gradient_chain.proposals()
+    assert (proposal.miner, proposal.step, proposal.sign_digest) == (client.address, 7, 5)
     assert (proposal.proof, proposal.weights) == (PROOF, WEIGHTS)
-    assert proposal.threshold == threshold_of(ledger.task(task_id), proposal.searched_s)
-    assert ledger.miner(gateway.address).has_proposal
-    assert ledger.reports(1) == []
+    assert proposal.threshold == threshold_of(gradient_chain.task(task_id), proposal.searched_s)
+    assert gradient_chain.miner(client.address).has_proposal
+    assert gradient_chain.reports(1) == []
 
 
 def test_threshold_of__paper_rules__is_one() -> None:

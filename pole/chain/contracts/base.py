@@ -1,0 +1,48 @@
+"""What all contract classes share: reading a view, sending a transaction, parameters that are read once."""
+
+from typing import Any, ClassVar
+
+from pole.chain.abi import from_abi
+from pole.chain.client import ChainClient, Event, Receipt
+from pole.chain.deployment import ContractName
+from pole.chain.sender import Sender
+from pole.errors import BadInput
+
+
+class BaseContract:
+    """One deployed contract. Reads are of the latest block; writes need a `sender`, and happen once per key.
+
+    A write's `key` says what it is for, in the journal of the sender: called again with the same key, also after a
+    crash, it gives the receipt of the first time. Where one round or task needs a write only once, its key follows
+    from the arguments.
+    """
+
+    name: ClassVar[ContractName]
+
+    def __init__(self, client: ChainClient, sender: Sender | None = None) -> None:
+        self._client = client
+        self._sender = sender
+        self._constant: dict[str, Any] = {}
+
+    @property
+    def address(self) -> str:
+        return self._client.deployment.address(self.name)
+
+    def events_of(self, receipt: Receipt, event: str) -> list[Event]:
+        """Events of one kind that a transaction made this contract emit."""
+        return self._client.events_of(receipt, self.name, event)
+
+    def _read(self, function: str, *args: Any) -> Any:
+        return self._client.call(self.name, function, *args)
+
+    def _read_once(self, record: type[Any], function: str = "parameters") -> Any:
+        """What never changes after the deployment, such as constructor parameters."""
+        if function not in self._constant:
+            self._constant[function] = from_abi(record, self._read(function))
+        return self._constant[function]
+
+    def _write(self, key: str, function: str, *args: Any, value_wei: int = 0) -> Receipt:
+        """See `Sender.transact`."""
+        if self._sender is None:
+            raise BadInput("this command needs an account; give --account ALIAS or --account KEYFILE")
+        return self._sender.transact(key, self.name, function, *args, value_wei=value_wei)

@@ -1,0 +1,37 @@
+"""TaskMarket: tasks, their escrow, and the list that rounds are opened from."""
+
+from pole.chain.abi import from_abi
+from pole.chain.client import Receipt
+from pole.chain.contracts.base import BaseContract
+from pole.chain.structs import MarketParameters, Task, TaskTerms
+
+
+class TaskMarket(BaseContract):
+    name = "TaskMarket"
+
+    def task(self, task_id: int) -> Task:
+        """Task ids start at 1; an unknown one has state NONE or reverts."""
+        task: Task = from_abi(Task, self._read("task", task_id), task_id=task_id)
+        return task
+
+    def task_count(self) -> int:
+        return int(self._read("taskCount"))
+
+    def pending_count(self) -> int:
+        return int(self._read("pendingCount"))
+
+    def most_valuable(self) -> int | None:
+        """Id of the task that the next round would take; None with an empty list."""
+        return int(self._read("mostValuable")) or None
+
+    def parameters(self) -> MarketParameters:
+        parameters: MarketParameters = self._read_once(MarketParameters)
+        return parameters
+
+    def submit(self, terms: TaskTerms, *, key: str, value_wei: int) -> Receipt:
+        """`value_wei`: reward, fee of the verifiers and bond. Emits TaskSubmitted with the task's id."""
+        return self._write(key, "submit", terms, value_wei=value_wei)
+
+    def cancel(self, task_id: int, *, key: str | None = None) -> Receipt:
+        """Take a task off the list; all that was paid becomes a credit."""
+        return self._write(key or f"cancel/{task_id}", "cancel", task_id)

@@ -1,0 +1,83 @@
+"""VerifierCommittee: stakes, seats, and the ballots that both chains vote in."""
+
+from collections.abc import Sequence
+
+from pole.chain.abi import from_abi
+from pole.chain.client import Receipt
+from pole.chain.contracts.base import BaseContract
+from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
+
+
+class VerifierCommittee(BaseContract):
+    name = "VerifierCommittee"
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def verifier(self, address: str) -> Verifier:
+        found: Verifier = from_abi(Verifier, self._read("verifier", address))
+        return found
+
+    def seated(self) -> list[str]:
+        return list(self._read("seated"))
+
+    def ballot(self, ballot_id: int) -> Ballot:
+        ballot: Ballot = from_abi(Ballot, self._read("ballot", ballot_id), ballot_id=ballot_id)
+        return ballot
+
+    def ballot_count(self) -> int:
+        """Number of ballots so far, which is the newest ballot's id."""
+        return int(self._read("nextBallotId")) - 1
+
+    def is_due(self, ballot_id: int) -> bool:
+        """Whether `advance` would move the ballot on."""
+        return bool(self._read("isDue", ballot_id))
+
+    def members(self, ballot_id: int) -> list[str]:
+        return list(self._read("members", ballot_id))
+
+    def weight_wei(self, ballot_id: int, address: str) -> int:
+        """Stake that a member's vote weighs; 0 for others."""
+        return int(self._read("weightOf", ballot_id, address))
+
+    def vote_commitment(self, ballot_id: int, address: str) -> bytes:
+        """32 zero bytes until committed."""
+        return bytes(self._read("commitmentOf", ballot_id, address))
+
+    def votes(self, ballot_id: int, address: str) -> list[Verdict]:
+        """A member's revealed verdicts; empty until revealed."""
+        return [from_abi(Verdict, part) for part in self._read("votes", ballot_id, address)]
+
+    def outcome(self, ballot_id: int) -> list[Verdict]:
+        """Median verdict of every entry; empty until the ballot is closed."""
+        return [from_abi(Verdict, part) for part in self._read("outcome", ballot_id)]
+
+    def parameters(self) -> CommitteeParameters:
+        parameters: CommitteeParameters = self._read_once(CommitteeParameters)
+        return parameters
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def stake(self, amount_wei: int, *, key: str) -> Receipt:
+        """Add to the account's stake; with enough of it, take a seat."""
+        return self._write(key, "stake", value_wei=amount_wei)
+
+    def request_unstake(self, *, key: str) -> Receipt:
+        """Give up the seat; the stake is released after the unbonding period."""
+        return self._write(key, "requestUnstake")
+
+    def complete_unstake(self, *, key: str) -> Receipt:
+        """Turn a released stake into a credit."""
+        return self._write(key, "completeUnstake")
+
+    def commit_vote(self, ballot_id: int, commitment: bytes, *, key: str) -> Receipt:
+        """`commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
+        return self._write(key, "commitVote", ballot_id, commitment)
+
+    def reveal_vote(
+        self, ballot_id: int, verdicts: Sequence[Verdict], salt: bytes, *, key: str | None = None
+    ) -> Receipt:
+        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, list(verdicts), salt)
+
+    def advance(self, ballot_id: int, *, key: str) -> Receipt:
+        """Move a ballot on that is due."""
+        return self._write(key, "advance", ballot_id)
