@@ -7,8 +7,8 @@ import click
 import torch
 
 from miner.gradient.node import GradientMiner, GradientOptions
-from miner.learning.assignment import Limits
 from miner.learning.node import MinerNode, MinerOptions
+from miner.limits import MinerLimits
 from miner.training.api import choose_device, load_trainer
 from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.money import wei_to_ether
@@ -101,7 +101,7 @@ def run(
 
     The gradient chain has no use for --seed, --trainer, --margin-ppm, --commit-latency and --idle.
     """
-    limits, enough = Limits(min_reward_wei, max_data_bytes), 1 if once else rounds
+    limits, enough = MinerLimits(min_reward_wei, max_data_bytes), 1 if once else rounds
     if chain == "gradient":
         gradient = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps, lost_bonds)
         _mine_blocks(context, gradient, enough)

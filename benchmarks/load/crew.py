@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.load import standin
 from dataclient.node import ClientNode
-from miner.learning.assignment import Limits as MinerLimits
 from miner.learning.node import MinerNode, MinerOptions
+from miner.limits import MinerLimits
 from pole import metrics
 from pole.atomicfile import write_atomically
 from pole.money import ether_to_wei

@@ -9,7 +9,7 @@ import torch
 from miner.gradient.chain_watcher import Lookout
 from miner.gradient.search import Found, Search, begin_search
 from miner.gradient.task import Workplace, furnish
-from miner.learning.assignment import Limits, NotWorthIt
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.chain.gradient_structs import Height, HeightPhase
 from pole.chain.turns import is_my_turn
@@ -33,7 +33,7 @@ class GradientOptions:
 
     device: torch.device
     threads: int
-    limits: Limits
+    limits: MinerLimits
     withdraw_over_wei: int | None
     check_steps: int = 300
     lost_bonds: int = 0

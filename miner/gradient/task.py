@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from miner.learning.assignment import Limits, NotWorthIt
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import GradientHeader, GradientTask, Rules
 from pole.errors import ManifestInvalid
 from pole.gradient.manifest import MAX_SEGMENTS, GradientManifest, fetch_gradient_manifest
@@ -31,7 +31,7 @@ class Workplace:
         self.network.restore(self.network.read(content))
 
 
-def furnish(store: Store, task: GradientTask, limits: Limits, device: torch.device, check_steps: int) -> Workplace:
+def furnish(store: Store, task: GradientTask, limits: MinerLimits, device: torch.device, check_steps: int) -> Workplace:
     """Fetches and checks a task. Raises NotWorthIt, what is wrong with its files, or as the store does."""
     if task.terms.block_reward_wei < limits.min_reward_wei:
         raise NotWorthIt(

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Round
-from pole.errors import BadInput, InsufficientFunds, ManifestInvalid
+from pole.errors import InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
 from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
@@ -30,18 +31,6 @@ class Terms:
     required_train_ppm: int
     tolerance_ppm: int
     solutions_wanted: int
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the miner is willing to take on."""
-
-    min_reward_wei: int
-    max_data_bytes: int
-
-
-class NotWorthIt(BadInput):
-    """The miner's own limits speak against this round."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +75,7 @@ def check_bond(ledger: Ledger, address: str, balance_wei: int) -> None:
         )
 
 
-def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits) -> Manifest:
+def check_manifest(store: Store, the_round: Round, terms: Terms, limits: MinerLimits) -> Manifest:
     """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
     if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
         raise NotWorthIt(f"the reward of {terms.reward_wei} wei is below --min-reward-wei {limits.min_reward_wei}")

@@ -7,8 +7,6 @@ import torch
 from miner.display import Display, percent
 from miner.learning.assignment import (
     Assignment,
-    Limits,
-    NotWorthIt,
     Terms,
     check_bond,
     check_manifest,
@@ -20,6 +18,7 @@ from miner.learning.assignment import (
 from miner.learning.deadline import Watch
 from miner.learning.settlement import Settlement
 from miner.learning.solutions import Solution, Workbook
+from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from pole.chain.commitments import solution_commitment
 from pole.chain.structs import Phase, Round
@@ -45,7 +44,7 @@ class MinerOptions:
     trainer: Trainer
     device: torch.device
     seed: int
-    limits: Limits
+    limits: MinerLimits
     margin_ppm: int | None
     commit_latency_s: float | None
     is_idle_allowed: bool

@@ -12,8 +12,8 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
-from miner.learning.assignment import Limits as MinerLimits
 from miner.learning.node import MinerNode, MinerOptions
+from miner.limits import MinerLimits
 from miner.training.api import Trainer
 from miner.training.default import train
 from pole.chain.client import Gateway

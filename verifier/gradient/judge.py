@@ -14,8 +14,7 @@ from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
 from verifier.gradient.messages import Claim, GradientCase, GradientRequest
 from verifier.judging.messages import Finding, Limits, Line
-from verifier.judging.sandbox import serve
-from verifier.learning.judge import may_heal
+from verifier.judging.sandbox import may_heal, serve
 
 
 def main() -> None:

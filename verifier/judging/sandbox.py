@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from pole.errors import ContentTooLarge, StoreError
 from verifier.judging.messages import Finding, Limits, Line
 
 # Written while judging: nothing but lines to a pipe, which no limit on files covers.
@@ -62,12 +63,20 @@ def allow(limits: Limits, entries: int) -> None:
     allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (entries + 1)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (allowed if hard == resource.RLIM_INFINITY else min(allowed, hard), hard))
-    _cap_files(limits.file_bytes)
+    cap_files(limits.file_bytes)
 
 
-def _cap_files(size_bytes: int) -> None:
+def cap_files(size_bytes: int) -> None:
     """Lowers (or raises again, up to what `confine` left) the size of files that may be written."""
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(
         resource.RLIMIT_FSIZE, (size_bytes if hard == resource.RLIM_INFINITY else min(size_bytes, hard), hard)
     )
+
+
+def may_heal(exc: BaseException) -> bool:
+    """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
+    if isinstance(exc, StoreError):
+        return not isinstance(exc, ContentTooLarge)
+    # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
+    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)

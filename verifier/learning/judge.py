@@ -29,7 +29,7 @@ from pole.task.scoring import ROWS_PER_BATCH, score_ppm
 from pole.task.weights import load_model
 from pole.timing import NOTHING
 from verifier.judging.messages import Case, Finding, Line, Request
-from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, _cap_files, serve, set_up_torch
+from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch
 
 _LOOKERS = 32
 
@@ -57,7 +57,7 @@ def findings(request: Request) -> Iterator[Line]:
     models = {entry: Cid.parse(model) for entry, model in request.models}
     absent = bring(store, set(models.values()), bench.manifest.max_model_bytes)
     yield Line(finding=Finding.READY, reason=bench.test_set_problem, opening=bench.opening)
-    _cap_files(FILE_BYTES_WHEN_JUDGING)
+    cap_files(FILE_BYTES_WHEN_JUDGING)
     for entry, cid in models.items():
         if cid in absent:
             yield Line(finding=Finding.UNAVAILABLE, entry=entry, reason=absent[cid])
@@ -81,14 +81,6 @@ def bring(store: Store, cids: set[Cid], max_bytes: int) -> dict[Cid, str]:
 
     with ThreadPoolExecutor(max_workers=_LOOKERS) as pool:
         return {cid: reason for cid, reason in pool.map(look, cids) if reason}
-
-
-def may_heal(exc: BaseException) -> bool:
-    """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
-    if isinstance(exc, StoreError):
-        return not isinstance(exc, ContentTooLarge)
-    # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
-    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)
 
 
 class Bench:

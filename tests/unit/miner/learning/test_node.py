@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from miner.learning.assignment import Limits, NotWorthIt, Terms, check_manifest, commit_reserve_s, target_ppm
+from miner.learning.assignment import Terms, check_manifest, commit_reserve_s, target_ppm
 from miner.learning.deadline import REFRESH_S, Watch
 from miner.learning.solutions import Workbook
+from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, TrainingJob
 from pole.chain.structs import AbortReason, Phase, Round
 from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
@@ -77,13 +78,13 @@ def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float |
 
 def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
-        check_manifest(DirectoryStore(tmp_path), ROUND, terms(reward_wei=4), Limits(5, 1))
+        check_manifest(DirectoryStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
 
 
 def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
     iris = commission_iris(tmp_path)
     with pytest.raises(NotWorthIt, match="--max-data-bytes is 10"):
-        check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), Limits(0, 10))
+        check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), MinerLimits(0, 10))
 
 
 def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: 
     wide = iris.manifest.model_copy(update={"mapping": DenseMapping(vectors=65_536, segments=4)})
     manifest = iris.store.put(wide.to_bytes())
     with pytest.raises(NotWorthIt, match=f"features take {120 * 4 * 65_536 * 4} bytes"):
-        check_manifest(iris.store, ROUND, terms(manifest=manifest), Limits(0, 1 << 20))
+        check_manifest(iris.store, ROUND, terms(manifest=manifest), MinerLimits(0, 1 << 20))
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
