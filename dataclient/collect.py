@@ -13,10 +13,10 @@ from dataclient.prepare import read_rows
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Header, Task, TaskState
 from pole.errors import BadInput
-from pole.learning.mapping import output_shape, project, statistics
+from pole.learning.mapping import project, statistics
 from pole.learning.round_files import fetch_manifest
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import score_ppm
 from pole.task.weights import load_model
 
@@ -97,8 +97,7 @@ def _bundle(client: Client, home: TaskHome, task: Task, header: Header) -> Bundl
 
 
 def _loaded(manifest: Manifest, weights: bytes) -> nn.Module:
-    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+    model = new_model(manifest)
     load_model(weights, model)
     return model
 
@@ -117,7 +116,7 @@ def _origin(client: Client, header: Header) -> Origin:
 
 def own_features(home: TaskHome, manifest: Manifest, previous_hash: bytes) -> OwnFeatures:
     """What miners decrypt, computed from the plain rows instead: the same integers, so the same floats."""
-    training, test = read_rows(home, manifest)
+    training, test = read_rows(home, manifest.data)
     mapped = project(manifest.mapping, previous_hash, training.x)
     constants = statistics(manifest.mapping, [mapped])
     return OwnFeatures(

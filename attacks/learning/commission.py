@@ -15,11 +15,10 @@ from dataclient.task_folder import Prepared, TaskHome
 from pole.encryption import MasterKey
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_manifest
 from pole.storage.store import Store, open_store
 from pole.task.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear, Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import Rows, rows_from_bytes
 from verifier.judging.messages import Case
 
@@ -66,9 +65,7 @@ class Commission:
 
     def new_model(self) -> nn.Module:
         """Untrained: valid, if not accurate."""
-        manifest = self.manifest
-        shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        return build_model(manifest.model, shape, len(manifest.data.class_names))
+        return new_model(self.manifest)
 
 
 def commission(folder: Path, scheme: Literal["none", "ipfe-secp256k1"] = "none") -> Commission:

@@ -9,7 +9,6 @@ from attacks.learning.examiner import judge
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
 from pole.errors import ContentTooLarge, PoleError
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_manifest
 from pole.storage.cid import cid_of
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
@@ -63,8 +62,7 @@ def measured(content: bytes) -> str:
     """What miners and clients find before anything is allocated."""
     try:
         manifest = Manifest.from_bytes(content)
-        shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        size = measure_model(manifest.model, shape, len(manifest.data.class_names))
+        size = measure_model(manifest.model, manifest.feature_shape, manifest.classes)
     except PoleError as exc:
         return f"{type(exc).__name__}: {exc}"
     except Exception as exc:

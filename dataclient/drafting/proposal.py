@@ -14,7 +14,6 @@ from dataclient.sources.plain import PlainData
 from dataclient.task_file import Encryption, TaskFile, Terms, first_problem, is_named_set
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
-from pole.learning.mapping import output_shape
 from pole.money import ether_to_wei
 from pole.task.manifest import (
     Activation,
@@ -85,7 +84,7 @@ def _propose(
 ) -> Proposal:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
-    outputs = output_shape(mapping, training.shape)
+    outputs = mapping.output_shape(training.shape)
     model = propose_model(outputs, len(training.class_names))
     measured = None
     if wishes.required_train_ppm is None:

@@ -10,12 +10,11 @@ from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Round
 from pole.errors import InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.manifest import Manifest
-from pole.task.model import parameter_bytes
+from pole.task.model import model_bytes
 from pole.task.scoring import PPM
 
 FLOAT32_BYTES = 4
@@ -40,10 +39,6 @@ class Assignment:
     terms: Terms
     manifest: Manifest
     features: Features
-
-    @property
-    def feature_shape(self) -> tuple[int, ...]:
-        return output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
 
 
 def terms_of(ledger: Ledger, the_round: Round) -> Terms:
@@ -83,13 +78,11 @@ def check_manifest(store: Store, the_round: Round, terms: Terms, limits: MinerLi
     data_bytes = sum(file.size_bytes for file in manifest.data.training_set)
     if data_bytes > limits.max_data_bytes:
         raise NotWorthIt(f"the training set has {data_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
-    shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    feature_bytes = manifest.data.training_rows * math.prod(shape) * FLOAT32_BYTES
+    feature_bytes = manifest.data.training_rows * math.prod(manifest.feature_shape) * FLOAT32_BYTES
     if feature_bytes > limits.max_data_bytes:
         raise NotWorthIt(f"its features take {feature_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
-    model_bytes = parameter_bytes(manifest.model, shape, len(manifest.data.class_names))
-    if model_bytes > manifest.max_model_bytes:
-        raise ManifestInvalid(f"the model has {model_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")
+    if (size_bytes := model_bytes(manifest)) > manifest.max_model_bytes:
+        raise ManifestInvalid(f"the model has {size_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")
     return manifest
 
 

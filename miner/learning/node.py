@@ -224,7 +224,6 @@ class MinerNode(Node):
         with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
             job = TrainingJob(
                 manifest=assignment.manifest,
-                feature_shape=assignment.feature_shape,
                 train_x=assignment.features.train_x,
                 train_y=assignment.features.train_y,
                 target_ppm=target,

@@ -21,7 +21,7 @@ from pole.encryption import PublicKey, backend, max_public_key_bytes
 from pole.encryption.points import POINT_BYTES, PointForm
 from pole.errors import BadInput, DataInvalid, DecryptionFailed, KeyRefused
 from pole.learning.functional_keys import FunctionalKeys, check_keys
-from pole.learning.mapping import Statistics, key_queries, output_shape, project, statistics
+from pole.learning.mapping import Statistics, key_queries, project, statistics
 from pole.storage.cid import Cid
 from pole.storage.prefetch import FetchAhead, Wanted
 from pole.storage.store import Store
@@ -184,7 +184,7 @@ class _Loader:
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
         self._backend = backend(rows=self._data.training_rows)
         self.dimension = self._data.dimension
-        self.output_shape = output_shape(manifest.mapping, self._shape)
+        self.output_shape = manifest.feature_shape
         self.opened_dtype, self.opened_width = self._opened_form()
 
     def _opened_form(self) -> tuple[np.dtype[Any], int]:

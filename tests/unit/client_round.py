@@ -16,13 +16,12 @@ from dataclient.task_folder import TaskHome
 from pole.chain.commitments import solution_commitment, vote_commitment
 from pole.chain.structs import Phase, Round, Verdict
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
 from pole.storage.cid import Cid
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.weights import load_model, save_model
 from tests.unit.local_nodes import ETHER, Seats
 
@@ -85,8 +84,7 @@ class Hand:
 
     def model(self, content: bytes | None = None) -> torch.nn.Module:
         manifest, _ = self.manifest()
-        outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+        model = new_model(manifest)
         if content is not None:
             load_model(content, model)
         return model

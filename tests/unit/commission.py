@@ -16,7 +16,6 @@ from miner.training.adamw import AdamW
 from pole.encryption import MasterKey, backend
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid
 from pole.storage.folder import DirectoryStore
 from pole.task.manifest import (
@@ -32,7 +31,7 @@ from pole.task.manifest import (
     NoEncryption,
     RowFile,
 )
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import EncryptedRows, Rows, discretise, encrypted_rows_to_bytes, rows_to_bytes
 
 PREVIOUS_HASH = bytes(range(1, 33))
@@ -60,8 +59,7 @@ class Commission:
         return load_features(self.store, self.manifest, self.manifest_cid, previous_hash, keys, self.test_set, cache)
 
     def new_model(self) -> nn.Module:
-        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
-        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
+        return new_model(self.manifest)
 
 
 def commission_iris(root: Path, *, is_encrypted: bool = False) -> Commission:

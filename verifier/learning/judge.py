@@ -20,11 +20,10 @@ from pole.errors import (
     StoreError,
 )
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import ROWS_PER_BATCH, score_ppm
 from pole.task.weights import load_model
 from pole.timing import NOTHING
@@ -101,7 +100,7 @@ class Bench:
         """Algorithm 2 for one model; whether the accuracy suffices is for the contract to say."""
         try:
             content = self.store.get(cid, self.manifest.max_model_bytes)
-            model = self._new_model()
+            model = new_model(self.manifest)
             load_model(content, model)
             train_ppm = score_ppm(model, self.train.train_x, self.train.train_y, self.manifest.metric)
             test_ppm = self._test_ppm(model)
@@ -117,7 +116,7 @@ class Bench:
         A specification that cannot be built makes all models invalid. One that does not fit into this process has to
         end it here, before `ready`, and not over a miner's model: the client would get that miner's bond.
         """
-        model, rows = self._new_model(), slice(0, ROWS_PER_BATCH)
+        model, rows = new_model(self.manifest), slice(0, ROWS_PER_BATCH)
         with suppress(ModelInvalid):  # what an untrained model yields says nothing about the others
             score_ppm(model, self.train.train_x[rows], self.train.train_y[rows], "accuracy")
 
@@ -147,10 +146,6 @@ class Bench:
         return load_features(
             self.store, self.manifest, self.manifest_cid, self.previous_hash, self.keys, test_set, cache, None
         )
-
-    def _new_model(self) -> nn.Module:
-        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
-        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
 
 
 if __name__ == "__main__":

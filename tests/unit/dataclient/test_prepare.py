@@ -110,7 +110,7 @@ def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
     seen: list[tuple[int, int]] = []
     prepared = prepare(source.task, home, store, lambda done, total: seen.append((done, total)))
     manifest = manifest_of(store, prepared.manifest)
-    training, test = read_rows(home, manifest)
+    training, test = read_rows(home, manifest.data)
     assert (len(training.labels), len(test.labels)) == (18, 6)
     assert seen[-1] == (ROWS, ROWS)
     effort = home.encrypted()
@@ -154,7 +154,7 @@ def test_prepare__not_encrypted__stores_the_plain_training_rows_only(
     prepared = prepare(source.task, home, store)
     manifest = manifest_of(store, prepared.manifest)
     [file] = manifest.data.training_set
-    training, _ = read_rows(home, manifest)
+    training, _ = read_rows(home, manifest.data)
     stored = rows_from_bytes(store.get(Cid.parse(file.cid), file.size_bytes), manifest.data, file.rows)
     assert np.array_equal(stored.x, training.x)
     assert not store.has(prepared.test_set_cid)

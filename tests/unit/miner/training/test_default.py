@@ -38,7 +38,6 @@ def job_for(commission: Commission, folder: Path, *, target_ppm: int, seconds: f
     features, end = commission.features(folder), time.monotonic() + seconds
     return TrainingJob(
         manifest=commission.manifest,
-        feature_shape=features.train_x.shape[1:],
         train_x=features.train_x,
         train_y=features.train_y,
         target_ppm=target_ppm,

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from pole.learning.idle import publish_idle_task
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid
 from pole.storage.folder import DirectoryStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
-from pole.task.model import parameter_bytes
+from pole.task.model import model_bytes
 from pole.task.rows import rows_from_bytes
 
 
@@ -24,5 +23,4 @@ def test_publish_idle_task__read_back__fits_its_own_manifest(tmp_path: Path) -> 
     rows = rows_from_bytes(content, manifest.data, file.rows)
     assert (rows.x.shape, rows.x.max(), sorted(set(rows.labels.tolist()))) == ((1797, 64), 15, list(range(10)))
     assert len(content) == file.size_bytes
-    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    assert parameter_bytes(manifest.model, outputs, 10) < manifest.max_model_bytes
+    assert model_bytes(manifest) < manifest.max_model_bytes

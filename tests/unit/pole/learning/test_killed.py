@@ -99,7 +99,7 @@ def test_load_features__killed__decrypts_the_missing_pieces_only(
     kill_while("decrypt", folder, rows)
     opened = decrypt(folder)
     assert counting.decrypted == left
-    training = prepare_module.read_rows(home, manifest)[0]
+    training = prepare_module.read_rows(home, manifest.data)[0]
     mapped = project(manifest.mapping, HASH, training.x)
     assert opened.train_x.tobytes() == statistics(manifest.mapping, [mapped]).apply(mapped).tobytes()
     assert opened.train_y.tolist() == training.labels.tolist()

@@ -17,10 +17,9 @@ import torch
 
 from pole.chain.structs import Verdict
 from pole.document import Document
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import Rows, rows_to_bytes
 from pole.task.weights import save_model
 from tests.paths import ROOT
@@ -197,7 +196,7 @@ def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_mode
 ) -> None:
     large = iris.manifest.model_copy(update={"max_model_bytes": 64 << 20} | changes)
     case = case_of(iris, cache, manifest=str(iris.store.put(large.to_bytes())))
-    model = build_model(large.model, output_shape(large.mapping, (4,)), 3)
+    model = new_model(large)
     session = judge(case, {0: iris.store.put(save_model(model))}, Limits(memory_bytes=100 << 20))
     assert session.opinions == {}
     assert session.problem
