@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataclient.client import Client
 from dataclient.drafting.costs import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
 from dataclient.task_file import TaskFile, TaskSource, read_task_file
@@ -16,6 +15,7 @@ from pole.chain.structs import MarketParameters, TaskTerms
 from pole.errors import BadInput, InsufficientFunds
 from pole.journal.transactions import TransactionState
 from pole.money import wei_to_ether
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 
 Progressed = Callable[[int, int], None]
@@ -31,7 +31,7 @@ class Order:
     submitted: Submitted | None
 
 
-def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[Order]:
+def read_orders(client: RoleContext, paths: Sequence[Path], *, is_new: bool) -> list[Order]:
     """Reads and checks all task files before anything is encrypted or spent; the first problem stops them all."""
     check_private(client.home)
     sources = [read_task_file(path) for path in paths]
@@ -49,7 +49,7 @@ def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[
     return orders
 
 
-def _order(client: Client, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
+def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
     home = open_task_home(client.home, source, is_new=is_new)
     submitted = home.submitted()
     identity = client.gateway.deployment.identity
@@ -76,7 +76,7 @@ def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
         )
 
 
-def check_balance(client: Client, orders: Sequence[Order]) -> None:
+def check_balance(client: RoleContext, orders: Sequence[Order]) -> None:
     """Refuses to begin what the account cannot pay to the end. Raises InsufficientFunds."""
     open_orders = [order for order in orders if order.submitted is None and not _was_sent(client, order)]
     if not open_orders:
@@ -91,7 +91,7 @@ def check_balance(client: Client, orders: Sequence[Order]) -> None:
         )
 
 
-def _was_sent(client: Client, order: Order) -> bool:
+def _was_sent(client: RoleContext, order: Order) -> bool:
     return client.journal.attempt(_key(order.home)) is not None
 
 
@@ -105,7 +105,7 @@ def gas_price_wei(gateway: Gateway) -> int:
         return int(gateway.web3.eth.gas_price)
 
 
-def submit(client: Client, order: Order, progress: Progressed | None = None) -> Submitted:
+def submit(client: RoleContext, order: Order, progress: Progressed | None = None) -> Submitted:
     """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
     if order.submitted is not None:
         return order.submitted
@@ -129,7 +129,7 @@ def submit(client: Client, order: Order, progress: Progressed | None = None) -> 
     return submitted
 
 
-def finish_interrupted(client: Client) -> None:
+def finish_interrupted(client: RoleContext) -> None:
     """Takes note of tasks whose payment was signed before `submit` was killed: they are on chain, and need serving."""
     for home in all_task_homes(client.home):
         if home.submitted() is not None or home.prepared() is None:
@@ -141,7 +141,7 @@ def finish_interrupted(client: Client) -> None:
             submit(client, Order(home, task, payment, None))
 
 
-def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
+def _check_stored(client: RoleContext, order: Order, prepared: Prepared) -> None:
     """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
     cids = [prepared.manifest, *(part.cid for part in order.home.progress().parts)]
     missing = [cid for cid in cids if not client.store.has(Cid.parse(cid))]
@@ -152,7 +152,7 @@ def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
         )
 
 
-def terms_of(client: Client, task: TaskFile, prepared: Prepared) -> TaskTerms:
+def terms_of(client: RoleContext, task: TaskFile, prepared: Prepared) -> TaskTerms:
     """The terms as the market takes them; the commitment binds the test set to this client and market."""
     deployment = client.gateway.deployment
     commitment = test_set_commitment(

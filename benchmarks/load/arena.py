@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from eth_account import Account
 from web3 import HTTPProvider, Web3
 
 from benchmarks.load.standin import write_task
-from dataclient.client import Client
 from dataclient.submit import read_orders, submit
 from pole.chain.client import Gateway
 from pole.chain.contracts.learning_chain import Ledger
@@ -20,6 +20,7 @@ from pole.chain.structs import Pot
 from pole.errors import PoleError
 from pole.journal.journal import Journal
 from pole.learning.idle import publish_idle_task
+from pole.node.context import RoleContext
 from pole.storage.store import open_store
 from testbed.chain import MNEMONIC, development_chain
 from testbed.deployer import deploy_with_web3
@@ -75,9 +76,10 @@ class Arena:
         )
         path = client.home / f"journal-{gateway.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, open_store(self.stage.store("dataclient")), client.home)
-            [order] = read_orders(seat, [file], is_new=False)
-            return submit(seat, order).task_id
+            log, store = structlog.get_logger(), open_store(self.stage.store("dataclient"))
+            context = RoleContext("dataclient", gateway, Ledger(gateway), journal, store, client.home, log, _POLL_S)
+            [order] = read_orders(context, [file], is_new=False)
+            return submit(context, order).task_id
 
     def until(self, what: str, look: Callable[[], T], patience_s: float) -> T:
         """Poll until `look` returns something true, and return it; raises NotInTime."""

@@ -19,7 +19,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.load import standin
-from dataclient.node import ClientNode
+from dataclient.serve import ClientNode
 from miner.learning.node import MinerNode, MinerOptions
 from miner.limits import MinerLimits
 from pole import metrics

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from dataclient.client import client_of
 from dataclient.sources.options import source_arguments, source_options
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
@@ -117,7 +116,7 @@ def gradient_submit(context: RoleContext, *, source: str, **given: Any) -> None:
     from dataclient.gradient.submit import submit_order
 
     order = _order(source, given)
-    submitted, prepared = submit_order(client_of(context), order)
+    submitted, prepared = submit_order(context, order)
     click.echo(describe(order, prepared))
     click.echo(f"{order.name} is gradient task {submitted.task_id}, {order.block_count} blocks")
 
@@ -129,7 +128,7 @@ def gradient_status(context: RoleContext) -> None:
     from dataclient.gradient.status import status_table
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    console.print(status_table(client_of(context)))
+    console.print(status_table(context))
 
 
 @click.command("gradient-cancel")
@@ -140,9 +139,8 @@ def gradient_cancel(context: RoleContext, *, task: str) -> None:
     from dataclient.gradient.submit import require_submitted
     from dataclient.gradient.task_folder import find_order_home
 
-    client = client_of(context)
     home = find_order_home(context.home, task)
-    task_id = require_submitted(client, home).task_id
+    task_id = require_submitted(context, home).task_id
     context.gateway.transact(context.journal, f"gradient-cancel/{task_id}", "GradientChain", "cancel", task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
@@ -162,7 +160,7 @@ def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None
 
     home = find_order_home(context.home, task)
     ledger = GradientLedger(context.gateway)
-    on_chain = ledger.task(require_submitted(client_of(context), home).task_id)
+    on_chain = ledger.task(require_submitted(context, home).task_id)
     header, weights = newest_weights(ledger, on_chain)
     manifest = fetch_gradient_manifest(context.store, on_chain.terms.manifest)
     folder = out or Path(f"{home.name}-model")

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from miner.display import percent
 from miner.learning.solutions import Workbook
-from miner.outcome import outcome_of
+from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Phase, Round
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
@@ -56,3 +57,24 @@ class Settlement:
             key = f"withdraw/after-round/{round_id}"
             self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", address)
             self.context.log.info(f"withdrew {credit_wei} wei")
+
+
+def outcome_of(ledger: Ledger, the_round: Round, miner: str) -> str:
+    """One sentence about an ended round, from the chain alone."""
+    index = ledger.submission_index(the_round.round_id, miner)
+    if the_round.phase is not Phase.FINALISED:
+        reason = the_round.abort_reason.name.lower().replace("_", " ")
+        return f"ended without a block: {reason}"
+    header = ledger.header(the_round.height)
+    block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
+    if header.winner == miner:
+        reward_wei = 0 if the_round.is_idle else ledger.task(the_round.task_id).reward_wei
+        return f"I won {block}, {reward_wei} wei and {ledger.chain_parameters().winner_reward} units of the token"
+    if index is None:
+        return f"{block} went to {header.winner}; I had not committed"
+    for ommer in ledger.ommers(the_round.height):
+        if ommer.miner == miner:
+            return f"{block} went to {header.winner}; mine is an ommer with {percent(ommer.test_ppm)} test accuracy"
+    if not ledger.submissions(the_round.round_id)[index].is_revealed:
+        return f"{block} went to {header.winner}; I did not reveal and lost my bond"
+    return f"{block} went to {header.winner}; I lost"

@@ -24,7 +24,7 @@ _WRITES = ("remember", "remember_once", "plan", "sign", "replace", "settle")
 _LIBRARIES = {
     "miner": ["miner.learning.node", "miner.training.default"],
     "verifier": ["verifier.node"],
-    "dataclient": ["dataclient.node", "dataclient.submit", "dataclient.serve"],
+    "dataclient": ["dataclient.submit", "dataclient.serve"],
 }
 
 

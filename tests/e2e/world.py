@@ -9,14 +9,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from web3.types import RPCEndpoint
 
-from dataclient.client import Client
 from dataclient.submit import read_orders, submit
 from pole.chain.client import Gateway
 from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round
 from pole.journal.journal import Journal
+from pole.node.context import RoleContext
 from testbed.chain import development_chain
 from testbed.processes import Actor, Stage
 from tests.e2e.scripted import Participant
@@ -141,9 +142,12 @@ class World:
         )
         path = client.home / f"journal-{self.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, self.site.store, client.home)
-            [order] = read_orders(seat, [file], is_new=False)
-            return submit(seat, order).task_id
+            log = structlog.get_logger()
+            context = RoleContext(
+                "dataclient", gateway, Ledger(gateway), journal, self.site.store, client.home, log, 0.1
+            )
+            [order] = read_orders(context, [file], is_new=False)
+            return submit(context, order).task_id
 
     def number(self, actor: Actor) -> int:
         """Of the account that an actor was given."""

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataclient.client import Client
 from dataclient.drafting.template import render
 from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
@@ -132,7 +131,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing on the way may handle it."""
 
 
-def commissioned(client: Client, folder: Path, name: str = "small", **changes: dict[str, Any]) -> TaskHome:
+def commissioned(client: RoleContext, folder: Path, name: str = "small", **changes: dict[str, Any]) -> TaskHome:
     """A task that is on the market."""
     [order] = read_orders(client, [write_small_task(folder, name, **changes)], is_new=False)
     submit(client, order)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
-from dataclient.client import Client
 from dataclient.gradient.submit import submit_order
 from dataclient.gradient.task_folder import Order
 from dataclient.sources.load import SourceOptions
@@ -19,6 +19,7 @@ from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.gradient_structs import GradientHeader, GradientTask, Height, HeightPhase
 from pole.errors import TransactionReverted
 from pole.journal.journal import Journal
+from pole.node.context import RoleContext
 from testbed.processes import Actor
 from tests.e2e.scripted import Participant
 from tests.e2e.site import development_account
@@ -69,8 +70,9 @@ class Guild:
         )
         path = self.client.home / f"journal-{world.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = Client(gateway, Ledger(gateway), journal, world.site.store, self.client.home)
-            return submit_order(seat, self.order(name, **changes))[0].task_id
+            log, home = structlog.get_logger(), self.client.home
+            context = RoleContext("dataclient", gateway, Ledger(gateway), journal, world.site.store, home, log, 0.1)
+            return submit_order(context, self.order(name, **changes))[0].task_id
 
     def order(self, name: str, **changes: Any) -> Order:
         """A small task on clusters that a hidden layer separates in a few hundred steps."""

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from dataclient.client import Client, client_of
 from dataclient.served_tasks import served_tasks
 from pole.chain.structs import Phase, TaskState
 from pole.node.context import RoleContext
@@ -28,19 +27,18 @@ def context(seats: Seats, tmp_path: Path) -> RoleContext:
 
 
 @pytest.fixture
-def client(context: RoleContext) -> Iterator[Client]:
+def client(context: RoleContext) -> Iterator[RoleContext]:
     """Its tasks that are still on the list leave it after the test: the next one's must be the most valuable."""
-    made = client_of(context)
-    yield made
-    for served in served_tasks(made):
+    yield context
+    for served in served_tasks(context):
         if served.task.state is TaskState.PENDING:
-            made.gateway.transact(
-                made.journal, f"end/{served.task.task_id}", "TaskMarket", "cancel", served.task.task_id
+            context.gateway.transact(
+                context.journal, f"end/{served.task.task_id}", "TaskMarket", "cancel", served.task.task_id
             )
 
 
 @pytest.fixture
-def hand(client: Client, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
+def hand(client: RoleContext, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
     """A miner by hand; a round that a test leaves open is ended after it."""
     played = Hand(seats.context("miner", f"{tmp_path.name}-miner", seats.funded()))
     yield played

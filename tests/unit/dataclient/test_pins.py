@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dataclient.client import Client
 from dataclient.pins import Keeper
 from dataclient.served_tasks import served_tasks
 from dataclient.task_folder import TaskHome
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.storage.folder import DirectoryStore
 from tests.unit.client_round import commissioned
@@ -22,7 +22,7 @@ def forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DirectoryStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
 
 
-def cancel(client: Client, home: TaskHome) -> None:
+def cancel(client: RoleContext, home: TaskHome) -> None:
     submitted = home.submitted()
     assert submitted is not None
     client.gateway.transact(client.journal, f"cancel/{home.name}", "TaskMarket", "cancel", submitted.task_id)
@@ -35,7 +35,7 @@ def files(home: TaskHome) -> set[Cid]:
 
 
 def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_then(
-    client: Client, seats: Seats, tmp_path: Path
+    client: RoleContext, seats: Seats, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     keeper = Keeper(client, unpin_after_s=100)
@@ -50,7 +50,9 @@ def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_th
     assert not any(client.store.has(cid) for cid in files(home))
 
 
-def test_keeper__another_open_task_has_the_same_files__they_stay(client: Client, seats: Seats, tmp_path: Path) -> None:
+def test_keeper__another_open_task_has_the_same_files__they_stay(
+    client: RoleContext, seats: Seats, tmp_path: Path
+) -> None:
     first = commissioned(client, tmp_path, "first", encryption=PLAIN)
     second = commissioned(client, tmp_path, "second", encryption=PLAIN)
     shared = {Cid.parse(part.cid) for part in first.progress().parts}

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dataclient.client import Client
-from dataclient.node import NOTHING_OPEN, ClientNode
-from dataclient.serve import Server
+from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.task_folder import Issued
 from pole.chain.client import Gateway
 from pole.chain.structs import AbortReason, Phase, TaskState
@@ -28,7 +26,7 @@ def test_act__no_task__waits_for_one(context: RoleContext) -> None:
 
 
 def test_act__round_opens__publishes_keys_that_fit_and_nothing_of_the_test_set(
-    client: Client, hand: Hand, tmp_path: Path
+    client: RoleContext, hand: Hand, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
@@ -46,7 +44,7 @@ def test_act__round_opens__publishes_keys_that_fit_and_nothing_of_the_test_set(
 
 
 def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
-    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = commissioned(client, tmp_path)
     hand.open_round()
@@ -66,7 +64,7 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
 
 
 def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     home.keep_issued(Issued(previous_hashes=["0f" * 32]))
@@ -94,7 +92,7 @@ def relisted(server: Server, hand: Hand, seats: Seats) -> None:
 
 
 def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
@@ -112,7 +110,7 @@ def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
 
 
 def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
@@ -127,7 +125,9 @@ def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
     assert warning["event"].endswith("over the limit of 2; cancel the task")
 
 
-def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Client, hand: Hand, tmp_path: Path) -> None:
+def test_act__unencrypted_task__starts_the_clock_with_the_manifest(
+    client: RoleContext, hand: Hand, tmp_path: Path
+) -> None:
     home = commissioned(client, tmp_path, encryption=PLAIN)
     hand.open_round()
     act(Server(client))
@@ -138,7 +138,7 @@ def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Clien
 
 
 def test_act__full_disk__is_waited_for(
-    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise StoreError("no space left")
@@ -154,7 +154,7 @@ def test_act__full_disk__is_waited_for(
 
 
 def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_publishes_it(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = commissioned(client, tmp_path)
     prepared = home.prepared()
