@@ -25,7 +25,7 @@ from pole.node.pins import UNPIN_AFTER_S
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
     from dataclient.drafting.proposal import Wishes
-    from dataclient.submit import Order
+    from dataclient.submit import TaskOrder
 
 _PIPED_WIDTH = 160
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -98,9 +98,9 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
     for order in orders:
         was_there = order.submitted is not None
         submitted = _submit_with_progress(context, order)
-        effort = order.home.encrypted()
-        if effort is not None and not was_there:
-            click.echo(f"{order.home.name}: encrypted {effort}")
+        timing = order.home.encrypted()
+        if timing is not None and not was_there:
+            click.echo(f"{order.home.name}: encrypted {timing}")
         said = "is already" if was_there else "is now"
         click.echo(f"{order.home.name} {said} task {submitted.task_id}; paid {order.payment}")
 
@@ -207,7 +207,7 @@ def _market(deployment: Path | None) -> MarketParameters:
     return MarketParameters(**Deployment.load(deployment).parameters["market"])
 
 
-def _submit_with_progress(client: RoleContext, order: "Order") -> Any:
+def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
     from dataclient.submit import submit
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} rows"))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import TaskFile, first_problem
-from dataclient.task_folder import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
+from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
 from pole.encryption import Backend, MasterKey, backend
 from pole.encryption.points import PointForm, compress_points
@@ -233,7 +233,7 @@ def _encrypt(
     assert isinstance(draft, InnerProductEncryption)
     with watch.running(rows=0):
         public_key = compute.public_key(master)
-    home.keep_encrypted(watch.effort)
+    home.keep_encrypted(watch.timing)
     return draft.model_copy(update={"public_key": str(store.put(public_key.to_bytes()))})
 
 
@@ -269,4 +269,4 @@ def _stored_rows(home: TaskHome, store: Store) -> int:
 
 def _store_part(content: bytes, rows: int, home: TaskHome, store: Store) -> None:
     part = StoredPart(cid=str(store.put(content)), rows=rows, size_bytes=len(content))
-    home.keep_progress(Progress(parts=[*home.progress().parts, part]))
+    home.keep_progress(StoredParts(parts=[*home.progress().parts, part]))

@@ -22,7 +22,7 @@ Progressed = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class TaskOrder:
     """One task on its way to the market; `submitted` is None until it is there."""
 
     home: TaskHome
@@ -31,7 +31,7 @@ class Order:
     submitted: Submitted | None
 
 
-def read_orders(client: RoleContext, paths: Sequence[Path], *, is_new: bool) -> list[Order]:
+def read_orders(client: RoleContext, paths: Sequence[Path], *, is_new: bool) -> list[TaskOrder]:
     """Reads and checks all task files before anything is encrypted or spent; the first problem stops them all."""
     check_private(client.home)
     sources = [read_task_file(path) for path in paths]
@@ -49,7 +49,7 @@ def read_orders(client: RoleContext, paths: Sequence[Path], *, is_new: bool) -> 
     return orders
 
 
-def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
+def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters, is_new: bool) -> TaskOrder:
     home = open_task_home(client.home, source, is_new=is_new)
     submitted = home.submitted()
     identity = client.gateway.deployment.identity
@@ -58,7 +58,7 @@ def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters
             f"task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
             "say --again to commission it on this one, with a new key"
         )
-    return Order(home, source.task, payment_for(source.task.terms.reward_wei, parameters), submitted)
+    return TaskOrder(home, source.task, payment_for(source.task.terms.reward_wei, parameters), submitted)
 
 
 def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
@@ -76,7 +76,7 @@ def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
         )
 
 
-def check_balance(client: RoleContext, orders: Sequence[Order]) -> None:
+def check_balance(client: RoleContext, orders: Sequence[TaskOrder]) -> None:
     """Refuses to begin what the account cannot pay to the end. Raises InsufficientFunds."""
     open_orders = [order for order in orders if order.submitted is None and not _was_sent(client, order)]
     if not open_orders:
@@ -91,7 +91,7 @@ def check_balance(client: RoleContext, orders: Sequence[Order]) -> None:
         )
 
 
-def _was_sent(client: RoleContext, order: Order) -> bool:
+def _was_sent(client: RoleContext, order: TaskOrder) -> bool:
     return client.journal.attempt(_key(order.home)) is not None
 
 
@@ -105,7 +105,7 @@ def gas_price_wei(gateway: Gateway) -> int:
         return int(gateway.web3.eth.gas_price)
 
 
-def submit(client: RoleContext, order: Order, progress: Progressed | None = None) -> Submitted:
+def submit(client: RoleContext, order: TaskOrder, progress: Progressed | None = None) -> Submitted:
     """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
     if order.submitted is not None:
         return order.submitted
@@ -138,10 +138,10 @@ def finish_interrupted(client: RoleContext) -> None:
         if attempt is not None and attempt.state in (TransactionState.SENT, TransactionState.MINED):
             task = read_task_file(home.task_file).task
             payment = payment_for(task.terms.reward_wei, client.ledger.market_parameters())
-            submit(client, Order(home, task, payment, None))
+            submit(client, TaskOrder(home, task, payment, None))
 
 
-def _check_stored(client: RoleContext, order: Order, prepared: Prepared) -> None:
+def _check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> None:
     """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
     cids = [prepared.manifest, *(part.cid for part in order.home.progress().parts)]
     missing = [cid for cid in cids if not client.store.has(Cid.parse(cid))]

@@ -73,7 +73,7 @@ def measured(content: bytes) -> str:
 def _judged(ground: Ground, made: Commission, content: bytes) -> str:
     """What a verifier says of an honest model of such a task."""
     model = made.store.put(save_model(made.new_model()))
-    return judge(ground, made.case(ground.folder, str(made.store.put(content))), {0: model})[0]
+    return judge(ground, made.inputs(ground.folder, str(made.store.put(content))), {0: model})[0]
 
 
 def nesting(ground: Ground) -> Outcome:
@@ -109,7 +109,7 @@ def huge_manifest(ground: Ground) -> Outcome:
     read = _bytes_read() - before
     if not ground.is_weakened:
         model = made.store.put(save_model(made.new_model()))
-        error = judge(ground, made.case(ground.folder, str(cid)), {0: model})[0].partition(":")[0]
+        error = judge(ground, made.inputs(ground.folder, str(cid)), {0: model})[0].partition(":")[0]
     evidence = f"{error}; {read:,} of {size:,} bytes were read"
     is_defended = error == ContentTooLarge.__name__ and read < _READ_AT_MOST
     return Outcome(is_defended, evidence, {"error": error, "read": read})

@@ -152,9 +152,9 @@ def wrong_keys(ground: Ground) -> Outcome:
 def release_without_content(ground: Ground) -> Outcome:
     """The client releases what it committed to, and gives nobody the rows behind it."""
     made, chain = commission(ground.folder), ground.chain
-    case = made.case(ground.folder).model_copy(update={"test_set": made.prepared.test_set})
+    inputs = made.inputs(ground.folder).model_copy(update={"test_set": made.prepared.test_set})
     session, model = Session(), made.store.put(save_model(made.new_model()))
-    judge_all(ground.judge, case, {0: model}, session, time.monotonic() + _PATIENCE_S)
+    judge_all(ground.judge, inputs, {0: model}, session, time.monotonic() + _PATIENCE_S)
     verifiers = rounds.seat(chain, 3)
     rounds.submit(chain)
     current = rounds.open_round(chain)

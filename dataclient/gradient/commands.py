@@ -16,7 +16,7 @@ from pole.node.cli import role_options
 from pole.node.context import RoleContext
 
 if TYPE_CHECKING:
-    from dataclient.gradient.task_folder import Order
+    from dataclient.gradient.task_folder import GradientOrder
 
 _PIPED_WIDTH = 160
 _AS_THEY_ARE = (
@@ -170,11 +170,11 @@ def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None
     click.echo(f"wrote {folder}: block {header.height}, test accuracy {header.test_ppm / 10_000:.2f} %")
 
 
-def _order(source: str, given: dict[str, Any]) -> "Order":
+def _order(source: str, given: dict[str, Any]) -> "GradientOrder":
     from pydantic import ValidationError
 
     from dataclient.drafting.proposal import propose_name
-    from dataclient.gradient.task_folder import Order
+    from dataclient.gradient.task_folder import GradientOrder
     from dataclient.task_file import first_problem
 
     try:
@@ -182,7 +182,7 @@ def _order(source: str, given: dict[str, Any]) -> "Order":
     except ValueError as exc:
         raise BadInput(f"--block-reward: {exc}") from exc
     try:
-        return Order(
+        return GradientOrder(
             name=given["name"] or propose_name(source),
             data=source_options(source, given),
             block_reward_wei=reward_wei,

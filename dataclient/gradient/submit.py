@@ -1,7 +1,7 @@
 """Commissions a prepared gradient task: escrows reward and fee of all blocks, exactly once."""
 
 from dataclient.gradient.prepare import prepare
-from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder, open_order_home
+from dataclient.gradient.task_folder import GradientOrder, OrderHome, PreparedOrder, open_order_home
 from dataclient.task_folder import Submitted
 from pole.chain.contracts.gradient_chain import GradientLedger
 from pole.chain.gradient_structs import GradientParameters
@@ -11,7 +11,7 @@ from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 
 
-def submit_order(client: RoleContext, order: Order) -> tuple[Submitted, PreparedOrder]:
+def submit_order(client: RoleContext, order: GradientOrder) -> tuple[Submitted, PreparedOrder]:
     """Prepares the task and pays for it; called again, it goes on, and never pays twice."""
     ledger = GradientLedger(client.gateway)
     parameters = ledger.parameters()
@@ -56,7 +56,7 @@ def _submitted_here(client: RoleContext, home: OrderHome) -> Submitted | None:
     return submitted
 
 
-def _check_order(order: Order, parameters: GradientParameters) -> None:
+def _check_order(order: GradientOrder, parameters: GradientParameters) -> None:
     """Refuses what the chain would refuse, before anything is computed. Raises BadInput."""
     if order.block_reward_wei < parameters.min_block_reward_wei:
         raise BadInput(

@@ -21,7 +21,7 @@ FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Terms:
+class RoundTerms:
     """What the chain says about a round's task; an idle round pays no ether."""
 
     manifest: Cid
@@ -36,21 +36,21 @@ class Terms:
 class Assignment:
     """A round that can be worked on."""
 
-    terms: Terms
+    terms: RoundTerms
     manifest: Manifest
     features: Features
 
 
-def terms_of(ledger: Ledger, the_round: Round) -> Terms:
+def terms_of(ledger: Ledger, the_round: Round) -> RoundTerms:
     """The terms of a round's task, or of the idle task."""
     if the_round.is_idle:
         idle = ledger.idle_task()
-        return Terms(
+        return RoundTerms(
             idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.tolerance_ppm, idle.solutions_wanted
         )
     task = ledger.task(the_round.task_id)
     terms = task.terms
-    return Terms(
+    return RoundTerms(
         terms.manifest,
         task.reward_wei,
         terms.time_limit_s,
@@ -70,7 +70,7 @@ def check_bond(ledger: Ledger, address: str, balance_wei: int) -> None:
         )
 
 
-def check_manifest(store: Store, the_round: Round, terms: Terms, limits: MinerLimits) -> Manifest:
+def check_manifest(store: Store, the_round: Round, terms: RoundTerms, limits: MinerLimits) -> Manifest:
     """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
     if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
         raise NotWorthIt(f"the reward of {terms.reward_wei} wei is below --min-reward-wei {limits.min_reward_wei}")
@@ -89,7 +89,7 @@ def check_manifest(store: Store, the_round: Round, terms: Terms, limits: MinerLi
 def collect(
     store: Store,
     the_round: Round,
-    terms: Terms,
+    terms: RoundTerms,
     manifest: Manifest,
     cache_dir: Path,
     progress: Callable[[int, int], None] | None,
@@ -103,7 +103,7 @@ def collect(
     return Assignment(terms, manifest, features)
 
 
-def target_ppm(terms: Terms, margin_ppm: int | None) -> int:
+def target_ppm(terms: RoundTerms, margin_ppm: int | None) -> int:
     """Train accuracy to stop at: the required one plus a margin, so that no verifier's own result falls below it.
 
     By default the margin is the task's tolerance, but at most a quarter of what is left up to 100 %.
@@ -113,7 +113,7 @@ def target_ppm(terms: Terms, margin_ppm: int | None) -> int:
     return min(PPM, terms.required_train_ppm + margin)
 
 
-def commit_reserve_s(terms: Terms, commit_latency_s: float | None) -> float:
+def commit_reserve_s(terms: RoundTerms, commit_latency_s: float | None) -> float:
     """Seconds before the deadline by which a commit must be on its way: by default a tenth of the time limit, within
     4 s (a local chain) and 40 s (three blocks of Ethereum).
     """

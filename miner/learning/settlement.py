@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from miner.display import percent
-from miner.learning.solutions import Workbook
+from miner.learning.solutions import Solutions
 from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Phase, Round
 from pole.node.context import RoleContext
@@ -15,9 +15,9 @@ class Settlement:
     """`withdraw_over_wei`: credits above it become ether. `unpin_after_s`: how long a winning model stays published."""
 
     def __init__(
-        self, context: RoleContext, workbook: Workbook, withdraw_over_wei: int | None, unpin_after_s: int
+        self, context: RoleContext, solutions: Solutions, withdraw_over_wei: int | None, unpin_after_s: int
     ) -> None:
-        self.context, self.workbook = context, workbook
+        self.context, self.solutions = context, solutions
         self._withdraw_over_wei, self._unpin_after_s = withdraw_over_wei, unpin_after_s
         self._pins = Pins(context.journal, context.store, context.log)
 
@@ -30,7 +30,7 @@ class Settlement:
             outcome = outcome_of(self.context.ledger, the_round, self.context.gateway.address)
             self.context.log.info(f"round {round_id}: {outcome}")
             self._plan_unpinning(the_round)
-            self.workbook.close(round_id, outcome)
+            self.solutions.close(round_id, outcome)
             self._withdraw(round_id)
 
     def let_go(self) -> None:
@@ -39,7 +39,7 @@ class Settlement:
 
     def _plan_unpinning(self, the_round: Round) -> None:
         """The model that won stays for its client to collect; nobody needs the others any more."""
-        solution = self.workbook.solution(the_round.round_id)
+        solution = self.solutions.solution(the_round.round_id)
         if solution is None:
             return
         keep_s = self._unpin_after_s if solution.model == self._winning_model(the_round) else 0

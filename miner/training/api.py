@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """One line of news from a trainer. `train_ppm` is the trainer's own measurement."""
 
     epoch: int
@@ -55,7 +55,7 @@ class TrainingJob:
     checkpoint_path: Path
     seconds_left: Callable[[], float]
     is_over: Callable[[], bool]
-    report: Callable[[Progress], None]
+    report: Callable[[TrainingProgress], None]
 
     @property
     def metric(self) -> Metric:

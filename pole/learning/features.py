@@ -28,7 +28,7 @@ from pole.storage.store import Store
 from pole.storage.tensorfile import read_tensors, write_tensors
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
 from pole.task.rows import EncryptedRows, Rows, encrypted_rows_from_bytes, max_file_bytes, rows_from_bytes
-from pole.timing import Effort, Stopwatch
+from pole.timing import Stopwatch, Timing
 
 POINTS_PER_PIECE = 1 << 20
 """Of ciphertext, about: large enough for the batches of the backends, and some seconds of work to lose."""
@@ -51,7 +51,7 @@ class Features:
     test_x: NDArray[np.float32] | None
     test_y: NDArray[np.int64] | None
     statistics: Statistics
-    opening: Effort
+    opening: Timing
 
 
 def load_features(
@@ -85,9 +85,9 @@ def load_features(
     constants = statistics(manifest.mapping, [x[:trained]])
     normalised = constants.apply(x)
     if test_set is None:
-        return Features(normalised, labels, None, None, constants, watch.effort)
+        return Features(normalised, labels, None, None, constants, watch.timing)
     train, test = slice(None, trained), slice(trained, None)
-    return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.effort)
+    return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.timing)
 
 
 def _allocate(rows: int, shape: tuple[int, ...]) -> Part:

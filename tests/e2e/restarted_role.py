@@ -69,9 +69,9 @@ def _kind(what: str | Attempt) -> str:
 
 def spare_the_judge() -> None:
     """A verifier's judging process starts when it is asked for the first time, not with every life."""
-    from verifier.judging.process import Judge
+    from verifier.judging.process import JudgingProcess
 
-    Judge.__enter__ = lambda self: self  # type: ignore[method-assign]
+    JudgingProcess.__enter__ = lambda self: self  # type: ignore[method-assign]
 
 
 def live(path: Path, role: str, arguments: list[str]) -> int:

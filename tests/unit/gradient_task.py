@@ -11,7 +11,7 @@ from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import publish_hardened
 from pole.gradient.samples import Samples, fetch_samples
-from pole.gradient.trajectory import Candidate, Trajectory
+from pole.gradient.trajectory import CandidateStep, Trajectory
 from pole.gradient.verification import BlockClaim
 from pole.storage.cid import Cid
 from pole.storage.store import Store
@@ -62,7 +62,7 @@ class GradientTask:
         return Mined(best, self.claim(network, best, miner, previous_hash))
 
     def claim(
-        self, network: FlatNetwork, candidate: Candidate, miner: str = MINER, previous_hash: bytes = PREVIOUS_HASH
+        self, network: FlatNetwork, candidate: CandidateStep, miner: str = MINER, previous_hash: bytes = PREVIOUS_HASH
     ) -> BlockClaim:
         """Publishes a candidate and states the proposal that an honest miner would make of it."""
         files = publish_hardened(self.store, network, previous_hash, miner, candidate)
@@ -82,7 +82,7 @@ class GradientTask:
 class Mined:
     """A candidate and the proposal made of it."""
 
-    candidate: Candidate
+    candidate: CandidateStep
     claim: BlockClaim
 
 

@@ -29,7 +29,7 @@ from pole.storage.cid import Cid
 from testbed.chain import development_chain
 from testbed.deployer import deploy_with_web3
 from tests.unit.commission import Commission
-from verifier.judging.messages import Limits
+from verifier.judging.messages import JudgingLimits
 from verifier.node import VerifierNode
 
 ETHER = 10**18
@@ -84,7 +84,7 @@ class Seats:
         return MinerNode(context, options)
 
     def verifier(self, account: LocalAccount, *, stake_wei: int = ETHER, reserve_s: float = 3.0) -> VerifierNode:
-        node = VerifierNode(self.context("verifier", account.address, account), Limits(), reserve_s, stake_wei)
+        node = VerifierNode(self.context("verifier", account.address, account), JudgingLimits(), reserve_s, stake_wei)
         self.resources.callback(node.voting.judge.close)
         return node
 

@@ -9,34 +9,34 @@ from pathlib import Path
 import torch
 
 from pole.errors import ContentTooLarge, StoreError
-from verifier.judging.messages import Finding, Limits, Line
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 
 # Written while judging: nothing but lines to a pipe, which no limit on files covers.
 FILE_BYTES_WHEN_JUDGING = 1 << 20
 
 
-def serve(set_up: Callable[[Limits], None], answer: Callable[[bytes], tuple[int, Iterator[Line]]]) -> None:
+def serve(set_up: Callable[[JudgingLimits], None], answer: Callable[[bytes], tuple[int, Iterator[Finding]]]) -> None:
     """Reads the limits, then request after request, a line each; writes findings as they come. Ends with its input.
 
     `answer` says how many entries a request has and yields findings about them.
     """
-    limits = Limits.model_validate_json(sys.stdin.buffer.readline())
+    limits = JudgingLimits.model_validate_json(sys.stdin.buffer.readline())
     set_up(limits)
     confine(limits)
     for raw in sys.stdin.buffer:
-        entries, lines = answer(raw)
+        entries, findings = answer(raw)
         allow(limits, entries)
-        for line in lines:
-            _say(line)
-        _say(Line(finding=Finding.DONE))
+        for finding in findings:
+            _say(finding)
+        _say(Finding(kind=FindingKind.DONE))
 
 
-def _say(line: Line) -> None:
-    sys.stdout.write(line.model_dump_json() + "\n")
+def _say(finding: Finding) -> None:
+    sys.stdout.write(finding.model_dump_json() + "\n")
     sys.stdout.flush()
 
 
-def set_up_torch(limits: Limits) -> None:
+def set_up_torch(limits: JudgingLimits) -> None:
     """Numbers too small for float32's normal form count as zero: a model full of them takes forty times as long, and
     with it a stranger could keep every verifier from voting. Threads inherit this when they start.
     """
@@ -44,7 +44,7 @@ def set_up_torch(limits: Limits) -> None:
     torch.set_num_threads(limits.threads)
 
 
-def confine(limits: Limits) -> None:
+def confine(limits: JudgingLimits) -> None:
     """Caps memory, file sizes and core dumps of this process, for good."""
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     for kind, value in (
@@ -57,7 +57,7 @@ def confine(limits: Limits) -> None:
         resource.setrlimit(kind, (capped, capped))
 
 
-def allow(limits: Limits, entries: int) -> None:
+def allow(limits: JudgingLimits, entries: int) -> None:
     """Processor time for one more request; beyond it, the system ends this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     allowed = math.ceil(used.ru_utime + used.ru_stime) + limits.cpu_s * (entries + 1)

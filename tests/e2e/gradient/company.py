@@ -11,7 +11,7 @@ import numpy as np
 import structlog
 
 from dataclient.gradient.submit import submit_order
-from dataclient.gradient.task_folder import Order
+from dataclient.gradient.task_folder import GradientOrder
 from dataclient.sources.load import SourceOptions
 from pole.chain.client import Gateway
 from pole.chain.contracts.gradient_chain import GradientLedger
@@ -74,7 +74,7 @@ class Guild:
             context = RoleContext("dataclient", gateway, Ledger(gateway), journal, world.site.store, home, log, 0.1)
             return submit_order(context, self.order(name, **changes))[0].task_id
 
-    def order(self, name: str, **changes: Any) -> Order:
+    def order(self, name: str, **changes: Any) -> GradientOrder:
         """A small task on clusters that a hidden layer separates in a few hundred steps."""
         rows = self.world.folder / "rows.csv"
         given = {
@@ -87,7 +87,7 @@ class Guild:
             "steps_per_block": STEPS,
             "check_steps": 100,
         }
-        return Order.model_validate({**given, **changes})
+        return GradientOrder.model_validate({**given, **changes})
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import Published, publish_hardened
 from pole.gradient.samples import fetch_samples
-from pole.gradient.trajectory import Candidate, Trajectory
+from pole.gradient.trajectory import CandidateStep, Trajectory
 from tests.e2e.gradient.company import REWARD_WEI, Guild, ScriptedMiner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -65,7 +65,7 @@ def test_proposal__jump_in_one_segment__is_found_by_one_verifier_and_confirmed_b
     assert guild.ended(task_id).state is GradientTaskState.STOPPED
 
 
-def _jump(guild: Guild, cheat: ScriptedMiner, current: Height, task: GradientTask) -> tuple[Candidate, Published]:
+def _jump(guild: Guild, cheat: ScriptedMiner, current: Height, task: GradientTask) -> tuple[CandidateStep, Published]:
     """A trajectory over more than two segments, honest but for one weight at the end of the first."""
     store, header = guild.world.site.store, guild.ledger.header(current.height - 1)
     manifest = fetch_gradient_manifest(store, task.terms.manifest)

@@ -9,7 +9,7 @@ from dataclient.served_tasks import served_tasks
 from dataclient.task_folder import TaskHome
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import commissioned
 from tests.unit.local_nodes import Seats
 
@@ -19,7 +19,7 @@ PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 @pytest.fixture(autouse=True)
 def forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unpinned content is gone at once, as after a daemon has cleared up."""
-    monkeypatch.setattr(DirectoryStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
+    monkeypatch.setattr(FolderStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
 
 
 def cancel(client: RoleContext, home: TaskHome) -> None:

@@ -12,7 +12,7 @@ from pole.chain.client import Gateway
 from pole.chain.structs import AbortReason, Phase, TaskState
 from pole.errors import StoreError
 from pole.node.context import RoleContext
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
 from tests.unit.local_nodes import ETHER, Seats
 
@@ -147,7 +147,7 @@ def test_act__full_disk__is_waited_for(
     hand.open_round()
     server = Server(client)
     with monkeypatch.context() as patch:
-        patch.setattr(DirectoryStore, "put", full)
+        patch.setattr(FolderStore, "put", full)
         assert act(server).what == "the content store to work again (no space left)"
     act(server)
     assert hand.current().phase is Phase.TRAINING
@@ -169,7 +169,7 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(DirectoryStore, "put_file", killed)
+        patch.setattr(FolderStore, "put_file", killed)
         with pytest.raises(Killed):
             acted(server, seats, Phase.REVEAL)
     current = hand.current()

@@ -15,7 +15,7 @@ from pole.chain.commitments import test_set_commitment
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, InsufficientFunds
 from pole.node.context import RoleContext
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
 from tests.unit.local_nodes import ETHER, Seats
 
@@ -71,7 +71,7 @@ def test_read_orders__task_of_another_chain__asks_for_again(client: RoleContext,
 
 def test_submit__prepared_with_another_store__is_refused_unpaid(client: RoleContext, tmp_path: Path) -> None:
     [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
-    elsewhere = dataclasses.replace(client, store=DirectoryStore(tmp_path / "else"))
+    elsewhere = dataclasses.replace(client, store=FolderStore(tmp_path / "else"))
     before_wei = balance_wei(client)
     prepare(order.task, order.home, elsewhere.store)
     with pytest.raises(BadInput, match="was prepared with another store"):

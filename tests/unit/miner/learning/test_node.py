@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from torch import nn
 
-from miner.learning.assignment import Terms, check_manifest, commit_reserve_s, target_ppm
-from miner.learning.deadline import REFRESH_S, Watch
-from miner.learning.solutions import Workbook
+from miner.learning.assignment import RoundTerms, check_manifest, commit_reserve_s, target_ppm
+from miner.learning.deadline import REFRESH_S, Deadline
+from miner.learning.solutions import Solutions
 from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, TrainingJob
 from pole.chain.structs import AbortReason, Phase, Round
 from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import DenseMapping
 from pole.task.weights import save_model
 from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
@@ -46,8 +46,8 @@ ROUND = Round(
 )
 
 
-def terms(**changes: Any) -> Terms:
-    return dataclasses.replace(Terms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
+def terms(**changes: Any) -> RoundTerms:
+    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float |
 
 def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
-        check_manifest(DirectoryStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
+        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
 
 
 def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: 
 
 
 class Chain:
-    """What a watch sees of a chain; `is_away`: the node does not answer."""
+    """What a deadline sees of a chain; `is_away`: the node does not answer."""
 
     def __init__(self) -> None:
         self.round, self.time, self.is_away = ROUND, 900, False
@@ -117,88 +117,88 @@ def chain() -> Chain:
 
 @pytest.fixture
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The watch's clock: set its only element."""
+    """The deadline's clock: set its only element."""
     now = [0.0]
     monkeypatch.setattr("miner.learning.deadline.time.monotonic", lambda: now[0])
     return now
 
 
 def test_watch__reserve_reached__is_over(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=90.0)
-    assert (watch.is_over(), watch.seconds_left()) == (False, 10.0)
+    deadline = Deadline(chain.look, 3, reserve_s=90.0)
+    assert (deadline.is_over(), deadline.seconds_left()) == (False, 10.0)
     chain.time = 910
     monotonic[0] += REFRESH_S + 0.1
-    assert watch.is_over()
-    assert watch.reason == "time is up"
+    assert deadline.is_over()
+    assert deadline.reason == "time is up"
 
 
 def test_watch__node_away__its_clock_runs_on(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=90.0)
+    deadline = Deadline(chain.look, 3, reserve_s=90.0)
     chain.is_away = True
     monotonic[0] += 4.0
-    assert watch.seconds_left() == 6.0
+    assert deadline.seconds_left() == 6.0
     monotonic[0] += 6.5
-    assert watch.is_over()
+    assert deadline.is_over()
 
 
 def test_watch__phase_has_changed__is_over(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=0.0)
+    deadline = Deadline(chain.look, 3, reserve_s=0.0)
     chain.round = dataclasses.replace(ROUND, phase=Phase.RELEASE)
-    assert not watch.is_over()
+    assert not deadline.is_over()
     monotonic[0] += REFRESH_S + 0.1
-    assert watch.is_over()
-    assert "release" in watch.reason
+    assert deadline.is_over()
+    assert "release" in deadline.reason
 
 
 def test_watch__enough_solutions_of_others__is_over_so_that_ours_still_gets_in(
     chain: Chain, monotonic: list[float]
 ) -> None:
     chain.round = dataclasses.replace(ROUND, qualified_count=3)
-    assert not Watch(chain.look, 4, reserve_s=0.0).is_over()
-    assert Watch(chain.look, 3, reserve_s=0.0).is_over()
+    assert not Deadline(chain.look, 4, reserve_s=0.0).is_over()
+    assert Deadline(chain.look, 3, reserve_s=0.0).is_over()
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
-def test_workbook__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
-    workbook = Workbook(journal, tmp_path)
-    solution = workbook.seal(1, Candidate(b"model", 950_000))
+def test_solutions__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
+    solutions = Solutions(journal, tmp_path)
+    solution = solutions.seal(1, Candidate(b"model", 950_000))
     [path] = tmp_path.rglob(f"{solution.model}.safetensors")
     path.write_bytes(b"other")
     with pytest.raises(JournalError, match="damaged"):
-        workbook.content(1, solution)
+        solutions.content(1, solution)
     path.unlink()
     with pytest.raises(JournalError, match="bond"):
-        workbook.content(1, solution)
+        solutions.content(1, solution)
 
 
-def test_workbook__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
-    first = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
-    again = Workbook(journal, tmp_path)
+def test_solutions__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
+    first = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    again = Solutions(journal, tmp_path)
     assert again.seal(1, Candidate(b"better", 990_000)) == first
     assert again.content(1, first) == b"model"
     assert again.seal(2, Candidate(b"model", 950_000)).salt != first.salt
 
 
-def test_workbook__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
-    solution = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+def test_solutions__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
+    solution = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
     assert solution.salt.hex() not in repr(solution)
     assert repr(solution.salt) not in repr(solution)
 
 
-def test_workbook__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
-    Workbook(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
-    assert Workbook(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
-    assert Workbook(journal, tmp_path).candidate(2) is None
+def test_solutions__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
+    Solutions(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
+    assert Solutions(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
+    assert Solutions(journal, tmp_path).candidate(2) is None
 
 
-def test_workbook__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
-    workbook = Workbook(journal, tmp_path)
-    workbook.seal(1, Candidate(b"model", 950_000))
-    assert workbook.open_rounds() == [1]
-    workbook.close(1, "won")
-    assert workbook.open_rounds() == []
+def test_solutions__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
+    solutions = Solutions(journal, tmp_path)
+    solutions.seal(1, Candidate(b"model", 950_000))
+    assert solutions.open_rounds() == [1]
+    solutions.close(1, "won")
+    assert solutions.open_rounds() == []
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -341,7 +341,7 @@ def test_act__killed_after_the_commit__the_next_process_reveals(seats: Seats) ->
     second = seats.miner(account, trainer=never)
     step_until([second], lambda: round_of(second).revealed_count == 1)
     [submission] = second.context.ledger.submissions(round_of(second).round_id)
-    solution = second.workbook.solution(round_of(second).round_id)
+    solution = second.solutions.solution(round_of(second).round_id)
     assert solution is not None
     assert submission.model == solution.model
     assert seats.commission.store.has(solution.model)
@@ -357,7 +357,7 @@ def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_tha
     current = round_of(first)
     features = digits.features(tmp_path / "cache", current.previous_hash)
     content = save_model(train_quickly(digits.new_model(), features.train_x, features.train_y))
-    first.workbook.seal(current.round_id, Candidate(content, 950_000))
+    first.solutions.seal(current.round_id, Candidate(content, 950_000))
     second = seats.miner(account, trainer=never)
     second.act()
     [submission] = second.context.ledger.submissions(current.round_id)
