@@ -22,7 +22,7 @@ from pole.storage.cid import Cid
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
 from pole.task.weights import load_model, save_model
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 ROWS = 24
 BOND_WEI = ETHER // 10
@@ -144,12 +144,12 @@ def act(server: Server) -> Waiting:
     return waiting
 
 
-def acted(server: Server, seats: Seats, phase: Phase) -> Waiting:
+def acted(server: Server, local_nodes: LocalNodes, phase: Phase) -> Waiting:
     """Acts, a block at a time, until the round is in a phase."""
     for _ in range(10):
         waiting = act(server)
         latest = server._client.ledger.latest_round()
         if latest is not None and latest.phase is phase:
             return waiting
-        seats.pass_time(1)  # two blocks may share a second, and a release needs a later one
+        local_nodes.pass_time(1)  # two blocks may share a second, and a release needs a later one
     raise AssertionError(f"not in {phase.name}: {latest}")

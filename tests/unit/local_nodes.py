@@ -37,7 +37,7 @@ SALT = bytes(32)
 
 
 @dataclass
-class Seats:
+class LocalNodes:
     """One chain that mines every transaction at once, one deployment, one store."""
 
     rpc_url: str
@@ -127,7 +127,7 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[Seats]:
+def start_local_nodes(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[LocalNodes]:
     """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
     with ExitStack() as resources:
         chain = resources.enter_context(development_chain("anvil", block_time_s=None))
@@ -135,8 +135,8 @@ def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = F
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
         deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
-        seats = Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
+        local_nodes = LocalNodes(chain.rpc_url, web3, deployment, idle, folder, resources)
         if has_absent_verifier:
-            absent = seats.context("verifier", "absent", seats.funded())
+            absent = local_nodes.context("verifier", "absent", local_nodes.funded())
             absent.gateway.transact(absent.journal, "stake", "VerifierCommittee", "stake", value_wei=ETHER)
-        yield seats
+        yield local_nodes

@@ -33,7 +33,7 @@ STEPS = 150
 
 
 @dataclass
-class Guild:
+class GradientCompany:
     """A world with a client, two miners and two verifiers of equal stake. Tests start the miners that they need."""
 
     world: World
@@ -138,12 +138,12 @@ class ScriptedMiner(Participant):
         self.send("GradientChain", "propose", height, step, digest, proof, weights)
 
 
-def found(folder: Path) -> Guild:
+def found(folder: Path) -> GradientCompany:
     """Nobody runs yet."""
     world = World(folder, is_hasty=True)
     miners = [world.actor(f"miner-{n}", "miner", number) for n, number in ((1, 2), (2, 4))]
     verifiers = [world.actor(f"verifier-{n}", "verifier", number) for n, number in ((1, 17), (2, 3))]
-    return Guild(world, world.actor("client", "dataclient", 1), miners, verifiers)
+    return GradientCompany(world, world.actor("client", "dataclient", 1), miners, verifiers)
 
 
 def write_pictures(path: Path, *, rows: int = 48, side: int = 16) -> Path:

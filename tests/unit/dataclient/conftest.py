@@ -10,20 +10,20 @@ from pole.chain.structs import Phase, TaskState
 from pole.node.context import RoleContext
 from tests.unit.client_round import Hand
 from tests.unit.commission import commission_iris
-from tests.unit.local_nodes import Seats, taken_seats
+from tests.unit.local_nodes import LocalNodes, start_local_nodes
 
 
 @pytest.fixture(scope="package")
-def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
-    folder = tmp_path_factory.mktemp("seats")
-    with taken_seats(folder, commission_iris(folder / "store")) as taken:
+def local_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNodes]:
+    folder = tmp_path_factory.mktemp("local_nodes")
+    with start_local_nodes(folder, commission_iris(folder / "store")) as taken:
         yield taken
 
 
 @pytest.fixture
-def context(seats: Seats, tmp_path: Path) -> RoleContext:
+def context(local_nodes: LocalNodes, tmp_path: Path) -> RoleContext:
     """A new client with 100 ether and a home of its own."""
-    return seats.context("dataclient", tmp_path.name, seats.funded())
+    return local_nodes.context("dataclient", tmp_path.name, local_nodes.funded())
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def client(context: RoleContext) -> Iterator[RoleContext]:
 
 
 @pytest.fixture
-def hand(client: RoleContext, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
+def hand(client: RoleContext, local_nodes: LocalNodes, tmp_path: Path) -> Iterator[Hand]:
     """A miner by hand; a round that a test leaves open is ended after it."""
-    played = Hand(seats.context("miner", f"{tmp_path.name}-miner", seats.funded()))
+    played = Hand(local_nodes.context("miner", f"{tmp_path.name}-miner", local_nodes.funded()))
     yield played
     for _ in range(8):
         if played.context.ledger.current_round() is None:
             return
-        seats.pass_time(120)
+        local_nodes.pass_time(120)
         current = played.current()
         if current.phase is Phase.VOTING:
             played.send("VerifierCommittee", "advance", current.ballot_id)

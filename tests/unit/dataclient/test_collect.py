@@ -21,7 +21,7 @@ from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.task.scoring import score_ppm
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 # --- collect ---
 
@@ -46,16 +46,16 @@ def test_fetch_model__pending_then_cancelled__says_what_to_do(
     assert ClientNode(context).act() == NOTHING_OPEN
 
 
-def solved(client: RoleContext, hand: Hand, seats: Seats, home: TaskHome) -> tuple[Cid, Verdict]:
+def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskHome) -> tuple[Cid, Verdict]:
     """Plays a round of the client's only task to its block; the verdict is what a node measures."""
     hand.send("VerifierCommittee", "stake", value_wei=ETHER)
     hand.open_round()
     server = Server(client)
     act(server)
     model_cid = hand.commit()
-    acted(server, seats, Phase.REVEAL)
+    acted(server, local_nodes, Phase.REVEAL)
     hand.reveal(model_cid)
-    acted(server, seats, Phase.VOTING)
+    acted(server, local_nodes, Phase.VOTING)
     features = hand.features(hand.current().test_set)
     model = hand.model(client.store.get(model_cid, 1 << 20))
     assert features.test_x is not None
@@ -69,16 +69,16 @@ def solved(client: RoleContext, hand: Hand, seats: Seats, home: TaskHome) -> tup
     for _ in range(6):
         if server.act() is None:
             break
-        seats.rpc("evm_mine")
+        local_nodes.rpc("evm_mine")
     hand.send("VerifierCommittee", "requestUnstake")
     return model_cid, verdict
 
 
 def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
-    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
-    model_cid, verdict = solved(client, hand, seats, home)
+    model_cid, verdict = solved(client, hand, local_nodes, home)
     bundle = fetch_model(client, home, tmp_path / "model")
     assert bundle.description.model == str(model_cid)
     assert (bundle.description.own_train_ppm, bundle.description.own_test_ppm) == (verdict.train_ppm, verdict.test_ppm)

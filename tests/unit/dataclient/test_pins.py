@@ -11,7 +11,7 @@ from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.storage.folder import FolderStore
 from tests.unit.client_round import commissioned
-from tests.unit.local_nodes import Seats
+from tests.unit.local_nodes import LocalNodes
 
 PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 
@@ -35,23 +35,23 @@ def files(home: TaskHome) -> set[Cid]:
 
 
 def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_then(
-    client: RoleContext, seats: Seats, tmp_path: Path
+    client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     keeper = Keeper(client, unpin_after_s=100)
     keeper.act(served_tasks(client))
     cancel(client, home)
     keeper.act(served_tasks(client))
-    seats.pass_time(90)
+    local_nodes.pass_time(90)
     Keeper(client, unpin_after_s=100).act(served_tasks(client))
     assert all(client.store.has(cid) for cid in files(home))
-    seats.pass_time(20)
+    local_nodes.pass_time(20)
     Keeper(client, unpin_after_s=100).act(served_tasks(client))
     assert not any(client.store.has(cid) for cid in files(home))
 
 
 def test_keeper__another_open_task_has_the_same_files__they_stay(
-    client: RoleContext, seats: Seats, tmp_path: Path
+    client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     first = commissioned(client, tmp_path, "first", encryption=PLAIN)
     second = commissioned(client, tmp_path, "second", encryption=PLAIN)
@@ -60,11 +60,11 @@ def test_keeper__another_open_task_has_the_same_files__they_stay(
     cancel(client, first)
     for _ in range(2):
         Keeper(client, unpin_after_s=0).act(served_tasks(client))
-        seats.pass_time(1)
+        local_nodes.pass_time(1)
     assert files(second) - shared != set()
     assert all(client.store.has(cid) for cid in files(second))
     cancel(client, second)
     for _ in range(2):
         Keeper(client, unpin_after_s=0).act(served_tasks(client))
-        seats.pass_time(1)
+        local_nodes.pass_time(1)
     assert not any(client.store.has(cid) for cid in files(second))

@@ -14,7 +14,7 @@ from pole.errors import StoreError
 from pole.node.context import RoleContext
 from pole.storage.folder import FolderStore
 from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 PLAIN: dict[str, Any] = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 
@@ -64,7 +64,7 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
 
 
 def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
-    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     home.keep_issued(Issued(previous_hashes=["0f" * 32]))
@@ -72,11 +72,11 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     server = Server(client)
     assert "no keys were issued" in act(server).what
     assert home.issued().previous_hashes == ["0f" * 32]
-    seats.pass_time(opened.deadline - client.gateway.block_time())
+    local_nodes.pass_time(opened.deadline - client.gateway.block_time())
     for _ in range(4):
         if server.act() is None:
             break
-        seats.rpc("evm_mine")
+        local_nodes.rpc("evm_mine")
     assert hand.current().abort_reason is AbortReason.KEYS_MISSING
     submitted = home.submitted()
     assert submitted is not None
@@ -84,22 +84,22 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert client.ledger.credit_wei(client.gateway.address) == ETHER + FEE_WEI
 
 
-def relisted(server: Server, hand: Hand, seats: Seats) -> None:
+def relisted(server: Server, hand: Hand, local_nodes: LocalNodes) -> None:
     """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
     for phase in (Phase.OVERTIME, Phase.ABORTED):
-        seats.pass_time(hand.current().deadline - hand.context.gateway.block_time())
-        acted(server, seats, phase)
+        local_nodes.pass_time(hand.current().deadline - hand.context.gateway.block_time())
+        acted(server, local_nodes, phase)
 
 
 def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
-    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
     hand.open_round()
     act(server)
     first = hand.current().keys
-    relisted(server, hand, seats)
+    relisted(server, hand, local_nodes)
     with capture_logs() as logs:
         assert act(server).what == "a round for small to open"
     assert not any("refused" in entry["event"] for entry in logs)
@@ -110,14 +110,14 @@ def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
 
 
 def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
-    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
     hand.open_round()
     act(server)
     home.keep_issued(Issued(previous_hashes=["0f" * 32]))
-    relisted(server, hand, seats)
+    relisted(server, hand, local_nodes)
     with capture_logs() as logs:
         act(server)
         act(server)
@@ -154,7 +154,7 @@ def test_act__full_disk__is_waited_for(
 
 
 def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_publishes_it(
-    client: RoleContext, hand: Hand, seats: Seats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = commissioned(client, tmp_path)
     prepared = home.prepared()
@@ -171,7 +171,7 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
     with monkeypatch.context() as patch:
         patch.setattr(FolderStore, "put_file", killed)
         with pytest.raises(Killed):
-            acted(server, seats, Phase.REVEAL)
+            acted(server, local_nodes, Phase.REVEAL)
     current = hand.current()
     assert current.is_test_set_released
     assert current.test_set == prepared.test_set_cid

@@ -17,7 +17,7 @@ from pole.errors import BadInput, InsufficientFunds
 from pole.node.context import RoleContext
 from pole.storage.folder import FolderStore
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 
 def balance_wei(client: RoleContext) -> int:
@@ -45,8 +45,10 @@ def test_read_orders__terms_the_market_refuses__stop_all_tasks(
     assert not (client.home / "tasks" / "good").exists()
 
 
-def test_read_orders__poor_account__is_refused_before_anything_is_encrypted(seats: Seats, tmp_path: Path) -> None:
-    poor = seats.context("dataclient", tmp_path.name, seats.funded(2 * ETHER))
+def test_read_orders__poor_account__is_refused_before_anything_is_encrypted(
+    local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    poor = local_nodes.context("dataclient", tmp_path.name, local_nodes.funded(2 * ETHER))
     files = [write_small_task(tmp_path, "one"), write_small_task(tmp_path, "two")]
     with pytest.raises(InsufficientFunds, match=r"has 2 ether, but 2 task\(s\) need 2\.42"):
         read_orders(poor, files, is_new=False)

@@ -22,7 +22,7 @@ from pole.storage.folder import FolderStore
 from pole.task.manifest import DenseMapping
 from pole.task.weights import save_model
 from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
-from tests.unit.local_nodes import Seats, round_of, step_until, taken_seats, until_phase
+from tests.unit.local_nodes import LocalNodes, round_of, start_local_nodes, step_until, until_phase
 
 ROUND = Round(
     round_id=1,
@@ -211,8 +211,8 @@ def digits(tmp_path: Path) -> Commission:
 
 
 @pytest.fixture
-def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
-    with taken_seats(tmp_path, digits, has_absent_verifier=True) as taken:
+def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
+    with start_local_nodes(tmp_path, digits, has_absent_verifier=True) as taken:
         yield taken
 
 
@@ -220,30 +220,32 @@ def never(_: TrainingJob) -> Iterator[nn.Module]:
     raise AssertionError("trained")
 
 
-def test_act__nothing_to_do__waits_for_a_task(seats: Seats) -> None:
-    waiting = seats.miner(seats.funded(), is_idle_allowed=False).act()
+def test_act__nothing_to_do__waits_for_a_task(local_nodes: LocalNodes) -> None:
+    waiting = local_nodes.miner(local_nodes.funded(), is_idle_allowed=False).act()
     assert waiting.what == "a task"
-    assert seats.miner(seats.funded()).context.ledger.round_count() == 0
+    assert local_nodes.miner(local_nodes.funded()).context.ledger.round_count() == 0
 
 
 def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: Path) -> None:
-    with taken_seats(tmp_path, digits) as seats:
-        miner = seats.miner(seats.funded())
+    with start_local_nodes(tmp_path, digits) as local_nodes:
+        miner = local_nodes.miner(local_nodes.funded())
         assert "a verifier to take a seat" in miner.act().what
         assert miner.context.ledger.round_count() == 0
 
 
-def test_act__too_poor_for_the_bond__says_so_and_does_not_train(seats: Seats) -> None:
-    poor = seats.miner(seats.funded(4 * 10**16), trainer=never)
+def test_act__too_poor_for_the_bond__says_so_and_does_not_train(local_nodes: LocalNodes) -> None:
+    poor = local_nodes.miner(local_nodes.funded(4 * 10**16), trainer=never)
     until_phase([poor], Phase.TRAINING)
     with pytest.raises(InsufficientFunds, match="a commit needs a bond of 50000000000000000 and gas; send it"):
         poor.act()
 
 
-def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats: Seats, digits: Commission) -> None:
+def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(
+    local_nodes: LocalNodes, digits: Commission
+) -> None:
     manifest = digits.store.root / str(digits.manifest_cid)
     hidden = manifest.rename(manifest.with_name("hidden"))
-    miner = seats.miner(seats.funded())
+    miner = local_nodes.miner(local_nodes.funded())
     step_until([miner], lambda: bool(miner.context.ledger.round_count()))
     waiting = miner.act()
     assert str(digits.manifest_cid) in waiting.what
@@ -252,27 +254,27 @@ def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats
     assert round_of(miner).qualified_count == 1
 
 
-def test_act__keys_of_another_round__does_not_train_and_says_why(seats: Seats, tmp_path: Path) -> None:
-    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
-    client, miner = seats.funded(), seats.miner(seats.funded(), trainer=never)
-    seats.submit(client, encrypted)
+def test_act__keys_of_another_round__does_not_train_and_says_why(local_nodes: LocalNodes, tmp_path: Path) -> None:
+    encrypted = commission_iris(local_nodes.commission.store.root, is_encrypted=True)
+    client, miner = local_nodes.funded(), local_nodes.miner(local_nodes.funded(), trainer=never)
+    local_nodes.submit(client, encrypted)
     until_phase([miner], Phase.KEYS)
     assert "functional keys" in miner.act().what
     wrong = encrypted.published_keys(sha256(b"another block").digest())
     assert wrong is not None
-    seats.publish_keys(client, round_of(miner), wrong)
+    local_nodes.publish_keys(client, round_of(miner), wrong)
     assert "those of another round" in miner.act().what
     assert round_of(miner).submission_count == 0
 
 
-def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_reveal(seats: Seats) -> None:
-    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
-    client, miner = seats.funded(), seats.miner(seats.funded())
-    seats.submit(client, encrypted)
+def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_reveal(local_nodes: LocalNodes) -> None:
+    encrypted = commission_iris(local_nodes.commission.store.root, is_encrypted=True)
+    client, miner = local_nodes.funded(), local_nodes.miner(local_nodes.funded())
+    local_nodes.submit(client, encrypted)
     until_phase([miner], Phase.KEYS)
     keys = encrypted.published_keys(round_of(miner).previous_hash)
     assert keys is not None
-    seats.publish_keys(client, round_of(miner), keys)
+    local_nodes.publish_keys(client, round_of(miner), keys)
     before = {path.name for path in encrypted.store.root.iterdir()}
     miner.act()
     [submission] = miner.context.ledger.submissions(round_of(miner).round_id)
@@ -281,84 +283,84 @@ def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_re
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("out of memory"), ValueError("one row"), MemoryError()])
-def test_act__training_method_fails__declines_the_round_and_lives(seats: Seats, failure: Exception) -> None:
+def test_act__training_method_fails__declines_the_round_and_lives(local_nodes: LocalNodes, failure: Exception) -> None:
     def failing(_: TrainingJob) -> Iterator[nn.Module]:
         raise failure
 
-    miner = seats.miner(seats.funded(), trainer=failing)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=failing)
     until_phase([miner], Phase.TRAINING)
     assert f"training failed: {type(failure).__name__}" in miner.act().what
 
 
 def test_act__data_takes_longer_than_the_round__is_given_up_when_it_is_over(
-    seats: Seats, monkeypatch: pytest.MonkeyPatch
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(*given: Any) -> None:
         for row in range(100):
             given[-1](row, 100)
-            seats.pass_time(20)
+            local_nodes.pass_time(20)
             monkeypatch.setattr("miner.learning.deadline.REFRESH_S", 0.0)
 
     monkeypatch.setattr("miner.learning.node.collect", endless)
-    miner = seats.miner(seats.funded(), trainer=never)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=never)
     until_phase([miner], Phase.TRAINING)
     assert "of 100 rows were opened in time: time is up" in miner.act().what
 
 
 def test_act__store_full_at_the_reveal__waits_and_reveals_when_there_is_room(
-    seats: Seats, monkeypatch: pytest.MonkeyPatch
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: bytes) -> Cid:
         raise StoreError("no space left")
 
-    miner = seats.miner(seats.funded())
+    miner = local_nodes.miner(local_nodes.funded())
     with monkeypatch.context() as patched:
-        patched.setattr(seats.commission.store, "put", full, raising=True)
+        patched.setattr(local_nodes.commission.store, "put", full, raising=True)
         until_phase([miner], Phase.REVEAL)
         assert "no space left" in miner.act().what
         assert round_of(miner).revealed_count == 0
     step_until([miner], lambda: round_of(miner).revealed_count == 1)
 
 
-def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(seats: Seats) -> None:
+def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(local_nodes: LocalNodes) -> None:
     def hopeless(job: TrainingJob) -> Iterator[nn.Module]:
         yield job.new_model()
 
-    miner = seats.miner(seats.funded(), trainer=hopeless)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=hopeless)
     until_phase([miner], Phase.TRAINING)
     assert "overtime" in miner.act().what
-    seats.pass_time(40)
+    local_nodes.pass_time(40)
     until_phase([miner], Phase.OVERTIME)
     miner.act()
     current = round_of(miner)
     assert (current.submission_count, current.qualified_count) == (1, 0)
 
 
-def test_act__killed_after_the_commit__the_next_process_reveals(seats: Seats) -> None:
-    account = seats.funded()
-    first = seats.miner(account)
+def test_act__killed_after_the_commit__the_next_process_reveals(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    first = local_nodes.miner(account)
     step_until([first], lambda: first.context.ledger.round_count() > 0 and round_of(first).submission_count == 1)
-    second = seats.miner(account, trainer=never)
+    second = local_nodes.miner(account, trainer=never)
     step_until([second], lambda: round_of(second).revealed_count == 1)
     [submission] = second.context.ledger.submissions(round_of(second).round_id)
     solution = second.solutions.solution(round_of(second).round_id)
     assert solution is not None
     assert submission.model == solution.model
-    assert seats.commission.store.has(solution.model)
+    assert local_nodes.commission.store.has(solution.model)
 
 
 def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_that(
-    seats: Seats, digits: Commission, tmp_path: Path
+    local_nodes: LocalNodes, digits: Commission, tmp_path: Path
 ) -> None:
-    account = seats.funded()
-    first = seats.miner(account, trainer=never)
+    account = local_nodes.funded()
+    first = local_nodes.miner(account, trainer=never)
     with pytest.raises(AssertionError, match="trained"):
         step_until([first], lambda: False)
     current = round_of(first)
     features = digits.features(tmp_path / "cache", current.previous_hash)
     content = save_model(train_quickly(digits.new_model(), features.train_x, features.train_y))
     first.solutions.seal(current.round_id, Candidate(content, 950_000))
-    second = seats.miner(account, trainer=never)
+    second = local_nodes.miner(account, trainer=never)
     second.act()
     [submission] = second.context.ledger.submissions(current.round_id)
     assert submission.claimed_train_ppm == 950_000
