@@ -20,7 +20,7 @@ from pole.storage.store import Store, open_store
 from pole.task.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear, Manifest
 from pole.task.model import new_model
 from pole.task.rows import Rows, rows_from_bytes
-from verifier.judging.messages import RoundInputs
+from verifier.learning.messages import RoundInputs
 
 PREVIOUS_HASH = bytes(range(1, 33))
 TEST_ROWS = 10

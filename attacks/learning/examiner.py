@@ -8,9 +8,10 @@ from attacks.learning.ground import Ground
 from pole.errors import ChainError
 from pole.storage.cid import Cid
 from pole.task.weights import save_model
-from verifier.judging.messages import RoundInputs
-from verifier.judging.session import Session, judge_all
+from verifier.judging.session import Session
 from verifier.learning.judge import RoundJudge
+from verifier.learning.messages import RoundInputs
+from verifier.learning.models import judge_all
 
 VALID = "valid"
 _HONEST = "an honest model"

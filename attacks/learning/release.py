@@ -21,7 +21,8 @@ from pole.task.weights import save_model
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain
-from verifier.judging.session import Session, judge_all
+from verifier.judging.session import Session
+from verifier.learning.models import judge_all
 
 _LOW_SALTS = 16
 _PATIENCE_S = 300.0

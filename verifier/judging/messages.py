@@ -52,21 +52,3 @@ class JudgingLimits(Document):
     cpu_s: int = 600
     wall_s: int = 600
     threads: int = 1
-
-
-class RoundInputs(Document):
-    """A round's inputs, without its models. CIDs as text, `previous_hash` in hexadecimal."""
-
-    store: str
-    cache_dir: str
-    manifest: str
-    previous_hash: str
-    keys: str | None
-    test_set: str | None
-
-
-class ModelsRequest(Document):
-    """Judge these models, in this order; a model is its entry in the ballot and its CID."""
-
-    inputs: RoundInputs
-    models: list[tuple[int, str]]

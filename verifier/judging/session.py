@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pole.chain.structs import Verdict
-from pole.storage.cid import Cid
 from pole.task.manifest import Document
 from pole.timing import NOTHING, Timing
-from verifier.judging.messages import Finding, FindingKind, ModelsRequest, RoundInputs
+from verifier.judging.messages import Finding, FindingKind
 from verifier.judging.process import JudgingProcess
 
 INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
@@ -45,21 +44,8 @@ class Session:
         self.judgements.update({entry: Judgement(INVALID, reason) for entry in entries})
 
 
-def judge_all(
-    judge: "JudgingProcess", inputs: RoundInputs, models: dict[int, Cid], session: Session, give_up_at_s: float
-) -> None:
-    """Judges the models of a round that have no judgement yet; with no models, it only prepares the features."""
-    for entry in _duplicates(models):
-        session.judgements[entry] = Judgement(INVALID, f"model {models[entry]} was committed by an earlier entry")
-
-    def request(entries: Sequence[int]) -> Document:
-        return ModelsRequest(inputs=inputs, models=[(entry, str(models[entry])) for entry in entries])
-
-    judge_entries(judge, request, list(models), session, give_up_at_s)
-
-
 def judge_entries(
-    judge: "JudgingProcess", request: RequestOf, entries: Iterable[int], session: Session, give_up_at_s: float
+    judge: JudgingProcess, request: RequestOf, entries: Iterable[int], session: Session, give_up_at_s: float
 ) -> None:
     """Judges the entries that have no judgement yet.
 
@@ -81,14 +67,8 @@ def judge_entries(
         died_over = _ask(judge, request, todo, session, give_up_at_s) if todo else None
 
 
-def _duplicates(models: dict[int, Cid]) -> list[int]:
-    """Entries, in commit order, whose model an earlier entry has already."""
-    first: dict[Cid, int] = {}
-    return [entry for entry, cid in sorted(models.items()) if first.setdefault(cid, entry) != entry]
-
-
 def _ask(
-    judge: "JudgingProcess", request: RequestOf, entries: Sequence[int], session: Session, give_up_at_s: float
+    judge: JudgingProcess, request: RequestOf, entries: Sequence[int], session: Session, give_up_at_s: float
 ) -> tuple[int, str] | None:
     """One request. Returns the entry that the process died over and how, or None if it came to its end.
 

@@ -27,8 +27,9 @@ from pole.task.model import new_model
 from pole.task.scoring import ROWS_PER_BATCH, score_ppm
 from pole.task.weights import load_model
 from pole.timing import NOTHING
-from verifier.judging.messages import Finding, FindingKind, ModelsRequest, RoundInputs
+from verifier.judging.messages import Finding, FindingKind
 from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch
+from verifier.learning.messages import ModelsRequest, RoundInputs
 
 _LOOKERS = 32
 

@@ -10,9 +10,11 @@ from pole.node.loop import Waiting
 from pole.storage.cid import Cid
 from pole.timing import NOTHING
 from verifier.background import BackgroundWorker
-from verifier.judging.messages import JudgingLimits, RoundInputs
+from verifier.judging.messages import JudgingLimits
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Judgement, Session, judge_all
+from verifier.judging.session import INVALID, Judgement, Session
+from verifier.learning.messages import RoundInputs
+from verifier.learning.models import judge_all
 from verifier.votes import Vote, VoteBook
 
 RETRY_S = 3.0

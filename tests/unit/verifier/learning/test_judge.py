@@ -24,9 +24,11 @@ from pole.task.rows import Rows, rows_to_bytes
 from pole.task.weights import save_model
 from tests.paths import ROOT
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
-from verifier.judging.messages import Finding, FindingKind, JudgingLimits, ModelsRequest, RoundInputs
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Session, judge_all
+from verifier.judging.session import INVALID, Session
+from verifier.learning.messages import ModelsRequest, RoundInputs
+from verifier.learning.models import judge_all
 
 OTHER_HASH = bytes(range(2, 34))
 
