@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -30,17 +30,15 @@ from pole.task.rows import (
     rows_from_bytes,
     rows_to_bytes,
 )
-from pole.timing import Stopwatch
+from pole.timing import OnProgress, Stopwatch
 
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
 DISCRETISED_AT_ONCE = 4096
 PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
-Progressed = Callable[[int, int], None]
 
-
-def prepare(task: TaskFile, home: TaskHome, store: Store, progress: Progressed | None = None) -> Prepared:
+def prepare(task: TaskFile, home: TaskHome, store: Store, progress: OnProgress | None = None) -> Prepared:
     """Brings a task to the point where only money is missing; goes on where an interrupted run stopped.
 
     `progress(done, total)` counts encrypted rows. Training rows, public key and manifest are in the store afterwards;
@@ -211,7 +209,7 @@ def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
 
 
 def _encrypt(
-    task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: Progressed | None
+    task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: OnProgress | None
 ) -> InnerProductEncryption:
     master = _master_key(home, training.x[0].size)
     is_test_encrypted, points = task.encryption.encrypt_test_set, task.encryption.points
@@ -245,14 +243,14 @@ def _master_key(home: TaskHome, dimension: int) -> MasterKey:
 
 
 def encrypt_rows(
-    compute: Backend, master: MasterKey, rows: Rows, points: PointForm, progress: Progressed | None
+    compute: Backend, master: MasterKey, rows: Rows, points: PointForm, progress: OnProgress | None
 ) -> EncryptedRows:
     flat = np.ascontiguousarray(rows.x.reshape(len(rows.labels), -1))
     ciphertexts = compute.encrypt(master, flat, progress)
     return EncryptedRows(compress_points(ciphertexts) if points == "compressed" else ciphertexts, rows.labels)
 
 
-def _shifted(progress: Progressed | None, offset: int, total: int) -> Progressed | None:
+def _shifted(progress: OnProgress | None, offset: int, total: int) -> OnProgress | None:
     if progress is None:
         return None
     return lambda done, _part_total: progress(offset + done, total)

@@ -1,6 +1,6 @@
 """Commissions prepared tasks: escrows reward, fee and bond, exactly once per task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,7 @@ from pole.journal.transactions import TransactionState
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-
-Progressed = Callable[[int, int], None]
+from pole.timing import OnProgress
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def gas_price_wei(gateway: Gateway) -> int:
         return int(gateway.web3.eth.gas_price)
 
 
-def submit(client: RoleContext, order: TaskOrder, progress: Progressed | None = None) -> Submitted:
+def submit(client: RoleContext, order: TaskOrder, progress: OnProgress | None = None) -> Submitted:
     """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
     if order.submitted is not None:
         return order.submitted

@@ -1,10 +1,13 @@
-"""What encrypting or decrypting cost this process, for logs and for whoever adds it up."""
+"""What slow work cost this process, for logs and for whoever adds it up, and how far it is."""
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+OnProgress = Callable[[int, int], None]
+"""Takes how much of slow work is done, and how much there is."""
 
 _WRITTEN = re.compile(r"(\d+) rows in (\d+\.\d+) s \((\d+\.\d+) s of processor time\)")
 

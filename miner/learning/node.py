@@ -25,11 +25,11 @@ from pole.chain.structs import Phase, Round
 from pole.chain.turns import is_my_turn, turns
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
 from pole.learning.advance import advance_due
-from pole.learning.features import Progress
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 from pole.node.pins import UNPIN_AFTER_S
+from pole.timing import OnProgress
 
 # How a training method fails on a task it cannot digest: out of memory, a batch of one row, a singular matrix.
 TRAINING_FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
@@ -200,7 +200,7 @@ class MinerNode(Node):
             self._assignment = (current.round_id, found)
         return self._assignment[1]
 
-    def _until_over(self, current: Round, terms: RoundTerms, show: Progress) -> Progress:
+    def _until_over(self, current: Round, terms: RoundTerms, show: OnProgress) -> OnProgress:
         """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
         deadline = self._deadline(current.round_id, terms, 0.0)
 

@@ -6,7 +6,7 @@ cached: projecting them (0.1 s for 60,000 rows of MNIST) is faster than reading 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,11 @@ from pole.storage.store import Store
 from pole.storage.tensorfile import read_tensors, write_tensors
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
 from pole.task.rows import EncryptedRows, Rows, encrypted_rows_from_bytes, max_file_bytes, rows_from_bytes
-from pole.timing import Stopwatch, Timing
+from pole.timing import OnProgress, Stopwatch, Timing
 
 POINTS_PER_PIECE = 1 << 20
 """Of ciphertext, about: large enough for the batches of the backends, and some seconds of work to lose."""
 
-Progress = Callable[[int, int], None]
 Part = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 _log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ def load_features(
     keys: FunctionalKeys | None,
     test_set: Cid | None,
     cache_dir: Path,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> Features:
     """Features of a round's training rows and, once its CID is known, of its test rows; the same bits on every node.
 
@@ -140,7 +139,7 @@ def _checked_keys(
 class _Counter:
     """Turns rows done in one piece into rows done of all."""
 
-    def __init__(self, progress: Progress | None, offset: int, total: int) -> None:
+    def __init__(self, progress: OnProgress | None, offset: int, total: int) -> None:
         self._progress, self._offset, self._total = progress, offset, total
 
     def __call__(self, done: int) -> None:
