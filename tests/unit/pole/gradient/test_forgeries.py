@@ -9,41 +9,18 @@ import torch
 from pole.errors import ContentNotFound, ModelInvalid
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
-from pole.gradient.verification import BlockClaim, ReplayResult, verify
+from pole.gradient.verification import BlockClaim, ReplayResult
 from pole.storage.cid import cid_of
-from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import (
+    MIN_STEP,
     MINER,
     OTHER_MINER,
     PREVIOUS_HASH,
     THRESHOLD,
     GradientTask,
     Mined,
-    digits_task,
+    shifted,
 )
-
-MIN_STEP = 20  # so that with checkpoints every 8 steps there are at least three segments
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(FolderStore(tmp_path_factory.mktemp("store")))
-
-
-@pytest.fixture(scope="module")
-def mined(task: GradientTask) -> Mined:
-    return task.mined(min_step=MIN_STEP)
-
-
-@pytest.fixture
-def judge(task: GradientTask) -> Callable[[BlockClaim], ReplayResult]:
-    return lambda claim: verify(FlatNetwork(task.manifest), task.samples, task.store, claim)
-
-
-def shifted(state: Snapshot, weight: int, by: float) -> Snapshot:
-    changed = state.clone()
-    changed.weights[weight] += by
-    return changed
 
 
 def trained(task: GradientTask, rows: list[torch.Tensor]) -> list[Snapshot]:

@@ -10,42 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pole.errors import ProofInvalid
-from pole.gradient.network import FlatNetwork, Snapshot
+from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import STEPS_PER_DRAW, Trajectory
 from pole.gradient.verification import BlockClaim, Replay, ReplayResult, assignment, verify
 from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import (
+    MIN_STEP,
     MINER,
     PREVIOUS_HASH,
     SMALL_CNN,
     GradientTask,
     Mined,
     digits_task,
+    shifted,
 )
-
-MIN_STEP = 20  # so that with checkpoints every 8 steps there are at least three segments
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(FolderStore(tmp_path_factory.mktemp("store")))
-
-
-@pytest.fixture(scope="module")
-def mined(task: GradientTask) -> Mined:
-    return task.mined(min_step=MIN_STEP)
-
-
-@pytest.fixture
-def judge(task: GradientTask) -> Callable[[BlockClaim], ReplayResult]:
-    return lambda claim: verify(FlatNetwork(task.manifest), task.samples, task.store, claim)
-
-
-def shifted(state: Snapshot, weight: int, by: float) -> Snapshot:
-    changed = state.clone()
-    changed.weights[weight] += by
-    return changed
-
 
 # --- honest blocks ---------------------------------------------------------------------------------------------------
 
