@@ -4,6 +4,7 @@ Layout: header length (8 bytes, little-endian), header (JSON), data. Source: htt
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -99,12 +100,29 @@ def _header(content: bytes, what: str, error: type[PoleError]) -> tuple[dict[str
         )
     try:
         # Not the standard library's parser: its recursion can overflow the C stack, and that kills the process.
-        header = from_json(content[_LENGTH_BYTES : _LENGTH_BYTES + length], allow_inf_nan=False)
+        text = content[_LENGTH_BYTES : _LENGTH_BYTES + length]
+        header = from_json(text, allow_inf_nan=False)
     except ValueError as exc:
         raise error(f"{what} has a header that is not JSON ({type(exc).__name__}); write it with safetensors") from exc
+    if (name := _repeated_key(text)) is not None:
+        _refuse(f"names {name!r:.100} twice in its header", what, error)
     if not isinstance(header, dict):
         _refuse("has a header that is not a JSON object", what, error)
     return header, _LENGTH_BYTES + length
+
+
+def _repeated_key(text: bytes) -> str | None:
+    """A key that an object of the header has twice: parsers differ in which value they take. The text is known to be
+    JSON of bounded depth, which the standard library's parser can be given.
+    """
+    repeated: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+
+    json.loads(text, object_pairs_hook=look)
+    return repeated[0] if repeated else None
 
 
 def _metadata(value: object, what: str, error: type[PoleError]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclient.task_folder import TaskHome
 from pole.encryption.keys import MasterKey
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.task.rows import rows_to_bytes
 from tests.paths import ROOT
@@ -64,18 +64,18 @@ def test_task_folder__of_an_old_version__records_are_read(old: Path) -> None:
 
 
 def test_task_folder__of_an_old_version_unfinished__prepared_to_the_same_manifest(old: Path) -> None:
-    home, store = TaskHome(old / "task"), DirectoryStore(old / "store")
+    home, store = TaskHome(old / "task"), FolderStore(old / "store")
     (home.folder / "prepared.json").unlink()
     prepared = prepare(read_task_file(home.task_file).task, home, store)
     assert prepared.manifest == MANIFEST  # the test set is encrypted anew, with other random numbers
 
 
 def test_stored_content__of_an_old_version__same_bytes_and_cids(old: Path) -> None:
-    home, store = TaskHome(old / "task"), DirectoryStore(old / "store")
+    home, store = TaskHome(old / "task"), FolderStore(old / "store")
     content = store.get(Cid.parse(MANIFEST), MAX_MANIFEST_BYTES)
     manifest = Manifest.from_bytes(content)
     assert manifest.to_bytes() == content
     assert str(cid_of(home.test_set.read_bytes())) == TEST_SET
-    training, test = read_rows(home, manifest)
+    training, test = read_rows(home, manifest.data)
     assert rows_to_bytes(training) == home.training_rows.read_bytes()
     assert rows_to_bytes(test) == home.test_rows.read_bytes()

@@ -71,6 +71,7 @@ def test_read_tensors__mutated_file__our_error_or_as_the_library(changes: list[t
     "header",
     [
         b'{"a":{"dtype":"U8","dtype":"U8","shape":[2],"data_offsets":[0,2]}}',
+        b'{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}',
         b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
         b'{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
         b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}',
@@ -78,7 +79,7 @@ def test_read_tensors__mutated_file__our_error_or_as_the_library(changes: list[t
         b'{"a":{"dtype":"U8","shape":[2,0],"data_offsets":[0,0]}}',
         b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
-    ids=["same-field-twice", "trailing", "overlap", "gap", "unknown-field", "zero-side", "deep"],
+    ids=["same-field-twice", "repeated tensor", "trailing", "overlap", "gap", "unknown-field", "zero-side", "deep"],
 )
 def test_read_tensors__hostile_header__our_error(header: bytes) -> None:
     content = len(header).to_bytes(8, "little") + header + b"\1\2"
