@@ -16,6 +16,7 @@ from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.keyfile import PASSWORD_VARIABLE
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
+RPC_VARIABLE = "POLE_RPC"
 
 # Documented in docs/operations.md; 64 and above as in sysexits.h.
 EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
@@ -30,7 +31,9 @@ def role_options(
     role's long-running process (the journal is shared, nonces are chosen under a lock).
     """
     options = [
-        click.option("--rpc", envvar="POLE_RPC", default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."),
+        click.option(
+            "--rpc", envvar=RPC_VARIABLE, default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."
+        ),
         click.option(
             "--deployment",
             type=click.Path(dir_okay=False, path_type=Path),

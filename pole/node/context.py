@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class RoleContext:
 class RoleSettings:
     """The common options as given."""
 
-    rpc: str
+    rpc: str = field(repr=False)  # with a provider's key in it, perhaps
     deployment: Path | None
     store: str
     home: Path

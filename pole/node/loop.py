@@ -14,6 +14,7 @@ from pole import metrics
 from pole.atomicfile import write_atomically
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
+from pole.urls import scrub
 
 if TYPE_CHECKING:
     from pole.node.context import RoleContext
@@ -130,7 +131,7 @@ class Node(ABC):
             **(asdict(waiting) if waiting else {"what": None, "until_s": None, "then": None}),
         }
         try:
-            write_atomically(self.context.home / STATUS_FILE, json.dumps(status).encode())
+            write_atomically(self.context.home / STATUS_FILE, scrub(json.dumps(status)).encode(), mode=0o600)
         except OSError as exc:
             self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
 

@@ -30,6 +30,7 @@ from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.folder import DirectoryStore
 from pole.storage.kubo import Kubo, reason_of
 from pole.storage.transfer import Exchange, Patience
+from pole.urls import keep_secret, shown
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class IpfsSettings:
     """What a location does not say. Comes from the environment: arguments can be read by every user of a machine."""
 
     cache_folder: Path
-    gateway: str | None = None
+    gateway: str | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     patience: Patience = field(default_factory=Patience)
 
@@ -181,13 +182,18 @@ class WebGateway:
     """A trustless use of an HTTP gateway: it is asked for bytes and believed nothing."""
 
     def __init__(self, address: str, patience: Patience) -> None:
-        url = urlsplit(address)
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+        try:
+            url = urlsplit(address)
+            is_readable = bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            is_readable = False
+        if not is_readable or url.scheme not in ("http", "https") or url.query or url.fragment or "@" in url.netloc:
             raise BadInput(f"{GATEWAY_VARIABLE} is no gateway's address; give e.g. http://127.0.0.1:8080")
+        keep_secret(address)
         self.address, self.patience = address.rstrip("/"), patience
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
-        what, peer = f"fetching {cid}", f"the gateway {self.address}"
+        what, peer = f"fetching {cid}", f"the gateway {shown(self.address)}"
         with Exchange(what, peer, self.patience, max_bytes) as exchange, exchange.session() as session:
             try:
                 with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=self.patience.timeouts_s) as answer:
@@ -200,7 +206,7 @@ class WebGateway:
                 raise ContentMismatch(str(exc)) from exc
             except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
                 exchange.check_rate(ContentNotFound)
-                raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from exc
+                raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from None
 
 
 def _verified(cid: Cid, pieces: Iterator[bytes]) -> bytes:

@@ -11,6 +11,7 @@ from pole.errors import BadInput
 from pole.storage.cid import Cid
 from pole.storage.folder import DirectoryStore
 from pole.storage.ipfs import IpfsSettings, IpfsStore
+from pole.urls import shown
 
 _DAEMON_PREFIXES = ("/ip4/", "/ip6/", "/dns", "/unix/", "http://", "https://")
 
@@ -62,7 +63,7 @@ def open_store(location: str) -> Store:
             return IpfsStore(location, IpfsSettings.from_environment())
         if "://" in location:
             raise BadInput(
-                f"store {location!r} is neither a directory, such as ~/.pole/store, nor an IPFS daemon, such as "
+                f"store {shown(location)} is neither a directory, such as ~/.pole/store, nor an IPFS daemon, such as "
                 "/ip4/127.0.0.1/tcp/5001"
             )
         return DirectoryStore(Path(location).expanduser())
