@@ -15,7 +15,8 @@ from eth_account import Account
 from pole.errors import PoleError
 from pole.journal.locks import LOCKS_VARIABLE
 from pole.node.cli import RPC_VARIABLE
-from pole.node.keyfile import PASSWORD_VARIABLE, create_account
+from pole.node.keyfile import create_account
+from pole.node.passwords import PASSWORD_VARIABLE
 from pole.storage.ipfs import CACHE_VARIABLE
 from testbed.chain import MNEMONIC, DevChain
 

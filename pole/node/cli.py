@@ -1,6 +1,7 @@
 """What the command lines of all roles share: options, the context they open, and how errors end."""
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
 from pole.errors import JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
-from pole.node.keyfile import PASSWORD_VARIABLE
+from pole.node.passwords import PASSWORD_VARIABLE
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 RPC_VARIABLE = "POLE_RPC"
@@ -99,6 +100,8 @@ def role_options(
 
 def exit_code(command: click.Command) -> int:
     """Run a role's command line; an error becomes one line on stderr and a status, as docs/operations.md lists them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: a file's name need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command.main(standalone_mode=False)
     except click.ClickException as exc:

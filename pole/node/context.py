@@ -17,6 +17,7 @@ from pole.errors import BadInput
 from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
 from pole.node.keyfile import load_account
+from pole.paths import expanded
 from pole.storage.store import Store, open_store
 
 METRICS_ADDRESS = "127.0.0.1"
@@ -55,7 +56,7 @@ class RoleSettings:
 @contextmanager
 def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -> Iterator[RoleContext]:
     """Open account, node, journal and store; raises PoleError before anything was sent."""
-    home = settings.home.expanduser()
+    home = expanded(settings.home)
     with ExitStack() as held:
         if settings.metrics_port is not None:
             held.enter_context(metrics.served(settings.metrics_address or METRICS_ADDRESS, settings.metrics_port))

@@ -26,6 +26,7 @@ from pole.errors import (
     StoreError,
     StoreUnavailable,
 )
+from pole.paths import expanded
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.folder import DirectoryStore
 from pole.storage.kubo import Kubo, reason_of
@@ -72,7 +73,7 @@ class IpfsSettings:
         patience = Patience()
         if text := environment.get(PATIENCE_VARIABLE):
             patience = Patience(first_s=_seconds(text))
-        cache_folder = Path(environment.get(CACHE_VARIABLE) or "~/.pole/fetched").expanduser()
+        cache_folder = expanded(environment.get(CACHE_VARIABLE) or "~/.pole/fetched")
         return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), patience)
 
 
@@ -230,7 +231,7 @@ def _authorization(environment: Mapping[str, str]) -> str | None:
     path = environment.get(AUTHORIZATION_FILE_VARIABLE)
     if path:
         try:
-            value = Path(path).expanduser().read_text().strip()
+            value = expanded(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise BadInput(f"cannot read {AUTHORIZATION_FILE_VARIABLE} {path}; check it") from exc
     else:
