@@ -22,6 +22,7 @@ from pole.node.cli import exit_code, role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.pins import UNPIN_AFTER_S
+from pole.shell import command
 
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
@@ -80,7 +81,7 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     write_task_file(path, drafted.text, is_overwriting=force)
     for remark in drafted.remarks:
         click.echo(remark)
-    click.echo(f"wrote {path}; look it over, then: python -m dataclient submit {path}")
+    click.echo(f"wrote {path}; look it over, then: {command('python', '-m', 'dataclient', 'submit', path)}")
 
 
 @cli.command("submit")
@@ -163,7 +164,7 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
     out = folder or Path(f"{home.name}-model")
     for line in _report(fetch_model(client_of(context), home, out)):
         click.echo(line)
-    click.echo(f"wrote {out}; use it with: python -m dataclient predict {out} NEW_ROWS.csv")
+    click.echo(f"wrote {out}; use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
 
 
 @cli.command("predict")
@@ -187,8 +188,8 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | Non
 
 
 cli.add_command(withdraw_command("dataclient"))
-for command in gradient_commands():
-    cli.add_command(command)
+for each in gradient_commands():
+    cli.add_command(each)
 
 
 def _wishes(given: dict[str, Any]) -> "Wishes":

@@ -3,6 +3,7 @@
 from miner.display import percent
 from pole.chain.contracts.learning_chain import Ledger
 from pole.chain.structs import Phase, Round
+from pole.money import wei_to_ether
 
 
 def outcome_of(ledger: Ledger, the_round: Round, miner: str) -> str:
@@ -15,7 +16,8 @@ def outcome_of(ledger: Ledger, the_round: Round, miner: str) -> str:
     block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
     if header.winner == miner:
         reward_wei = 0 if the_round.is_idle else ledger.task(the_round.task_id).reward_wei
-        return f"I won {block}, {reward_wei} wei and {ledger.chain_parameters().winner_reward} units of the token"
+        tokens = wei_to_ether(ledger.chain_parameters().winner_reward)  # it has ether's 18 decimals
+        return f"I won {block}, {wei_to_ether(reward_wei)} ether and {tokens} LEARN"
     if index is None:
         return f"{block} went to {header.winner}; I had not committed"
     for ommer in ledger.ommers(the_round.height):

@@ -17,6 +17,7 @@ from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInva
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
+from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 
@@ -116,7 +117,7 @@ class GradientMiner(Node):
         bond_wei = self.ledger.parameters().miner_bond_wei
         self.context.gateway.transact(journal, f"enrol/{number}", "GradientChain", "enrol", value_wei=bond_wei)
         journal.remember("enrolments", {"done": number})
-        self.context.log.info(f"enrolled with a bond of {bond_wei} wei")
+        self.context.log.info(f"enrolled with a bond of {wei_to_ether(bond_wei)} ether")
         return None
 
     def _between_tasks(self) -> Waiting:

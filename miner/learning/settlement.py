@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from miner.learning.solutions import Workbook
 from miner.outcome import outcome_of
 from pole.chain.structs import Phase, Round
+from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
 from pole.storage.cid import Cid
@@ -55,4 +56,4 @@ class Settlement:
         if self._withdraw_over_wei is not None and credit_wei > self._withdraw_over_wei:
             key = f"withdraw/after-round/{round_id}"
             self.context.gateway.transact(self.context.journal, key, "RewardReservoir", "withdraw", address)
-            self.context.log.info(f"withdrew {credit_wei} wei")
+            self.context.log.info(f"withdrew {wei_to_ether(credit_wei)} ether")
