@@ -28,6 +28,7 @@ from pole.errors import (
 )
 from pole.journal.journal import Journal
 from pole.learning.advance import advance_due
+from pole.node.alive import process_mark
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 
@@ -174,6 +175,7 @@ def test_step__waiting__writes_a_status_for_programs(context: Any) -> None:
     Scripted(context, [KEYS]).step()
     written = status(context)
     assert written.pop("written_at_s") > 0
+    assert written.pop("process") == process_mark(os.getpid())
     assert written == {
         "role": "miner",
         "account": "0xMiner",
