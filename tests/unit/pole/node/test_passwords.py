@@ -1,6 +1,7 @@
 """Passwords: what a file may hold, and that a new one is asked for twice."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 from pole.__main__ import cli
 from pole.errors import BadInput
-from pole.node.keyfile import load_account
+from pole.node.keyfile import create_account, load_account
 from pole.node.passwords import read_new_password, read_password
 
 KEY = "0x" + "42" * 32
@@ -72,7 +73,8 @@ def test_account__new_password_mistyped__refused_and_nothing_written(
 
 
 def test_account_import__same_password_twice__written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert typed(monkeypatch, KEY, "right-word", "right-word") is not None
+    typed(monkeypatch, KEY, "right-word", "right-word")
+    monkeypatch.setattr("pole.__main__.create_account", partial(create_account, kdf_iterations=2))  # for speed
     cli.main(["account", "import", str(tmp_path / "key.json")], standalone_mode=False)
     monkeypatch.setenv("POLE_PASSWORD", "right-word")
     assert bytes(load_account(str(tmp_path / "key.json")).key).hex() == KEY[2:]
