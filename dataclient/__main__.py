@@ -21,6 +21,7 @@ from pole.node.cli import exit_code, role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.pins import UNPIN_AFTER_S
+from pole.shell import command
 
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
@@ -79,7 +80,7 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     write_task_file(path, drafted.text, is_overwriting=force)
     for remark in drafted.remarks:
         click.echo(remark)
-    click.echo(f"wrote {path}; look it over, then: python -m dataclient submit {path}")
+    click.echo(f"wrote {path}; look it over, then: {command('python', '-m', 'dataclient', 'submit', path)}")
 
 
 @cli.command("submit")
@@ -160,7 +161,7 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
     out = folder or Path(f"{home.name}-model")
     for line in _report(fetch_model(context, home, out)):
         click.echo(line)
-    click.echo(f"wrote {out}; use it with: python -m dataclient predict {out} NEW_ROWS.csv")
+    click.echo(f"wrote {out}; use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
 
 
 @cli.command("predict")

@@ -12,6 +12,7 @@ from dataclient.sources.load import SourceOptions
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei
+from pole.paths import expanded
 from pole.task.manifest import AnyMapping, AnyModel, Discretisation
 
 MAX_TASK_FILE_BYTES = 16 << 20
@@ -125,4 +126,4 @@ def is_named_set(source: str) -> bool:
 def _located(path: str | None, base: Path) -> str | None:
     if path is None or is_named_set(path):
         return path
-    return str(base / Path(path).expanduser())
+    return str(base / expanded(path))

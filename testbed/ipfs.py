@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pole.errors import BadInput, StoreError
+from pole.paths import expanded
 from pole.storage.kubo import Kubo
 from pole.storage.transfer import TransferLimits
 from testbed.chain import free_port
@@ -42,7 +43,7 @@ def kubo_version() -> str:
 
 def _cache() -> Path:
     """As in the Makefile: outside of the checkout, since the build takes minutes."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pole"
+    return Path(os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")) / "pole"
 
 
 @dataclass

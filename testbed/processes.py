@@ -14,7 +14,9 @@ from eth_account import Account
 
 from pole.errors import PoleError
 from pole.journal.locks import LOCKS_VARIABLE
-from pole.node.keyfile import PASSWORD_VARIABLE, create_account
+from pole.node.cli import RPC_VARIABLE
+from pole.node.keyfile import create_account
+from pole.node.passwords import PASSWORD_VARIABLE
 from pole.storage.ipfs import CACHE_VARIABLE
 from testbed.chain import MNEMONIC, DevChain
 
@@ -145,15 +147,15 @@ class Stage:
     def _options(self, actor: Actor | None) -> list[str]:
         if actor is None:
             return []
-        options = ["--rpc", self.chain.rpc_url, "--deployment", str(self.deployment), "--store", self.store(actor.role)]
+        options = ["--deployment", str(self.deployment), "--store", self.store(actor.role)]
         return [*options, "--home", str(actor.home), "--account", str(actor.keyfile)]
 
     def environment(self, actor: Actor | None = None) -> Mapping[str, str]:
-        """What a process of the stage finds in its environment, the password included."""
+        """What a process of the stage finds in its environment, password and node included."""
         own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), LOCKS_VARIABLE: str(self.folder / "locks")}
         # Copies of what an actor fetched are its own, as on a machine of its own.
         own |= {} if actor is None else {CACHE_VARIABLE: str(actor.home / "fetched")}
-        return {**os.environ, **own, PASSWORD_VARIABLE: self._password}
+        return {**os.environ, **own, RPC_VARIABLE: self.chain.rpc_url, PASSWORD_VARIABLE: self._password}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from dataclient.sources.images import load_cifar10, load_image_folder, load_mnis
 from dataclient.sources.plain import PlainData, check_constant, check_rows, limit_rows, listed, split
 from dataclient.sources.tables import load_csv, load_npz
 from pole.errors import BadInput
+from pole.paths import expanded
 
 SKLEARN_SETS = ("iris", "digits", "wine", "breast_cancer")
 TORCHVISION_SETS: dict[str, Callable[[Path], PlainData]] = {
@@ -49,7 +50,7 @@ def _load(options: SourceOptions) -> PlainData:
         return load_sklearn(name)
     if kind == "torchvision":
         return _load_torchvision(name, options.data_dir)
-    path = Path(options.source).expanduser()
+    path = expanded(options.source)
     if path.is_dir():
         return load_image_folder(path, _image_size(options.image_size))
     if not path.is_file():
@@ -79,7 +80,7 @@ def _load_torchvision(name: str, data_dir: str | None) -> PlainData:
         raise BadInput(
             f"torchvision:{name} needs --data-dir DIR, the folder that holds its files; nothing is downloaded"
         )
-    directory = Path(data_dir).expanduser()
+    directory = expanded(data_dir)
     if not directory.is_dir():
         raise BadInput(f"--data-dir {data_dir} is not a folder")
     return TORCHVISION_SETS[name](directory)

@@ -1,12 +1,12 @@
 """The command-line options that say which rows to read, shared by all commands that read rows."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pole.errors import BadInput
+from pole.paths import expanded
 
 if TYPE_CHECKING:
     from dataclient.sources.load import SourceOptions
@@ -48,10 +48,10 @@ def source_options(source: str, given: dict[str, Any]) -> "SourceOptions":
         raise BadInput("SOURCE is empty; give a file, a folder, sklearn:NAME or torchvision:NAME")
     data_dir = given["data_dir"]
     return SourceOptions(
-        source=source if is_named_set(source) else str(Path(source).expanduser().absolute()),
+        source=source if is_named_set(source) else str(expanded(source).absolute()),
         label=given["label"],
         drop=list(given["drop"]),
-        data_dir=None if data_dir is None else str(Path(data_dir).absolute()),
+        data_dir=None if data_dir is None else str(expanded(data_dir).absolute()),
         image_size=list(given["image_size"]) if given["image_size"] else None,
         max_training_rows=given["max_training_rows"],
         max_test_rows=given["max_test_rows"],

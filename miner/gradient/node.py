@@ -16,6 +16,7 @@ from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInva
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
+from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 
@@ -115,7 +116,7 @@ class GradientMiner(Node):
         bond_wei = self.gradient_chain.parameters().miner_bond_wei
         self.context.contracts.gradient_chain.enrol(bond_wei, key=f"enrol/{number}")
         journal.remember("enrolments", {"done": number})
-        self.context.log.info(f"enrolled with a bond of {bond_wei} wei")
+        self.context.log.info(f"enrolled with a bond of {wei_to_ether(bond_wei)} ether")
         return None
 
     def _between_tasks(self) -> Waiting:

@@ -12,6 +12,7 @@ from pole.gradient.manifest import MAX_SEGMENTS, GradientManifest, fetch_gradien
 from pole.gradient.network import FlatNetwork
 from pole.gradient.samples import Samples, fetch_samples
 from pole.gradient.startup import check_startup
+from pole.money import wei_to_ether
 from pole.storage.store import Store
 
 
@@ -37,8 +38,8 @@ def load_task(
     """Fetches and checks a task. Raises NotWorthIt, what is wrong with its files, or as the store does."""
     if task.terms.block_reward_wei < limits.min_reward_wei:
         raise NotWorthIt(
-            f"gradient task {task.task_id} pays {task.terms.block_reward_wei} wei a block; the minimum here is "
-            f"{limits.min_reward_wei}"
+            f"gradient task {task.task_id} pays {wei_to_ether(task.terms.block_reward_wei)} ether a block; the "
+            f"minimum here is {wei_to_ether(limits.min_reward_wei)} (--min-reward-wei)"
         )
     manifest = fetch_gradient_manifest(store, task.terms.manifest)
     _check_terms(task, manifest)

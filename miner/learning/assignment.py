@@ -11,6 +11,7 @@ from pole.chain.structs import Round
 from pole.errors import InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
+from pole.money import wei_to_ether
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.manifest import Manifest
@@ -65,15 +66,18 @@ def check_bond(contracts: Contracts, address: str, balance_wei: int) -> None:
     bond_wei = contracts.learning_chain.parameters().miner_bond_wei
     if balance_wei <= bond_wei:
         raise InsufficientFunds(
-            f"account {address} has {balance_wei} wei, a commit needs a bond of {bond_wei} and gas; send it "
-            f"{bond_wei - balance_wei} wei more, and some for gas"
+            f"account {address} has {wei_to_ether(balance_wei)} ether, a commit needs a bond of "
+            f"{wei_to_ether(bond_wei)} and gas; send it "
+            f"{wei_to_ether(bond_wei - balance_wei)} ether more, and some for gas"
         )
 
 
 def check_manifest(store: Store, the_round: Round, terms: RoundTerms, limits: MinerLimits) -> Manifest:
     """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
     if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
-        raise NotWorthIt(f"the reward of {terms.reward_wei} wei is below --min-reward-wei {limits.min_reward_wei}")
+        raise NotWorthIt(
+            f"the reward of {wei_to_ether(terms.reward_wei)} ether is below --min-reward-wei {limits.min_reward_wei}"
+        )
     manifest = fetch_manifest(store, terms.manifest)
     data_bytes = sum(file.size_bytes for file in manifest.data.training_set)
     if data_bytes > limits.max_data_bytes:

@@ -6,6 +6,7 @@ from miner.display import percent
 from miner.learning.solutions import Solutions
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round
+from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
 from pole.storage.cid import Cid
@@ -56,7 +57,7 @@ class Settlement:
         if self._withdraw_over_wei is not None and credit_wei > self._withdraw_over_wei:
             key = f"withdraw/after-round/{round_id}"
             self.context.contracts.reward_reservoir.withdraw(address, key=key)
-            self.context.log.info(f"withdrew {credit_wei} wei")
+            self.context.log.info(f"withdrew {wei_to_ether(credit_wei)} ether")
 
 
 def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
@@ -69,8 +70,8 @@ def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
     block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
     if header.winner == miner:
         reward_wei = 0 if the_round.is_idle else contracts.task_market.task(the_round.task_id).reward_wei
-        issued = contracts.learning_chain.parameters().winner_reward
-        return f"I won {block}, {reward_wei} wei and {issued} units of the token"
+        tokens = wei_to_ether(contracts.learning_chain.parameters().winner_reward)  # it has ether's 18 decimals
+        return f"I won {block}, {wei_to_ether(reward_wei)} ether and {tokens} LEARN"
     if index is None:
         return f"{block} went to {header.winner}; I had not committed"
     for ommer in contracts.learning_chain.ommers(the_round.height):

@@ -11,6 +11,7 @@ from typing import Any, cast
 from eth_typing import ChecksumAddress
 from requests.exceptions import ConnectionError as HttpConnectionError
 from requests.exceptions import HTTPError
+from urllib3.exceptions import LocationValueError
 from web3 import HTTPProvider, Web3
 from web3._utils.events import get_event_data
 from web3.contract import Contract
@@ -22,7 +23,8 @@ from pole import metrics
 from pole.chain.abi import to_abi
 from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
 from pole.chain.node_errors import RevertDecoder, node_errors
-from pole.errors import BadInput, ChainError, WrongChain
+from pole.errors import BadInput, ChainError, TransientChainError, WrongChain
+from pole.urls import UNREADABLE, keep_secret, shown
 
 _MAX_BLOCKS_PER_QUERY = 10_000
 # A pass of a role takes a dozen requests: with one connection in ten dropped, few would come to their end. All methods
@@ -93,12 +95,21 @@ class ChainClient:
 
         Raises WrongChain, TransientChainError (nobody answers) or BadInput.
         """
-        if not rpc_url.startswith(("http://", "https://")):
-            raise BadInput(f"node address {rpc_url!r} is not HTTP; give --rpc http://HOST:PORT")
+        address = shown(rpc_url)
+        if address == UNREADABLE or not address.startswith(("http://", "https://")):
+            raise BadInput(f"node address {address} is not HTTP; give --rpc http://HOST:PORT")
+        keep_secret(rpc_url)
         provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=_RETRIES)
         web3 = Web3(provider)
-        with node_errors(RevertDecoder([]), f"connecting to {rpc_url}"):
-            chain_id = web3.eth.chain_id
+        try:
+            with node_errors(RevertDecoder([]), f"connecting to {address}"):
+                chain_id = web3.eth.chain_id
+        except LocationValueError:
+            raise BadInput(f"node address {address} has no valid host; give --rpc http://HOST:PORT") from None
+        except (TypeError, ValueError):  # its answer is JSON-RPC by form only
+            raise TransientChainError(
+                f"connecting to {address}: what answers is no Ethereum node; start one there, or give another --rpc"
+            ) from None
         client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
         client.check_chain()
         return client

@@ -9,7 +9,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, collapse_if_tuple, function_signature_to_4byte_selector
 from requests.exceptions import ConnectionError as HttpConnectionError
-from requests.exceptions import RequestException, Timeout
+from requests.exceptions import HTTPError, JSONDecodeError, RequestException, Timeout
 from web3.exceptions import (
     BadFunctionCallOutput,
     BadResponseFormat,
@@ -22,6 +22,7 @@ from web3.exceptions import (
 )
 
 from pole.errors import ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
+from pole.urls import scrub
 
 _PERMANENT_CODES = (-32600, -32601, -32602)  # JSON-RPC: invalid request, unknown method, invalid parameters
 
@@ -73,16 +74,17 @@ def node_errors(decoder: RevertDecoder, what: str) -> Iterator[None]:
             f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
         ) from exc
     except (RequestException, RequestTimedOut, BadResponseFormat, BlockNotFound, json.JSONDecodeError, OSError) as exc:
+        # Not `from exc`: what these libraries say has the whole URL in it, and with it a provider's key.
         raise TransientChainError(
             f"{what}: the node does not answer ({_cause(exc)}); start it, or give another --rpc"
-        ) from exc
+        ) from None
 
 
 def rpc_message(exc: Web3RPCError) -> str:
     """The node's own message, in lower case."""
     error = (exc.rpc_response or {}).get("error", {})
     message = error.get("message", "") if isinstance(error, Mapping) else str(error)
-    return (message or str(exc)).lower()
+    return scrub(message or str(exc)).lower()
 
 
 def raise_for_rpc_error(exc: Web3RPCError, what: str) -> NoReturn:
@@ -100,7 +102,7 @@ def _refusal(exc: ContractCustomError | ContractLogicError, decoder: RevertDecod
     data = _revert_data(exc.data)
     if data is not None:
         return decoder.decode(data, what)
-    message = str(exc.message)
+    message = scrub(str(exc.message))
     if "insufficient" in message.lower():
         return InsufficientFunds(f"{what}: {message}; send ether to the account")
     return TransactionReverted("Unknown", {"message": message}, f"{what} was refused: {message}")
@@ -120,9 +122,15 @@ def _shown(value: object) -> str:
 
 
 def _cause(exc: BaseException) -> str:
-    """In a few words: what libraries say of a connection fills lines."""
+    """In a few words: what libraries say of a connection fills lines, and has the whole URL in it."""
     if isinstance(exc, Timeout | RequestTimedOut):
         return "timed out"
     if isinstance(exc, HttpConnectionError):
         return "cannot connect"
-    return (str(exc).splitlines() or [type(exc).__name__])[0][:200]
+    if isinstance(exc, HTTPError) and exc.response is not None:
+        return f"HTTP {exc.response.status_code}"
+    if isinstance(exc, json.JSONDecodeError | JSONDecodeError):
+        return "its answer is not JSON"
+    if isinstance(exc, OSError):  # RequestException is one
+        return exc.strerror or type(exc).__name__
+    return (scrub(str(exc)).splitlines() or [type(exc).__name__])[0][:200]

@@ -18,11 +18,12 @@ from web3.types import TxParams
 
 from pole.chain.client import ChainClient, Receipt
 from pole.chain.deployment import ContractName
-from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy, fees_of
+from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy, fees_of, gwei
 from pole.chain.node_errors import node_errors
 from pole.chain.pending import Head, PendingTransactions
 from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
 from pole.journal.transactions import SignedTransaction, TransactionJournal, TransactionState
+from pole.money import wei_to_ether
 
 MAX_GAS = 16_777_216  # EIP-7825: no transaction may have a higher limit
 _PATIENCE_S = 120.0
@@ -145,16 +146,18 @@ class Sender:
             balance = int(self.client.web3.eth.get_balance(self._account.address))
             if request.value_wei > balance:  # a node says so too, but not how much is missing
                 raise InsufficientFunds(
-                    f"{request.what} pays {request.value_wei} wei, but account {self._account.address} has {balance} "
-                    f"wei; send it {request.value_wei - balance} wei more, and some for gas"
+                    f"{request.what} pays {wei_to_ether(request.value_wei)} ether, but account "
+                    f"{self._account.address} has {wei_to_ether(balance)}; send it "
+                    f"{wei_to_ether(request.value_wei - balance)} ether more, and some for gas"
                 )
             self.client.web3.eth.call(call)
             gas = min(self.client.web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
         fees = self.pending.fees.first(self.pending.head().base_fee_wei, request.what)
         if (needed := request.value_wei + gas * fees.max_wei) > balance:
             raise InsufficientFunds(
-                f"{request.what} needs up to {needed} wei ({request.value_wei} to pay, {gas} gas at {fees.max_wei} "
-                f"wei), but account {self._account.address} has {balance} wei; send it {needed - balance} wei more"
+                f"{request.what} needs up to {wei_to_ether(needed)} ether ({wei_to_ether(request.value_wei)} to pay, "
+                f"{gas} gas at {gwei(fees.max_wei)} gwei), but account {self._account.address} has "
+                f"{wei_to_ether(balance)}; send it {wei_to_ether(needed - balance)} ether more"
             )
         call.update(
             {

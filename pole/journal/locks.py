@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pole.errors import JournalError, refused_write
+from pole.paths import expanded
 
 LOCKS_VARIABLE = "POLE_LOCKS"
 _MAX_NOTE_BYTES = 4096
@@ -36,7 +37,7 @@ def account_lock(address: str, chain_id: int, genesis_hash: str, home: Path) -> 
     Two would sign different transactions with the same nonce. On different machines nobody can know; see
     docs/threat-model.md.
     """
-    folder = Path(os.environ.get(LOCKS_VARIABLE, "~/.pole/locks")).expanduser()
+    folder = expanded(os.environ.get(LOCKS_VARIABLE) or "~/.pole/locks")
     path = folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from pole.errors import BadInput
-from pole.node.keyfile import PASSWORD_VARIABLE, create_account, find_keyfile, load_account, read_keyfile, read_password
-
-_KEY_BYTES = 32
+from pole.node.keyfile import account_of, create_account, find_keyfile, load_account, told_address
+from pole.node.passwords import PASSWORD_VARIABLE, read_new_password
 
 
 @click.group()
@@ -29,7 +28,7 @@ _password_file = click.option(
 @_password_file
 def create(file: Path, password_file: Path | None) -> None:
     """Make a new account and write its key file; prints its address."""
-    click.echo(create_account(file, read_password(password_file, "Password for the new account: ")))
+    click.echo(create_account(file, read_new_password(password_file, "Password for the new account: ")))
 
 
 @account.command("import")
@@ -45,9 +44,8 @@ def import_key(file: Path, password_file: Path | None) -> None:
         key = bytes.fromhex(text.strip().removeprefix("0x"))
     except ValueError:
         raise BadInput("the private key is not hex; need 64 hex digits") from None
-    if len(key) != _KEY_BYTES:
-        raise BadInput(f"the private key has {len(key)} bytes; need {_KEY_BYTES}")
-    click.echo(create_account(file, read_password(password_file, "Password for the key file: "), private_key=key))
+    account_of(key)
+    click.echo(create_account(file, read_new_password(password_file, "Password for the key file: "), private_key=key))
 
 
 @account.command()
@@ -59,5 +57,5 @@ def show(account: str, password_file: Path | None, check: bool) -> None:
     if check:
         click.echo(load_account(account, password_file).address)
         return
-    address = read_keyfile(find_keyfile(account)).get("address")
+    address = told_address(find_keyfile(account))
     click.echo(address if address else "the file does not tell its address; use --check")

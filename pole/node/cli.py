@@ -1,6 +1,7 @@
 """Shared by the command lines of all roles: options, the context they open, and how errors become exit statuses."""
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
 from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
-from pole.node.keyfile import PASSWORD_VARIABLE
+from pole.node.passwords import PASSWORD_VARIABLE
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
+RPC_VARIABLE = "POLE_RPC"
 
 # Documented in docs/operations.md; 64 and above as in sysexits.h.
 EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
@@ -37,7 +39,9 @@ def role_options(
     role's long-running process (the journal is shared, nonces are chosen under a lock).
     """
     options = [
-        click.option("--rpc", envvar="POLE_RPC", default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."),
+        click.option(
+            "--rpc", envvar=RPC_VARIABLE, default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."
+        ),
         click.option(
             "--deployment",
             type=click.Path(dir_okay=False, path_type=Path),
@@ -103,6 +107,8 @@ def role_options(
 
 def exit_code(command: click.Command) -> int:
     """Run a role's command line; an error becomes one line on stderr and a status, as docs/operations.md lists them."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: a file's name need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command.main(standalone_mode=False)
     except click.ClickException as exc:

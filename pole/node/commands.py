@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pole.money import wei_to_ether
+from pole.node.alive import is_alive
 from pole.node.cli import role_options
 from pole.node.context import RoleContext
 from pole.node.loop import STATUS_FILE
@@ -43,7 +44,12 @@ def last_status(home: Path) -> str:
     """What the role's process last said of itself, for people who ask."""
     try:
         status = json.loads((home / STATUS_FILE).read_text())
-    except (OSError, ValueError):
+        state, pid = status["state"], status["pid"]
+    except PermissionError:
+        return f"cannot be told: {home / STATUS_FILE} is another user's"
+    except (OSError, ValueError, LookupError, TypeError):
         return "has not run from this --home yet"
     said = f", waiting for {status['what']}; then it will {status['then']}" if status.get("what") else ""
-    return f"{status.get('state')}{said} (process {status.get('pid')})"
+    if state != "stopped" and not is_alive(pid, status.get("process")):
+        return f"not running (last said: {state}{said})"
+    return f"{state}{said} (process {pid})"

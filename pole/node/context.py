@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pole.errors import BadInput
 from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
 from pole.node.keyfile import load_account
+from pole.paths import expanded
 from pole.storage.store import Store, open_store
 
 METRICS_ADDRESS = "127.0.0.1"
@@ -54,7 +55,7 @@ class RoleContext:
 class RoleSettings:
     """The common options as given."""
 
-    rpc: str
+    rpc: str = field(repr=False)  # with a provider's key in it, perhaps
     deployment: Path | None
     store: str
     home: Path
@@ -69,7 +70,7 @@ class RoleSettings:
 @contextmanager
 def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -> Iterator[RoleContext]:
     """Open account, node, journal and store; raises PoleError before anything was sent."""
-    home = settings.home.expanduser()
+    home = expanded(settings.home)
     with ExitStack() as held:
         if settings.metrics_port is not None:
             held.enter_context(metrics.served(settings.metrics_address or METRICS_ADDRESS, settings.metrics_port))

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from pole.errors import BadInput, PoleError
+from pole.urls import scrub
 
 _SECRET_PARTS = ("secret", "password", "private", "salt", "mnemonic", "master")
 LEVELS = ("debug", "info", "warning", "error")
@@ -29,23 +30,30 @@ def configure(is_json: bool = False, level: str = "info") -> None:
             redact,
             structlog.processors.format_exc_info if is_json else _without_status,
             renderer,
+            _scrubbed,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.getLogger().addHandler(_LIBRARIES)
 
 
 def report(exc: Exception) -> None:
     """The last words of a command that failed: a line, with the traceback if nobody raised it on purpose."""
     is_expected = isinstance(exc, PoleError)
-    if isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer):
+    if any(isinstance(each, structlog.processors.JSONRenderer) for each in structlog.get_config()["processors"]):
         kind = type(exc).__name__
         structlog.get_logger().error(str(exc), kind=kind, exc_info=None if is_expected else exc)
     elif is_expected:
-        print(f"error: {exc}", file=sys.stderr)
+        print(f"error: {scrub(str(exc))}", file=sys.stderr)
     else:
-        traceback.print_exception(exc)
+        print(lines_of(exc), end="", file=sys.stderr)
+
+
+def lines_of(exc: BaseException) -> str:
+    """The traceback, without keys of addresses."""
+    return scrub("".join(traceback.format_exception(exc)))
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -54,6 +62,22 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         if any(part in name.lower() for part in _SECRET_PARTS):
             event[name] = "<redacted>"
     return event
+
+
+def _scrubbed(_logger: Any, _method: str, line: Any) -> str:
+    """The finished line, with its traceback, without keys of addresses."""
+    return scrub(str(line))
+
+
+class _Libraries(logging.Handler):
+    """What libraries warn of becomes a line as all others: urllib3 alone names whole URLs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, record.getMessage(), library=record.name, exc_info=record.exc_info or None)
+
+
+_LIBRARIES = _Libraries(logging.WARNING)
 
 
 def _without_status(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

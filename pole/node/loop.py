@@ -6,6 +6,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from pole import metrics
 from pole.atomicfile import write_atomically
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
+from pole.node.alive import process_mark
+from pole.urls import scrub
 
 if TYPE_CHECKING:
     from pole.node.context import RoleContext
@@ -22,6 +25,7 @@ _MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a ro
 _DAY_S = 86_400
 COMPLAIN_EVERY_S = 60.0
 STATUS_FILE = "status.json"
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Waiting:
 
 
 class Stopped(BaseException):
-    """SIGTERM or SIGINT arrived. Not an Exception, so that nothing on the way takes it for a failure to handle."""
+    """SIGTERM, SIGINT or SIGHUP arrived. Not an Exception, so that nothing takes it for a failure to handle."""
 
 
 class Node(ABC):
@@ -60,12 +64,15 @@ class Node(ABC):
 
     def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Poll until a signal comes or `is_done()`; a signal may interrupt `act` at any line."""
-        previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        wanted = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+        previous = {number: signal.signal(number, _stop) for number in wanted}
         try:
             while not is_done():
                 time.sleep(self.step())
         except Stopped:
-            self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
+            self._write_status("stopped", self._said)
+            with suppress(OSError):  # the terminal may be gone
+                self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -125,12 +132,13 @@ class Node(ABC):
             "role": self.context.role,
             "account": self.context.address if self.context.has_account else None,
             "pid": os.getpid(),
+            "process": process_mark(os.getpid()),
             "state": state,
             "written_at_s": int(time.time()),
             **(asdict(waiting) if waiting else {"what": None, "until_s": None, "then": None}),
         }
         try:
-            write_atomically(self.context.home / STATUS_FILE, json.dumps(status).encode())
+            write_atomically(self.context.home / STATUS_FILE, scrub(json.dumps(status)).encode(), mode=0o600)
         except OSError as exc:
             self.context.log.warning(f"cannot write {STATUS_FILE}: {exc.strerror}")
 

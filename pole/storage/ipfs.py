@@ -26,10 +26,12 @@ from pole.errors import (
     StoreError,
     StoreUnavailable,
 )
+from pole.paths import expanded
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.folder import FolderStore
 from pole.storage.kubo import Kubo, reason_of
 from pole.storage.transfer import Transfer, TransferLimits
+from pole.urls import keep_secret, shown
 
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class IpfsSettings:
     """What a location does not say. Comes from the environment: arguments can be read by every user of a machine."""
 
     cache_folder: Path
-    gateway: str | None = None
+    gateway: str | None = field(default=None, repr=False)
     authorization: str | None = field(default=None, repr=False)
     limits: TransferLimits = field(default_factory=TransferLimits)
 
@@ -71,7 +73,7 @@ class IpfsSettings:
         limits = TransferLimits()
         if text := environment.get(PATIENCE_VARIABLE):
             limits = TransferLimits(first_s=_seconds(text))
-        cache_folder = Path(environment.get(CACHE_VARIABLE) or "~/.pole/fetched").expanduser()
+        cache_folder = expanded(environment.get(CACHE_VARIABLE) or "~/.pole/fetched")
         return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), limits)
 
 
@@ -181,13 +183,18 @@ class WebGateway:
     """A trustless use of an HTTP gateway: it is asked for bytes and believed nothing."""
 
     def __init__(self, address: str, limits: TransferLimits) -> None:
-        url = urlsplit(address)
-        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
+        try:
+            url = urlsplit(address)
+            is_readable = bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            is_readable = False
+        if not is_readable or url.scheme not in ("http", "https") or url.query or url.fragment or "@" in url.netloc:
             raise BadInput(f"{GATEWAY_VARIABLE} is no gateway's address; give e.g. http://127.0.0.1:8080")
+        keep_secret(address)
         self.address, self.limits = address.rstrip("/"), limits
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
-        what, peer = f"fetching {cid}", f"the gateway {self.address}"
+        what, peer = f"fetching {cid}", f"the gateway {shown(self.address)}"
         with Transfer(what, peer, self.limits, max_bytes) as transfer, transfer.session() as session:
             try:
                 with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=self.limits.timeouts_s) as answer:
@@ -200,7 +207,7 @@ class WebGateway:
                 raise ContentMismatch(str(exc)) from exc
             except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
                 transfer.check_rate(ContentNotFound)
-                raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from exc
+                raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from None
 
 
 def _verified(cid: Cid, pieces: Iterator[bytes]) -> bytes:
@@ -224,7 +231,7 @@ def _authorization(environment: Mapping[str, str]) -> str | None:
     path = environment.get(AUTHORIZATION_FILE_VARIABLE)
     if path:
         try:
-            value = Path(path).expanduser().read_text().strip()
+            value = expanded(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise BadInput(f"cannot read {AUTHORIZATION_FILE_VARIABLE} {path}; check it") from exc
     else:

@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from pole.errors import BadInput, ContentMismatch, ContentNotFound, StoreError, StoreUnavailable
 from pole.storage.cid import CHUNK_BYTES, MAX_LINKS, Cid
 from pole.storage.transfer import Transfer, TransferLimits
+from pole.urls import keep_secret, scrub, shown
 
 T = TypeVar("T")
 
@@ -63,6 +64,8 @@ class Kubo:
         self.address, self.limits = address, limits
         self._multiaddr = _as_multiaddr(address)
         self._headers = {"Authorization": authorization} if authorization else {}
+        for word in (authorization or "").split()[-1:]:  # the first is "Bearer" or "Basic"
+            keep_secret(word)
 
     def add(self, content: bytes | Path) -> str:
         """Store and pin content; returns the CID that the daemon gave it, as it wrote it."""
@@ -135,8 +138,8 @@ class Kubo:
             except _FAILURES as exc:
                 transfer.check_rate(silence)
                 if isinstance(exc, ipfshttpclient.exceptions.ErrorResponse):
-                    raise self._refusal(what, str(exc)) from exc
-                raise self._failure(what, exc) from exc
+                    raise self._refusal(what, scrub(str(exc))) from None
+                raise self._failure(what, exc) from None  # the libraries' errors show whole URLs and headers
 
     def _failure(self, what: str, exc: BaseException) -> StoreError:
         status = status_of(exc)
@@ -217,12 +220,12 @@ def _as_multiaddr(address: str) -> str:
     try:
         url = urlsplit(address)
         host, port = url.hostname, url.port
-    except ValueError as exc:
-        raise BadInput(f"store {address!r} is not a URL: {exc}; {_EXAMPLES}") from exc
+    except ValueError:
+        raise BadInput(f"store {shown(address)} is not a URL; {_EXAMPLES}") from None
     if url.username is not None or url.password is not None:
         raise BadInput("the store's URL has a user or password in it; set POLE_IPFS_AUTHORIZATION_FILE instead")
     if url.scheme not in ("http", "https") or not host or url.path.strip("/") or url.query or url.fragment:
-        raise BadInput(f"store {address!r} is not the address of an IPFS daemon; {_EXAMPLES}")
+        raise BadInput(f"store {shown(address)}, with what follows, is not the address of an IPFS daemon; {_EXAMPLES}")
     kind = "ip6" if ":" in host else "ip4" if host.replace(".", "").isdigit() else "dns"
     return f"/{kind}/{host}/tcp/{port or (443 if url.scheme == 'https' else 80)}/{url.scheme}"
 

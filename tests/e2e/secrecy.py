@@ -1,5 +1,6 @@
 """Look for every secret of a world in what its processes wrote and in how they were called."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from testbed.processes import Stage
 from tests.e2e.site import development_account
 
 ACCOUNTS = 30
+USER, PASSWORD, PATH, QUERY = "planted-user", "planted-password", "/v3/planted-path", "?apikey=planted-query"
+
+
+def with_keys(url: str, path: str = "/") -> str:
+    """A node's address with credentials and a query, which nodes do not mind; a path only a proxy does not."""
+    return f"{url.replace('//', f'//{USER}:{PASSWORD}@', 1)}{path}{QUERY}"
 
 
 def leaks(stage: Stage, folder: Path) -> list[str]:
@@ -22,6 +29,8 @@ def leaks(stage: Stage, folder: Path) -> list[str]:
 
 def _secrets(stage: Stage, folder: Path) -> Iterator[tuple[str, list[str]]]:
     yield "the password", [stage._password]
+    credentials = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    yield "the node's key", [USER, PASSWORD, credentials, PATH.rpartition("/")[2], QUERY.rpartition("=")[2]]
     for index in range(ACCOUNTS):
         key = bytes(development_account(index).key)
         yield f"private key {index}", [key.hex(), str(int.from_bytes(key)), repr(key)]

@@ -18,6 +18,7 @@ from pole.node.loop import STATUS_FILE
 from testbed.processes import Actor
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.proxy import Fault, Proxy
+from tests.e2e.secrecy import PATH, leaks, with_keys
 from tests.e2e.settled import check_settled
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
@@ -99,9 +100,9 @@ class Trouble:
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
     company = found(tmp_path_factory.mktemp("trouble"))
     world = company.world
-    with closing(world), closing(Proxy(world.stage.chain.rpc_url)) as proxy:
+    with closing(world), closing(Proxy(world.site.rpc_url)) as proxy:
         trouble = Trouble(company, proxy)
-        world.stage.chain = replace(world.stage.chain, rpc_url=proxy.url)
+        world.stage.chain = replace(world.stage.chain, rpc_url=with_keys(proxy.url, PATH))
         skews = [AHEAD_S, BEHIND_S, AHEAD_S, BEHIND_S]
         for actor, skew_s in zip(company.actors, skews, strict=True):
             world.wrap(actor, "tampered", f"clock={skew_s}", f"full={trouble.disk_flag(actor)}")
@@ -116,6 +117,7 @@ def trouble(request: pytest.FixtureRequest, troubled: Trouble) -> Iterator[Troub
     since = troubled.world.chain.block_number()
     yield troubled
     check_settled(troubled.world, since, troubled.company.actors)
+    assert leaks(troubled.world.stage, troubled.world.folder) == []
 
 
 # --- clocks ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from pole.node.context import context_of
 from testbed.chain import development_chain
 from testbed.processes import Actor, Stage
 from tests.e2e.scripted import Participant
+from tests.e2e.secrecy import with_keys
 from tests.e2e.site import DEPLOYER, deploy_site, development_account
 from tests.e2e.tasks import write_task
 
@@ -47,7 +49,7 @@ class World:
             development_chain("anvil", block_time_s=interval_s, mines_at_once=is_hasty)
         )
         self._role_poll_s = "0.1" if is_hasty else _ROLE_POLL_S
-        self.stage = Stage(folder, chain)
+        self.stage = Stage(folder, replace(chain, rpc_url=with_keys(chain.rpc_url)))
         self._resources.callback(self.stage.stop)
         self.site = deploy_site(chain.rpc_url, folder)
         self.chain = ChainClient.connect(chain.rpc_url, self.site.deployment)

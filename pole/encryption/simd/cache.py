@@ -7,6 +7,8 @@ from pathlib import Path
 
 from llvmlite import binding
 
+from pole.paths import expanded
+
 _SOURCES = ("../program", "codec", "field", "inversion", "kernels", "lanes", "portable")
 
 
@@ -25,6 +27,6 @@ def kernel_cache() -> Path:
     digest = hashlib.sha256(str(has_ifma()).encode())
     for name in _SOURCES:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.environ.get("XDG_CACHE_HOME") or expanded("~/.cache")
     root = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(home) / "pole" / "kernels")
     return root / digest.hexdigest()[:16]

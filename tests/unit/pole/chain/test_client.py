@@ -180,7 +180,7 @@ def test_transact__too_poor__says_how_much_is_missing(
     anvil: str, probe: Deployment, journal: Journal, new_account: Callable[..., LocalAccount]
 ) -> None:
     poor = AccountClient.connect_as(new_account(balance_wei=10**12), anvil, probe)
-    with pytest.raises(InsufficientFunds, match=r"has 1000000000000 wei; send it \d+ wei more"):
+    with pytest.raises(InsufficientFunds, match=r"has 0\.000001; send it 0\.\d+ ether more"):
         poor.transact(journal, "k", CONTRACT, "add", 1)
     with pytest.raises(InsufficientFunds):
         poor.transact(journal, "k", CONTRACT, "add", 1, value_wei=ETHER)

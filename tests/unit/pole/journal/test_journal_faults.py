@@ -17,7 +17,8 @@ from pole.journal.locks import LOCKS_VARIABLE, account_lock
 from pole.journal.transactions import SignedTransaction, TransactionState
 from pole.node.cli import exit_code, role_options
 from pole.node.context import RoleContext
-from pole.node.keyfile import PASSWORD_VARIABLE, create_account
+from pole.node.keyfile import create_account
+from pole.node.passwords import PASSWORD_VARIABLE
 
 FRAME, FRAME_HEADER = 4096 + 24, 24
 STEP = 97  # a prime, so that cuts fall at every kind of place

@@ -27,6 +27,7 @@ from pole.errors import (
 )
 from pole.journal.journal import Journal
 from pole.learning.advance import advance_due
+from pole.node.alive import process_mark
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 from tests.unit.account_client import AccountClient
@@ -180,6 +181,7 @@ def test_step__waiting__writes_a_status_for_programs(context: Any) -> None:
     Scripted(context, [KEYS]).step()
     written = status(context)
     assert written.pop("written_at_s") > 0
+    assert written.pop("process") == process_mark(os.getpid())
     assert written == {
         "role": "miner",
         "account": "0xMiner",
@@ -203,7 +205,15 @@ def test_run__done__ends_and_restores_handlers(context: Any) -> None:
     assert status(context)["state"] == "stopped"
 
 
-@pytest.mark.parametrize(("number", "busy"), [(signal.SIGTERM, "while True: pass"), (signal.SIGINT, "time.sleep(60)")])
+@pytest.mark.parametrize(
+    ("number", "busy"),
+    [
+        (signal.SIGTERM, "while True: pass"),
+        (signal.SIGINT, "time.sleep(60)"),
+        (signal.SIGHUP, "time.sleep(60)"),
+        (signal.SIGHUP, "sys.stdout.close(); time.sleep(60)"),
+    ],
+)
 def test_run__signal__stops_at_once_with_success(tmp_path: Path, number: signal.Signals, busy: str) -> None:
     program = f"""
 import sys, time
@@ -226,7 +236,7 @@ Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, lo
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert "stopping on request" in output
+    assert "stopping on request" in output or "close" in busy
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopped"
 
 

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import resource
 import time
 from collections.abc import Iterator
@@ -48,8 +49,54 @@ def test_open_store__not_a_directory_path__says_what_to_give(location: str) -> N
 
 
 def test_open_store__home_of_nobody__refused() -> None:
-    with pytest.raises(BadInput, match="give the directory in full"):
+    with pytest.raises(BadInput, match="give the path in full"):
         open_store("~no-such-user-here/store")
+
+
+@pytest.mark.parametrize(
+    ("location", "right"),
+    [
+        ("127.0.0.1:5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("localhost:5001", "/dns/localhost/tcp/5001"),
+        ("my-host.example.org:443/api/v0", "/dns/my-host.example.org/tcp/443"),
+        ("user:word@127.0.0.1:5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("http:127.0.0.1:5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("http:/127.0.0.1:5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("[::1]:5001", "/ip6/::1/tcp/5001"),
+        (":5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("127.0.0.1", "/ip4/127.0.0.1/tcp/5001"),
+        ("::1", "/ip6/::1/tcp/5001"),
+        ("localhost", "/dns/localhost/tcp/5001"),
+        ("ip4/127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("/ipv4/127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("/ip/127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("/IP4/127.0.0.1/TCP/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("/ip4/127.0.0.1/tpc/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("127.0.0.1/tcp/5001", "/ip4/127.0.0.1/tcp/5001"),
+        ("dns/host/tcp/5001/http", "/dns/host/tcp/5001"),
+    ],
+)
+def test_open_store__daemon_written_otherwise__says_how_and_makes_no_folder(
+    location: str, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=re.escape(right)) as caught:
+        open_store(location)
+    assert "word" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("location", ["./127.0.0.1:5001", "./localhost", "store", "a:b", "data/tcp", "tcp/5001"])
+def test_open_store__directory_of_such_a_name__is_made(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert open_store(location).location == str(tmp_path / location)
+
+
+def test_open_store__existing_directory_like_a_multiaddr__is_used(tmp_path: Path) -> None:
+    (tmp_path / "tcp" / "5001").mkdir(parents=True)
+    assert open_store(str(tmp_path / "tcp" / "5001")).location == str(tmp_path / "tcp" / "5001")
 
 
 def test_open_store__path_of_a_file__refused(tmp_path: Path) -> None:
