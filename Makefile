@@ -74,10 +74,10 @@ campaign: test-full ## What takes hours: ten times the invariants, every variant
 	python -m benchmarks.load $(LOAD_ARGS)
 	python -m benchmarks.soak $(SOAK_ARGS)
 
-# ape does not notice a changed library by itself.
+# ape does not notice a changed library by itself; `ape test` itself hangs with several processes.
 test-contracts: setup ## Contracts on eth-tester, with ape
 	ape compile --force
-	ape test tests/contracts -n $(PROCESSES) $(WHICH)
+	pytest tests/contracts -n $(PROCESSES) $(WHICH)
 
 test-gas: setup ## The gas of the largest rounds, as optimised code spends it
 	ape compile --force

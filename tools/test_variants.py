@@ -128,6 +128,7 @@ def main(arguments: list[str]) -> int:
     for name in names or list(VARIANTS):
         print(f"{name}: {shown(VARIANTS[name], paths)}", flush=True)
         counts[name] = run(VARIANTS[name], paths)
+        print(f"{name}: {counts[name]}", flush=True)
     print("\n| variant | passed | failed | skipped |\n| --- | ---: | ---: | ---: |")
     for name, found in counts.items():
         print(f"| {name} | {found.passed} | {found.failed} | {found.skipped} |")
