@@ -8,6 +8,7 @@ import click
 
 from pole.errors import BadInput
 from pole.node.cli import exit_code
+from pole.node.doctor.command import doctor
 from pole.node.keyfile import PASSWORD_VARIABLE, create_account, find_keyfile, load_account, read_keyfile, read_password
 
 _KEY_BYTES = 32
@@ -68,6 +69,8 @@ def show(account: str, password_file: Path | None, check: bool) -> None:
     address = read_keyfile(find_keyfile(account)).get("address")
     click.echo(address if address else "the file does not tell its address; use --check")
 
+
+cli.add_command(doctor)
 
 if __name__ == "__main__":
     sys.exit(exit_code(cli))
