@@ -1,5 +1,6 @@
 """Checks of the Ethereum node, and of the deployment on it."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, TIP_WEI, FeePolicy, gwei
+from pole.chain.node_errors import rpc_message
 from pole.errors import BadInput
 from pole.node.doctor.check import Check, check, ok, problem, warning
 from pole.urls import shown
@@ -48,12 +50,14 @@ def _fault(exc: BaseException) -> Check | None:
     if isinstance(exc, Web3RPCError):
         error = (exc.rpc_response or {}).get("error", {})
         code = error.get("code") if isinstance(error, dict) else None
-        return _limited(f"JSON-RPC error {code}") if code in _LIMIT_CODES else None
+        if code in _LIMIT_CODES:
+            return _limited(f"JSON-RPC error {code}")
+        return problem(f"the node answers: {rpc_message(exc)}", "see the node's own log, or give another --rpc")
     if isinstance(exc, requests.Timeout):
         return problem(f"no answer within {_TIMEOUT_S:.0f} s", "wait or restart the node, or give another --rpc")
     if isinstance(exc, requests.ConnectionError):
         return problem("nobody answers: the node is down", f"start it, or give another --rpc; {_OWN_CHAIN}")
-    if isinstance(exc, ValueError | BadResponseFormat):  # json.JSONDecodeError is a ValueError
+    if isinstance(exc, json.JSONDecodeError | UnicodeDecodeError | BadResponseFormat):
         return problem("the answer is not JSON-RPC; no Ethereum node is there", "give the right address with --rpc")
     return None
 
@@ -94,7 +98,7 @@ def check_synced(web3: Web3) -> Check:
     state = web3.eth.syncing
     if not state:
         return ok("the node follows the chain")
-    at, goal = dict(state).get("currentBlock"), dict(state).get("highestBlock")
+    at, goal = ("?", "?") if state is True else (state["currentBlock"], state["highestBlock"])
     return problem(f"the node is at block {at} of {goal}", "wait until it has caught up, or give another --rpc")
 
 
@@ -135,12 +139,14 @@ def find_deployment(path: Path | None, chain_id: int | None) -> Deployment:
     if path is not None:
         return Deployment.load(path)
     if chain_id is None:
-        raise BadInput("not looked for, since the node's chain is unknown; give --deployment PATH, or another --rpc")
+        raise BadInput("the node's chain is unknown; give --deployment PATH, or another --rpc")
     return Deployment.find(chain_id)
 
 
 @check("deployment")
 def check_deployment(path: Path | None, chain_id: int | None) -> Check:
+    if path is None and chain_id is None:
+        return warning("not looked for, since the node's chain is unknown", "give --deployment PATH, or another --rpc")
     found = find_deployment(path, chain_id)
     return ok(f"chain {found.chain_id}, profile {found.profile}, since block {found.block_number}")
 

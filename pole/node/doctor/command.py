@@ -1,7 +1,6 @@
 """The command `doctor`: its options, and its findings for people and for programs."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from pole.node import logs
@@ -19,7 +19,7 @@ from pole.node.doctor.examine import Examination, examine
 from pole.node.keyfile import PASSWORD_VARIABLE
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
-_INDENT = 9
+_VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
 
 
 @click.command()
@@ -57,23 +57,31 @@ def doctor(*, role: str, account: str | None, is_json: bool, **given: object) ->
 
 def _shown(checks: Iterable[Check]) -> Iterator[Check]:
     """Each check as soon as it is done; unwrapped lines where nobody sees them."""
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Console(highlight=False)
     for check in checks:
         if console.is_terminal:
-            _print_wrapped(console, check)
+            print_row(console, check)
         else:
-            click.echo(f"{check.verdict:<{_INDENT}}{check.name}: {check.text}")
+            click.echo(f"{check.verdict:<{_VERDICT_WIDTH}}{check.name:<{_NAME_WIDTH}}{check.text}")
             if check.remedy:
-                click.echo(f"{'':<{_INDENT}}-> {check.remedy}")
+                click.echo(f"{'':<{_VERDICT_WIDTH + _NAME_WIDTH}}-> {check.remedy}")
         yield check
 
 
-def _print_wrapped(console: Console, check: Check) -> None:
-    """On a narrow terminal too: the verdict before the name, what was found and what mends it indented below."""
-    head = Text(f"{check.verdict:<{_INDENT}}", style=_STYLES[check.verdict])
-    head.append(check.name, style="bold")
-    console.print(head)
-    indent = (0, 0, 0, _INDENT if console.width >= 60 else 2)
-    console.print(Padding(Text(check.text), indent))
+def print_row(console: Console, check: Check) -> None:
+    """One row of the table; on a narrow terminal what was found stands below the name."""
+    verdict, name = Text(check.verdict, style=_STYLES[check.verdict]), Text(check.name, style="bold")
+    found = Text(check.text)
     if check.remedy:
-        console.print(Padding(Text(f"-> {check.remedy}", style="cyan"), indent))
+        found.append(f"\n-> {check.remedy}", style="cyan")
+    table = Table.grid()
+    table.add_column(width=_VERDICT_WIDTH)
+    if console.width < _NARROW:
+        table.add_column()
+        table.add_row(verdict, name)
+        console.print(table, Padding(found, (0, 0, 0, 2)))
+        return
+    table.add_column(width=_NAME_WIDTH)
+    table.add_column(overflow="fold")
+    table.add_row(verdict, name, found)
+    console.print(table)

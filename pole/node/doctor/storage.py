@@ -39,7 +39,7 @@ def check_store(location: str) -> Check:
 def _check_folder(folder: Path) -> Check:
     if folder.exists() and not folder.is_dir():
         return problem(f"{folder} is not a folder", "give another --store")
-    if not is_writable(folder) or folder.exists() and not os.access(folder, os.R_OK):
+    if not is_writable(folder) or (folder.exists() and not os.access(folder, os.R_OK)):
         return problem(
             f"{folder} cannot be read and written",
             f"sudo chown -R $(id -u) {shlex.quote(str(folder))}, or give another --store",
