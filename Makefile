@@ -23,7 +23,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -149,11 +149,30 @@ coverage-python: setup ## The roles' and the shared modules' coverage by the uni
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
 	@python -m tools.contract_coverage
 
-lock: $(INSTALLED_PY) ## Resolve requirements.in and package.json into their lock files
-	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements.in -o requirements.txt
+lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.json into their lock files
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 --all-extras pyproject.toml requirements.in -o requirements.txt
+	for version in 3.12 3.13; do \
+		uv pip compile -q --generate-hashes --no-header --python-version $$version --all-extras pyproject.toml requirements-test.in -o requirements-$$version.txt; \
+	done
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
 	npm install --package-lock-only
 
+# The roles run on these as well; ape and the linters stay on 3.11. A Python that is not found is skipped, and said so.
+test-pythons: setup kubo ## The unit tests on Python 3.12 and 3.13, each in an environment of its own
+	@for version in 3.12 3.13; do $(MAKE) --no-print-directory test-python-$$version || exit 1; done
+
+test-python-%: setup kubo
+	@.venv/bin/uv venv -q --clear --no-python-downloads --python $* .venv-$* \
+		|| { echo "error: Python $* not found, which this target tests on" >&2; exit 1; }
+	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
+	@echo "Unit tests on Python $*:"
+	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -p no:randomly -n 2 tests/unit
+
+package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
+	@python -m tools.package_artifacts
+	@uv build -q --wheel --out-dir dist
+	@ls dist
+
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .venv-audit node_modules .build .cache tools/solc/.version
+	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit dist node_modules .build .cache tools/solc/.version

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataclient.client import Client, client_of
-from dataclient.gradient.commands import gradient_commands
+from dataclient.gradient.commands import gradient
 from dataclient.sources.options import source_arguments, source_options
 from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
@@ -187,8 +187,7 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | Non
 
 
 cli.add_command(withdraw_command("dataclient"))
-for command in gradient_commands():
-    cli.add_command(command)
+cli.add_command(gradient)
 
 
 def _wishes(given: dict[str, Any]) -> "Wishes":

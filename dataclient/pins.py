@@ -73,7 +73,7 @@ class Keeper:
         if model is not None:
             self._client.store.pin(model, _PIN_WITHIN_S)
             self._client.journal.remember(key, {"model": str(model)})
-            log.info("model pinned", task=served.home.name, model=str(model))
+            log.info("task solved; its model waits for your fetch-model", task=served.home.name, model=str(model))
 
     def _plan(self, served: ServedTask) -> None:
         at_s = self._client.chain.block_time() + self._unpin_after_s

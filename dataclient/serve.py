@@ -192,4 +192,4 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
         case Phase.VOTING:
             return Waiting(f"the verifiers' votes on {name}", until_s, "see the block appended and the winner paid")
         case _:
-            return Waiting(f"the round of {name} to end", until_s, "collect the model with fetch-model")
+            return Waiting(f"the round of {name} to end", until_s, "wait for you to collect the model with fetch-model")

@@ -1,24 +1,19 @@
-"""The miner's command line: `python -m miner`."""
+"""The miner's command line: `python -m miner`.
+
+What trains is imported by the commands that train: torch alone takes seconds.
+"""
 
 import secrets
 import sys
 
 import click
-import torch
 
-from miner.gradient.node import GradientMiner, GradientOptions
-from miner.learning.assignment import Limits
-from miner.learning.node import MinerNode, MinerOptions
-from miner.training.api import choose_device, load_trainer
-from pole.chain.contracts import GradientChain
+from miner.gradient.commands import enrolment, gradient
 from pole.money import wei_to_ether
 from pole.node.cli import exit_code, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.pins import UNPIN_AFTER_S
-
-_LOST_BONDS_HELP = "Gradient: enrol again after so many lost bonds."
-_CHECK_STEPS_HELP = "Gradient: steps in which nearly all weights of a task must move; 0 trusts the client."
 
 
 @click.group(cls=RunByDefault)
@@ -28,19 +23,12 @@ def cli() -> None:
 
 @cli.command()
 @role_options("miner")
-@click.option(
-    "--chain",
-    type=click.Choice(["learning", "gradient"]),
-    default="learning",
-    show_default=True,
-    help="Blocks that are trained models, or blocks that are training steps.",
-)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
     "--threads",
     type=click.IntRange(0, 1024),
     default=0,
-    help="CPU threads to train with.  [default: all; on the gradient chain, what is measured to be fastest]",
+    help="CPU threads to train with.  [default: all]",
 )
 @click.option("--seed", type=click.IntRange(0), help="Of initial weights and mini-batches.  [default: random]")
 @click.option(
@@ -71,16 +59,11 @@ def cli() -> None:
     metavar="SECONDS",
     help="Keep a winning model published for so long after its round; IPFS only.",
 )
-@click.option("--lost-bonds", type=click.IntRange(0), default=0, show_default=True, help=_LOST_BONDS_HELP)
-@click.option("--check-steps", type=click.IntRange(0), default=300, show_default=True, help=_CHECK_STEPS_HELP)
-@click.option(
-    "--rounds", type=click.IntRange(1), help="Exit after so many rounds (gradient: blocks).  [default: never]"
-)
+@click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
 @click.option("--once", is_flag=True, help="Exit after one round; the same as --rounds 1.")
 def run(
     context: RoleContext,
     *,
-    chain: str,
     device: str,
     threads: int,
     seed: int | None,
@@ -92,20 +75,17 @@ def run(
     idle: bool,
     withdraw_over: int | None,
     unpin_after: int,
-    lost_bonds: int,
-    check_steps: int,
     rounds: int | None,
     once: bool,
 ) -> None:
-    """Follow a chain: train on the most valuable task and compete for its reward, again and again.
+    """Follow the learning chain: train on the most valuable task and compete for its reward, again and again."""
+    import torch
 
-    The gradient chain has no use for --seed, --trainer, --margin-ppm, --commit-latency and --idle.
-    """
+    from miner.learning.assignment import Limits
+    from miner.learning.node import MinerNode, MinerOptions
+    from miner.training.api import choose_device, load_trainer
+
     limits, enough = Limits(min_reward_wei, max_data_bytes), 1 if once else rounds
-    if chain == "gradient":
-        gradient = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps, lost_bonds)
-        _mine_blocks(context, gradient, enough)
-        return
     if threads:
         torch.set_num_threads(threads)
     options = MinerOptions(
@@ -122,33 +102,6 @@ def run(
     node = MinerNode(context, options)
     context.log.info(f"miner {context.address} trains on {options.device} with seed {options.seed}")
     node.run(lambda: enough is not None and node.rounds_ended >= enough)
-
-
-def _mine_blocks(context: RoleContext, options: GradientOptions, enough: int | None) -> None:
-    node = GradientMiner(context, options)
-    context.log.info(f"miner {context.address} looks for blocks on {options.device}")
-    node.run(lambda: enough is not None and node.blocks_ended >= enough)
-
-
-@cli.command()
-@role_options("miner", is_exclusive=False)
-def leave(context: RoleContext) -> None:
-    """End the enrolment on the gradient chain; called again after the exit delay, turn the bond into a credit."""
-    gradient_chain, address = context.contracts.gradient_chain, context.address
-    miner, block = gradient_chain.miner(address), context.chain.block_number()
-    if not miner.bond_wei:
-        click.echo("the account is not enrolled")
-    elif not miner.exit_at:
-        context.contracts.gradient_chain.request_exit(key=f"leave/request/{block}")
-        click.echo(f"leaving; leave again from block time {gradient_chain.miner(address).exit_at} on")
-    elif context.chain.block_time() < miner.exit_at or miner.has_proposal:
-        left_s = max(0, miner.exit_at - context.chain.block_time())
-        click.echo(
-            f"still leaving: {left_s} s to go" + (", and a proposal to be decided" if miner.has_proposal else "")
-        )
-    else:
-        context.contracts.gradient_chain.complete_exit(key=f"leave/complete/{block}")
-        click.echo(f"{wei_to_ether(miner.bond_wei)} ether are credited; python -m miner withdraw sends them")
 
 
 @cli.command()
@@ -168,18 +121,12 @@ def status(context: RoleContext) -> None:
         index = context.contracts.learning_chain.submission_index(current.round_id, address)
         mine = "not committed" if index is None else f"committed as number {index}"
         click.echo(f"round     {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}")
-    click.echo(f"gradient  {_enrolment(context.contracts.gradient_chain, address)}")
+    click.echo(f"gradient  {enrolment(context.contracts.gradient_chain, address)}")
     click.echo(f"process   {last_status(context.home)}")
 
 
-def _enrolment(gradient_chain: GradientChain, address: str) -> str:
-    miner, current = gradient_chain.miner(address), gradient_chain.current()
-    bond = f"bond of {wei_to_ether(miner.bond_wei)} ether" if miner.bond_wei else "not enrolled"
-    leaving = f", leaving at {miner.exit_at}" if miner.exit_at else ""
-    return f"{bond}{leaving}; height {current.height}, {current.phase.name.lower()}"
-
-
 cli.add_command(withdraw_command("miner"))
+cli.add_command(gradient)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What the roles share: specifications, mapping, encryption, storage, chain access, journal."""
+__version__ = "0.2.0"

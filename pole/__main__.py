@@ -1,76 +1,66 @@
-"""`python -m pole account`: key files for people who do not use ape."""
+"""`pole`: one command for all roles, for accounts and for this machine. Also `python -m pole`."""
 
-import getpass
+import importlib
 import sys
-from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
+from pole import __version__
 from pole.errors import BadInput
 from pole.node.cli import exit_code
-from pole.node.doctor.command import doctor
-from pole.node.keyfile import PASSWORD_VARIABLE, create_account, find_keyfile, load_account, read_keyfile, read_password
 
-_KEY_BYTES = 32
+# By name, so that only what is asked for is imported: `pole --version` must not wait for what trains.
+_COMMANDS = {
+    "account": ("pole.node.account_commands:account", "Key files for people who do not use ape."),
+    "client": ("dataclient.__main__:cli", "Commission models, serve the tasks, collect and use what was trained."),
+    "doctor": ("pole.node.doctor.command:doctor", "Say what is missing or wrong here, and what mends it."),
+    "miner": ("miner.__main__:cli", "Train the models that others commission, and earn their rewards."),
+    "verifier": ("verifier.__main__:cli", "Evaluate what miners reveal, vote on it, and earn fees."),
+}
 
 
-@click.group()
+class _Roles(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*_COMMANDS, *super().list_commands(ctx)})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return super().get_command(ctx, name)
+        module, _, attribute = _COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        own = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        said = {name: text for name, (_, text) in _COMMANDS.items()} | own
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(said.items()))
+
+
+@click.group(cls=_Roles)
+@click.version_option(__version__, prog_name="pole")
 def cli() -> None:
-    """What belongs to no role: accounts."""
+    """Useful proof of work: miners train the neural network that somebody pays for."""
 
 
-@cli.group()
-def account() -> None:
-    """Encrypted key files (Web3 Secret Storage v3), as ape and geth use them."""
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete this command: eval "$(pole completion bash)" in ~/.bashrc."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise BadInput(f"there is no completion for {shell}; use bash, zsh or fish")
+    click.echo(kind(cli, {}, "pole", "_POLE_COMPLETE").source())
 
 
-_password_file = click.option(
-    "--password-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help=f"File with the password.  [default: ${PASSWORD_VARIABLE}, else ask]",
-)
+def main() -> None:
+    """The entry point of the installed command."""
+    sys.exit(exit_code(cli))
 
-
-@account.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_password_file
-def create(file: Path, password_file: Path | None) -> None:
-    """Make a new account and write its key file; prints its address."""
-    click.echo(create_account(file, read_password(password_file, "Password for the new account: ")))
-
-
-@account.command("import")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@_password_file
-def import_key(file: Path, password_file: Path | None) -> None:
-    """Write the key file of an account whose private key is known, e.g. one of a development chain.
-
-    The key is asked for, or read from standard input; never given as an argument, where other users could see it.
-    """
-    text = getpass.getpass("Private key (hex): ") if sys.stdin.isatty() else sys.stdin.readline()
-    try:
-        key = bytes.fromhex(text.strip().removeprefix("0x"))
-    except ValueError:
-        raise BadInput("the private key is not hex; need 64 hex digits") from None
-    if len(key) != _KEY_BYTES:
-        raise BadInput(f"the private key has {len(key)} bytes; need {_KEY_BYTES}")
-    click.echo(create_account(file, read_password(password_file, "Password for the key file: "), private_key=key))
-
-
-@account.command()
-@click.argument("account")
-@_password_file
-@click.option("--check", is_flag=True, help="Decrypt it, to see that the password is right.")
-def show(account: str, password_file: Path | None, check: bool) -> None:
-    """Print the address of a key file or of an ape alias."""
-    if check:
-        click.echo(load_account(account, password_file).address)
-        return
-    address = read_keyfile(find_keyfile(account)).get("address")
-    click.echo(address if address else "the file does not tell its address; use --check")
-
-
-cli.add_command(doctor)
 
 if __name__ == "__main__":
-    sys.exit(exit_code(cli))
+    main()

@@ -27,8 +27,9 @@ _AS_THEY_ARE = (
 )
 
 
-def gradient_commands() -> list[click.Command]:
-    return [gradient_submit, gradient_status, gradient_cancel, gradient_fetch]
+@click.group()
+def gradient() -> None:
+    """Commission training blocks on the gradient chain."""
 
 
 def _terms(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,13 +102,13 @@ def _training(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("gradient-submit")
+@gradient.command("submit")
 @source_arguments
 @click.option("--name", help="Of the task.  [default: from SOURCE]")
 @_terms
 @_training
 @role_options("dataclient", is_exclusive=False)
-def gradient_submit(context: RoleContext, *, source: str, **given: Any) -> None:
+def submit_command(context: RoleContext, *, source: str, **given: Any) -> None:
     """Commission training blocks on SOURCE (see init), whose rows become public.
 
     Publishes rows, network and first weights, checks that the network can be mined, and escrows reward and fee of all
@@ -122,9 +123,9 @@ def gradient_submit(context: RoleContext, *, source: str, **given: Any) -> None:
     click.echo(f"{order.name} is gradient task {submitted.task_id}, {order.block_count} blocks")
 
 
-@click.command("gradient-status")
+@gradient.command("status")
 @role_options("dataclient", is_exclusive=False)
-def gradient_status(context: RoleContext) -> None:
+def status_command(context: RoleContext) -> None:
     """Show every gradient task: its state and blocks, the accuracy so far, and what is left in escrow."""
     from dataclient.gradient.status import status_table
 
@@ -132,10 +133,10 @@ def gradient_status(context: RoleContext) -> None:
     console.print(status_table(client_of(context)))
 
 
-@click.command("gradient-cancel")
+@gradient.command("cancel")
 @click.argument("task")
 @role_options("dataclient", is_exclusive=False)
-def gradient_cancel(context: RoleContext, *, task: str) -> None:
+def cancel_command(context: RoleContext, *, task: str) -> None:
     """Take TASK (name or number) off the list, while nobody works on it; everything paid becomes a credit."""
     from dataclient.gradient.submit import require_submitted
     from dataclient.gradient.task_folder import find_order_home
@@ -147,11 +148,11 @@ def gradient_cancel(context: RoleContext, *, task: str) -> None:
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
 
-@click.command("gradient-fetch")
+@gradient.command("fetch")
 @click.argument("task")
 @role_options("dataclient", is_exclusive=False)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder.  [default: TASK-model]")
-def gradient_fetch(context: RoleContext, *, task: str, out: Path | None) -> None:
+def fetch_command(context: RoleContext, *, task: str, out: Path | None) -> None:
     """Fetch the newest weights of TASK (name or number) as a safetensors file, with its manifest."""
     from dataclient.gradient.status import newest_weights
     from dataclient.gradient.submit import require_submitted

@@ -41,7 +41,7 @@ def require_submitted(client: Client, home: OrderHome) -> Submitted:
     """Where the task is on this chain. Raises BadInput if it is not."""
     submitted = _submitted_here(client, home)
     if submitted is None:
-        raise BadInput(f"gradient task {home.name!r} is not on the chain yet; run `gradient-submit` again")
+        raise BadInput(f"gradient task {home.name!r} is not on the chain yet; run `gradient submit` again")
     return submitted
 
 

@@ -140,7 +140,7 @@ class GradientMiner(Node):
         if me.has_proposal:
             return Waiting("other miners' proposals to come in", deadline, "see what the verifiers say")
         if me.exit_at:
-            return Waiting("the enrolment to end", me.exit_at, "go (python -m miner leave)")
+            return Waiting("the enrolment to end", me.exit_at, "go (python -m miner gradient leave)")
         if me.enrolled_at_block >= self.gradient_chain.header_block(height - 1):
             return Waiting(f"height {height}, which began before I enrolled, to end", deadline, "train on the next")
         if current.task_id in self._declined:

@@ -73,8 +73,8 @@ class Deployment(_Document):
 
     @classmethod
     def find(cls, chain_id: int, folder: Path | None = None) -> "Deployment":
-        """Load `<chain id>.json` from `folder`, else from deployments/ here, else from deployments/ beside the code."""
-        folders = [folder] if folder else [Path("deployments"), Path(__file__).parents[2] / "deployments"]
+        """Load `<chain id>.json` from `folder`, else from deployments/ here, else one that came with the package."""
+        folders = [folder] if folder else [Path("deployments"), Path(__file__).parent / "deployments"]
         for candidate in (place / f"{chain_id}.json" for place in folders):
             if candidate.is_file():
                 return cls.load(candidate)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pole.errors import JournalError, refused_write
+from pole.paths import expanded
 
 LOCKS_VARIABLE = "POLE_LOCKS"
 _MAX_NOTE_BYTES = 4096
@@ -46,7 +47,7 @@ def holder_of(path: Path) -> str | None:
 
 def account_lock_path(address: str, chain_id: int, genesis_hash: str) -> Path:
     """Where the lock on an account of a chain is."""
-    folder = Path(os.environ.get(LOCKS_VARIABLE, "~/.pole/locks")).expanduser()
+    folder = expanded(os.environ.get(LOCKS_VARIABLE, "~/.pole/locks"))
     return folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
-from pole.errors import JournalFull, PoleError, StoreUnavailable, TransientChainError
+from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.keyfile import PASSWORD_VARIABLE
@@ -19,6 +19,13 @@ DEFAULT_RPC = "http://127.0.0.1:8545"
 
 # Documented in docs/operations.md; 64 and above as in sysexits.h.
 EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
+
+# Packages that only some commands need, and the extra of ours that brings each.
+_EXTRAS = {
+    **dict.fromkeys(("torch", "torchvision", "torchmetrics"), "train"),
+    **dict.fromkeys(("sklearn", "PIL"), "data"),
+    **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
+}
 
 
 def role_options(
@@ -106,6 +113,14 @@ def exit_code(command: click.Command) -> int:
     except PoleError as exc:
         logs.report(exc)
         return EXIT_TRY_AGAIN if isinstance(exc, (TransientChainError, StoreUnavailable, JournalFull)) else EXIT_FAILED
+    except ModuleNotFoundError as exc:
+        if exc.name not in _EXTRAS:
+            logs.report(exc)
+            return EXIT_UNEXPECTED
+        logs.report(
+            BadInput(f"this needs {exc.name}; install it: pip install 'useful-proof-of-work[{_EXTRAS[exc.name]}]'")
+        )
+        return EXIT_FAILED
     except BrokenPipeError:  # the reader of a pipe is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED

@@ -10,7 +10,6 @@ from typing import Protocol
 from pole.errors import BadInput
 from pole.storage.cid import Cid
 from pole.storage.folder import DirectoryStore
-from pole.storage.ipfs import IpfsSettings, IpfsStore
 
 _DAEMON_PREFIXES = ("/ip4/", "/ip6/", "/dns", "/unix/", "http://", "https://")
 
@@ -59,6 +58,8 @@ def open_store(location: str) -> Store:
         raise BadInput("the store's location is empty or has a NUL in it; give a directory, such as ~/.pole/store")
     try:
         if location.startswith(_DAEMON_PREFIXES):
+            from pole.storage.ipfs import IpfsSettings, IpfsStore  # its client library is an extra of the package
+
             return IpfsStore(location, IpfsSettings.from_environment())
         if "://" in location:
             raise BadInput(

@@ -49,7 +49,7 @@ class Plan:
 
     def command(self) -> list[str]:
         source = f"torchvision:{self.dataset}" if self.dataset in _LARGE_SETS else f"sklearn:{self.dataset}"
-        command = ["dataclient", "gradient-submit", source, "--name", self.dataset, "--rules", self.rules]
+        command = ["dataclient", "gradient", "submit", source, "--name", self.dataset, "--rules", self.rules]
         command += ["--blocks", str(self.blocks), "--interval", str(self.interval_s), "--miners", str(_MINERS)]
         command += ["--learning-rate", _LEARNING_RATE[self.dataset]]
         if self.dataset in _LARGE_SETS:  # or scoring them would take longer than mining
@@ -111,7 +111,7 @@ def play(console: Console, built: Stage, plan: Plan, figure: Path) -> None:
     console.print(f"Commissioning {plan.blocks} blocks on [bold]{plan.dataset}[/bold] ({plan.rules} rules) ...")
     said = built.run(plan.command(), client)
     console.print(said.strip().splitlines()[0])
-    mine = ["miner", "--chain", "gradient", "--device", "cpu", "--threads", "1", "--poll-interval", _POLL_S]
+    mine = ["miner", "gradient", "run", "--device", "cpu", "--threads", "1", "--poll-interval", _POLL_S]
     for miner in miners:
         built.start(mine, miner)
     view = View(console, built, chain_client, actors, plan.blocks)

@@ -56,15 +56,15 @@ class Mortals:
 
     def start(self) -> None:
         for actor, name in ((self.client, "serve"), (self.miner, "miner"), (self.verifier, "verifier")):
-            self.world.wrap(actor, "phoenix", str(self.steps_file(name)))
+            self.world.wrap(actor, "restarted_role", str(self.steps_file(name)))
             self.world.start(actor, *COMMANDS[actor.role])
 
     def submit(self, task_file: Path) -> None:
         """The command of a client that dies as well."""
         world = self.world
-        world.wrap(self.client, "phoenix", str(self.steps_file("submit")))
+        world.wrap(self.client, "restarted_role", str(self.steps_file("submit")))
         world.stage.run(
-            ["phoenix", str(self.steps_file("submit")), "dataclient", "submit", str(task_file)], self.client
+            ["restarted_role", str(self.steps_file("submit")), "dataclient", "submit", str(task_file)], self.client
         )
 
     def ended(self, task_id: int) -> Round:

@@ -25,6 +25,7 @@ from pole.node.doctor.chain import gas_price_wei, node_at, node_fault
 from pole.node.doctor.check import Check, check, ok, problem, warning
 from pole.node.doctor.machine import is_writable
 from pole.node.keyfile import PASSWORD_VARIABLE, find_keyfile, read_keyfile
+from pole.paths import expanded
 
 _PPM = 10**6
 _DEVELOPMENT_CHAIN = 31337
@@ -36,15 +37,14 @@ class Role:
 
     name: str
     folder: str
-    module: str
     gas: int
 
 
 # Of 16 miners and 3 verifiers, in docs/benchmarks.md.
 ROLES = {
-    "miner": Role("miner", "miner", "miner", 127_762 + 65_011),
-    "verifier": Role("verifier", "verifier", "verifier", 174_581 + 83_884 + 191_565),
-    "client": Role("client", "dataclient", "dataclient", 437_762 + 84_615 + 110_440),
+    "miner": Role("miner", "miner", 127_762 + 65_011),
+    "verifier": Role("verifier", "verifier", 174_581 + 83_884 + 191_565),
+    "client": Role("client", "dataclient", 437_762 + 84_615 + 110_440),
 }
 # The steps that anybody may take for all, from the opening of a round to its block.
 STEPS_GAS = 295_641 + 40_853 + 561_497 + 36_806 + 550_503 + 1_495_685
@@ -60,7 +60,7 @@ def check_keyfile(source: str) -> Check:
     if address is None:
         return warning(
             f"{path} does not tell its address, so balance and journal are not checked against it",
-            f"python -m pole account show --check {shlex.quote(source)}",
+            f"pole account show --check {shlex.quote(source)}",
         )
     return ok(f"{address} in {path}")
 
@@ -80,6 +80,7 @@ def keyfile_address(source: str) -> str | None:
 def check_password(file: Path | None) -> Check:
     """Where a role would take it from; only a file is looked into."""
     if file is not None:
+        file = expanded(file)
         if not file.read_bytes().strip():
             return problem(f"{file} is empty", f"write the password into it: editor {shlex.quote(str(file))}")
         return _open_to_others(file, "has the password", "600") or ok(f"from {file}")
@@ -101,6 +102,7 @@ def _open_to_others(path: Path, why: str, mode: str) -> Check | None:
 
 @check("home")
 def check_home(home: Path) -> Check:
+    home = expanded(home)
     quoted = shlex.quote(str(home))
     if home.exists() and not home.is_dir():
         return problem(f"{home} is not a folder", "give another --home")
@@ -207,7 +209,7 @@ def _bond(role: Role, contracts: Contracts, address: str) -> tuple[int, str]:
 
 def _money_remedy(role: Role, web3: Web3, address: str, missing_wei: int, credit_wei: int) -> str:
     if credit_wei >= missing_wei:
-        return f"python -m {role.module} withdraw"
+        return f"pole {role.name} withdraw"
     if web3.eth.chain_id == _DEVELOPMENT_CHAIN:
         return f"cast rpc anvil_setBalance {address} {hex(100 * 10**18)}, with --rpc-url"
     return f"send {_rounded(missing_wei)} ether or more to {address}"

@@ -1,16 +1,16 @@
 """All checks in their order, each only where what it builds on is there."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pole.chain.deployment import Deployment
+from pole.errors import BadInput
 from pole.node.doctor import account, chain, machine, storage
 from pole.node.doctor.check import Check, Verdict, warning
 from pole.node.doctor.check import check as named
-from pole.storage.ipfs import AUTHORIZATION_VARIABLE, GATEWAY_VARIABLE
+from pole.paths import expanded
 from pole.urls import keep_secret
 
 
@@ -33,7 +33,7 @@ def examine(of: Examination) -> Iterator[Check]:
     yield machine.check_python()
     yield machine.check_torch()
     yield machine.check_kernels()
-    yield machine.check_disk([home_of(of, role) for role in of.roles] + _store_folders(of.store))
+    yield machine.check_disk(_homes(of) + ([] if storage.is_daemon(of.store) else [Path(of.store)]))
     yield storage.check_store(of.store)
     yield (node := chain.check_rpc(of.rpc))
     is_up = node.verdict is Verdict.OK
@@ -48,8 +48,8 @@ def examine(of: Examination) -> Iterator[Check]:
     yield from _account_checks(of, deployment, is_up)
 
 
-def home_of(of: Examination, role: str) -> Path:
-    return (of.home or Path("~/.pole") / account.ROLES[role].folder).expanduser()
+def _homes(of: Examination) -> list[Path]:
+    return [of.home] if of.home else [Path("~/.pole") / account.ROLES[role].folder for role in of.roles]
 
 
 def _node_checks(rpc: str) -> Iterator[Check]:
@@ -69,10 +69,11 @@ def _account_checks(of: Examination, deployment: Deployment | None, is_up: bool)
         yield account.check_password(of.password_file)
         with suppress(Exception):  # the check has said why
             address = account.keyfile_address(of.account)
-    for home in dict.fromkeys(home_of(of, role) for role in of.roles):
+    for home in _homes(of):
         yield account.check_home(home)
-        for path in account.journals_of(home, deployment):
-            yield account.check_journal(path, address)
+        with suppress(BadInput):  # the check has said why
+            for path in account.journals_of(expanded(home), deployment):
+                yield account.check_journal(path, address)
     if address is not None and deployment is not None:
         yield account.check_account_lock(address, deployment)
         for role in of.roles if is_up else ():
@@ -83,20 +84,14 @@ def _account_checks(of: Examination, deployment: Deployment | None, is_up: bool)
 def _no_account() -> Check:
     return warning(
         "no --account given, so key file, password and balance are not checked",
-        "pole doctor --account FILE (a new one: python -m pole account create FILE)",
+        "pole doctor --account FILE (a new one: pole account create FILE)",
     )
 
 
 def _keep_secrets(of: Examination) -> None:
-    for address in (of.rpc, of.store if "://" in of.store else "", os.environ.get(GATEWAY_VARIABLE, "")):
-        if address:
-            keep_secret(address)
-    if authorization := os.environ.get(AUTHORIZATION_VARIABLE):
-        keep_secret(authorization)
-
-
-def _store_folders(store: str) -> list[Path]:
-    return [] if storage.is_daemon(store) else [Path(store).expanduser()]
+    keep_secret(of.rpc)
+    if "://" in of.store:
+        keep_secret(of.store)
 
 
 def _chain_id(rpc: str) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pole.encryption.simd.cache import has_ifma, kernel_cache
 from pole.node.doctor.check import Check, check, ok, problem, warning
+from pole.paths import expanded
 
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _GB = 10**9
@@ -60,7 +61,7 @@ def check_kernels() -> Check:
 @check("disk")
 def check_disk(folders: Iterable[Path]) -> Check:
     """Of the disks that the folders are on, or will be, the one with least space."""
-    free_bytes, folder = min((shutil.disk_usage(nearest(path)).free, path) for path in folders)
+    free_bytes, folder = min((shutil.disk_usage(nearest(path)).free, path) for path in map(expanded, folders))
     text = f"{free_bytes / _GB:.1f} GB free for {folder}"
     if free_bytes >= _MUCH_BYTES:
         return ok(text)

@@ -25,7 +25,7 @@ from tests.e2e.site import development_account
 from tests.e2e.tasks import LABEL, write_rows
 from tests.e2e.world import World
 
-MINE = ["run", "--chain", "gradient", "--device", "cpu", "--threads", "1", "--check-steps", "20"]
+MINE = ["gradient", "run", "--device", "cpu", "--threads", "1", "--check-steps", "20"]
 VERIFY = ["run", "--stake", "2"]
 REWARD_WEI = 10**16
 STEPS = 150
@@ -62,7 +62,7 @@ class Guild:
                 self.world.kill(miner)
 
     def commission(self, name: str, **changes: Any) -> int:
-        """What `dataclient gradient-submit` does, without the time that it takes to start; returns the task's id."""
+        """What `dataclient gradient submit` does, without the time that it takes to start; returns the task's id."""
         world = self.world
         chain = ChainClient.connect(world.site.rpc_url, world.site.deployment, poll_s=0.1)
         account = development_account(world.number(self.client))
@@ -156,5 +156,5 @@ def write_pictures(path: Path, *, rows: int = 48, side: int = 16) -> Path:
 
 
 def read_table(text: str) -> list[list[str]]:
-    """Cells of what `gradient-status` prints."""
+    """Cells of what `gradient status` prints."""
     return [row for row in csv.reader(line.replace("│", ",") for line in text.splitlines()) if len(row) > 2]

@@ -1,10 +1,11 @@
-"""`pole doctor`: each fault is named and comes with what mends it; nothing is sent, made or changed; no secret shown."""
+"""`pole doctor`: each fault is named with what mends it; nothing is sent, made or changed, and no secret shown."""
 
 import io
 import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from eth_account.signers.local import LocalAccount
 from rich.console import Console
 from web3 import Web3
 
+from pole.chain.artifacts import Artifact, artifact
 from pole.chain.deployment import Deployment
 from pole.encryption.simd.cache import kernel_cache
 from pole.journal.journal import Journal
@@ -24,7 +26,7 @@ from pole.node.doctor.check import Check, Verdict, check, problem
 from pole.node.doctor.command import doctor, print_row
 from pole.node.keyfile import PASSWORD_VARIABLE, create_account
 from pole.urls import keep_secret
-from tests.unit.peer import Answer, nobody, peer, silent
+from tests.unit.peer import Answer, nobody, peer
 
 ETHER = 10**18
 KEY = "s3cr3t-project-key"
@@ -119,7 +121,7 @@ FAULTS = {
     "a web page": (http("200 OK", b"<html>"), "not JSON-RPC"),
     "no response": (http("200 OK", b"[]"), ""),
     "its own error": (rpc_error(-32000, f"no key {KEY}"), "the node answers"),
-    "silence": (silent, "no answer within"),
+    "silence": (lambda talk: time.sleep(1.5), "no answer within"),
 }
 
 
@@ -173,7 +175,7 @@ def test_node__well__all_ok(anvil: str) -> None:
     node = chain.node_at(anvil)
     looks = (chain.check_rate, chain.check_synced, chain.check_clock, chain.check_gas_price)
     assert [look(node).verdict for look in looks] == [OK] * 4
-    says(chain.check_rpc(f"{anvil}/{KEY}"), OK, f"{anvil} is chain 31337")
+    says(chain.check_rpc(f"{anvil}/?key={KEY}"), OK, f"{anvil} is chain 31337")
 
 
 # --- the deployment --------------------------------------------------------------------------------------------------
@@ -205,6 +207,22 @@ def test_contracts__other_code__problem(anvil: str, deployment: Deployment) -> N
     assert chain.check_contracts(anvil, other).verdict is PROBLEM
 
 
+def test_contracts__code_of_another_version__warning(
+    anvil: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = artifact("TaskMarket").bytecode[:-8] + "00" * 4
+    monkeypatch.setattr(chain, "artifact", lambda name: Artifact([], older))
+    says(chain.check_contracts(anvil, deployment), WARNING, "TaskMarket", "install the version")
+
+
+@pytest.mark.parametrize("place", [2, 1000, -60])
+def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: Deployment) -> None:
+    code = bytearray(web3.eth.get_code(web3.to_checksum_address(deployment.address("TaskMarket"))))
+    assert chain.is_code_of("TaskMarket", bytes(code))
+    code[place] ^= 0xFF
+    assert not chain.is_code_of("TaskMarket", bytes(code))
+
+
 def test_contracts__as_deployed__ok(anvil: str, deployment: Deployment) -> None:
     says(chain.check_contracts(anvil, deployment), OK, "code at all 6 addresses")
 
@@ -227,6 +245,11 @@ def test_store__file__problem(tmp_path: Path) -> None:
 def test_store__not_writable__problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
     says(storage.check_store(str(tmp_path)), PROBLEM, "cannot be read and written", "chown")
+
+
+def test_store__ipfs_package_missing__problem_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    says(storage.check_store(nobody()), PROBLEM, "missing", "pip install 'useful-proof-of-work[ipfs]'")
 
 
 def test_store__daemon_down__problem() -> None:
@@ -419,9 +442,11 @@ def test_doctor__no_home_variable_and_hostile_paths__no_traceback(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HOME", raising=False)
-    for option in ("--home=~nobody-of-this-name/x", "--store=~nobody-of-this-name/x", "--account=\x1b[31m"):
+    nowhere = "~nobody-of-this-name/x"
+    for option in (f"--home={nowhere}", f"--store={nowhere}", f"--password-file={nowhere}", "--account=\x1b[31m"):
         result = run(option)
         assert (result.exit_code, isinstance(result.exception, SystemExit)) == (1, True), result.exception
+        assert "Error" not in result.stdout
         assert "\x1b" not in result.output
 
 
@@ -465,14 +490,12 @@ def test_row__narrow_terminal_without_colour__fits(width: int, monkeypatch: pyte
     written = io.StringIO()
     row = problem("/a/very/long/path/that/has/no/space/in/it/at/all/anywhere [bold]is wrong[/]", "chmod 600 file")
     print_row(Console(file=written, width=width, force_terminal=True, highlight=False), row)
-    assert (
-        max(len(line) for line in written.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines())
-        <= width
-    )
+    lines = written.getvalue().replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines()
+    assert max(map(len, lines)) <= width
     assert "[bold]" in written.getvalue()
     assert "\x1b[3" not in written.getvalue()
 
 
 def test_import__neither_ape_nor_torch() -> None:
-    code = "import sys, pole.node.doctor.command; sys.exit(bool({'ape', 'torch', 'numba'} & set(sys.modules)))"
+    code = "import sys, pole.node.doctor.command; sys.exit(bool({'ape', 'torch', 'numba', 'ipfshttpclient'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
