@@ -11,7 +11,6 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dataclient.client import Client, client_of
 from dataclient.gradient.commands import gradient
 from dataclient.sources.options import source_arguments, source_options
 from dataclient.task_folder import find_task_home
@@ -26,7 +25,7 @@ from pole.node.pins import UNPIN_AFTER_S
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
     from dataclient.drafting.proposal import Wishes
-    from dataclient.submit import Order
+    from dataclient.submit import TaskOrder
 
 _PIPED_WIDTH = 160
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -95,14 +94,13 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
     """
     from dataclient.submit import read_orders
 
-    client = client_of(context)
-    orders = read_orders(client, task_files, is_new=again)
+    orders = read_orders(context, task_files, is_new=again)
     for order in orders:
         was_there = order.submitted is not None
-        submitted = _submit_with_progress(client, order)
-        effort = order.home.encrypted()
-        if effort is not None and not was_there:
-            click.echo(f"{order.home.name}: encrypted {effort}")
+        submitted = _submit_with_progress(context, order)
+        timing = order.home.encrypted()
+        if timing is not None and not was_there:
+            click.echo(f"{order.home.name}: encrypted {timing}")
         said = "is already" if was_there else "is now"
         click.echo(f"{order.home.name} {said} task {submitted.task_id}; paid {order.payment}")
 
@@ -120,7 +118,7 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
 )
 def serve(context: RoleContext, *, until_idle: bool, unpin_after: int) -> None:
     """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed."""
-    from dataclient.node import ClientNode
+    from dataclient.serve import ClientNode
 
     node = ClientNode(context, unpin_after)
     node.run(lambda: until_idle and node.is_idle)
@@ -133,7 +131,7 @@ def status(context: RoleContext) -> None:
     from dataclient.status import status_table
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    console.print(status_table(client_of(context)))
+    console.print(status_table(context))
     click.echo(f"process  {last_status(context.home)}")
 
 
@@ -144,9 +142,8 @@ def cancel(context: RoleContext, *, task: str) -> None:
     """Take TASK (name or number) off the list, while no round has it; everything paid becomes a credit."""
     from dataclient.collect import require_submitted
 
-    client = client_of(context)
     home = find_task_home(context.home, task)
-    task_id = require_submitted(client, home).task_id
+    task_id = require_submitted(context, home).task_id
     context.contracts.task_market.cancel(task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
@@ -161,7 +158,7 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
 
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
-    for line in _report(fetch_model(client_of(context), home, out)):
+    for line in _report(fetch_model(context, home, out)):
         click.echo(line)
     click.echo(f"wrote {out}; use it with: python -m dataclient predict {out} NEW_ROWS.csv")
 
@@ -209,7 +206,7 @@ def _market(deployment: Path | None) -> MarketParameters:
     return MarketParameters(**Deployment.load(deployment).parameters["market"])
 
 
-def _submit_with_progress(client: Client, order: "Order") -> Any:
+def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
     from dataclient.submit import submit
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} rows"))

@@ -12,10 +12,10 @@ from torch import nn
 
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
-from pole.learning.mapping import Statistics, output_shape, project
+from pole.learning.mapping import Statistics, project
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Document, Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import discretise
 from pole.task.weights import load_model
 
@@ -81,9 +81,7 @@ class Bundle:
 
     def model(self) -> nn.Module:
         """The model with its weights, in evaluation mode. Raises ModelInvalid."""
-        manifest = self.description.manifest
-        outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+        model = new_model(self.description.manifest)
         load_model(self.weights, model)
         return model.eval()
 
@@ -144,7 +142,7 @@ def _read_description(path: Path) -> Description:
 
 def _check_normalisation(bundle: Bundle) -> None:
     manifest, normalisation = bundle.description.manifest, bundle.description.normalisation
-    wanted = output_shape(manifest.mapping, tuple(manifest.data.shape))[0]
+    wanted = manifest.feature_shape[0]
     if len(normalisation.mean) != wanted or len(normalisation.scale) != wanted:
         raise ManifestInvalid(
             f"model description has {len(normalisation.mean)} means and {len(normalisation.scale)} scales for "

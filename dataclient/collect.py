@@ -8,15 +8,15 @@ import numpy.typing as npt
 from torch import nn
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
-from dataclient.client import Client
 from dataclient.prepare import read_rows
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Header, Task, TaskState
 from pole.errors import BadInput
-from pole.learning.mapping import output_shape, project, statistics
+from pole.learning.mapping import project, statistics
 from pole.learning.round_files import fetch_manifest
+from pole.node.context import RoleContext
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import score_ppm
 from pole.task.weights import load_model
 
@@ -39,7 +39,7 @@ class OwnFeatures:
     normalisation: Normalisation
 
 
-def fetch_model(client: Client, home: TaskHome, folder: Path) -> Bundle:
+def fetch_model(client: RoleContext, home: TaskHome, folder: Path) -> Bundle:
     """Gets the winning model by its CID, checks and scores it, and writes it with all that using it needs.
 
     Raises BadInput if the task is not solved, and what the store and the model's checks raise.
@@ -55,7 +55,7 @@ def fetch_model(client: Client, home: TaskHome, folder: Path) -> Bundle:
     return bundle
 
 
-def require_submitted(client: Client, home: TaskHome) -> Submitted:
+def require_submitted(client: RoleContext, home: TaskHome) -> Submitted:
     """Where the task is on this chain. Raises BadInput if it is not."""
     submitted = home.submitted()
     if submitted is None:
@@ -65,7 +65,7 @@ def require_submitted(client: Client, home: TaskHome) -> Submitted:
     return submitted
 
 
-def winning_header(client: Client, task_id: int) -> Header:
+def winning_header(client: RoleContext, task_id: int) -> Header:
     """The header of the block that solved a task, newest first. Raises BadInput."""
     for height in range(client.contracts.learning_chain.height(), 0, -1):
         header = client.contracts.learning_chain.header(height)
@@ -74,7 +74,7 @@ def winning_header(client: Client, task_id: int) -> Header:
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
 
 
-def _bundle(client: Client, home: TaskHome, task: Task, header: Header) -> Bundle:
+def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> Bundle:
     manifest = fetch_manifest(client.store, task.terms.manifest)
     if header.model is None:
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
@@ -97,13 +97,12 @@ def _bundle(client: Client, home: TaskHome, task: Task, header: Header) -> Bundl
 
 
 def _loaded(manifest: Manifest, weights: bytes) -> nn.Module:
-    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+    model = new_model(manifest)
     load_model(weights, model)
     return model
 
 
-def _origin(client: Client, header: Header) -> Origin:
+def _origin(client: RoleContext, header: Header) -> Origin:
     return Origin(
         chain_id=client.chain.deployment.chain_id,
         task_id=header.task_id,
@@ -117,7 +116,7 @@ def _origin(client: Client, header: Header) -> Origin:
 
 def own_features(home: TaskHome, manifest: Manifest, previous_hash: bytes) -> OwnFeatures:
     """What miners decrypt, computed from the plain rows instead: the same integers, so the same floats."""
-    training, test = read_rows(home, manifest)
+    training, test = read_rows(home, manifest.data)
     mapped = project(manifest.mapping, previous_hash, training.x)
     constants = statistics(manifest.mapping, [mapped])
     return OwnFeatures(

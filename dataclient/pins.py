@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from dataclient.client import Client
 from dataclient.collect import winning_header
 from dataclient.served_tasks import ServedTask
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, StoreError
 from pole.learning.round_files import fetch_manifest
+from pole.node.context import RoleContext
 from pole.node.pins import Pins
 from pole.storage.cid import Cid
 from pole.task.manifest import InnerProductEncryption
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class Keeper:
     """Looks after the pins of all tasks of a client on one deployment; `act` is called while none is in a round."""
 
-    def __init__(self, client: Client, unpin_after_s: int) -> None:
+    def __init__(self, client: RoleContext, unpin_after_s: int) -> None:
         self._client, self._unpin_after_s = client, unpin_after_s
         self._pins = Pins(client.journal, client.store, log)
         self._pin_at_s = self._let_go_at_s = 0.0

@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,16 +12,15 @@ from pydantic import ValidationError
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import TaskFile, first_problem
-from dataclient.task_folder import PlainParts, Prepared, Progress, StoredPart, TaskHome, write_private
+from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
 from pole.encryption import Backend, MasterKey, backend
 from pole.encryption.points import PointForm, compress_points
 from pole.errors import BadInput, ManifestInvalid
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.store import Store
 from pole.task.manifest import AnyEncryption, DataSet, InnerProductEncryption, Manifest, NoEncryption, RowFile
-from pole.task.model import build_model, parameter_bytes
+from pole.task.model import new_model, parameter_bytes
 from pole.task.rows import (
     EncryptedRows,
     Rows,
@@ -31,17 +30,15 @@ from pole.task.rows import (
     rows_from_bytes,
     rows_to_bytes,
 )
-from pole.timing import Stopwatch
+from pole.timing import OnProgress, Stopwatch
 
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
 DISCRETISED_AT_ONCE = 4096
 PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
-Progressed = Callable[[int, int], None]
 
-
-def prepare(task: TaskFile, home: TaskHome, store: Store, progress: Progressed | None = None) -> Prepared:
+def prepare(task: TaskFile, home: TaskHome, store: Store, progress: OnProgress | None = None) -> Prepared:
     """Brings a task to the point where only money is missing; goes on where an interrupted run stopped.
 
     `progress(done, total)` counts encrypted rows. Training rows, public key and manifest are in the store afterwards;
@@ -51,11 +48,7 @@ def prepare(task: TaskFile, home: TaskHome, store: Store, progress: Progressed |
     if done is not None:
         return done
     plain = keep_rows(task, home)
-    unwritten = RowFile(cid=PLACEHOLDER, rows=plain.training_rows, size_bytes=1)
-    data = _describe(task, plain, [unwritten])
-    draft = _manifest(task, data, _draft_encryption(task))
-    check_model(draft)
-    training, test = read_rows(home, draft)
+    training, test = read_rows(home, _describe_unwritten(task, plain))
     if task.encryption.scheme == "none":
         encryption: AnyEncryption = NoEncryption()
         store_plain(training, home, store)
@@ -98,7 +91,9 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
 
 
 def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainParts:
-    """Refuses a task whose manifest would contradict itself or whose model cannot be built; describes its rows."""
+    """Describes the rows. The one place where manifest and model are built before anything is encrypted or spent: a
+    manifest that contradicts itself or a layer that does not fit raises BadInput or ManifestInvalid here.
+    """
     plain = PlainParts(
         shape=list(training.shape),
         class_names=list(training.class_names),
@@ -106,7 +101,7 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
         training_rows=training.rows,
         test_rows=test_rows,
     )
-    check_model(draft_manifest(task, plain))
+    new_model(_manifest(task, _describe_unwritten(task, plain), _draft_encryption(task)))
     return plain
 
 
@@ -119,7 +114,7 @@ def check_fits(task: TaskFile, data: PlainData) -> None:
             f"task {task.name!r} has {ranges} minima and {len(task.discretisation.maximum)} maxima, but the rows of "
             f"{task.data.source} have {features} features; run `init` again"
         )
-    output_shape(task.mapping, data.shape)
+    task.mapping.output_shape(data.shape)
 
 
 def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:
@@ -131,20 +126,19 @@ def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:
     return np.concatenate(pieces)
 
 
-def read_rows(home: TaskHome, manifest: Manifest) -> tuple[Rows, Rows]:
+def read_rows(home: TaskHome, data: DataSet) -> tuple[Rows, Rows]:
     """The discretised plain training and test rows that the task was made from."""
-    training = rows_from_bytes(home.training_rows.read_bytes(), manifest.data, manifest.data.training_rows)
-    test = rows_from_bytes(home.test_rows.read_bytes(), manifest.data, manifest.data.test_rows)
+    training = rows_from_bytes(home.training_rows.read_bytes(), data, data.training_rows)
+    test = rows_from_bytes(home.test_rows.read_bytes(), data, data.test_rows)
     return training, test
 
 
 # --- manifest --------------------------------------------------------------------------------------------------------
 
 
-def draft_manifest(task: TaskFile, plain: PlainParts) -> Manifest:
-    """The manifest as it will be but for CIDs and file sizes. Raises BadInput or ManifestInvalid."""
-    data = _describe(task, plain, [RowFile(cid=PLACEHOLDER, rows=plain.training_rows, size_bytes=1)])
-    return _manifest(task, data, _draft_encryption(task))
+def _describe_unwritten(task: TaskFile, plain: PlainParts) -> DataSet:
+    """The rows as the manifest will describe them but for CIDs and file sizes."""
+    return _describe(task, plain, [RowFile(cid=PLACEHOLDER, rows=plain.training_rows, size_bytes=1)])
 
 
 def _describe(task: TaskFile, plain: PlainParts, files: list[RowFile]) -> DataSet:
@@ -175,8 +169,8 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
 
 def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manifest:
     """Raises ManifestInvalid naming what contradicts what."""
-    outputs = output_shape(task.mapping, tuple(data.shape))
-    model_bytes = parameter_bytes(task.model, outputs, len(data.class_names))
+    outputs = task.mapping.output_shape(tuple(data.shape))
+    size_bytes = parameter_bytes(task.model, outputs, len(data.class_names))
     with _contradictions(task):
         return Manifest(
             name=task.name,
@@ -185,7 +179,7 @@ def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manif
             data=data,
             mapping=task.mapping,
             encryption=encryption,
-            max_model_bytes=model_bytes + MODEL_FILE_ALLOWANCE_BYTES,
+            max_model_bytes=size_bytes + MODEL_FILE_ALLOWANCE_BYTES,
         )
 
 
@@ -196,12 +190,6 @@ def _contradictions(task: TaskFile) -> Iterator[None]:
         yield
     except ValidationError as exc:
         raise ManifestInvalid(f"task {task.name!r}: {first_problem(exc)}") from exc
-
-
-def check_model(manifest: Manifest) -> None:
-    """Builds the model once, so that a layer that does not fit is found before anything is encrypted or spent."""
-    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    build_model(manifest.model, outputs, len(manifest.data.class_names))
 
 
 # --- storing and encrypting ------------------------------------------------------------------------------------------
@@ -221,7 +209,7 @@ def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
 
 
 def _encrypt(
-    task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: Progressed | None
+    task: TaskFile, home: TaskHome, store: Store, training: Rows, test: Rows, progress: OnProgress | None
 ) -> InnerProductEncryption:
     master = _master_key(home, training.x[0].size)
     is_test_encrypted, points = task.encryption.encrypt_test_set, task.encryption.points
@@ -243,7 +231,7 @@ def _encrypt(
     assert isinstance(draft, InnerProductEncryption)
     with watch.running(rows=0):
         public_key = compute.public_key(master)
-    home.keep_encrypted(watch.effort)
+    home.keep_encrypted(watch.timing)
     return draft.model_copy(update={"public_key": str(store.put(public_key.to_bytes()))})
 
 
@@ -255,14 +243,14 @@ def _master_key(home: TaskHome, dimension: int) -> MasterKey:
 
 
 def encrypt_rows(
-    compute: Backend, master: MasterKey, rows: Rows, points: PointForm, progress: Progressed | None
+    compute: Backend, master: MasterKey, rows: Rows, points: PointForm, progress: OnProgress | None
 ) -> EncryptedRows:
     flat = np.ascontiguousarray(rows.x.reshape(len(rows.labels), -1))
     ciphertexts = compute.encrypt(master, flat, progress)
     return EncryptedRows(compress_points(ciphertexts) if points == "compressed" else ciphertexts, rows.labels)
 
 
-def _shifted(progress: Progressed | None, offset: int, total: int) -> Progressed | None:
+def _shifted(progress: OnProgress | None, offset: int, total: int) -> OnProgress | None:
     if progress is None:
         return None
     return lambda done, _part_total: progress(offset + done, total)
@@ -279,4 +267,4 @@ def _stored_rows(home: TaskHome, store: Store) -> int:
 
 def _store_part(content: bytes, rows: int, home: TaskHome, store: Store) -> None:
     part = StoredPart(cid=str(store.put(content)), rows=rows, size_bytes=len(content))
-    home.keep_progress(Progress(parts=[*home.progress().parts, part]))
+    home.keep_progress(StoredParts(parts=[*home.progress().parts, part]))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from dataclient.client import Client
+from dataclient.pins import Keeper
 from dataclient.served_tasks import ServedTask, TaskReader, served_tasks
 from dataclient.submit import finish_interrupted
 from dataclient.task_folder import Issued, Prepared, TaskHome
@@ -19,17 +19,21 @@ from pole.errors import JournalError, KeyRefused, StoreError
 from pole.learning.advance import advance_due
 from pole.learning.functional_keys import issue_keys, issued_rank, warning_rank
 from pole.learning.round_files import fetch_manifest
-from pole.node.loop import Waiting
+from pole.node.context import RoleContext
+from pole.node.loop import Node, Waiting
+from pole.node.pins import UNPIN_AFTER_S
 from pole.storage.cid import Cid
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest
 
 log = structlog.get_logger()
 
+NOTHING_OPEN = Waiting("a task of mine to serve", None, "publish its functional keys when its round opens")
+
 
 class Server:
     """One step at a time of serving all tasks of a client; `act` is called again and again by a node."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RoleContext) -> None:
         self._client = client
         self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
@@ -135,6 +139,23 @@ class Server:
         log.info("test set released", task=served.home.name, round_id=latest.round_id, cid=prepared.test_set)
 
 
+class ClientNode(Node):
+    """`is_idle`: no task of this client is pending or in a round. `unpin_after_s`: see `dataclient.pins`."""
+
+    def __init__(self, context: RoleContext, unpin_after_s: int = UNPIN_AFTER_S) -> None:
+        super().__init__(context)
+        self._server = Server(context)
+        self._keeper = Keeper(context, unpin_after_s)
+        self.is_idle = False
+
+    def act(self) -> Waiting:
+        waiting = self._server.act()
+        if not any(served.task.state is TaskState.IN_ROUND for served in self._server.tasks):
+            self._keeper.act(self._server.tasks)
+        self.is_idle = waiting is None
+        return waiting or NOTHING_OPEN
+
+
 def require_prepared(home: TaskHome) -> Prepared:
     """The secrets of a submitted task. Raises JournalError if they are lost."""
     prepared = home.prepared()
@@ -145,7 +166,7 @@ def require_prepared(home: TaskHome) -> Prepared:
     return prepared
 
 
-def refusal(client: Client, served: ServedTask, next_hash: bytes) -> str | None:
+def refusal(client: RoleContext, served: ServedTask, next_hash: bytes) -> str | None:
     """Why keys for a round on `next_hash` would be refused, or None if they would be issued."""
     manifest = fetch_manifest(client.store, served.task.terms.manifest)
     if not isinstance(manifest.encryption, InnerProductEncryption) or not isinstance(manifest.mapping, DenseMapping):

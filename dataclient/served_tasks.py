@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from dataclient.client import Client
 from dataclient.task_folder import TaskHome, all_task_homes
 from pole.chain.structs import Task, TaskState
+from pole.node.context import RoleContext
 
 OPEN_STATES = (TaskState.PENDING, TaskState.IN_ROUND)
 
@@ -32,7 +32,7 @@ class TaskReader:
     A client that serves for months has hundreds of them, and looks at all its tasks at every poll.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RoleContext) -> None:
         self._client = client
         self._over: dict[int, tuple[int, Task]] = {}
 
@@ -49,7 +49,7 @@ class TaskReader:
         return task
 
 
-def served_tasks(client: Client, reader: TaskReader | None = None) -> list[ServedTask]:
+def served_tasks(client: RoleContext, reader: TaskReader | None = None) -> list[ServedTask]:
     """All tasks of this client that were submitted to this deployment, by name."""
     identity, read = client.chain.deployment.identity, (reader or client.contracts.task_market).task
     found = []

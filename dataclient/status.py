@@ -2,7 +2,6 @@
 
 from rich.table import Table
 
-from dataclient.client import Client
 from dataclient.serve import leaked_rank, waiting_in_round
 from dataclient.served_tasks import ServedTask, served_tasks
 from pole.chain.structs import Round, TaskState
@@ -10,10 +9,11 @@ from pole.errors import ContentNotFound
 from pole.learning.functional_keys import warning_rank
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
+from pole.node.context import RoleContext
 from pole.task.manifest import ConvolutionalMapping, InnerProductEncryption, Manifest
 
 
-def status_table(client: Client) -> Table:
+def status_table(client: RoleContext) -> Table:
     """One row per task on this chain."""
     table = Table("task", "number", "state", "round", "waits for", "until", "in escrow (ETH)", "leak")
     current, now_s = client.contracts.learning_chain.current_round(), client.chain.block_time()
@@ -22,7 +22,7 @@ def status_table(client: Client) -> Table:
     return table
 
 
-def _row(client: Client, served: ServedTask, current: Round | None, now_s: int) -> list[str]:
+def _row(client: RoleContext, served: ServedTask, current: Round | None, now_s: int) -> list[str]:
     task = served.task
     mine = current if current is not None and current.task_id == task.task_id else None
     round_text = f"{mine.round_id}: {mine.phase.name.lower()}" if mine else "-"
@@ -55,7 +55,7 @@ def _until(mine: Round | None, now_s: int) -> str:
     return f"in {left_s} s" if left_s >= 0 else f"overdue by {-left_s} s"
 
 
-def _leak(client: Client, served: ServedTask) -> str:
+def _leak(client: RoleContext, served: ServedTask) -> str:
     """Rank of all keys ever issued, against where recovery starts to be practical and where keys are refused."""
     try:
         manifest = fetch_manifest(client.store, served.task.terms.manifest)

@@ -1,10 +1,9 @@
 """Commissions prepared tasks: escrows reward, fee and bond, exactly once per task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataclient.client import Client
 from dataclient.drafting.costs import CLIENT_GAS, Payment, payment_for
 from dataclient.prepare import keep_rows, prepare
 from dataclient.task_file import TaskFile, TaskSource, read_task_file
@@ -16,13 +15,13 @@ from pole.chain.structs import MarketParameters, TaskTerms
 from pole.errors import BadInput, InsufficientFunds
 from pole.journal.transactions import TransactionState
 from pole.money import wei_to_ether
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-
-Progressed = Callable[[int, int], None]
+from pole.timing import OnProgress
 
 
 @dataclass(frozen=True)
-class Order:
+class TaskOrder:
     """One task on its way to the market; `submitted` is None until it is there."""
 
     home: TaskHome
@@ -31,7 +30,7 @@ class Order:
     submitted: Submitted | None
 
 
-def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[Order]:
+def read_orders(client: RoleContext, paths: Sequence[Path], *, is_new: bool) -> list[TaskOrder]:
     """Reads and checks all task files before anything is encrypted or spent; the first problem stops them all."""
     check_private(client.home)
     sources = [read_task_file(path) for path in paths]
@@ -49,7 +48,7 @@ def read_orders(client: Client, paths: Sequence[Path], *, is_new: bool) -> list[
     return orders
 
 
-def _order(client: Client, source: TaskSource, parameters: MarketParameters, is_new: bool) -> Order:
+def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters, is_new: bool) -> TaskOrder:
     home = open_task_home(client.home, source, is_new=is_new)
     submitted = home.submitted()
     identity = client.chain.deployment.identity
@@ -58,7 +57,7 @@ def _order(client: Client, source: TaskSource, parameters: MarketParameters, is_
             f"task {home.name!r} was submitted on another chain or deployment ({submitted.deployment}); "
             "say --again to commission it on this one, with a new key"
         )
-    return Order(home, source.task, payment_for(source.task.terms.reward_wei, parameters), submitted)
+    return TaskOrder(home, source.task, payment_for(source.task.terms.reward_wei, parameters), submitted)
 
 
 def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
@@ -76,7 +75,7 @@ def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
         )
 
 
-def check_balance(client: Client, orders: Sequence[Order]) -> None:
+def check_balance(client: RoleContext, orders: Sequence[TaskOrder]) -> None:
     """Refuses to begin what the account cannot pay to the end. Raises InsufficientFunds."""
     open_orders = [order for order in orders if order.submitted is None and not _was_sent(client, order)]
     if not open_orders:
@@ -91,7 +90,7 @@ def check_balance(client: Client, orders: Sequence[Order]) -> None:
         )
 
 
-def _was_sent(client: Client, order: Order) -> bool:
+def _was_sent(client: RoleContext, order: TaskOrder) -> bool:
     return client.journal.transactions.newest(_key(order.home)) is not None
 
 
@@ -105,7 +104,7 @@ def gas_price_wei(chain_client: ChainClient) -> int:
         return int(chain_client.web3.eth.gas_price)
 
 
-def submit(client: Client, order: Order, progress: Progressed | None = None) -> Submitted:
+def submit(client: RoleContext, order: TaskOrder, progress: OnProgress | None = None) -> Submitted:
     """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
     if order.submitted is not None:
         return order.submitted
@@ -124,7 +123,7 @@ def submit(client: Client, order: Order, progress: Progressed | None = None) -> 
     return submitted
 
 
-def finish_interrupted(client: Client) -> None:
+def finish_interrupted(client: RoleContext) -> None:
     """Takes note of tasks whose payment was signed before `submit` was killed: they are on chain, and need serving."""
     for home in all_task_homes(client.home):
         if home.submitted() is not None or home.prepared() is None:
@@ -133,10 +132,10 @@ def finish_interrupted(client: Client) -> None:
         if attempt is not None and attempt.state in (TransactionState.SENT, TransactionState.MINED):
             task = read_task_file(home.task_file).task
             payment = payment_for(task.terms.reward_wei, client.contracts.task_market.parameters())
-            submit(client, Order(home, task, payment, None))
+            submit(client, TaskOrder(home, task, payment, None))
 
 
-def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
+def _check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> None:
     """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
     cids = [prepared.manifest, *(part.cid for part in order.home.progress().parts)]
     missing = [cid for cid in cids if not client.store.has(Cid.parse(cid))]
@@ -147,7 +146,7 @@ def _check_stored(client: Client, order: Order, prepared: Prepared) -> None:
         )
 
 
-def terms_of(client: Client, task: TaskFile, prepared: Prepared) -> TaskTerms:
+def terms_of(client: RoleContext, task: TaskFile, prepared: Prepared) -> TaskTerms:
     """The terms as the market takes them; the commitment binds the test set to this client and market."""
     deployment = client.chain.deployment
     commitment = test_set_commitment(

@@ -38,7 +38,7 @@ class Encryption(Section):
     points: PointForm = "uncompressed"
 
 
-class Terms(Section):
+class TermsSection(Section):
     """What the contract is told, in its own words and units, but for the reward (ether, as text, for precision)."""
 
     reward_ether: str
@@ -67,7 +67,7 @@ class TaskFile(Section):
     mapping: AnyMapping
     model: AnyModel
     encryption: Encryption
-    terms: Terms
+    terms: TermsSection
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclient.task_file import TaskSource
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, JournalError, refused_write
 from pole.storage.cid import Cid
-from pole.timing import Effort
+from pole.timing import Timing
 
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -53,7 +53,7 @@ class StoredPart(Record):
     size_bytes: int
 
 
-class Progress(Record):
+class StoredParts(Record):
     """Training files stored so far, in order; an interrupted encryption goes on after them."""
 
     parts: list[StoredPart] = []
@@ -138,18 +138,18 @@ class TaskHome:
     def keep_plain(self, plain: PlainParts) -> None:
         plain.write(self.folder / "plain.json")
 
-    def progress(self) -> Progress:
-        return Progress.read(self.folder / "progress.json") or Progress()
+    def progress(self) -> StoredParts:
+        return StoredParts.read(self.folder / "progress.json") or StoredParts()
 
-    def keep_progress(self, progress: Progress) -> None:
+    def keep_progress(self, progress: StoredParts) -> None:
         progress.write(self.folder / "progress.json")
 
-    def encrypted(self) -> Effort | None:
+    def encrypted(self) -> Timing | None:
         kept = Encrypted.read(self.folder / "encrypted.json")
-        return None if kept is None else Effort(kept.rows, kept.wall_s, kept.cpu_s)
+        return None if kept is None else Timing(kept.rows, kept.wall_s, kept.cpu_s)
 
-    def keep_encrypted(self, effort: Effort) -> None:
-        Encrypted(rows=effort.rows, wall_s=effort.wall_s, cpu_s=effort.cpu_s).write(self.folder / "encrypted.json")
+    def keep_encrypted(self, timing: Timing) -> None:
+        Encrypted(rows=timing.rows, wall_s=timing.wall_s, cpu_s=timing.cpu_s).write(self.folder / "encrypted.json")
 
     def prepared(self) -> Prepared | None:
         return Prepared.read(self.folder / "prepared.json")

@@ -81,11 +81,11 @@ def run(
     """Follow the learning chain: train on the most valuable task and compete for its reward, again and again."""
     import torch
 
-    from miner.learning.assignment import Limits
     from miner.learning.node import MinerNode, MinerOptions
+    from miner.limits import MinerLimits
     from miner.training.api import choose_device, load_trainer
 
-    limits, enough = Limits(min_reward_wei, max_data_bytes), 1 if once else rounds
+    limits, enough = MinerLimits(min_reward_wei, max_data_bytes), 1 if once else rounds
     if threads:
         torch.set_num_threads(threads)
     options = MinerOptions(

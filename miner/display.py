@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from miner.training.api import Progress as TrainingProgress
+from miner.training.api import TrainingProgress
 from pole.task.scoring import PPM
 
 SECONDS_PER_LINE = 2.0

@@ -24,10 +24,10 @@ def parse_document(
     try:
         return kind.model_validate_json(content)
     except ValidationError as exc:
-        raise error(f"{what} is invalid: {_first_problem(exc)}; see {see}") from exc
+        raise error(f"{what} is invalid: {first_problem(exc)}; see {see}") from exc
 
 
-def _first_problem(exc: ValidationError) -> str:
+def first_problem(exc: ValidationError) -> str:
     """Where and what, kept short and printable, since a stranger chose the names of unknown fields."""
     first = exc.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "document"

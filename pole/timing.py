@@ -1,43 +1,46 @@
-"""What encrypting or decrypting cost this process, for logs and for whoever adds it up."""
+"""What slow work cost this process, for logs and for whoever adds it up, and how far it is."""
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+OnProgress = Callable[[int, int], None]
+"""Takes how much of slow work is done, and how much there is."""
 
 _WRITTEN = re.compile(r"(\d+) rows in (\d+\.\d+) s \((\d+\.\d+) s of processor time\)")
 
 
 @dataclass(frozen=True)
-class Effort:
+class Timing:
     """Seconds by the clock, and of processor time in all threads of the process; loading kernels counts."""
 
     rows: int = 0
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
-    def __add__(self, other: "Effort") -> "Effort":
-        return Effort(self.rows + other.rows, self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
+    def __add__(self, other: "Timing") -> "Timing":
+        return Timing(self.rows + other.rows, self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
     def __str__(self) -> str:
         return f"{self.rows} rows in {self.wall_s:.3f} s ({self.cpu_s:.3f} s of processor time)"
 
     @classmethod
-    def mentioned(cls, text: str) -> "Effort":
+    def mentioned(cls, text: str) -> "Timing":
         """The sum of all that a log or another text says."""
         found = [cls(int(rows), float(wall_s), float(cpu_s)) for rows, wall_s, cpu_s in _WRITTEN.findall(text)]
         return sum(found, cls())
 
 
-NOTHING = Effort()
+NOTHING = Timing()
 
 
 class Stopwatch:
     """Adds up what happens while it runs."""
 
     def __init__(self) -> None:
-        self.effort = NOTHING
+        self.timing = NOTHING
 
     @contextmanager
     def running(self, rows: int) -> Iterator[None]:
@@ -45,4 +48,4 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.effort += Effort(rows, time.perf_counter() - wall, time.process_time() - cpu)
+            self.timing += Timing(rows, time.perf_counter() - wall, time.process_time() - cpu)

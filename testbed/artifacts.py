@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,13 @@ from pole.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
 CONTRACTS = ROOT / "contracts"
-_VERSION = "0.8.37"
+_PROFILE: dict[str, Any] = tomllib.loads((ROOT / "foundry.toml").read_text())["profile"]["default"]
+VERSION = str(_PROFILE["solc"]).rpartition("solc-v")[2]
+SETTINGS: dict[str, Any] = {
+    "evmVersion": _PROFILE["evm_version"],
+    "optimizer": {"enabled": _PROFILE["optimizer"], "runs": _PROFILE["optimizer_runs"]},
+    "remappings": _PROFILE["remappings"],
+}
 _IMPORT = re.compile(r'from "(\.[^"]+)"')
 
 
@@ -76,23 +83,18 @@ def _sources(folder: Path) -> dict[str, str]:
 
 
 def _digest(sources: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps([_VERSION, sources], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([VERSION, SETTINGS, sources], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _compile(sources: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """With the settings of ape-config.yaml and foundry.toml."""
+    """With the settings of foundry.toml."""
     os.environ.setdefault("SOLCX_BINARY_PATH", str(ROOT / "tools" / "solc"))
     request = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
-        "settings": {
-            "evmVersion": "shanghai",
-            "optimizer": {"enabled": True, "runs": 200},
-            "remappings": ["@openzeppelin/contracts=node_modules/@openzeppelin/contracts"],
-            "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}},
-        },
+        "settings": {**SETTINGS, "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}}},
     }
-    output = solcx.compile_standard(request, solc_version=_VERSION, base_path=str(ROOT), allow_paths=[str(ROOT)])
+    output = solcx.compile_standard(request, solc_version=VERSION, base_path=str(ROOT), allow_paths=[str(ROOT)])
     return {
         name: {"abi": contract["abi"], "bytecode": f"0x{contract['evm']['bytecode']['object']}"}
         for file in output["contracts"].values()

@@ -14,7 +14,7 @@ from typing import Any
 
 from pole.errors import BadInput, StoreError
 from pole.storage.kubo import Kubo
-from pole.storage.transfer import Patience
+from pole.storage.transfer import TransferLimits
 from testbed.chain import free_port
 
 BINARY_VARIABLE = "POLE_KUBO"
@@ -115,7 +115,7 @@ class IpfsDaemon:
                 self.run("swarm", "connect", f"{peer.swarm_address}/p2p/{peer.peer_id}")
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        api, deadline_s = Kubo(self.address, Patience(first_s=5.0)), time.monotonic() + _START_TIMEOUT_S
+        api, deadline_s = Kubo(self.address, TransferLimits(first_s=5.0)), time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
                 api.pins()

@@ -9,7 +9,7 @@ from pole.money import ether_to_wei, wei_to_ether
 from pole.node.cli import exit_code, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
-from verifier.judging.messages import Limits
+from verifier.judging.messages import JudgingLimits
 from verifier.node import VerifierNode
 
 
@@ -62,7 +62,7 @@ def run(
     rounds: int | None,
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
-    limits = Limits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
+    limits = JudgingLimits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
     window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei)

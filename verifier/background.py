@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 
 
-class Clerk:
+class BackgroundWorker:
     """One piece of work at a time, in a thread that does not outlive the process."""
 
     def __init__(self) -> None:

@@ -9,18 +9,20 @@ from pole.learning.advance import advance_due
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
-from verifier.gradient.voting import GradientCourt
-from verifier.judging.messages import Limits
-from verifier.learning.voting import Voting
+from verifier.gradient.voting import GradientVoting
+from verifier.judging.messages import JudgingLimits
+from verifier.learning.voting import LearningVoting
 
 
 class VerifierNode(Node):
     """Votes on both chains. `wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone."""
 
-    def __init__(self, context: RoleContext, limits: Limits, reserve_s: float, wanted_stake_wei: int = 0) -> None:
+    def __init__(
+        self, context: RoleContext, limits: JudgingLimits, reserve_s: float, wanted_stake_wei: int = 0
+    ) -> None:
         super().__init__(context)
-        self.voting = Voting(context, limits, reserve_s, lambda: self.gradient.is_active)
-        self.gradient = GradientCourt(context, limits, reserve_s, self.voting.votes)
+        self.voting = LearningVoting(context, limits, reserve_s, lambda: self.gradient.is_active)
+        self.gradient = GradientVoting(context, limits, reserve_s, self.voting.votes)
         self.wanted_stake_wei = wanted_stake_wei
         self.rounds_ended = 0
         self._followed: int | None = None

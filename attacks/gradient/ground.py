@@ -22,7 +22,7 @@ from pole.gradient.network import FlatNetwork, Snapshot, prepare_torch
 from pole.gradient.samples import Samples, fetch_samples
 from pole.gradient.trajectory import Draws
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.rows import Rows, rows_to_bytes
 
 Size = Literal["tiny", "quick", "full"]
@@ -47,7 +47,7 @@ class Ground:
 
     def __init__(self, folder: Path, seed: int = 1, size: Size = "quick") -> None:
         self.seed, self.size = seed, size
-        self.store = DirectoryStore(folder)
+        self.store = FolderStore(folder)
         for kind in (np.float32, np.float64):
             np.finfo(kind)  # kept by numpy, which warns if it asks the processor after the next line
         prepare_torch("cpu", threads=1)

@@ -12,8 +12,8 @@ from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.requirements import step_requirements
-from pole.gradient.trajectory import Candidate, Draws, Trajectory
-from pole.gradient.verification import BlockClaim, Finding, verify
+from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
+from pole.gradient.verification import BlockClaim, ReplayResult, verify
 
 FAMILY = "hardened"
 INTERVAL = 16
@@ -28,7 +28,7 @@ class Block:
     network: FlatNetwork
     start: Snapshot
     claim: BlockClaim
-    candidate: Candidate
+    candidate: CandidateStep
 
 
 @cache
@@ -46,7 +46,7 @@ def honest_block(ground: Ground, has_norm: bool = False) -> Block:
 
 
 def _claim(
-    ground: Ground, network: FlatNetwork, start: Snapshot, candidate: Candidate, previous_hash: bytes, miner: str
+    ground: Ground, network: FlatNetwork, start: Snapshot, candidate: CandidateStep, previous_hash: bytes, miner: str
 ) -> BlockClaim:
     previous = ground.put_state(network, start)
     published = publish_hardened(ground.store, network, previous_hash, miner, candidate)
@@ -56,14 +56,16 @@ def _claim(
     )
 
 
-def propose(ground: Ground, block: Block, candidate: Candidate, previous_hash: bytes = b"", miner: str = "") -> Finding:
+def propose(
+    ground: Ground, block: Block, candidate: CandidateStep, previous_hash: bytes = b"", miner: str = ""
+) -> ReplayResult:
     """What verifiers say of these weights and checkpoints, claimed as lowly as the threshold allows."""
     previous_hash, miner = previous_hash or block.claim.previous_hash, miner or block.claim.miner
     claim = _claim(ground, block.network, block.start, candidate, previous_hash, miner)
     return judge(ground, block, replace(claim, sign_digest=THRESHOLD - 1))
 
 
-def judge(ground: Ground, block: Block, claim: BlockClaim) -> Finding:
+def judge(ground: Ground, block: Block, claim: BlockClaim) -> ReplayResult:
     return verify(FlatNetwork(block.network.manifest), ground.samples, ground.store, claim)
 
 
@@ -72,7 +74,7 @@ def retrain(
     block: Block,
     start: Snapshot | None = None,
     change: Callable[[list[Tensor]], Sequence[Tensor]] = list,
-) -> Candidate:
+) -> CandidateStep:
     """The block's trajectory with changed batches or from another start; as many steps, checkpoints on time."""
     network, claim = block.network, block.claim
     network.restore(start or block.start)

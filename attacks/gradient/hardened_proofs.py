@@ -12,7 +12,7 @@ from attacks.gradient.ground import Ground
 from attacks.gradient.hardened import FAMILY, THRESHOLD, Block, honest_block, judge, propose, retrain
 from attacks.record import Attack, Outcome, Weakening
 from pole.gradient.network import FlatNetwork, Snapshot
-from pole.gradient.verification import Finding
+from pole.gradient.verification import ReplayResult
 
 
 def stolen_proof(ground: Ground) -> Outcome:
@@ -130,7 +130,7 @@ def _with_buffers(state: Snapshot, factor: float) -> Snapshot:
     return Snapshot(state.weights, state.buffers * factor, state.counters)
 
 
-def _refused(ground: Ground, *findings: Finding) -> Outcome:
+def _refused(ground: Ground, *findings: ReplayResult) -> Outcome:
     """None may be accepted, while the honest blocks that they were made from are."""
     honest = all(
         judge(ground, block, block.claim).is_valid for block in (honest_block(ground), honest_block(ground, True))

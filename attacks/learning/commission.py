@@ -10,18 +10,17 @@ from torch import nn
 
 from dataclient.prepare import prepare
 from dataclient.sources.load import SourceOptions
-from dataclient.task_file import Encryption, TaskFile, Terms
+from dataclient.task_file import Encryption, TaskFile, TermsSection
 from dataclient.task_folder import Prepared, TaskHome
 from pole.encryption import MasterKey
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_manifest
 from pole.storage.store import Store, open_store
 from pole.task.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear, Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import Rows, rows_from_bytes
-from verifier.judging.messages import Case
+from verifier.learning.messages import RoundInputs
 
 PREVIOUS_HASH = bytes(range(1, 33))
 TEST_ROWS = 10
@@ -53,9 +52,9 @@ class Commission:
         cid = self.prepared.manifest_cid
         return load_features(self.store, self.manifest, cid, PREVIOUS_HASH, keys, None, cache)
 
-    def case(self, folder: Path, manifest: str | None = None) -> Case:
+    def inputs(self, folder: Path, manifest: str | None = None) -> RoundInputs:
         """The round as a verifier's judging process is told of it."""
-        return Case(
+        return RoundInputs(
             store=self.store.location,
             cache_dir=str(folder / "cache"),
             manifest=manifest or self.prepared.manifest,
@@ -66,9 +65,7 @@ class Commission:
 
     def new_model(self) -> nn.Module:
         """Untrained: valid, if not accurate."""
-        manifest = self.manifest
-        shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        return build_model(manifest.model, shape, len(manifest.data.class_names))
+        return new_model(self.manifest)
 
 
 def commission(folder: Path, scheme: Literal["none", "ipfe-secp256k1"] = "none") -> Commission:
@@ -82,7 +79,7 @@ def commission(folder: Path, scheme: Literal["none", "ipfe-secp256k1"] = "none")
         mapping=DenseMapping(vectors=_VECTORS),
         model=graph(),
         encryption=Encryption(scheme=scheme, rank_limit=None if scheme == "none" else _VECTORS),
-        terms=Terms(reward_ether="1", time_limit_s=600, required_train_ppm=900_000),
+        terms=TermsSection(reward_ether="1", time_limit_s=600, required_train_ppm=900_000),
     )
     return Commission(task, home, store, prepare(task, home, store))
 

@@ -9,7 +9,6 @@ from attacks.learning.examiner import judge
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
 from pole.errors import ContentTooLarge, PoleError
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_manifest
 from pole.storage.cid import cid_of
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
@@ -63,8 +62,7 @@ def measured(content: bytes) -> str:
     """What miners and clients find before anything is allocated."""
     try:
         manifest = Manifest.from_bytes(content)
-        shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        size = measure_model(manifest.model, shape, len(manifest.data.class_names))
+        size = measure_model(manifest.model, manifest.feature_shape, manifest.classes)
     except PoleError as exc:
         return f"{type(exc).__name__}: {exc}"
     except Exception as exc:
@@ -75,7 +73,7 @@ def measured(content: bytes) -> str:
 def _judged(ground: Ground, made: Commission, content: bytes) -> str:
     """What a verifier says of an honest model of such a task."""
     model = made.store.put(save_model(made.new_model()))
-    return judge(ground, made.case(ground.folder, str(made.store.put(content))), {0: model})[0]
+    return judge(ground, made.inputs(ground.folder, str(made.store.put(content))), {0: model})[0]
 
 
 def nesting(ground: Ground) -> Outcome:
@@ -111,7 +109,7 @@ def huge_manifest(ground: Ground) -> Outcome:
     read = _bytes_read() - before
     if not ground.is_weakened:
         model = made.store.put(save_model(made.new_model()))
-        error = judge(ground, made.case(ground.folder, str(cid)), {0: model})[0].partition(":")[0]
+        error = judge(ground, made.inputs(ground.folder, str(cid)), {0: model})[0].partition(":")[0]
     evidence = f"{error}; {read:,} of {size:,} bytes were read"
     is_defended = error == ContentTooLarge.__name__ and read < _READ_AT_MOST
     return Outcome(is_defended, evidence, {"error": error, "read": read})

@@ -8,9 +8,10 @@ from attacks.learning.ground import Ground
 from pole.errors import ChainError
 from pole.storage.cid import Cid
 from pole.task.weights import save_model
-from verifier.judging.messages import Case
-from verifier.judging.session import Session, judge_all
-from verifier.learning.judge import Bench
+from verifier.judging.session import Session
+from verifier.learning.judge import RoundJudge
+from verifier.learning.messages import RoundInputs
+from verifier.learning.models import judge_all
 
 VALID = "valid"
 _HONEST = "an honest model"
@@ -24,31 +25,31 @@ def examine(ground: Ground, made: Commission, files: Mapping[str, bytes]) -> dic
     """
     whole = {**files, _HONEST: save_model(made.new_model())}
     cids = {entry: made.store.put(content) for entry, content in enumerate(whole.values())}
-    said = _weakened(ground, made, cids) if ground.is_weakened else judge(ground, made.case(ground.folder), cids)
+    said = _weakened(ground, made, cids) if ground.is_weakened else judge(ground, made.inputs(ground.folder), cids)
     by_name = {name: said[entry] for entry, name in enumerate(whole)}
     if by_name.pop(_HONEST) != VALID:
         raise ChainError("an honest model was refused beside hostile ones")
     return by_name
 
 
-def judge(ground: Ground, case: Case, models: Mapping[int, Cid]) -> dict[int, str]:
+def judge(ground: Ground, inputs: RoundInputs, models: Mapping[int, Cid]) -> dict[int, str]:
     """By the judging process; raises ChainError if it leaves anything open, or is not the same process afterwards."""
     ground.judge.start()
     pid, session = ground.judge.pid, Session()
-    judge_all(ground.judge, case, dict(models), session, time.monotonic() + _PATIENCE_S)
-    if session.problem or len(session.opinions) != len(models):
+    judge_all(ground.judge, inputs, dict(models), session, time.monotonic() + _PATIENCE_S)
+    if session.problem or len(session.judgements) != len(models):
         raise ChainError(f"the judging process came to no verdict: {session.problem or session.unavailable}")
     if ground.judge.pid != pid:
         raise ChainError("a file ended the judging process")
-    return {entry: VALID if o.verdict.is_valid else o.reason for entry, o in session.opinions.items()}
+    return {entry: VALID if o.verdict.is_valid else o.reason for entry, o in session.judgements.items()}
 
 
 def _weakened(ground: Ground, made: Commission, models: Mapping[int, Cid]) -> dict[int, str]:
     """In this process, where stand-ins reach."""
-    bench, said = Bench(made.store, made.case(ground.folder)), {}
+    judge, said = RoundJudge(made.store, made.inputs(ground.folder)), {}
     for entry, cid in models.items():
         try:
-            line = bench.judge(entry, cid)
+            line = judge.judge(entry, cid)
             said[entry] = VALID if line.is_valid else line.reason
         except Exception as exc:
             said[entry] = f"broke with {type(exc).__name__}"

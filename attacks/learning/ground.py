@@ -18,8 +18,8 @@ from testbed.artifacts import compiled, compiled_with
 from testbed.chain import development_chain
 from testbed.contracts import ACCOUNTS, Chain, development_key
 from testbed.deployer import deploy_with_web3
-from verifier.judging.messages import Limits
-from verifier.judging.process import Judge
+from verifier.judging.messages import JudgingLimits
+from verifier.judging.process import JudgingProcess
 
 
 class Ground:
@@ -38,7 +38,7 @@ class Ground:
         return _deploy(self._base.web3, compiled() | compiled_with(edits))
 
     @property
-    def judge(self) -> Judge:
+    def judge(self) -> JudgingProcess:
         """The verifier's judging process, kept from attack to attack as a verifier keeps it."""
         return self._base.judge
 
@@ -62,8 +62,8 @@ class _Base:
         return chain
 
     @cached_property
-    def judge(self) -> Judge:
-        return self._resources.enter_context(Judge(Limits()))
+    def judge(self) -> JudgingProcess:
+        return self._resources.enter_context(JudgingProcess(JudgingLimits()))
 
     def undo(self) -> None:
         """Forget everything that happened on the chain."""

@@ -117,7 +117,7 @@ def copied(ground: Ground) -> Outcome:
     """A miner that got hold of another's file commits to the same model later, in its own name."""
     made = commission(ground.folder)
     cid = made.store.put(save_model(made.new_model()))
-    said = judge(ground, made.case(ground.folder), {0: cid, 1: cid})
+    said = judge(ground, made.inputs(ground.folder), {0: cid, 1: cid})
     is_defended = said[0] == VALID and said[1] != VALID
     return Outcome(is_defended, f"the first is valid; the second: {said[1]}", {"second": said[1]})
 

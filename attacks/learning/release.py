@@ -21,7 +21,8 @@ from pole.task.weights import save_model
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain
-from verifier.judging.session import Session, judge_all
+from verifier.judging.session import Session
+from verifier.learning.models import judge_all
 
 _LOW_SALTS = 16
 _PATIENCE_S = 300.0
@@ -154,9 +155,9 @@ def wrong_keys(ground: Ground) -> Outcome:
 def release_without_content(ground: Ground) -> Outcome:
     """The client releases what it committed to, and gives nobody the rows behind it."""
     made, chain = commission(ground.folder), ground.chain
-    case = made.case(ground.folder).model_copy(update={"test_set": made.prepared.test_set})
+    inputs = made.inputs(ground.folder).model_copy(update={"test_set": made.prepared.test_set})
     session, model = Session(), made.store.put(save_model(made.new_model()))
-    judge_all(ground.judge, case, {0: model}, session, time.monotonic() + _PATIENCE_S)
+    judge_all(ground.judge, inputs, {0: model}, session, time.monotonic() + _PATIENCE_S)
     verifiers = rounds.seat(chain, 3)
     rounds.submit(chain)
     current = rounds.open_round(chain)

@@ -15,7 +15,7 @@ from benchmarks.gradient.tasks import Task, digits_task, image_task
 from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 
 PARTS = ("loops", "threads", "odds", "fixed", "cost", "agreement")
 
@@ -24,7 +24,7 @@ def main() -> None:
     arguments = _arguments()
     prepare_torch("cpu", threads=1)
     with tempfile.TemporaryDirectory() as folder:
-        store = DirectoryStore(Path(folder))
+        store = FolderStore(Path(folder))
         digits, images = digits_task(store), image_task(store)
         tables: dict[str, tuple[str, Callable[[], str]]] = {
             "loops": ("CPU time per step", lambda: loop_table([digits, images], arguments.turns)),

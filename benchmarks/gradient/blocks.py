@@ -10,7 +10,7 @@ import torch
 from benchmarks.gradient.tasks import MINER, Task, hash_after
 from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import Trajectory
-from pole.gradient.verification import BlockClaim, Finding, assignment, verify
+from pole.gradient.verification import BlockClaim, ReplayResult, assignment, verify
 from testbed.markdown import markdown_table
 
 VERIFIERS = [f"0x{index:040x}" for index in range(6)]
@@ -78,20 +78,20 @@ def _slowest(task: Task, network: FlatNetwork, claim: BlockClaim, count: int, re
     return time.process_time() - started
 
 
-def _judges(task: Task) -> dict[str, Callable[[BlockClaim], Finding]]:
+def _judges(task: Task) -> dict[str, Callable[[BlockClaim], ReplayResult]]:
     double = task.samples.to("cpu", torch.float64)
 
-    def in_float64(claim: BlockClaim) -> Finding:
+    def in_float64(claim: BlockClaim) -> ReplayResult:
         return verify(task.network(dtype=torch.float64), double, task.store, claim)
 
-    def with_two_threads(claim: BlockClaim) -> Finding:
+    def with_two_threads(claim: BlockClaim) -> ReplayResult:
         torch.set_num_threads(2)
         try:
             return verify(task.network(), task.samples, task.store, claim)
         finally:
             torch.set_num_threads(1)
 
-    judges: dict[str, Callable[[BlockClaim], Finding]] = {
+    judges: dict[str, Callable[[BlockClaim], ReplayResult]] = {
         "float64, 1 thread": in_float64,
         "float32, 2 threads": with_two_threads,
     }

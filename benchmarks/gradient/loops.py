@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from benchmarks.gradient.tasks import MINER, Task
 from pole.gradient.trajectory import Trajectory
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.weights import load_model
 from testbed.markdown import markdown_table
 
@@ -80,7 +80,7 @@ def _by_hand(task: Task) -> Advance:
 
 
 def _bare_model(task: Task) -> nn.Module:
-    model = build_model(task.manifest.model, task.manifest.input_shape, task.manifest.classes).train()
+    model = new_model(task.manifest).train()
     load_model(task.network().to_bytes(), model)
     return model
 

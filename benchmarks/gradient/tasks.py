@@ -12,7 +12,7 @@ from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import publish_hardened
 from pole.gradient.samples import Samples, fetch_samples
-from pole.gradient.trajectory import Candidate
+from pole.gradient.trajectory import CandidateStep
 from pole.gradient.verification import BlockClaim
 from pole.storage.cid import Cid
 from pole.storage.store import Store
@@ -43,7 +43,7 @@ class Task:
         return network
 
     def claim(
-        self, network: FlatNetwork, previous_hash: bytes, previous_weights: Cid, best: Candidate, threshold: int
+        self, network: FlatNetwork, previous_hash: bytes, previous_weights: Cid, best: CandidateStep, threshold: int
     ) -> BlockClaim:
         """Publishes a candidate and proposes it."""
         files = publish_hardened(self.store, network, previous_hash, MINER, best)

@@ -11,7 +11,6 @@ from eth_account import Account
 from web3 import HTTPProvider, Web3
 
 from benchmarks.load.standin import write_task
-from dataclient.client import client_of
 from dataclient.submit import read_orders, submit
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
@@ -75,9 +74,9 @@ class Arena:
         store = open_store(self.stage.store("dataclient"))
         path = client.home / f"journal-{chain.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = client_of(context_of("dataclient", chain, _account(number), journal, store, client.home))
-            [order] = read_orders(seat, [file], is_new=False)
-            return submit(seat, order).task_id
+            context = context_of("dataclient", chain, _account(number), journal, store, client.home)
+            [order] = read_orders(context, [file], is_new=False)
+            return submit(context, order).task_id
 
     def until(self, what: str, look: Callable[[], T], patience_s: float) -> T:
         """Poll until `look` returns something true, and return it; raises NotInTime."""

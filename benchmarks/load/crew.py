@@ -19,9 +19,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.load import standin
-from dataclient.node import ClientNode
-from miner.learning.assignment import Limits as MinerLimits
+from dataclient.serve import ClientNode
 from miner.learning.node import MinerNode, MinerOptions
+from miner.limits import MinerLimits
 from pole import metrics
 from pole.atomicfile import write_atomically
 from pole.money import ether_to_wei
@@ -29,14 +29,13 @@ from pole.node import logs
 from pole.node.context import RoleContext, RoleSettings, open_context
 from pole.node.loop import Node
 from pole.task.manifest import Document
-from verifier.judging.messages import Limits as JudgeLimits
-from verifier.judging.messages import Line
-from verifier.judging.process import Judge
+from verifier.judging.messages import Finding, JudgingLimits
+from verifier.judging.process import JudgingProcess
 from verifier.node import VerifierNode
 
 REPORT_EVERY_S = 1.0
 _VOTE_RESERVE_S = 30.0
-_JUDGE = JudgeLimits(memory_bytes=8 << 30, cpu_s=1800, wall_s=1800)
+_JUDGE = JudgingLimits(memory_bytes=8 << 30, cpu_s=1800, wall_s=1800)
 _STOP_S = 5.0
 
 
@@ -67,14 +66,14 @@ class Plan(BaseModel):
     members: list[Member]
 
 
-class SharedJudge(Judge):
+class SharedJudge(JudgingProcess):
     """One judging process for several verifiers; whoever comes while it works, waits."""
 
-    def __init__(self, limits: JudgeLimits) -> None:
+    def __init__(self, limits: JudgingLimits) -> None:
         super().__init__(limits)
         self._turn = threading.Lock()
 
-    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Finding]:
         with self._turn:
             yield from super().ask(request, give_up_at_s)
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from dataclient.drafting.template import render
 from dataclient.sources.load import SourceOptions
-from dataclient.task_file import Encryption, TaskFile, Terms
-from miner.training.api import Progress, TrainingJob
+from dataclient.task_file import Encryption, TaskFile, TermsSection
+from miner.training.api import TrainingJob, TrainingProgress
 from pole.task.manifest import DenseMapping, Discretisation, GraphModel, Linear
 from pole.task.scoring import score_ppm
 
@@ -31,7 +31,7 @@ def train(job: TrainingJob) -> Iterator[nn.Module]:
     with torch.no_grad():
         weight.copy_(torch.from_numpy(means + noise))
         bias.copy_(torch.from_numpy(-0.5 * (means**2).sum(axis=1)))
-    job.report(Progress(1, 1, 0.0, score_ppm(model, job.train_x, job.train_y, job.metric)))
+    job.report(TrainingProgress(1, 1, 0.0, score_ppm(model, job.train_x, job.train_y, job.metric)))
     yield model
 
 
@@ -45,7 +45,7 @@ def write_task(path: Path, solutions_wanted: int, time_limit_s: int) -> Path:
         mapping=DenseMapping(vectors=_VECTORS),
         model=GraphModel(layers=[Linear(name="classes", size=3)]),
         encryption=Encryption(scheme="none"),
-        terms=Terms.model_validate(terms | {"solutions_wanted": solutions_wanted}),
+        terms=TermsSection.model_validate(terms | {"solutions_wanted": solutions_wanted}),
     )
     path.write_text(render(task, ["a task to load the chain with"]))
     return path

@@ -42,7 +42,7 @@ class Payment:
 
 
 @dataclass(frozen=True)
-class Effort:
+class EncryptionCost:
     """`encryption_s`: on this machine; `decryption_s`: for a miner with one core like this one."""
 
     encryption_s: float
@@ -70,10 +70,10 @@ def encryption_seconds_per_row(features: int) -> float:
     return (time.perf_counter() - start) / rows
 
 
-def effort_of(task: TaskFile, features: int, training_rows: int, test_rows: int) -> Effort:
+def encryption_cost(task: TaskFile, features: int, training_rows: int, test_rows: int) -> EncryptionCost:
     """Time and room that the task's encryption takes; nothing for plain tasks but the rows themselves."""
     if task.encryption.scheme == "none":
-        return Effort(0.0, 0.0, (training_rows + test_rows) * row_bytes(features, None))
+        return EncryptionCost(0.0, 0.0, (training_rows + test_rows) * row_bytes(features, None))
     encrypted_rows = training_rows + (test_rows if task.encryption.encrypt_test_set else 0)
     plain_bytes = (training_rows + test_rows - encrypted_rows) * row_bytes(features, None)
     per_row_s = encryption_seconds_per_row(features)
@@ -81,7 +81,7 @@ def effort_of(task: TaskFile, features: int, training_rows: int, test_rows: int)
     opening = products * DECRYPTION_TO_ENCRYPTION
     if task.encryption.points == "compressed":
         opening += DECOMPRESSION_TO_ENCRYPTION
-    return Effort(
+    return EncryptionCost(
         encryption_s=expected_s(per_row_s * encrypted_rows),
         decryption_s=expected_s(per_row_s * training_rows * opening),
         stored_bytes=encrypted_rows * row_bytes(features, task.encryption.points) + plain_bytes,

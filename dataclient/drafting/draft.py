@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from dataclient.drafting.costs import CLIENT_GAS, Effort, duration, effort_of, payment_for, size
-from dataclient.drafting.proposal import Proposal, Wishes, propose
+from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
+from dataclient.drafting.proposal import ProposedTask, Wishes, propose
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
@@ -17,7 +17,7 @@ WORTH_IT = 0.15  # of the way from guessing to perfect
 class Draft:
     """`remarks`: what was measured and what it costs, a sentence each."""
 
-    proposal: Proposal
+    proposal: ProposedTask
     remarks: list[str]
 
     @property
@@ -31,17 +31,17 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     training, test = training_and_test(load_source(options), options)
     features = training.x[0].size
     proposal = propose(training, options, wishes, test_rows=test.rows)
-    effort = effort_of(proposal.task, features, training.rows, test.rows)
-    if wishes.time_limit_s is None and effort.decryption_s > 1:  # miners decrypt on the training clock
-        proposal = propose(training, options, wishes, test_rows=test.rows, miner_setup_s=effort.decryption_s)
+    cost = encryption_cost(proposal.task, features, training.rows, test.rows)
+    if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
+        proposal = propose(training, options, wishes, test_rows=test.rows, miner_setup_s=cost.decryption_s)
     check_task(proposal.task, training, test.rows)
     rows = (
         f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
     )
-    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, effort, market)])
+    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, cost, market)])
 
 
-def _measured(proposal: Proposal, classes: int) -> list[str]:
+def _measured(proposal: ProposedTask, classes: int) -> list[str]:
     terms, reached_ppm = proposal.task.terms, proposal.baseline_ppm
     if reached_ppm is None:
         return []
@@ -59,14 +59,14 @@ def _measured(proposal: Proposal, classes: int) -> list[str]:
     ]
 
 
-def _costs(proposal: Proposal, effort: Effort, market: MarketParameters) -> list[str]:
+def _costs(proposal: ProposedTask, cost: EncryptionCost, market: MarketParameters) -> list[str]:
     payment = payment_for(proposal.task.terms.reward_wei, market)
     costs = [f"cost: {payment}, and about {CLIENT_GAS:,} gas"]
     if proposal.task.encryption.scheme == "none":
-        return [*costs, f"the rows are published in the clear ({size(effort.stored_bytes)})"]
+        return [*costs, f"the rows are published in the clear ({size(cost.stored_bytes)})"]
     return [
         *costs,
-        f"encryption: {duration(effort.encryption_s)} here, {size(effort.stored_bytes)} in the store; "
-        f"each miner decrypts for {duration(effort.decryption_s)}",
+        f"encryption: {duration(cost.encryption_s)} here, {size(cost.stored_bytes)} in the store; "
+        f"each miner decrypts for {duration(cost.decryption_s)}",
         "encryption is timed release, not privacy: whoever has the keys of enough rounds can recover the rows",
     ]

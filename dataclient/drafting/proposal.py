@@ -11,10 +11,9 @@ from pydantic import ValidationError
 from dataclient.drafting.baseline import baseline_ppm
 from dataclient.sources.load import SourceOptions
 from dataclient.sources.plain import PlainData
-from dataclient.task_file import Encryption, TaskFile, Terms, first_problem, is_named_set
+from dataclient.task_file import Encryption, TaskFile, TermsSection, first_problem, is_named_set
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
-from pole.learning.mapping import output_shape
 from pole.money import ether_to_wei
 from pole.task.manifest import (
     Activation,
@@ -62,7 +61,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedTask:
     """`baseline_ppm`: what a linear model reaches on the mapped, discretised rows; None if a threshold was given."""
 
     task: TaskFile
@@ -71,7 +70,7 @@ class Proposal:
 
 def propose(
     training: PlainData, options: SourceOptions, wishes: Wishes, *, test_rows: int = 1_000, miner_setup_s: float = 0.0
-) -> Proposal:
+) -> ProposedTask:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
     try:
@@ -82,16 +81,16 @@ def propose(
 
 def _propose(
     training: PlainData, options: SourceOptions, wishes: Wishes, test_rows: int, miner_setup_s: float
-) -> Proposal:
+) -> ProposedTask:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
-    outputs = output_shape(mapping, training.shape)
+    outputs = mapping.output_shape(training.shape)
     model = propose_model(outputs, len(training.class_names))
     measured = None
     if wishes.required_train_ppm is None:
         measured = baseline_ppm(training, discretisation, mapping)
     required_ppm = wishes.required_train_ppm or threshold_ppm(measured or 0, len(training.class_names))
-    terms = Terms(
+    terms = TermsSection(
         reward_ether=wishes.reward_ether,
         time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
         required_train_ppm=required_ppm,
@@ -107,7 +106,7 @@ def _propose(
         encryption=propose_encryption(mapping, training.shape, wishes),
         terms=terms,
     )
-    return Proposal(task, measured)
+    return ProposedTask(task, measured)
 
 
 def _check_wishes(wishes: Wishes) -> None:

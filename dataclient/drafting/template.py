@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dataclient.sources.load import SourceOptions
-from dataclient.task_file import Encryption, TaskFile, Terms
+from dataclient.task_file import Encryption, TaskFile, TermsSection
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
 from pole.task.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel
@@ -143,7 +143,7 @@ def _encryption(encryption: Encryption) -> list[str]:
     return lines
 
 
-def _terms(terms: Terms) -> list[str]:
+def _terms(terms: TermsSection) -> list[str]:
     return [
         "[terms]",
         "# What the winning miner gets; the verifiers' fee and your bond (returned if you serve the task) come on top.",

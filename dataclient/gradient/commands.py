@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from dataclient.client import client_of
 from dataclient.sources.options import source_arguments, source_options
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
@@ -17,7 +16,7 @@ from pole.node.cli import role_options
 from pole.node.context import RoleContext
 
 if TYPE_CHECKING:
-    from dataclient.gradient.task_folder import Order
+    from dataclient.gradient.task_folder import GradientOrder
 
 _PIPED_WIDTH = 160
 _AS_THEY_ARE = (
@@ -118,7 +117,7 @@ def submit_command(context: RoleContext, *, source: str, **given: Any) -> None:
     from dataclient.gradient.submit import submit_order
 
     order = _order(source, given)
-    submitted, prepared = submit_order(client_of(context), order)
+    submitted, prepared = submit_order(context, order)
     click.echo(describe(order, prepared))
     click.echo(f"{order.name} is gradient task {submitted.task_id}, {order.block_count} blocks")
 
@@ -130,7 +129,7 @@ def status_command(context: RoleContext) -> None:
     from dataclient.gradient.status import status_table
 
     console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    console.print(status_table(client_of(context)))
+    console.print(status_table(context))
 
 
 @gradient.command("cancel")
@@ -141,9 +140,8 @@ def cancel_command(context: RoleContext, *, task: str) -> None:
     from dataclient.gradient.submit import require_submitted
     from dataclient.gradient.task_folder import find_order_home
 
-    client = client_of(context)
     home = find_order_home(context.home, task)
-    task_id = require_submitted(client, home).task_id
+    task_id = require_submitted(context, home).task_id
     context.contracts.gradient_chain.cancel(task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
 
@@ -162,7 +160,7 @@ def fetch_command(context: RoleContext, *, task: str, out: Path | None) -> None:
 
     home = find_order_home(context.home, task)
     gradient_chain = context.contracts.gradient_chain
-    on_chain = gradient_chain.task(require_submitted(client_of(context), home).task_id)
+    on_chain = gradient_chain.task(require_submitted(context, home).task_id)
     header, weights = newest_weights(gradient_chain, on_chain)
     manifest = fetch_gradient_manifest(context.store, on_chain.terms.manifest)
     folder = out or Path(f"{home.name}-model")
@@ -172,11 +170,11 @@ def fetch_command(context: RoleContext, *, task: str, out: Path | None) -> None:
     click.echo(f"wrote {folder}: block {header.height}, test accuracy {header.test_ppm / 10_000:.2f} %")
 
 
-def _order(source: str, given: dict[str, Any]) -> "Order":
+def _order(source: str, given: dict[str, Any]) -> "GradientOrder":
     from pydantic import ValidationError
 
     from dataclient.drafting.proposal import propose_name
-    from dataclient.gradient.task_folder import Order
+    from dataclient.gradient.task_folder import GradientOrder
     from dataclient.task_file import first_problem
 
     try:
@@ -184,7 +182,7 @@ def _order(source: str, given: dict[str, Any]) -> "Order":
     except ValueError as exc:
         raise BadInput(f"--block-reward: {exc}") from exc
     try:
-        return Order(
+        return GradientOrder(
             name=given["name"] or propose_name(source),
             data=source_options(source, given),
             block_reward_wei=reward_wei,

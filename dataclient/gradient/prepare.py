@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from dataclient.drafting.proposal import propose_discretisation, propose_tolerance_ppm
 from dataclient.gradient.network import propose_network
-from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder
+from dataclient.gradient.task_folder import GradientOrder, OrderHome, PreparedOrder
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import first_problem
@@ -36,7 +36,7 @@ LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
 
 
-def prepare(order: Order, home: OrderHome, store: Store, parameters: GradientParameters) -> PreparedOrder:
+def prepare(order: GradientOrder, home: OrderHome, store: Store, parameters: GradientParameters) -> PreparedOrder:
     """Publishes rows, manifest and first weights; called again, it returns what was prepared. Raises PoleError."""
     done = home.prepared()
     if done is not None:
@@ -65,13 +65,13 @@ def prepare(order: Order, home: OrderHome, store: Store, parameters: GradientPar
     return prepared
 
 
-def _rows(order: Order) -> tuple[PlainData, PlainData, Discretisation]:
+def _rows(order: GradientOrder) -> tuple[PlainData, PlainData, Discretisation]:
     training, test = training_and_test(load_source(order.data), order.data)
     return training, test, propose_discretisation(training, PIXEL_BITS)
 
 
 def _manifest(
-    order: Order, training: PlainData, discretisation: Discretisation, rows: list[Rows], store: Store
+    order: GradientOrder, training: PlainData, discretisation: Discretisation, rows: list[Rows], store: Store
 ) -> GradientManifest:
     files = [_stored(part, store) for part in rows]
     model = propose_network(order.model, training.shape, len(training.class_names), training.has_columns)
@@ -115,7 +115,7 @@ def _scaling(levels: npt.NDArray[np.uint8], has_columns: bool) -> InputScaling:
     return InputScaling(mean=mean.tolist(), deviation=[value if value > 0 else 1.0 for value in deviation.tolist()])
 
 
-def _paced(order: Order, manifest: GradientManifest, steps: int) -> GradientManifest:
+def _paced(order: GradientOrder, manifest: GradientManifest, steps: int) -> GradientManifest:
     """With what depends on how many steps a block takes. Under the paper's rules each requirement halves the chance.
 
     Powers of two are what a GPU divides its steps by.
@@ -134,7 +134,7 @@ def _power_of_two(least: float) -> int:
     return 1 << max(0, math.ceil(math.log2(least)))
 
 
-def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, int]:
+def _bounds(order: GradientOrder, manifest: GradientManifest, steps: int) -> dict[str, int]:
     """First and last step that can be proposed, and the share of steps that are blocks at first. Raises BadInput."""
     if order.rules == "paper":
         return {"min_step": 0, "max_step": 0, "initial_threshold": 1}
@@ -153,7 +153,7 @@ def _bounds(order: Order, manifest: GradientManifest, steps: int) -> dict[str, i
     }
 
 
-def describe(order: Order, prepared: PreparedOrder) -> str:
+def describe(order: GradientOrder, prepared: PreparedOrder) -> str:
     """For people: what was found out on the way."""
     threads = torch.get_num_threads()
     return (

@@ -2,19 +2,19 @@
 
 from rich.table import Table
 
-from dataclient.client import Client
 from dataclient.gradient.task_folder import OrderHome, all_order_homes
 from pole.chain.contracts import GradientChain
 from pole.chain.gradient_structs import GradientHeader, GradientTask, GradientTaskState, HeightPhase
 from pole.chain.structs import Pot
 from pole.errors import BadInput
 from pole.money import wei_to_ether
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 
 _ACCOUNT_BYTES = 32
 
 
-def status_table(client: Client) -> Table:
+def status_table(client: RoleContext) -> Table:
     """One row per gradient task on this chain."""
     table = Table("task", "number", "state", "blocks", "test accuracy", "mean interval", "now", "in escrow (ETH)")
     gradient_chain = client.contracts.gradient_chain
@@ -27,7 +27,7 @@ def status_table(client: Client) -> Table:
     return table
 
 
-def _row(client: Client, gradient_chain: GradientChain, home: OrderHome, task_id: int) -> list[str]:
+def _row(client: RoleContext, gradient_chain: GradientChain, home: OrderHome, task_id: int) -> list[str]:
     task = gradient_chain.task(task_id)
     newest = newest_header(gradient_chain, task)
     mean = f"{task.searched_s / task.blocks_done:.1f} s" if task.blocks_done else "-"
@@ -76,7 +76,7 @@ def _now(gradient_chain: GradientChain, task_id: int) -> str:
     return f"height {current.height}: {current.phase.name.lower()}"
 
 
-def _escrow_wei(client: Client, task_id: int) -> int:
+def _escrow_wei(client: RoleContext, task_id: int) -> int:
     chain = client.chain.deployment.address("GradientChain")
     account = task_id.to_bytes(_ACCOUNT_BYTES, "big")
     return int(client.chain.call("RewardReservoir", "balanceOf", chain, Pot.ESCROW, account))

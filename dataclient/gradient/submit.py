@@ -1,16 +1,16 @@
 """Commissions a prepared gradient task: escrows reward and fee of all blocks, exactly once."""
 
-from dataclient.client import Client
 from dataclient.gradient.prepare import prepare
-from dataclient.gradient.task_folder import Order, OrderHome, PreparedOrder, open_order_home
+from dataclient.gradient.task_folder import GradientOrder, OrderHome, PreparedOrder, open_order_home
 from dataclient.task_folder import Submitted
 from pole.chain.gradient_structs import GradientParameters
 from pole.errors import BadInput, InsufficientFunds
 from pole.money import wei_to_ether
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 
 
-def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder]:
+def submit_order(client: RoleContext, order: GradientOrder) -> tuple[Submitted, PreparedOrder]:
     """Prepares the task and pays for it; called again, it goes on, and never pays twice."""
     gradient_chain = client.contracts.gradient_chain
     parameters = gradient_chain.parameters()
@@ -37,7 +37,7 @@ def submit_order(client: Client, order: Order) -> tuple[Submitted, PreparedOrder
     return submitted, prepared
 
 
-def require_submitted(client: Client, home: OrderHome) -> Submitted:
+def require_submitted(client: RoleContext, home: OrderHome) -> Submitted:
     """Where the task is on this chain. Raises BadInput if it is not."""
     submitted = _submitted_here(client, home)
     if submitted is None:
@@ -45,7 +45,7 @@ def require_submitted(client: Client, home: OrderHome) -> Submitted:
     return submitted
 
 
-def _submitted_here(client: Client, home: OrderHome) -> Submitted | None:
+def _submitted_here(client: RoleContext, home: OrderHome) -> Submitted | None:
     submitted = home.submitted()
     if submitted is not None and submitted.deployment != client.chain.deployment.identity:
         raise BadInput(
@@ -55,7 +55,7 @@ def _submitted_here(client: Client, home: OrderHome) -> Submitted | None:
     return submitted
 
 
-def _check_order(order: Order, parameters: GradientParameters) -> None:
+def _check_order(order: GradientOrder, parameters: GradientParameters) -> None:
     """Refuses what the chain would refuse, before anything is computed. Raises BadInput."""
     if order.block_reward_wei < parameters.min_block_reward_wei:
         raise BadInput(
@@ -76,7 +76,7 @@ def _check_order(order: Order, parameters: GradientParameters) -> None:
         )
 
 
-def _check_balance(client: Client, cost_wei: int) -> None:
+def _check_balance(client: RoleContext, cost_wei: int) -> None:
     balance_wei = client.chain.balance_wei(client.address)
     if balance_wei <= cost_wei:
         raise InsufficientFunds(
@@ -85,7 +85,7 @@ def _check_balance(client: Client, cost_wei: int) -> None:
         )
 
 
-def _check_stored(client: Client, prepared: PreparedOrder) -> None:
+def _check_stored(client: RoleContext, prepared: PreparedOrder) -> None:
     """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
     for cid in (prepared.manifest, prepared.genesis_weights):
         if not client.store.has(Cid.parse(cid)):

@@ -14,8 +14,8 @@ from pole.errors import BadInput, JournalError
 from pole.storage.cid import Cid
 
 
-class Order(Record):
-    """Options of `gradient submit`; None leaves it to `prepare`. `steps_per_block`: of one miner, on average."""
+class GradientOrder(Record):
+    """Options of `gradient-submit`; None leaves it to `prepare`. `steps_per_block`: of one miner, on average."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     data: SourceOptions
@@ -51,7 +51,7 @@ class PreparedOrder(Record):
     initial_threshold: int
     steps_per_s: float
 
-    def terms(self, order: Order) -> GradientTerms:
+    def terms(self, order: GradientOrder) -> GradientTerms:
         return GradientTerms(
             manifest=Cid.parse(self.manifest),
             genesis_weights=Cid.parse(self.genesis_weights),
@@ -78,10 +78,10 @@ class OrderHome:
     def name(self) -> str:
         return self.folder.name
 
-    def order(self) -> Order | None:
-        return Order.read(self.folder / "order.json")
+    def order(self) -> GradientOrder | None:
+        return GradientOrder.read(self.folder / "order.json")
 
-    def keep_order(self, order: Order) -> None:
+    def keep_order(self, order: GradientOrder) -> None:
         order.write(self.folder / "order.json")
 
     def prepared(self) -> PreparedOrder | None:
@@ -97,7 +97,7 @@ class OrderHome:
         submitted.write(self.folder / "submitted.json")
 
 
-def open_order_home(home: Path, order: Order) -> OrderHome:
+def open_order_home(home: Path, order: GradientOrder) -> OrderHome:
     """The folder of this order, created if there is none. Raises BadInput if its name is another order's."""
     opened = OrderHome(_orders_folder(home) / order.name)
     try:

@@ -11,19 +11,19 @@ from pole.errors import ChainError
 
 
 @dataclass(frozen=True)
-class Sight:
+class ChainView:
     """The height that is worked on, and what a sign digest must be below; 0 where nothing can be proposed."""
 
     height: Height
     threshold: int
 
     @classmethod
-    def of(cls, gradient_chain: GradientChain) -> "Sight":
+    def of(cls, gradient_chain: GradientChain) -> "ChainView":
         return cls(gradient_chain.current(), gradient_chain.threshold())
 
 
-class Lookout:
-    """A thread that looks every `poll_s`; `sight` is the newest look.
+class ChainWatcher:
+    """A thread that looks every `poll_s`; `view` is the newest look.
 
     Nobody else may use the client meanwhile. A node that does not answer is asked again.
     """
@@ -33,9 +33,9 @@ class Lookout:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._seen_at_block = client.block_number()
-        self.sight = Sight.of(gradient_chain)
+        self.view = ChainView.of(gradient_chain)
 
-    def __enter__(self) -> "Lookout":
+    def __enter__(self) -> "ChainWatcher":
         self._thread.start()
         return self
 
@@ -60,5 +60,5 @@ class Lookout:
         """Between two Ethereum blocks nothing changes, not even the time."""
         block = self._client.block_number()
         if block != self._seen_at_block:
-            self.sight = Sight.of(self._gradient_chain)
+            self.view = ChainView.of(self._gradient_chain)
             self._seen_at_block = block

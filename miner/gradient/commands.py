@@ -55,10 +55,10 @@ def run(
 ) -> None:
     """Follow the gradient chain: enrol with a bond, open tasks, train, propose the steps that are blocks."""
     from miner.gradient.node import GradientMiner, GradientOptions
-    from miner.learning.assignment import Limits
+    from miner.limits import MinerLimits
     from miner.training.api import choose_device
 
-    limits = Limits(min_reward_wei, max_data_bytes)
+    limits = MinerLimits(min_reward_wei, max_data_bytes)
     options = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps, lost_bonds)
     node = GradientMiner(context, options)
     context.log.info(f"miner {context.address} looks for blocks on {options.device}")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from miner.gradient.chain_watcher import Lookout
+from miner.gradient.chain_watcher import ChainWatcher
 from miner.gradient.search import Found, Search, begin_search
-from miner.gradient.task import Workplace, furnish
-from miner.learning.assignment import Limits, NotWorthIt
+from miner.gradient.task import LoadedTask, load_task
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import Height, HeightPhase
 from pole.chain.turns import is_my_turn
 from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
@@ -32,7 +32,7 @@ class GradientOptions:
 
     device: torch.device
     threads: int
-    limits: Limits
+    limits: MinerLimits
     withdraw_over_wei: int | None
     check_steps: int = 300
     lost_bonds: int = 0
@@ -47,7 +47,7 @@ class GradientMiner(Node):
         self.gradient_chain = context.contracts.gradient_chain
         self.blocks_ended = 0
         self._followed: int | None = None
-        self._place: Workplace | None = None
+        self._loaded: LoadedTask | None = None
         self._search: tuple[int, Search] | None = None
         self._declined: dict[int, str] = {}
         prepare_torch(options.device, options.threads or None)
@@ -172,44 +172,44 @@ class GradientMiner(Node):
     def _run(self, current: Height, search: Search) -> Found | None:
         """Steps while the height is searched. What was found before others' proposals came in counts as well."""
         started, steps = time.monotonic(), search.steps
-        with Lookout(self.context.chain, self.gradient_chain, self.context.poll_s) as lookout:
+        with ChainWatcher(self.context.chain, self.gradient_chain, self.context.poll_s) as watcher:
             while True:
-                sight = lookout.sight
-                if sight.height.height != current.height or search.has_block(sight.threshold):
+                view = watcher.view
+                if view.height.height != current.height or search.has_block(view.threshold):
                     break
-                if sight.height.phase is not HeightPhase.SEARCH or sight.threshold == 0:
+                if view.height.phase is not HeightPhase.SEARCH or view.threshold == 0:
                     break
                 if search.is_at_end:
-                    lookout.wait()
+                    watcher.wait()
                 else:
                     search.advance()
         took_s = max(time.monotonic() - started, 1e-9)
         self.context.log.debug(f"height {current.height}: {(search.steps - steps) / took_s:.0f} steps/s")
-        is_block = sight.height.height == current.height and search.has_block(sight.threshold)
+        is_block = view.height.height == current.height and search.has_block(view.threshold)
         return search.publish(self.context.store) if is_block else None
 
     def _search_of(self, current: Height) -> Search:
         """This height's search; it goes on where it was if the proposals for it were rejected."""
         if self._search is None or self._search[0] != current.height:
-            place, previous = self._place_of(current), current.height - 1
-            place.start_from(self.context.store, self.gradient_chain.header(previous))
+            loaded, previous = self._loaded_for(current), current.height - 1
+            loaded.start_from(self.context.store, self.gradient_chain.header(previous))
             self._search = (
                 current.height,
-                begin_search(place, self.gradient_chain.header_hash(previous), self._address),
+                begin_search(loaded, self.gradient_chain.header_hash(previous), self._address),
             )
         return self._search[1]
 
-    def _place_of(self, current: Height) -> Workplace:
-        if self._place is None or self._place.task.task_id != current.task_id:
+    def _loaded_for(self, current: Height) -> LoadedTask:
+        if self._loaded is None or self._loaded.task.task_id != current.task_id:
             self._say(Waiting(f"gradient task {current.task_id} to be fetched and checked", current.deadline, "train"))
             task, options = self.gradient_chain.task(current.task_id), self.options
-            place = furnish(self.context.store, task, options.limits, options.device, options.check_steps)
+            loaded = load_task(self.context.store, task, options.limits, options.device, options.check_steps)
             if not options.threads and options.device.type == "cpu":
                 counts = sorted({1, max(1, (os.cpu_count() or 1) // 2), os.cpu_count() or 1})
-                threads = choose_threads(place.network, place.samples, counts)
+                threads = choose_threads(loaded.network, loaded.samples, counts)
                 self.context.log.info(f"gradient task {task.task_id}: {threads} thread(s) are fastest here")
-            self._place = place
-        return self._place
+            self._loaded = loaded
+        return self._loaded
 
     def _propose(self, current: Height, found: Found) -> None:
         """Once per search of a height: a search that goes on after a rejection is another one."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from miner.gradient.task import Workplace
+from miner.gradient.task import LoadedTask
 from pole.gradient.cuda_graph import start_trajectory
 from pole.gradient.proof import Published, publish_hardened, publish_paper
 from pole.gradient.requirements import paper_requirements
@@ -41,10 +41,10 @@ class Search(Protocol):
 class HardenedSearch:
     """Along the forced trajectory; its best step so far stays a candidate, since the threshold rises with time."""
 
-    def __init__(self, place: Workplace, previous_hash: bytes, miner: str) -> None:
-        terms = place.task.terms
-        self._network, self._max_step = place.network, terms.max_step
-        self._trajectory = start_trajectory(place.network, place.samples, previous_hash, miner, terms.min_step)
+    def __init__(self, loaded: LoadedTask, previous_hash: bytes, miner: str) -> None:
+        terms = loaded.task.terms
+        self._network, self._max_step = loaded.network, terms.max_step
+        self._trajectory = start_trajectory(loaded.network, loaded.samples, previous_hash, miner, terms.min_step)
 
     @property
     def steps(self) -> int:
@@ -75,10 +75,10 @@ class PaperRulesSearch:
 
     is_at_end = False
 
-    def __init__(self, place: Workplace, previous_hash: bytes, generator: np.random.Generator) -> None:
-        network, count = place.network, place.manifest.requirement_count
+    def __init__(self, loaded: LoadedTask, previous_hash: bytes, generator: np.random.Generator) -> None:
+        network, count = loaded.network, loaded.manifest.requirement_count
         requirements = paper_requirements(previous_hash, count, network.weight_count)
-        self._place, self._search = place, PaperSearch(network, place.samples, requirements, generator)
+        self._loaded, self._search = loaded, PaperSearch(network, loaded.samples, requirements, generator)
         self._block: PaperCandidate | None = None
 
     @property
@@ -97,19 +97,19 @@ class PaperRulesSearch:
     def publish(self, store: Store) -> Found:
         """Raises ModelInvalid if training diverged, or as the store does."""
         assert self._block is not None
-        return Found(0, 0, publish_paper(store, self._place.network, self._block))
+        return Found(0, 0, publish_paper(store, self._loaded.network, self._block))
 
     def _does_improve(self, candidate: PaperCandidate) -> bool:
-        network, samples = self._place.network, self._place.samples
+        network, samples = self._loaded.network, self._loaded.samples
         network.restore(candidate.before)
         before_ppm = network.test_ppm(samples)
         network.restore(candidate.after)
         return network.test_ppm(samples) > before_ppm
 
 
-def begin_search(place: Workplace, previous_hash: bytes, miner: str) -> Search:
+def begin_search(loaded: LoadedTask, previous_hash: bytes, miner: str) -> Search:
     """By the task's rules; the network must hold the previous block's weights."""
-    if place.manifest.rules == "paper":
+    if loaded.manifest.rules == "paper":
         # Unpredictable: two miners must not try the same batches.
-        return PaperRulesSearch(place, previous_hash, np.random.default_rng())
-    return HardenedSearch(place, previous_hash, miner)
+        return PaperRulesSearch(loaded, previous_hash, np.random.default_rng())
+    return HardenedSearch(loaded, previous_hash, miner)

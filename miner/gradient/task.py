@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from miner.learning.assignment import Limits, NotWorthIt
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import GradientHeader, GradientTask, Rules
 from pole.errors import ManifestInvalid
 from pole.gradient.manifest import MAX_SEGMENTS, GradientManifest, fetch_gradient_manifest
@@ -16,7 +16,7 @@ from pole.storage.store import Store
 
 
 @dataclass(frozen=True)
-class Workplace:
+class LoadedTask:
     """`network` holds whatever the last search left in it."""
 
     task: GradientTask
@@ -31,7 +31,9 @@ class Workplace:
         self.network.restore(self.network.read(content))
 
 
-def furnish(store: Store, task: GradientTask, limits: Limits, device: torch.device, check_steps: int) -> Workplace:
+def load_task(
+    store: Store, task: GradientTask, limits: MinerLimits, device: torch.device, check_steps: int
+) -> LoadedTask:
     """Fetches and checks a task. Raises NotWorthIt, what is wrong with its files, or as the store does."""
     if task.terms.block_reward_wei < limits.min_reward_wei:
         raise NotWorthIt(
@@ -46,12 +48,12 @@ def furnish(store: Store, task: GradientTask, limits: Limits, device: torch.devi
             f"gradient task {task.task_id} has {size_bytes} bytes of data; the limit here is {limits.max_data_bytes}"
         )
     samples = fetch_samples(store, manifest).to(device)
-    place = Workplace(task, manifest, FlatNetwork(manifest, device), samples)
-    content = store.get(task.terms.genesis_weights, place.network.max_file_bytes)
-    place.network.restore(place.network.read(content))
+    loaded = LoadedTask(task, manifest, FlatNetwork(manifest, device), samples)
+    content = store.get(task.terms.genesis_weights, loaded.network.max_file_bytes)
+    loaded.network.restore(loaded.network.read(content))
     if manifest.rules == "hardened" and check_steps:
-        check_startup(place.network, samples, check_steps)
-    return place
+        check_startup(loaded.network, samples, check_steps)
+    return loaded
 
 
 def _check_terms(task: GradientTask, manifest: GradientManifest) -> None:

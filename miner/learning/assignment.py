@@ -5,23 +5,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
-from pole.errors import BadInput, InsufficientFunds, ManifestInvalid
+from pole.errors import InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.manifest import Manifest
-from pole.task.model import parameter_bytes
+from pole.task.model import model_bytes
 from pole.task.scoring import PPM
 
 FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Terms:
+class RoundTerms:
     """What the chain says about a round's task; an idle round pays no ether."""
 
     manifest: Cid
@@ -33,40 +33,24 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the miner is willing to take on."""
-
-    min_reward_wei: int
-    max_data_bytes: int
-
-
-class NotWorthIt(BadInput):
-    """The miner's own limits speak against this round."""
-
-
-@dataclass(frozen=True)
 class Assignment:
     """A round that can be worked on."""
 
-    terms: Terms
+    terms: RoundTerms
     manifest: Manifest
     features: Features
 
-    @property
-    def feature_shape(self) -> tuple[int, ...]:
-        return output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
 
-
-def terms_of(contracts: Contracts, the_round: Round) -> Terms:
+def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
     """The terms of a round's task, or of the idle task."""
     if the_round.is_idle:
         idle = contracts.learning_chain.idle_task()
-        return Terms(
+        return RoundTerms(
             idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.tolerance_ppm, idle.solutions_wanted
         )
     task = contracts.task_market.task(the_round.task_id)
     terms = task.terms
-    return Terms(
+    return RoundTerms(
         terms.manifest,
         task.reward_wei,
         terms.time_limit_s,
@@ -86,7 +70,7 @@ def check_bond(contracts: Contracts, address: str, balance_wei: int) -> None:
         )
 
 
-def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits) -> Manifest:
+def check_manifest(store: Store, the_round: Round, terms: RoundTerms, limits: MinerLimits) -> Manifest:
     """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
     if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
         raise NotWorthIt(f"the reward of {terms.reward_wei} wei is below --min-reward-wei {limits.min_reward_wei}")
@@ -94,20 +78,18 @@ def check_manifest(store: Store, the_round: Round, terms: Terms, limits: Limits)
     data_bytes = sum(file.size_bytes for file in manifest.data.training_set)
     if data_bytes > limits.max_data_bytes:
         raise NotWorthIt(f"the training set has {data_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
-    shape = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    feature_bytes = manifest.data.training_rows * math.prod(shape) * FLOAT32_BYTES
+    feature_bytes = manifest.data.training_rows * math.prod(manifest.feature_shape) * FLOAT32_BYTES
     if feature_bytes > limits.max_data_bytes:
         raise NotWorthIt(f"its features take {feature_bytes} bytes, --max-data-bytes is {limits.max_data_bytes}")
-    model_bytes = parameter_bytes(manifest.model, shape, len(manifest.data.class_names))
-    if model_bytes > manifest.max_model_bytes:
-        raise ManifestInvalid(f"the model has {model_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")
+    if (size_bytes := model_bytes(manifest)) > manifest.max_model_bytes:
+        raise ManifestInvalid(f"the model has {size_bytes} bytes, its own manifest allows {manifest.max_model_bytes}")
     return manifest
 
 
 def collect(
     store: Store,
     the_round: Round,
-    terms: Terms,
+    terms: RoundTerms,
     manifest: Manifest,
     cache_dir: Path,
     progress: Callable[[int, int], None] | None,
@@ -121,7 +103,7 @@ def collect(
     return Assignment(terms, manifest, features)
 
 
-def target_ppm(terms: Terms, margin_ppm: int | None) -> int:
+def target_ppm(terms: RoundTerms, margin_ppm: int | None) -> int:
     """Train accuracy to stop at: the required one plus a margin, so that no verifier's own result falls below it.
 
     By default the margin is the task's tolerance, but at most a quarter of what is left up to 100 %.
@@ -131,7 +113,7 @@ def target_ppm(terms: Terms, margin_ppm: int | None) -> int:
     return min(PPM, terms.required_train_ppm + margin)
 
 
-def commit_reserve_s(terms: Terms, commit_latency_s: float | None) -> float:
+def commit_reserve_s(terms: RoundTerms, commit_latency_s: float | None) -> float:
     """Seconds before the deadline by which a commit must be on its way: by default a tenth of the time limit, within
     4 s (a local chain) and 40 s (three blocks of Ethereum).
     """

@@ -9,7 +9,7 @@ from pole.errors import TransientChainError
 REFRESH_S = 1.0
 
 
-class Watch:
+class Deadline:
     """Follows one round while its phase lasts. `reserve_s`: kept back for scoring, saving and committing.
 
     `look` reads the round and the block time; it may raise TransientChainError, but not the first time.

@@ -7,9 +7,7 @@ import torch
 from miner.display import Display, percent
 from miner.learning.assignment import (
     Assignment,
-    Limits,
-    NotWorthIt,
-    Terms,
+    RoundTerms,
     check_bond,
     check_manifest,
     collect,
@@ -17,20 +15,21 @@ from miner.learning.assignment import (
     target_ppm,
     terms_of,
 )
-from miner.learning.deadline import Watch
+from miner.learning.deadline import Deadline
 from miner.learning.settlement import Settlement
-from miner.learning.solutions import Solution, Workbook
+from miner.learning.solutions import Solution, Solutions
+from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from pole.chain.commitments import solution_commitment
 from pole.chain.structs import Phase, Round
 from pole.chain.turns import is_my_turn, turns
 from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
 from pole.learning.advance import advance_due
-from pole.learning.features import Progress
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 from pole.node.pins import UNPIN_AFTER_S
+from pole.timing import OnProgress
 
 # How a training method fails on a task it cannot digest: out of memory, a batch of one row, a singular matrix.
 TRAINING_FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
@@ -45,7 +44,7 @@ class MinerOptions:
     trainer: Trainer
     device: torch.device
     seed: int
-    limits: Limits
+    limits: MinerLimits
     margin_ppm: int | None
     commit_latency_s: float | None
     is_idle_allowed: bool
@@ -59,8 +58,8 @@ class MinerNode(Node):
     def __init__(self, context: RoleContext, options: MinerOptions) -> None:
         super().__init__(context)
         self.options = options
-        self.workbook = Workbook(context.journal, context.home)
-        self._settlement = Settlement(context, self.workbook, options.withdraw_over_wei, options.unpin_after_s)
+        self.solutions = Solutions(context.journal, context.home)
+        self._settlement = Settlement(context, self.solutions, options.withdraw_over_wei, options.unpin_after_s)
         self.rounds_ended = 0
         self._followed: int | None = None
         self._assignment: tuple[int, Assignment] | None = None
@@ -94,7 +93,7 @@ class MinerNode(Node):
 
     def _settle(self, current: Round | None) -> None:
         """Reports rounds that have ended, clears up behind them, and withdraws what they earned."""
-        ended = [each for each in self.workbook.open_rounds() if current is None or each != current.round_id]
+        ended = [each for each in self.solutions.open_rounds() if current is None or each != current.round_id]
         if self._followed is not None and (current is None or current.round_id != self._followed):
             ended = sorted({*ended, self._followed})
             self.rounds_ended, self._followed = self.rounds_ended + 1, None
@@ -158,7 +157,7 @@ class MinerNode(Node):
         round_id, deadline = current.round_id, current.deadline
         if round_id in self._declined:
             return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
-        solution = self.workbook.solution(round_id)
+        solution = self.solutions.solution(round_id)
         if solution is None:
             terms = terms_of(self.context.contracts, current)
             candidate = self._candidate(current, terms)
@@ -170,11 +169,11 @@ class MinerNode(Node):
                 return Waiting(what, deadline, "commit to my best model if nobody has qualified")
             if current.phase not in (Phase.TRAINING, Phase.OVERTIME):
                 return Waiting("this round, which was decided without me, to end", None, "look for the next")
-            solution = self.workbook.seal(round_id, candidate)
+            solution = self.solutions.seal(round_id, candidate)
         self._commit(current, solution)
         return Waiting("commits to close", current.deadline, "reveal my solution once the test set is out")
 
-    def _candidate(self, current: Round, terms: Terms) -> Candidate | Waiting:
+    def _candidate(self, current: Round, terms: RoundTerms) -> Candidate | Waiting:
         """The best model that time allows, or what stands in the way of one."""
         check_bond(self.context.contracts, self._address, self.context.chain.balance_wei(self._address))
         try:
@@ -185,7 +184,7 @@ class MinerNode(Node):
         except StoreError as exc:
             return Waiting(f"content that cannot be had yet ({exc})", current.deadline, "train")
         except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
-            candidate = self.workbook.candidate(current.round_id)
+            candidate = self.solutions.candidate(current.round_id)
             if candidate is None or candidate.train_ppm < terms.required_train_ppm:
                 return self._decline(current, f"training failed: {type(exc).__name__}: {exc}")
         return candidate or Waiting("overtime; there was no time to train", current.deadline, "train")
@@ -195,7 +194,7 @@ class MinerNode(Node):
         self.context.log.warning(f"round {current.round_id}: I do not train: {why}")
         return Waiting(f"round {current.round_id} to end ({why})", current.deadline, "look for the next")
 
-    def _collect(self, current: Round, terms: Terms) -> Assignment:
+    def _collect(self, current: Round, terms: RoundTerms) -> Assignment:
         if self._assignment is None or self._assignment[0] != current.round_id:
             manifest = check_manifest(self.context.store, current, terms, self.options.limits)
             cache = feature_cache(self.context.home, current.previous_hash)
@@ -207,47 +206,48 @@ class MinerNode(Node):
             self._assignment = (current.round_id, found)
         return self._assignment[1]
 
-    def _until_over(self, current: Round, terms: Terms, show: Progress) -> Progress:
+    def _until_over(self, current: Round, terms: RoundTerms, show: OnProgress) -> OnProgress:
         """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
-        watch = self._watch(current.round_id, terms, 0.0)
+        deadline = self._deadline(current.round_id, terms, 0.0)
 
         def progress(done: int, total: int) -> None:
             show(done, total)
-            if watch.is_over():
-                raise NotWorthIt(f"{done} of {total} rows were opened in time: {watch.reason}")
+            if deadline.is_over():
+                raise NotWorthIt(f"{done} of {total} rows were opened in time: {deadline.reason}")
 
         return progress
 
-    def _watch(self, round_id: int, terms: Terms, reserve_s: float) -> Watch:
+    def _deadline(self, round_id: int, terms: RoundTerms, reserve_s: float) -> Deadline:
         chain, client = self.context.contracts.learning_chain, self.context.chain
-        return Watch(lambda: (chain.round(round_id), client.block_time()), terms.solutions_wanted, reserve_s)
+        return Deadline(lambda: (chain.round(round_id), client.block_time()), terms.solutions_wanted, reserve_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
         """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
         round_id, terms = current.round_id, assignment.terms
-        known = self.workbook.candidate(round_id)
+        known = self.solutions.candidate(round_id)
         target = target_ppm(terms, self.options.margin_ppm) if current.phase is Phase.TRAINING else 1
-        watch = self._watch(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
+        deadline = self._deadline(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
         with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
             job = TrainingJob(
                 manifest=assignment.manifest,
-                feature_shape=assignment.feature_shape,
                 train_x=assignment.features.train_x,
                 train_y=assignment.features.train_y,
                 target_ppm=target,
                 device=self.options.device,
                 seed=self.options.seed,
-                checkpoint_path=self.workbook.checkpoint_path(round_id),
-                seconds_left=watch.seconds_left,
-                is_over=watch.is_over,
+                checkpoint_path=self.solutions.checkpoint_path(round_id),
+                seconds_left=deadline.seconds_left,
+                is_over=deadline.is_over,
                 report=lambda progress: display.training(progress, target),
             )
-            watch.reserve_s += 2 * scoring_time_s(job)
-            if known is not None and watch.is_over():
+            deadline.reserve_s += 2 * scoring_time_s(job)
+            if known is not None and deadline.is_over():
                 return known
-            best = best_candidate(self.options.trainer, job, known, lambda it: self.workbook.keep(round_id, it))
+            best = best_candidate(self.options.trainer, job, known, lambda it: self.solutions.keep(round_id, it))
         reached = percent(best.train_ppm) if best else "nothing"
-        self.context.log.info(f"round {round_id}: reached {reached} train accuracy; {watch.reason or 'that is enough'}")
+        self.context.log.info(
+            f"round {round_id}: reached {reached} train accuracy; {deadline.reason or 'that is enough'}"
+        )
         return best
 
     # --- transactions ------------------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ class MinerNode(Node):
     def _reveal(self, current: Round) -> None:
         """Publishes the model, then opens the commitment to it: nobody reveals what is not there."""
         round_id = current.round_id
-        solution = self.workbook.solution(round_id)
+        solution = self.solutions.solution(round_id)
         if solution is None:
             self.context.log.error(f"round {round_id}: committed from another --home, cannot reveal from here")
             return
@@ -278,7 +278,7 @@ class MinerNode(Node):
         index = chain.submission_index(round_id, self._address)
         if index is not None and chain.submissions(round_id)[index].is_revealed:
             return
-        if not self.workbook.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
-            self.context.store.put(self.workbook.content(round_id, solution))
-        chain.reveal(round_id, solution.model, solution.salt)
+        if not self.solutions.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
+            self.context.store.put(self.solutions.content(round_id, solution))
+        self.context.contracts.learning_chain.reveal(round_id, solution.model, solution.salt)
         self.context.log.info(f"round {round_id}: revealed model {solution.model}")

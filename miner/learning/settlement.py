@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from miner.learning.solutions import Workbook
-from miner.outcome import outcome_of
+from miner.display import percent
+from miner.learning.solutions import Solutions
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
@@ -14,9 +15,9 @@ class Settlement:
     """`withdraw_over_wei`: credits above it become ether. `unpin_after_s`: how long a winning model stays published."""
 
     def __init__(
-        self, context: RoleContext, workbook: Workbook, withdraw_over_wei: int | None, unpin_after_s: int
+        self, context: RoleContext, solutions: Solutions, withdraw_over_wei: int | None, unpin_after_s: int
     ) -> None:
-        self.context, self.workbook = context, workbook
+        self.context, self.solutions = context, solutions
         self._withdraw_over_wei, self._unpin_after_s = withdraw_over_wei, unpin_after_s
         self._pins = Pins(context.journal, context.store, context.log)
 
@@ -29,7 +30,7 @@ class Settlement:
             outcome = outcome_of(self.context.contracts, the_round, self.context.address)
             self.context.log.info(f"round {round_id}: {outcome}")
             self._plan_unpinning(the_round)
-            self.workbook.close(round_id, outcome)
+            self.solutions.close(round_id, outcome)
             self._withdraw(round_id)
 
     def let_go(self) -> None:
@@ -38,7 +39,7 @@ class Settlement:
 
     def _plan_unpinning(self, the_round: Round) -> None:
         """The model that won stays for its client to collect; nobody needs the others any more."""
-        solution = self.workbook.solution(the_round.round_id)
+        solution = self.solutions.solution(the_round.round_id)
         if solution is None:
             return
         keep_s = self._unpin_after_s if solution.model == self._winning_model(the_round) else 0
@@ -56,3 +57,25 @@ class Settlement:
             key = f"withdraw/after-round/{round_id}"
             self.context.contracts.reward_reservoir.withdraw(address, key=key)
             self.context.log.info(f"withdrew {credit_wei} wei")
+
+
+def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
+    """One sentence about an ended round, from the chain alone."""
+    index = contracts.learning_chain.submission_index(the_round.round_id, miner)
+    if the_round.phase is not Phase.FINALISED:
+        reason = the_round.abort_reason.name.lower().replace("_", " ")
+        return f"ended without a block: {reason}"
+    header = contracts.learning_chain.header(the_round.height)
+    block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
+    if header.winner == miner:
+        reward_wei = 0 if the_round.is_idle else contracts.task_market.task(the_round.task_id).reward_wei
+        issued = contracts.learning_chain.parameters().winner_reward
+        return f"I won {block}, {reward_wei} wei and {issued} units of the token"
+    if index is None:
+        return f"{block} went to {header.winner}; I had not committed"
+    for ommer in contracts.learning_chain.ommers(the_round.height):
+        if ommer.miner == miner:
+            return f"{block} went to {header.winner}; mine is an ommer with {percent(ommer.test_ppm)} test accuracy"
+    if not contracts.learning_chain.submissions(the_round.round_id)[index].is_revealed:
+        return f"{block} went to {header.winner}; I did not reveal and lost my bond"
+    return f"{block} went to {header.winner}; I lost"

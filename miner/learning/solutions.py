@@ -29,7 +29,7 @@ class Solution:
         return f"Solution({self.model}, train_ppm={self.train_ppm})"
 
 
-class Workbook:
+class Solutions:
     """The miner's work on one chain, by round."""
 
     def __init__(self, journal: Journal, home: Path) -> None:

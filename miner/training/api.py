@@ -18,7 +18,7 @@ from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import Metric, score_ppm
 from pole.task.weights import load_model, save_model
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """One line of news from a trainer. `train_ppm` is the trainer's own measurement."""
 
     epoch: int
@@ -47,7 +47,6 @@ class TrainingJob:
     """
 
     manifest: Manifest
-    feature_shape: tuple[int, ...]
     train_x: NDArray[np.float32]
     train_y: NDArray[np.int64]
     target_ppm: int
@@ -56,15 +55,19 @@ class TrainingJob:
     checkpoint_path: Path
     seconds_left: Callable[[], float]
     is_over: Callable[[], bool]
-    report: Callable[[Progress], None]
+    report: Callable[[TrainingProgress], None]
 
     @property
     def metric(self) -> Metric:
         return self.manifest.metric
 
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        return self.manifest.feature_shape
+
     def new_model(self) -> nn.Module:
         """An untrained model of the task's specification; reproducible after `torch.manual_seed(self.seed)`."""
-        return build_model(self.manifest.model, self.feature_shape, len(self.manifest.data.class_names))
+        return new_model(self.manifest)
 
 
 class Trainer(Protocol):

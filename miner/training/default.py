@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from miner.training.adamw import AdamW
-from miner.training.api import Progress, TrainingJob
+from miner.training.api import TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
 from miner.training.checkpoint import load_checkpoint, save_checkpoint
 from miner.training.whitening import HALF, foldable_layer, is_exact, whitening_of
@@ -104,7 +104,7 @@ class DefaultTrainer:
             self.optimizer.forget()
             return False
         train_ppm = score_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
-        self.job.report(Progress(epoch, self.step, loss, train_ppm))
+        self.job.report(TrainingProgress(epoch, self.step, loss, train_ppm))
         if train_ppm > self.best_ppm:
             self.best_ppm, self.best_state = train_ppm, copy.deepcopy(self.model.state_dict())
         return self.best_ppm >= self.job.target_ppm

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 
 from eth_utils.address import is_checksum_address
 from eth_utils.crypto import keccak
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pole.atomicfile import write_atomically
+from pole.document import Document, first_problem
 from pole.errors import BadInput
 
 ContractName = Literal[
@@ -27,11 +28,7 @@ Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 _MAX_BYTES = 16 << 20
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class DeployedContract(_Document):
+class DeployedContract(Document):
     """One contract; `block_number` is where it was created."""
 
     address: str
@@ -40,7 +37,7 @@ class DeployedContract(_Document):
     abi: list[dict[str, Any]]
 
 
-class Deployment(_Document):
+class Deployment(Document):
     """Contents of `deployments/<chain id>.json`; `parameters` are the constructor parameters, for people."""
 
     version: Literal[1] = 1
@@ -63,9 +60,7 @@ class Deployment(_Document):
         except OSError as exc:
             raise BadInput(f"cannot read deployment file {path}: {exc.strerror}; run `ape run deploy` first") from exc
         except ValidationError as exc:
-            first = exc.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "document"
-            raise BadInput(f"{path} is not a deployment file: {where}: {first['msg']}; run `ape run deploy`") from exc
+            raise BadInput(f"{path} is not a deployment file: {first_problem(exc)}; run `ape run deploy`") from exc
         for name in CONTRACT_NAMES:
             if name not in deployment.contracts or not is_checksum_address(deployment.contracts[name].address):
                 raise BadInput(f"{path} has no valid address of {name}; run `ape run deploy` again")

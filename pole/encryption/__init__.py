@@ -1,6 +1,6 @@
 """Inner-product functional encryption: rows that only published keys open. Timed release, not privacy."""
 
-from pole.encryption.backend import Backend, BackendName, Progress, backend, expected_s
+from pole.encryption.backend import Backend, BackendName, backend, expected_s
 from pole.encryption.keys import MasterKey, PublicKey, max_public_key_bytes
 from pole.encryption.reference import CoincurveBackend
 
@@ -9,7 +9,6 @@ __all__ = [
     "BackendName",
     "CoincurveBackend",
     "MasterKey",
-    "Progress",
     "PublicKey",
     "backend",
     "expected_s",

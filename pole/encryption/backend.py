@@ -5,7 +5,7 @@ Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointchev
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -15,8 +15,8 @@ from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.reference import CoincurveBackend
 from pole.encryption.simd.cache import has_ifma, kernel_cache
 from pole.errors import BadInput
+from pole.timing import OnProgress
 
-Progress = Callable[[int, int], None]
 Etas = Sequence[Sequence[int]]
 BackendName = Literal["auto", "coincurve", "numba", "torch"]
 BACKEND_VARIABLE = "POLE_ENCRYPTION_BACKEND"
@@ -30,7 +30,7 @@ class Backend(Protocol):
     def public_key(self, master: MasterKey) -> PublicKey:
         """h_j = g^(s_j)."""
 
-    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: OnProgress | None = None) -> NDArray[np.uint8]:
         """Rows [n, D] to ciphertexts [n, D + 1, 64]: ct_0 = g^r, ct_i = g^(r s_i + x_i), a fresh r per row."""
 
     def decrypt(
@@ -39,7 +39,7 @@ class Backend(Protocol):
         queries: NDArray[np.int64],
         etas: Etas,
         bound: int,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> NDArray[np.int64]:
         """Inner products [n, segments * vectors] of ciphertexts [n, D + 1, 64].
 
@@ -72,7 +72,7 @@ class AutomaticBackend:
     def public_key(self, master: MasterKey) -> PublicKey:
         return self._reference.public_key(master)
 
-    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: OnProgress | None = None) -> NDArray[np.uint8]:
         return self._choose(max(len(x), self._rows) * (master.dimension + 1) * _POWER_S).encrypt(master, x, progress)
 
     def decrypt(
@@ -81,7 +81,7 @@ class AutomaticBackend:
         queries: NDArray[np.int64],
         etas: Etas,
         bound: int,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> NDArray[np.int64]:
         per_row_s = len(etas) * (queries.size * _ADDITIONS_S + len(queries) * _POWER_S)
         return self._choose(max(len(ciphertexts), self._rows) * per_row_s).decrypt(

@@ -1,7 +1,7 @@
 """The reference backend: one row at a time with libsecp256k1's own additions and multiplications."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ from pole.encryption.group import (
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.points import BYTES_OF_POINTS, POINT_BYTES
 from pole.errors import BadInput, DataInvalid, DecryptionFailed
-
-Progress = Callable[[int, int], None]
+from pole.timing import OnProgress
 
 _ROWS_PER_REPORT = 8
 
@@ -39,7 +38,7 @@ class CoincurveBackend:
             power_of_g(points + j, scalar)
         return PublicKey(store_points(points, master.dimension))
 
-    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: OnProgress | None = None) -> NDArray[np.uint8]:
         check_rows(master, x)
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
         points = new_points(master.dimension + 1)
@@ -56,7 +55,7 @@ class CoincurveBackend:
         queries: NDArray[np.int64],
         etas: Sequence[Sequence[int]],
         bound: int,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> NDArray[np.int64]:
         program = ReferenceProgram(queries, etas)
         program.check_shape(ciphertexts)
@@ -127,7 +126,7 @@ def _encrypt_row(points: Any, secret: tuple[int, ...], features: list[int]) -> b
     return all(power_of_g(points + 1 + i, r * secret[i] + x) for i, x in enumerate(features))
 
 
-def _report(progress: Progress | None, done: int, total: int) -> None:
+def _report(progress: OnProgress | None, done: int, total: int) -> None:
     if progress is not None and (done % _ROWS_PER_REPORT == 0 or done == total):
         progress(done, total)
 

@@ -68,7 +68,7 @@ class GradientManifest(Document):
         return self
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
+    def feature_shape(self) -> tuple[int, ...]:
         return tuple(self.data.shape)
 
     @property

@@ -19,7 +19,7 @@ from pole.errors import BadInput
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.samples import Samples
 from pole.storage.tensorfile import MAX_HEADER_BYTES, write_tensors
-from pole.task.model import build_model, parameter_bytes
+from pole.task.model import model_bytes, new_model
 from pole.task.scoring import score_ppm
 from pole.task.weights import load_model
 
@@ -71,7 +71,7 @@ class FlatNetwork:
         self, manifest: GradientManifest, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.manifest, self.device, self.dtype = manifest, torch.device(device), dtype
-        self.model = build_model(manifest.model, manifest.input_shape, manifest.classes).to(self.device, dtype).train()
+        self.model = new_model(manifest).to(self.device, dtype).train()
         self.parameters = list(self.model.parameters())
         self.weight_parts = _parts(self.model.named_parameters())
         self.weights = _flattened(self.parameters)
@@ -184,7 +184,7 @@ class FlatNetwork:
 
 def model_file_cap(manifest: GradientManifest) -> int:
     """Bytes of the largest honest model file, found without allocating the model."""
-    return parameter_bytes(manifest.model, manifest.input_shape, manifest.classes) + MAX_HEADER_BYTES
+    return model_bytes(manifest) + MAX_HEADER_BYTES
 
 
 def prepare_torch(device: torch.device | str, threads: int | None = None) -> None:

@@ -14,7 +14,7 @@ from pole.document import Document, canonical_json, parse_document
 from pole.errors import ModelInvalid, ProofInvalid
 from pole.gradient.manifest import MAX_SEGMENTS
 from pole.gradient.network import FlatNetwork, Snapshot
-from pole.gradient.trajectory import Candidate, PaperCandidate
+from pole.gradient.trajectory import CandidateStep, PaperCandidate
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.manifest import CidText
@@ -59,7 +59,7 @@ class Published:
 
 
 def publish_hardened(
-    store: Store, network: FlatNetwork, previous_hash: bytes, miner: str, candidate: Candidate
+    store: Store, network: FlatNetwork, previous_hash: bytes, miner: str, candidate: CandidateStep
 ) -> Published:
     """Puts checkpoints, W' and the document into the store. Raises ModelInvalid if not finite, or as the store."""
     document = HardenedProof(

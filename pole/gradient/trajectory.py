@@ -23,7 +23,7 @@ STEPS_PER_DRAW = 256
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateStep:
     """A step that could be a block. `checkpoints`: the states after every full interval before it."""
 
     step: int
@@ -74,7 +74,7 @@ class Trajectory:
         self.network, self.samples = network, samples
         self.previous_hash, self.miner, self.min_step = previous_hash, miner, min_step
         self.step = 0
-        self.best: Candidate | None = None
+        self.best: CandidateStep | None = None
         self.checkpoints: list[Snapshot] = []
         self._lowest = 1 << DIGEST_BITS
         self._values = network.weights.numpy() if network.device.type == "cpu" else np.empty(0, dtype=np.float32)
@@ -117,7 +117,7 @@ class Trajectory:
         digest = sign_digest(last.changes, wanted, MINER_MARGINS * self.network.manifest.margin * last.rms)
         if digest < self._lowest:
             self._lowest = digest
-            self.best = Candidate(self.step, digest, self.network.snapshot(), tuple(self.checkpoints))
+            self.best = CandidateStep(self.step, digest, self.network.snapshot(), tuple(self.checkpoints))
 
 
 @dataclass(frozen=True)

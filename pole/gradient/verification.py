@@ -40,7 +40,7 @@ class BlockClaim:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReplayResult:
     """`wrong_segments`: bit i is set if segment i was replayed and does not lead to the next checkpoint."""
 
     is_valid: bool
@@ -52,7 +52,7 @@ class Finding:
 
 def verify(
     network: FlatNetwork, samples: Samples, store: Store, claim: BlockClaim, segments: Iterable[int] | None = None
-) -> Finding:
+) -> ReplayResult:
     """One proposal under the manifest's rules; the network's state is lost.
 
     `segments`: which to replay (None: all); the last, which holds the block's step, is always replayed. Raises
@@ -63,10 +63,10 @@ def verify(
             return verify_paper(network, samples, store, claim)
         return verify_hardened(network, samples, store, claim, segments)
     except (ProofInvalid, ModelInvalid, ContentTooLarge) as exc:
-        return Finding(False, str(exc))
+        return ReplayResult(False, str(exc))
 
 
-def verify_paper(network: FlatNetwork, samples: Samples, store: Store, claim: BlockClaim) -> Finding:
+def verify_paper(network: FlatNetwork, samples: Samples, store: Store, claim: BlockClaim) -> ReplayResult:
     """Algorithm 2 to the letter: W is whatever the proof says. The published W' must be what the step yields."""
     proof = fetch_proof(store, claim.proof)
     if not isinstance(proof, PaperProof):
@@ -78,19 +78,19 @@ def verify_paper(network: FlatNetwork, samples: Samples, store: Store, claim: Bl
     accuracy_before = network.test_ppm(samples)
     network.step(samples.train_x[batch], samples.train_y[batch])
     if not _is_replayed(network, before, published):
-        return Finding(False, "the published weights are not those that the step yields")
+        return ReplayResult(False, "the published weights are not those that the step yields")
     requirements = paper_requirements(claim.previous_hash, network.manifest.requirement_count, network.weight_count)
     if not check_requirements(before.weights.cpu().numpy(), network.weights.cpu().numpy(), requirements.tolist()):
-        return Finding(False, "the step does not satisfy the requirements")
+        return ReplayResult(False, "the step does not satisfy the requirements")
     train_ppm, test_ppm = network.accuracies_ppm(samples)
     if test_ppm <= accuracy_before:
-        return Finding(False, f"test accuracy goes from {accuracy_before} to {test_ppm} ppm; it must grow")
-    return Finding(True, train_ppm=train_ppm, test_ppm=test_ppm)
+        return ReplayResult(False, f"test accuracy goes from {accuracy_before} to {test_ppm} ppm; it must grow")
+    return ReplayResult(True, train_ppm=train_ppm, test_ppm=test_ppm)
 
 
 def verify_hardened(
     network: FlatNetwork, samples: Samples, store: Store, claim: BlockClaim, segments: Iterable[int] | None = None
-) -> Finding:
+) -> ReplayResult:
     """Replays the chosen segments of the forced trajectory and the last one, with the sign digest at its end."""
     replay = Replay(network, samples, store, claim)
     last = replay.segment_count - 1
@@ -101,9 +101,9 @@ def verify_hardened(
         wrong |= 1 << last
     if wrong:
         listed = [index for index in range(replay.segment_count) if wrong >> index & 1]
-        return Finding(False, reason or f"segments {listed} do not lead to the next checkpoint", wrong)
+        return ReplayResult(False, reason or f"segments {listed} do not lead to the next checkpoint", wrong)
     train_ppm, test_ppm = replay.accuracies_ppm()
-    return Finding(True, train_ppm=train_ppm, test_ppm=test_ppm)
+    return ReplayResult(True, train_ppm=train_ppm, test_ppm=test_ppm)
 
 
 class Replay:

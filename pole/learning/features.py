@@ -6,7 +6,7 @@ cached: projecting them (0.1 s for 60,000 rows of MNIST) is faster than reading 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +21,18 @@ from pole.encryption import PublicKey, backend, max_public_key_bytes
 from pole.encryption.points import POINT_BYTES, PointForm
 from pole.errors import BadInput, DataInvalid, DecryptionFailed, KeyRefused
 from pole.learning.functional_keys import FunctionalKeys, check_keys
-from pole.learning.mapping import Statistics, key_queries, output_shape, project, statistics
+from pole.learning.mapping import Statistics, key_queries, project, statistics
 from pole.storage.cid import Cid
 from pole.storage.prefetch import FetchAhead, Wanted
 from pole.storage.store import Store
 from pole.storage.tensorfile import read_tensors, write_tensors
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
 from pole.task.rows import EncryptedRows, Rows, encrypted_rows_from_bytes, max_file_bytes, rows_from_bytes
-from pole.timing import Effort, Stopwatch
+from pole.timing import OnProgress, Stopwatch, Timing
 
 POINTS_PER_PIECE = 1 << 20
 """Of ciphertext, about: large enough for the batches of the backends, and some seconds of work to lose."""
 
-Progress = Callable[[int, int], None]
 Part = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +50,7 @@ class Features:
     test_x: NDArray[np.float32] | None
     test_y: NDArray[np.int64] | None
     statistics: Statistics
-    opening: Effort
+    opening: Timing
 
 
 def load_features(
@@ -62,7 +61,7 @@ def load_features(
     keys: FunctionalKeys | None,
     test_set: Cid | None,
     cache_dir: Path,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> Features:
     """Features of a round's training rows and, once its CID is known, of its test rows; the same bits on every node.
 
@@ -85,9 +84,9 @@ def load_features(
     constants = statistics(manifest.mapping, [x[:trained]])
     normalised = constants.apply(x)
     if test_set is None:
-        return Features(normalised, labels, None, None, constants, watch.effort)
+        return Features(normalised, labels, None, None, constants, watch.timing)
     train, test = slice(None, trained), slice(trained, None)
-    return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.effort)
+    return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.timing)
 
 
 def _allocate(rows: int, shape: tuple[int, ...]) -> Part:
@@ -140,7 +139,7 @@ def _checked_keys(
 class _Counter:
     """Turns rows done in one piece into rows done of all."""
 
-    def __init__(self, progress: Progress | None, offset: int, total: int) -> None:
+    def __init__(self, progress: OnProgress | None, offset: int, total: int) -> None:
         self._progress, self._offset, self._total = progress, offset, total
 
     def __call__(self, done: int) -> None:
@@ -184,7 +183,7 @@ class _Loader:
         self._mapping, self._data, self._shape = manifest.mapping, manifest.data, tuple(manifest.data.shape)
         self._backend = backend(rows=self._data.training_rows)
         self.dimension = self._data.dimension
-        self.output_shape = output_shape(manifest.mapping, self._shape)
+        self.output_shape = manifest.feature_shape
         self.opened_dtype, self.opened_width = self._opened_form()
 
     def _opened_form(self) -> tuple[np.dtype[Any], int]:

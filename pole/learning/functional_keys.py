@@ -18,7 +18,7 @@ from pole.encryption.group import ORDER
 from pole.encryption.keycheck import all_keys_match
 from pole.encryption.keys import HEADER_ALLOWANCE_BYTES, MasterKey, PublicKey, Scalar, scalar_to_text
 from pole.errors import BadInput, KeyRefused
-from pole.learning.mapping import key_queries, rank, segment_width
+from pole.learning.mapping import key_queries, rank
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest
 
@@ -99,7 +99,7 @@ def issue_keys(
         if issued > encryption.rank_limit:
             raise KeyRefused(
                 f"keys of rank {issued} would be out, the task's limit is {encryption.rank_limit} of "
-                f"{segment_width(manifest.mapping, tuple(manifest.data.shape))}; submit the data anew, under a new key"
+                f"{manifest.mapping.segment_width(tuple(manifest.data.shape))}; submit the data anew, under a new key"
             )
     queries = key_queries(manifest.mapping, previous_hash, tuple(manifest.data.shape))
     return FunctionalKeys(_canonical_cid(manifest), previous_hash, _etas(master, queries.tolist()))
@@ -119,7 +119,7 @@ def issued_rank(manifest: Manifest, previous_hashes: Iterable[bytes]) -> int:
 def warning_rank(manifest: Manifest) -> int:
     """Keys of a higher rank deserve a warning: at about twice this rank the data can be recovered outright."""
     shape = tuple(manifest.data.shape)
-    width = segment_width(manifest.mapping, shape) if isinstance(manifest.mapping, DenseMapping) else 0
+    width = manifest.mapping.segment_width(shape) if isinstance(manifest.mapping, DenseMapping) else 0
     return width // WARNING_FRACTION
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pole.errors import BadInput
 from pole.task.manifest import MAX_EXACT_FLOAT32, ConvolutionalMapping, DenseMapping
+from pole.task.mappings import image_shape
 
 HASH_BITS = 256
 
@@ -64,9 +65,9 @@ def mapping_matrix(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...
     has 27, so every filter after the 27th would be the same one.
     """
     if isinstance(mapping, DenseMapping):
-        width = segment_width(mapping, shape)
+        width = mapping.segment_width(shape)
         return query_vectors(previous_hash, mapping.vectors, width, mapping.bits_per_weight)
-    channels, _, _ = _image_shape(shape)
+    channels, _, _ = image_shape(shape)
     weights = mapping.filters * mapping.kernel**2
     vectors = query_vectors(previous_hash, channels, weights, mapping.bits_per_weight)
     return vectors.reshape(channels, mapping.filters, mapping.kernel**2)
@@ -81,29 +82,6 @@ def key_queries(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) 
     if isinstance(mapping, DenseMapping):
         return mapping_matrix(mapping, previous_hash, shape)
     return np.ones((1, 1), dtype=np.int64)
-
-
-def segment_width(mapping: DenseMapping, shape: tuple[int, ...]) -> int:
-    """Features per segment of rows of `shape`; each segment is a contiguous slice of the flattened row."""
-    features = math.prod(shape)
-    if features % mapping.segments:
-        raise BadInput(f"{mapping.segments} segments do not divide {features} features equally")
-    return features // mapping.segments
-
-
-def output_shape(mapping: Mapping, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of a mapped row: (segments * vectors,) or (channels * filters, height, width)."""
-    if isinstance(mapping, DenseMapping):
-        segment_width(mapping, input_shape)
-        return (mapping.segments * mapping.vectors,)
-    channels, height, width = _image_shape(input_shape)
-    return (channels * mapping.filters, height, width)
-
-
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) != 3:
-        raise BadInput(f"a convolutional mapping needs rows of shape (channels, height, width), not {tuple(shape)}")
-    return (shape[0], shape[1], shape[2])
 
 
 def rank(vectors: Integers) -> int:
@@ -141,7 +119,7 @@ def project(mapping: Mapping, previous_hash: bytes, x: NDArray[np.uint8]) -> Flo
     shape = x.shape[1:]
     weights = mapping_matrix(mapping, previous_hash, shape)
     _check_exact(weights, x)
-    mapped = np.empty((len(x), *output_shape(mapping, shape)), dtype=np.float32)
+    mapped = np.empty((len(x), *mapping.output_shape(shape)), dtype=np.float32)
     weights_f = weights.astype(np.float32)
     step = max(1, _CHUNK_ENTRIES // (math.prod(shape) * weights.shape[-1]))
     for start in range(0, len(x), step):

@@ -17,7 +17,7 @@ _INCOMING = ".incoming-"
 _ABANDONED_AFTER_S = 24 * 3600
 
 
-class DirectoryStore:
+class FolderStore:
     """A directory with one file per CID; processes and threads may share it: it keeps no state but the files.
 
     A file appears under its name complete and synced, or not at all. Every read is checked against the name first.

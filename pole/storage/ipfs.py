@@ -27,9 +27,9 @@ from pole.errors import (
     StoreUnavailable,
 )
 from pole.storage.cid import Cid, cid_of, cid_of_file
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.storage.kubo import Kubo, reason_of
-from pole.storage.transfer import Exchange, Patience
+from pole.storage.transfer import Transfer, TransferLimits
 
 T = TypeVar("T")
 
@@ -63,16 +63,16 @@ class IpfsSettings:
     cache_folder: Path
     gateway: str | None = None
     authorization: str | None = field(default=None, repr=False)
-    patience: Patience = field(default_factory=Patience)
+    limits: TransferLimits = field(default_factory=TransferLimits)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "IpfsSettings":
         """Raises BadInput."""
-        patience = Patience()
+        limits = TransferLimits()
         if text := environment.get(PATIENCE_VARIABLE):
-            patience = Patience(first_s=_seconds(text))
+            limits = TransferLimits(first_s=_seconds(text))
         cache_folder = Path(environment.get(CACHE_VARIABLE) or "~/.pole/fetched").expanduser()
-        return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), patience)
+        return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), limits)
 
 
 class IpfsStore:
@@ -83,12 +83,12 @@ class IpfsStore:
     """
 
     def __init__(self, address: str, settings: IpfsSettings) -> None:
-        self._daemon = Kubo(address, settings.patience, settings.authorization)
+        self._daemon = Kubo(address, settings.limits, settings.authorization)
         self._sources: list[Source] = [self._daemon]
         if settings.gateway is not None:
-            self._sources.append(WebGateway(settings.gateway, settings.patience))
+            self._sources.append(WebGateway(settings.gateway, settings.limits))
         self._cache_folder = settings.cache_folder
-        self._opened_cache: DirectoryStore | None = None
+        self._opened_cache: FolderStore | None = None
         self._swept_s = float("-inf")
         self._cache_lock = threading.Lock()
 
@@ -154,16 +154,16 @@ class IpfsStore:
         failures.sort(key=_significance)
         raise failures[0]
 
-    def _cache(self) -> DirectoryStore:
+    def _cache(self) -> FolderStore:
         with self._cache_lock:
             if self._opened_cache is None:
-                self._opened_cache = DirectoryStore(self._cache_folder)
+                self._opened_cache = FolderStore(self._cache_folder)
             if time.monotonic() > self._swept_s + _SWEEP_EVERY_S:
                 self._swept_s = time.monotonic()
                 self._opened_cache.remove_unused(_UNUSED_AFTER_S)
             return self._opened_cache
 
-    def _cached(self, cid: Cid, read: Callable[[DirectoryStore], T]) -> T | None:
+    def _cached(self, cid: Cid, read: Callable[[FolderStore], T]) -> T | None:
         """None if there is no copy, or none that is intact."""
         try:
             found = read(self._cache())
@@ -180,26 +180,26 @@ class IpfsStore:
 class WebGateway:
     """A trustless use of an HTTP gateway: it is asked for bytes and believed nothing."""
 
-    def __init__(self, address: str, patience: Patience) -> None:
+    def __init__(self, address: str, limits: TransferLimits) -> None:
         url = urlsplit(address)
         if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment or "@" in url.netloc:
             raise BadInput(f"{GATEWAY_VARIABLE} is no gateway's address; give e.g. http://127.0.0.1:8080")
-        self.address, self.patience = address.rstrip("/"), patience
+        self.address, self.limits = address.rstrip("/"), limits
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
         what, peer = f"fetching {cid}", f"the gateway {self.address}"
-        with Exchange(what, peer, self.patience, max_bytes) as exchange, exchange.session() as session:
+        with Transfer(what, peer, self.limits, max_bytes) as transfer, transfer.session() as session:
             try:
-                with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=self.patience.timeouts_s) as answer:
+                with session.get(f"{self.address}/ipfs/{cid}", stream=True, timeout=self.limits.timeouts_s) as answer:
                     if answer.status_code in _ABSENT:
                         raise ContentNotFound(f"{what}: {peer} does not have it; wait for its owner to publish it")
                     answer.raise_for_status()
                     yield from answer.iter_content(None)
-                exchange.check_rate(ContentNotFound)
+                transfer.check_rate(ContentNotFound)
             except ContentTooLarge as exc:  # a stranger's word, on which no model may be called too large
                 raise ContentMismatch(str(exc)) from exc
             except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
-                exchange.check_rate(ContentNotFound)
+                transfer.check_rate(ContentNotFound)
                 raise StoreUnavailable(f"{what}: no proper answer from {peer} ({reason_of(exc)})") from exc
 
 

@@ -1,7 +1,7 @@
 """The only place that knows the IPFS client library: what the store needs of a Kubo daemon's API, and nothing else.
 
 ipfshttpclient refuses current daemons by their version, so a client is constructed without asking for it; its own
-sessions read as much at once as the peer likes, so each exchange brings its own
+sessions read as much at once as the peer likes, so each transfer brings its own
 (`pole.storage.transfer`). ADR 17 says more.
 """
 
@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from pole.errors import BadInput, ContentMismatch, ContentNotFound, StoreError, StoreUnavailable
 from pole.storage.cid import CHUNK_BYTES, MAX_LINKS, Cid
-from pole.storage.transfer import Exchange, Patience
+from pole.storage.transfer import Transfer, TransferLimits
 
 T = TypeVar("T")
 
@@ -60,8 +60,8 @@ class Kubo:
     StoreError if it refuses. `authorization`: the value of the header of that name, e.g. `Bearer ...`.
     """
 
-    def __init__(self, address: str, patience: Patience, authorization: str | None = None) -> None:
-        self.address, self.patience = address, patience
+    def __init__(self, address: str, limits: TransferLimits, authorization: str | None = None) -> None:
+        self.address, self.limits = address, limits
         self._multiaddr = _as_multiaddr(address)
         self._headers = {"Authorization": authorization} if authorization else {}
 
@@ -76,17 +76,17 @@ class Kubo:
 
     def cat(self, cid: Cid, max_bytes: int) -> Generator[bytes, None, None]:
         """The content piece by piece, not yet verified, to be closed. Raises ContentTooLarge in its course."""
-        with self._exchange(f"fetching {cid}", self.patience, max_bytes, ContentNotFound) as exchange:
+        with self._transfer(f"fetching {cid}", self.limits, max_bytes, ContentNotFound) as transfer:
             # It asks for at most one byte too many, so that an honest daemon fetches no more than that either.
-            pieces = self._client(exchange).cat(str(cid), length=max_bytes + 1, stream=True)
+            pieces = self._client(transfer).cat(str(cid), length=max_bytes + 1, stream=True)
             with closing(pieces):
                 yield from pieces
 
     def pin(self, cid: Cid, within_s: float) -> None:
         """Keep content, after fetching what is missing of it; what came until it was too late need not come again."""
-        patience = Patience(self.patience.connect_s, within_s, self.patience.bytes_per_s)
-        with self._exchange(f"pinning {cid}", patience, _MAX_ANSWER_BYTES, ContentNotFound) as exchange:
-            self._client(exchange).pin.add(str(cid))
+        limits = TransferLimits(self.limits.connect_s, within_s, self.limits.bytes_per_s)
+        with self._transfer(f"pinning {cid}", limits, _MAX_ANSWER_BYTES, ContentNotFound) as transfer:
+            self._client(transfer).pin.add(str(cid))
 
     def unpin(self, cid: Cid) -> None:
         """Let the daemon drop content when it next clears up; one that it does not pin is fine."""
@@ -113,28 +113,28 @@ class Kubo:
 
     def _ask(self, what: str, call: Callable[[Any], T], max_bytes: int = _MAX_ANSWER_BYTES) -> T:
         """What `call` makes of the answer; whatever is wrong with its form is the daemon's fault."""
-        with self._exchange(what, self.patience, max_bytes) as exchange:
-            return call(self._client(exchange))
+        with self._transfer(what, self.limits, max_bytes) as transfer:
+            return call(self._client(transfer))
 
-    def _client(self, exchange: Exchange) -> Any:
+    def _client(self, transfer: Transfer) -> Any:
         client = ipfshttpclient.Client(self._multiaddr, _API, chunk_size=1 << 16)
-        transport = _Transport(self._multiaddr, _API, headers=self._headers, timeout=exchange.patience.timeouts_s)
-        transport.exchange = exchange
+        transport = _Transport(self._multiaddr, _API, headers=self._headers, timeout=transfer.limits.timeouts_s)
+        transport.transfer = transfer
         client._client = transport
         return client
 
     @contextmanager
-    def _exchange(
-        self, what: str, patience: Patience, max_bytes: int, silence: type[StoreError] = StoreUnavailable
-    ) -> Iterator[Exchange]:
-        """An exchange whose failures become ours; `silence`: what it means if the daemon sends nothing."""
+    def _transfer(
+        self, what: str, limits: TransferLimits, max_bytes: int, silence: type[StoreError] = StoreUnavailable
+    ) -> Iterator[Transfer]:
+        """A transfer whose failures become ours; `silence`: what it means if the daemon sends nothing."""
         peer = f"the IPFS daemon at {self.address}"
-        with Exchange(what, peer, patience, max_bytes) as exchange:
+        with Transfer(what, peer, limits, max_bytes) as transfer:
             try:
-                yield exchange
-                exchange.check_rate(silence)
+                yield transfer
+                transfer.check_rate(silence)
             except _FAILURES as exc:
-                exchange.check_rate(silence)
+                transfer.check_rate(silence)
                 if isinstance(exc, ipfshttpclient.exceptions.ErrorResponse):
                     raise self._refusal(what, str(exc)) from exc
                 raise self._failure(what, exc) from exc
@@ -168,19 +168,19 @@ class _NotPinned(StoreError):
 
 
 class _Transport(ClientSync):  # type: ignore[misc]
-    """The library's requests, on a session that belongs to one exchange."""
+    """The library's requests, on a session that belongs to one transfer."""
 
-    exchange: Exchange
+    transfer: Transfer
 
     def _make_session(self) -> requests.Session:
-        session = self.exchange.session()
+        session = self.transfer.session()
         session.max_redirects = 0
         for name in ("headers", "params"):
             getattr(session, name).update(self._session_props.get(name) or {})
         return session
 
     def _request(self, *args: Any, data: Iterator[bytes] | None, **options: Any) -> Any:
-        return super()._request(*args, data=None if data is None else self.exchange.sending(data), **options)
+        return super()._request(*args, data=None if data is None else self.transfer.sending(data), **options)
 
 
 def status_of(exc: BaseException) -> int | None:

@@ -1,6 +1,6 @@
 """The content store: everything large that a task, a miner or a verifier names by its CID.
 
-Embedded by default (`DirectoryStore`), or IPFS (`IpfsStore`): the same content has the same name in both.
+Embedded by default (`FolderStore`), or IPFS (`IpfsStore`): the same content has the same name in both.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pole.errors import BadInput
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 
 _DAEMON_PREFIXES = ("/ip4/", "/ip6/", "/dns", "/unix/", "http://", "https://")
 
@@ -66,6 +66,6 @@ def open_store(location: str) -> Store:
                 f"store {location!r} is neither a directory, such as ~/.pole/store, nor an IPFS daemon, such as "
                 "/ip4/127.0.0.1/tcp/5001"
             )
-        return DirectoryStore(Path(location).expanduser())
+        return FolderStore(Path(location).expanduser())
     except RuntimeError as exc:
         raise BadInput(f"store {location!r}: {exc}; give the directory in full") from exc

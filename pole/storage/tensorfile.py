@@ -4,13 +4,14 @@ Layout: header length (8 bytes, little-endian), header (JSON), data. Source: htt
 """
 
 import json
-import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
+from safetensors import SafetensorError, deserialize
 
 from pole.errors import PoleError
 
@@ -34,7 +35,7 @@ _ORDER = ["BOOL", "U8", "F16", "I32", "F32", "F64", "I64"]  # the library's, nar
 
 @dataclass(frozen=True)
 class TensorFile:
-    """Contents of a safetensors file; the arrays are read-only views into the bytes they came from."""
+    """Contents of a safetensors file; the arrays are read-only."""
 
     tensors: dict[str, NDArray[Any]]
     metadata: dict[str, str]
@@ -65,24 +66,28 @@ def write_tensors(tensors: dict[str, NDArray[Any]], metadata: dict[str, str] | N
 def read_tensors(content: bytes, what: str, error: type[PoleError]) -> TensorFile:
     """Parse a whole file; raises `error`, with `what` as the subject of its message, for anything irregular.
 
-    The header is bounded before it is parsed, and the arrays must cover the data exactly, without gap or overlap, so
-    memory stays within a small multiple of the content's size. Shapes, dtypes and values are for the caller to check.
+    Our own checks of the header come first and are stricter than the format; that the arrays cover the data exactly is
+    the library's to check. Shapes, dtypes and values are for the caller.
     """
     header, data_start = _header(content, what, error)
     metadata = _metadata(header.pop("__metadata__", {}), what, error)
     if len(header) > MAX_TENSORS:
         _refuse(f"holds {len(header)} tensors; at most {MAX_TENSORS} are allowed", what, error)
-    entries = [(name, *_entry(name, value, what, error)) for name, value in header.items()]
-    entries.sort(key=lambda entry: (entry[3], entry[4]))
-    tensors, position = {}, 0
-    for name, dtype, shape, begin, end in entries:
-        if begin != position or end - begin != math.prod(shape) * dtype.itemsize or end > len(content) - data_start:
-            _refuse(f"gives {name!r} a data range {begin}..{end} that does not fit its shape or the file", what, error)
-        array = np.frombuffer(content, dtype, count=math.prod(shape), offset=data_start + begin)
-        tensors[name] = array.reshape(shape)
-        position = end
-    if data_start + position != len(content):
-        _refuse(f"has {len(content) - data_start - position} bytes that belong to no tensor", what, error)
+    for name, value in header.items():
+        _check_entry(name, value, what, error)
+    surplus = len(content) - data_start - max((value["data_offsets"][1] for value in header.values()), default=0)
+    if surplus > 0:
+        _refuse(f"has {surplus} bytes that belong to no tensor", what, error)
+    try:
+        found = deserialize(content)  # type: ignore[no-untyped-call]
+    except SafetensorError as exc:
+        problem = "".join(c if c.isprintable() else "?" for c in str(exc)[:200])
+        raise error(f"{what} gives a data range that does not fit its shape or the file: {problem}") from exc
+    if len(found) != len(header):
+        _refuse(f"has {len(header)} tensors in its header and {len(found)} for the library", what, error)
+    tensors = {name: np.frombuffer(part["data"], _DTYPES[part["dtype"]]).reshape(part["shape"]) for name, part in found}
+    for array in tensors.values():
+        array.flags.writeable = False
     return TensorFile(tensors, metadata)
 
 
@@ -95,12 +100,29 @@ def _header(content: bytes, what: str, error: type[PoleError]) -> tuple[dict[str
         )
     try:
         # Not the standard library's parser: its recursion can overflow the C stack, and that kills the process.
-        header = from_json(content[_LENGTH_BYTES : _LENGTH_BYTES + length], allow_inf_nan=False)
+        text = content[_LENGTH_BYTES : _LENGTH_BYTES + length]
+        header = from_json(text, allow_inf_nan=False)
     except ValueError as exc:
         raise error(f"{what} has a header that is not JSON ({type(exc).__name__}); write it with safetensors") from exc
+    if (name := _repeated_key(text)) is not None:
+        _refuse(f"names {name!r:.100} twice in its header", what, error)
     if not isinstance(header, dict):
         _refuse("has a header that is not a JSON object", what, error)
     return header, _LENGTH_BYTES + length
+
+
+def _repeated_key(text: bytes) -> str | None:
+    """A key that an object of the header has twice: parsers differ in which value they take. The text is known to be
+    JSON of bounded depth, which the standard library's parser can be given.
+    """
+    repeated: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        counts = Counter(key for key, _ in pairs)
+        repeated.extend(key for key, count in counts.items() if count > 1)
+
+    json.loads(text, object_pairs_hook=look)
+    return repeated[0] if repeated else None
 
 
 def _metadata(value: object, what: str, error: type[PoleError]) -> dict[str, str]:
@@ -109,14 +131,11 @@ def _metadata(value: object, what: str, error: type[PoleError]) -> dict[str, str
     return value
 
 
-def _entry(
-    name: str, value: object, what: str, error: type[PoleError]
-) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
-    """dtype, shape and data range of one header entry; numbers are checked for being small, not yet for fitting."""
+def _check_entry(name: str, value: object, what: str, error: type[PoleError]) -> None:
+    """Fields, dtype, shape and data range of one header entry, before the library sees whether they fit the file."""
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         _refuse(f"describes {name!r:.100} without exactly dtype, shape and data_offsets", what, error)
-    dtype = _DTYPES.get(value["dtype"]) if isinstance(value["dtype"], str) else None
-    if dtype is None:
+    if not isinstance(value["dtype"], str) or value["dtype"] not in _DTYPES:
         _refuse(f"gives {name!r:.100} the dtype {value['dtype']!r:.40}; need one of {', '.join(_DTYPES)}", what, error)
     shape, offsets = value["shape"], value["data_offsets"]
     if (
@@ -127,7 +146,6 @@ def _entry(
         or len(offsets) != 2
     ):
         _refuse(f"gives {name!r:.100} a malformed shape or data range", what, error)
-    return dtype, tuple(shape), offsets[0], offsets[1]
 
 
 def _are_sizes(value: object) -> bool:

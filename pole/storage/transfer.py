@@ -1,6 +1,6 @@
-"""HTTP to peers that may be slow, endless or hostile: every exchange has a deadline and a cap.
+"""HTTP to peers that may be slow, endless or hostile: every transfer has a deadline and a cap.
 
-A peer that sends one byte a minute never runs into a read timeout. So each exchange has to keep up a rate: its deadline
+A peer that sends one byte a minute never runs into a read timeout. So each transfer has to keep up a rate: its deadline
 moves on with the bytes it has moved, and a thread hangs up on whoever misses it, in whichever phase that is.
 """
 
@@ -23,13 +23,13 @@ from pole.errors import ContentTooLarge, StoreError, StoreUnavailable
 
 _PIECE_BYTES = 1 << 16
 _LOOK_EVERY_S = 0.1
-_CURRENT: ContextVar["Exchange | None"] = ContextVar("exchange", default=None)
+_CURRENT: ContextVar["Transfer | None"] = ContextVar("transfer", default=None)
 _UNWANTED: ContextVar[threading.Event | None] = ContextVar("unwanted", default=None)
 
 
 @contextmanager
 def hung_up_when(unwanted: threading.Event) -> Iterator[None]:
-    """Exchanges that this thread begins meanwhile count as late as soon as the event is set."""
+    """Transfers that this thread begins meanwhile count as late as soon as the event is set."""
     token = _UNWANTED.set(unwanted)
     try:
         yield
@@ -38,8 +38,8 @@ def hung_up_when(unwanted: threading.Event) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long an exchange may take: `first_s`, and a second more for every `bytes_per_s` that it moved."""
+class TransferLimits:
+    """How long a transfer may take: `first_s`, and a second more for every `bytes_per_s` that it moved."""
 
     connect_s: float = 5.0
     first_s: float = 20.0
@@ -47,18 +47,18 @@ class Patience:
 
     @property
     def timeouts_s(self) -> tuple[float, float]:
-        """For connecting and for each read. Silence from the start is for the exchange's own deadline to end."""
+        """For connecting and for each read. Silence from the start is for the transfer's own deadline to end."""
         return self.connect_s, self.first_s + 5.0
 
 
-class Exchange:
+class Transfer:
     """A request and its answer, of at most `max_bytes`; use as a context, in one thread.
 
     `what` is to be had from whom (`peer`), for messages.
     """
 
-    def __init__(self, what: str, peer: str, patience: Patience, max_bytes: int) -> None:
-        self.what, self.peer, self.patience, self.max_bytes = what, peer, patience, max_bytes
+    def __init__(self, what: str, peer: str, limits: TransferLimits, max_bytes: int) -> None:
+        self.what, self.peer, self.limits, self.max_bytes = what, peer, limits, max_bytes
         self.received_bytes = 0
         self.is_late = False
         self._sent_bytes = 0
@@ -66,9 +66,9 @@ class Exchange:
         self._sockets: list[socket.socket] = []
         self._unwanted = _UNWANTED.get()
         self._is_over = threading.Event()
-        self._watch = threading.Thread(target=self._hang_up_when_late, name="exchange", daemon=True)
+        self._watch = threading.Thread(target=self._hang_up_when_late, name="transfer", daemon=True)
 
-    def __enter__(self) -> "Exchange":
+    def __enter__(self) -> "Transfer":
         self._token = _CURRENT.set(self)
         self._watch.start()
         return self
@@ -79,7 +79,7 @@ class Exchange:
         _CURRENT.reset(self._token)
 
     def attach(self, connected: socket.socket) -> None:
-        """A connection of this exchange, to be hung up on."""
+        """A connection of this transfer, to be hung up on."""
         self._sockets.append(connected)
 
     def sending(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -102,14 +102,14 @@ class Exchange:
         if not self.is_late:
             return
         if not self.received_bytes:
-            raise silence(f"{self.what}: {self.peer} sent nothing within {self.patience.first_s:.0f} s; hung up")
+            raise silence(f"{self.what}: {self.peer} sent nothing within {self.limits.first_s:.0f} s; hung up")
         raise StoreUnavailable(
-            f"{self.what}: {self.peer} sent {self.received_bytes} bytes, more slowly than {self.patience.bytes_per_s} "
+            f"{self.what}: {self.peer} sent {self.received_bytes} bytes, more slowly than {self.limits.bytes_per_s} "
             "a second; hung up"
         )
 
     def session(self) -> requests.Session:
-        """A session whose requests belong to this exchange.
+        """A session whose requests belong to this transfer.
 
         No proxies, no .netrc: the environment must neither reroute a local daemon nor replace its authorization.
         """
@@ -124,7 +124,7 @@ class Exchange:
         if self._unwanted is not None and self._unwanted.is_set():
             return self._started_s
         moved_bytes = self.received_bytes + self._sent_bytes
-        return self._started_s + self.patience.first_s + moved_bytes / self.patience.bytes_per_s
+        return self._started_s + self.limits.first_s + moved_bytes / self.limits.bytes_per_s
 
     def _hang_up_when_late(self) -> None:
         longest_s = float("inf") if self._unwanted is None else _LOOK_EVERY_S
@@ -151,9 +151,9 @@ class _WatchedHTTPS(HTTPSConnection):
 
 
 def _attach(connection: HTTPConnection) -> None:
-    exchange = _CURRENT.get()
-    if exchange is not None and connection.sock is not None:
-        exchange.attach(connection.sock)
+    transfer = _CURRENT.get()
+    if transfer is not None and connection.sock is not None:
+        transfer.attach(connection.sock)
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -165,7 +165,7 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class _WatchedAdapter(HTTPAdapter):
-    """Connections that attach themselves to the exchange, answers that are counted."""
+    """Connections that attach themselves to the transfer, answers that are counted."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -174,17 +174,17 @@ class _WatchedAdapter(HTTPAdapter):
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         response = super().send(*args, **kwargs)
-        exchange = _CURRENT.get()
-        assert exchange is not None, "a request outside of its exchange"
-        response.raw = _CountedBody(response.raw, exchange)
+        transfer = _CURRENT.get()
+        assert transfer is not None, "a request outside of its transfer"
+        response.raw = _CountedBody(response.raw, transfer)
         return response
 
 
 class _CountedBody:
     """In place of an answer's body: read a piece at a time and not decompressed, whatever its headers announce."""
 
-    def __init__(self, body: Any, exchange: Exchange) -> None:
-        self._body, self._exchange = body, exchange
+    def __init__(self, body: Any, transfer: Transfer) -> None:
+        self._body, self._transfer = body, transfer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._body, name)
@@ -192,4 +192,4 @@ class _CountedBody:
     def stream(self, *_args: object, **_options: object) -> Iterator[bytes]:
         """Takes the place of urllib3's, which reads as much at once as the peer likes."""
         while piece := self._body.read1(_PIECE_BYTES, decode_content=False):
-            yield self._exchange.receive(piece)
+            yield self._transfer.receive(piece)

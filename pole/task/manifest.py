@@ -29,6 +29,7 @@ from pole.task.layers import (
     Size,
     TorchvisionModel,
 )
+from pole.task.mappings import AnyMapping, ConvolutionalMapping, DenseMapping
 
 __all__ = [
     "MAX_CELLS",
@@ -93,35 +94,6 @@ CidText = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_ca
 
 
 # --- mapping and encryption -------------------------------------------------------------------------------------------
-
-
-class DenseMapping(Document):
-    """Algorithm 3: each of `segments` equal slices of the features meets the same `vectors` query vectors."""
-
-    kind: Literal["dense"] = "dense"
-    vectors: Size
-    segments: Size = 1
-    bits_per_weight: Annotated[int, Field(ge=1, le=8)] = 3
-    normalisation: Literal["none", "standardise"] = "standardise"
-
-
-class ConvolutionalMapping(Document):
-    """CSML: `filters` square filters per input channel, zero padding keeps height and width."""
-
-    kind: Literal["convolutional"] = "convolutional"
-    filters: Annotated[int, Field(ge=1, le=1024)]
-    kernel: Annotated[int, Field(ge=1, le=15, multiple_of=1)]
-    bits_per_weight: Annotated[int, Field(ge=1, le=8)] = 3
-    normalisation: Literal["none", "standardise"] = "standardise"
-
-    @model_validator(mode="after")
-    def _kernel_is_odd(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"kernel {self.kernel} is even; padding keeps the size of odd kernels only")
-        return self
-
-
-AnyMapping = Annotated[DenseMapping | ConvolutionalMapping, Field(discriminator="kind")]
 
 
 class NoEncryption(Document):
@@ -200,6 +172,15 @@ class Manifest(Document):
         _check_encryption(self.encryption, self.mapping, self.data)
         return self
 
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of a row as the model sees it: mapped."""
+        return self.mapping.output_shape(tuple(self.data.shape))
+
+    @property
+    def classes(self) -> int:
+        return len(self.data.class_names)
+
     def to_bytes(self) -> bytes:
         return canonical_json(self)
 
@@ -258,7 +239,7 @@ def _check_mapping(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) 
         raise ValueError(f"a convolutional mapping needs shape (channels, height, width), not {data.shape}")
     if isinstance(mapping, DenseMapping) and data.dimension % mapping.segments:
         raise ValueError(f"{mapping.segments} segments do not divide {data.dimension} features equally")
-    _check_amount("mapping", _mapped_features(mapping, data), data)
+    _check_amount("mapping", math.prod(mapping.output_shape(tuple(data.shape))), data)
     if largest_inner_product(mapping, data) >= MAX_EXACT_FLOAT32:
         raise ValueError(
             f"inner products up to {largest_inner_product(mapping, data)} are not exact in float32 (2^24); "
@@ -278,12 +259,6 @@ def _check_encryption(
                 f"{mapping.vectors} query vectors on {width} features per segment, rank_limit {encryption.rank_limit}: "
                 "need vectors <= rank_limit < features, or the keys reveal the data outright"
             )
-
-
-def _mapped_features(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) -> int:
-    if isinstance(mapping, DenseMapping):
-        return mapping.vectors * mapping.segments
-    return mapping.filters * data.dimension
 
 
 def largest_inner_product(mapping: DenseMapping | ConvolutionalMapping, data: DataSet) -> int:

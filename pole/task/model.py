@@ -6,6 +6,7 @@ Source: PoLe, section 3.1 (the data node's model specification)
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,27 @@ class ModelSize:
     state_bytes: int
     activations: int
     multiplications: int
+
+
+class ModelManifest(Protocol):
+    """What manifests of either chain say about their model. `feature_shape`: of a row as the model sees it."""
+
+    @property
+    def model(self) -> AnyModel: ...
+    @property
+    def feature_shape(self) -> tuple[int, ...]: ...
+    @property
+    def classes(self) -> int: ...
+
+
+def new_model(manifest: ModelManifest) -> nn.Module:
+    """The manifest's model, untrained; see `build_model`."""
+    return build_model(manifest.model, manifest.feature_shape, manifest.classes)
+
+
+def model_bytes(manifest: ModelManifest) -> int:
+    """Bytes of the model's tensors, without allocating them. Raises ManifestInvalid as `build_model` does."""
+    return parameter_bytes(manifest.model, manifest.feature_shape, manifest.classes)
 
 
 def build_model(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module:

@@ -27,7 +27,7 @@ from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.errors import BadInput
 from pole.node.cli import exit_code
-from pole.timing import Effort
+from pole.timing import Timing
 from scripts.demo import report
 from scripts.demo.view import View
 from testbed.chain import development_chain
@@ -158,8 +158,8 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
     finish(console, built, chain_client, actors, tasks)
     wall_s = time.monotonic() - started
     if plan.is_encrypted:
-        efforts = {actor.name: Effort.mentioned(built.log_of(actor).read_text(errors="replace")) for actor in actors}
-        console.print(report.encryption(efforts | {client.name: Effort.mentioned(said)}, wall_s))
+        timings = {actor.name: Timing.mentioned(built.log_of(actor).read_text(errors="replace")) for actor in actors}
+        console.print(report.encryption(timings | {client.name: Timing.mentioned(said)}, wall_s))
     console.print(f"Done in {wall_s:.0f} s.")
 
 

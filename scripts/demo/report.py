@@ -13,7 +13,7 @@ from web3.types import TxData
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.timing import NOTHING, Effort
+from pole.timing import NOTHING, Timing
 from scripts.demo.view import ppm_as_percent
 from testbed.processes import Actor
 
@@ -86,16 +86,16 @@ def payments(
     return table
 
 
-def encryption(efforts: Mapping[str, Effort], wall_s: float) -> Table:
+def encryption(timings: Mapping[str, Timing], wall_s: float) -> Table:
     """What encrypting and decrypting took every process, by the clock also as a share of the whole run.
 
     Seconds by the clock overlap, and contain waiting for a core: only those of the processor are added up.
     """
     table = Table("who", "rows", "seconds", "of the run", "processor seconds", title="Encrypting and decrypting")
-    for name, effort in efforts.items():
-        share = f"{100 * effort.wall_s / wall_s:.1f} %"
-        table.add_row(name, f"{effort.rows:,}", f"{effort.wall_s:.2f}", share, f"{effort.cpu_s:.2f}")
-    total, cores = sum(efforts.values(), NOTHING), len(os.sched_getaffinity(0))
+    for name, timing in timings.items():
+        share = f"{100 * timing.wall_s / wall_s:.1f} %"
+        table.add_row(name, f"{timing.rows:,}", f"{timing.wall_s:.2f}", share, f"{timing.cpu_s:.2f}")
+    total, cores = sum(timings.values(), NOTHING), len(os.sched_getaffinity(0))
     table.add_row("all together", f"{total.rows:,}", "", "", f"{total.cpu_s:.2f}")
     share = f"{100 * total.cpu_s / wall_s / cores:.1f} %"
     table.caption = f"{share} of what {cores} core(s) can do in the {wall_s:.0f} s from the first line to here."

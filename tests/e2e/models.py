@@ -12,10 +12,9 @@ from torch import nn
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_manifest
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import score_ppm
 from pole.task.weights import save_model
 from tests.e2e.site import Site
@@ -38,8 +37,7 @@ class Workshop:
         return cls(manifest, load_features(site.store, manifest, cid, current.previous_hash, None, None, cache))
 
     def new_model(self) -> nn.Module:
-        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
-        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
+        return new_model(self.manifest)
 
     def train_ppm(self, model: nn.Module) -> int:
         return score_ppm(model, self.features.train_x, self.features.train_y, self.manifest.metric)

@@ -1,8 +1,8 @@
 """A role that dies by SIGKILL at every step of its journal, once at each, and is started again every time.
 
-`python -m phoenix STEPS ROLE ARGUMENTS...`: STEPS is a file that lists the steps it has died at, in order. Every life
-is a process of its own, forked from one that has loaded the libraries, since those take longer to load than most lives
-last.
+`python -m restarted_role STEPS ROLE ARGUMENTS...`: STEPS is a file that lists the steps it has died at, in order. Every
+life is a process of its own, forked from one that has loaded the libraries, since those take longer to load than most
+lives last.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _WRITES = {Journal: ("remember", "remember_once"), TransactionJournal: ("plan", 
 _LIBRARIES = {
     "miner": ["miner.learning.node", "miner.training.default"],
     "verifier": ["verifier.node"],
-    "dataclient": ["dataclient.node", "dataclient.submit", "dataclient.serve"],
+    "dataclient": ["dataclient.submit", "dataclient.serve"],
 }
 
 
@@ -70,9 +70,9 @@ def _kind(what: str | SignedTransaction) -> str:
 
 def spare_the_judge() -> None:
     """A verifier's judging process starts when it is asked for the first time, not with every life."""
-    from verifier.judging.process import Judge
+    from verifier.judging.process import JudgingProcess
 
-    Judge.__enter__ = lambda self: self  # type: ignore[method-assign]
+    JudgingProcess.__enter__ = lambda self: self  # type: ignore[method-assign]
 
 
 def live(path: Path, role: str, arguments: list[str]) -> int:

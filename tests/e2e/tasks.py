@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dataclient.drafting.template import render
 from dataclient.sources.load import SourceOptions
-from dataclient.task_file import Encryption, TaskFile, Terms
+from dataclient.task_file import Encryption, TaskFile, TermsSection
 from pole.task.manifest import Activation, DenseMapping, Discretisation, GraphModel, Linear
 
 LABEL = "kind"
@@ -79,7 +79,7 @@ def write_task(path: Path, rows: Path, *, scheme: Any = "none", **terms: Any) ->
         mapping=DenseMapping(vectors=VECTORS),
         model=_model(),
         encryption=Encryption(scheme=scheme, rank_limit=None if scheme == "none" else VECTORS),
-        terms=Terms.model_validate(given),
+        terms=TermsSection.model_validate(given),
     )
     path.write_text(render(task, ["made by a test"]))
     return path

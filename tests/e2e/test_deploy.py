@@ -12,7 +12,7 @@ from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import LOCAL, PUBLIC
 from pole.chain.structs import OmmerFormula
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
 from testbed.chain import development_chain
 from tests.paths import ROOT
@@ -71,8 +71,6 @@ def test_deploy__running_node__can_be_used_by_the_roles(kind: str, tmp_path: Pat
         contracts = Contracts.of(ChainClient.connect(chain.rpc_url, deployment))
         assert contracts.learning_chain.parameters() == LOCAL.chain
         assert contracts.learning_chain.header(0).model == contracts.learning_chain.idle_task().manifest
-        content = DirectoryStore(tmp_path / "store").get(
-            contracts.learning_chain.idle_task().manifest, MAX_MANIFEST_BYTES
-        )
+        content = FolderStore(tmp_path / "store").get(contracts.learning_chain.idle_task().manifest, MAX_MANIFEST_BYTES)
         assert Manifest.from_bytes(content).name == "idle: scikit-learn digits"
         assert deployment.idle_manifest == str(contracts.learning_chain.idle_task().manifest)

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from web3.types import RPCEndpoint
 
-from dataclient.client import client_of
 from dataclient.submit import read_orders, submit
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
@@ -141,9 +140,9 @@ class World:
         account = development_account(self.number(client))
         path = client.home / f"journal-{self.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = client_of(context_of("dataclient", chain, account, journal, self.site.store, client.home))
-            [order] = read_orders(seat, [file], is_new=False)
-            return submit(seat, order).task_id
+            context = context_of("dataclient", chain, account, journal, self.site.store, client.home)
+            [order] = read_orders(context, [file], is_new=False)
+            return submit(context, order).task_id
 
     def number(self, actor: Actor) -> int:
         """Of the account that an actor was given."""

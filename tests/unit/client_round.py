@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataclient.client import Client
 from dataclient.drafting.template import render
 from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
@@ -17,15 +16,14 @@ from pole.chain.commitments import solution_commitment, vote_commitment
 from pole.chain.sender import Sender
 from pole.chain.structs import Phase, Round, Verdict
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
 from pole.storage.cid import Cid
 from pole.task.manifest import Manifest
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.weights import load_model, save_model
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 ROWS = 24
 BOND_WEI = ETHER // 10
@@ -91,8 +89,7 @@ class Hand:
 
     def model(self, content: bytes | None = None) -> torch.nn.Module:
         manifest, _ = self.manifest()
-        outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-        model = build_model(manifest.model, outputs, len(manifest.data.class_names))
+        model = new_model(manifest)
         if content is not None:
             load_model(content, model)
         return model
@@ -140,7 +137,7 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing on the way may handle it."""
 
 
-def commissioned(client: Client, folder: Path, name: str = "small", **changes: dict[str, Any]) -> TaskHome:
+def commissioned(client: RoleContext, folder: Path, name: str = "small", **changes: dict[str, Any]) -> TaskHome:
     """A task that is on the market."""
     [order] = read_orders(client, [write_small_task(folder, name, **changes)], is_new=False)
     submit(client, order)
@@ -153,12 +150,12 @@ def act(server: Server) -> Waiting:
     return waiting
 
 
-def acted(server: Server, seats: Seats, phase: Phase) -> Waiting:
+def acted(server: Server, local_nodes: LocalNodes, phase: Phase) -> Waiting:
     """Acts, a block at a time, until the round is in a phase."""
     for _ in range(10):
         waiting = act(server)
         latest = server._client.contracts.learning_chain.latest_round()
         if latest is not None and latest.phase is phase:
             return waiting
-        seats.pass_time(1)  # two blocks may share a second, and a release needs a later one
+        local_nodes.pass_time(1)  # two blocks may share a second, and a release needs a later one
     raise AssertionError(f"not in {phase.name}: {latest}")

@@ -16,9 +16,8 @@ from miner.training.adamw import AdamW
 from pole.encryption import MasterKey, backend
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import (
     Activation,
     AnyEncryption,
@@ -32,7 +31,7 @@ from pole.task.manifest import (
     NoEncryption,
     RowFile,
 )
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import EncryptedRows, Rows, discretise, encrypted_rows_to_bytes, rows_to_bytes
 
 PREVIOUS_HASH = bytes(range(1, 33))
@@ -42,7 +41,7 @@ PREVIOUS_HASH = bytes(range(1, 33))
 class Commission:
     """A manifest in a store, with the test set's CID and the client's master key (None: not encrypted)."""
 
-    store: DirectoryStore
+    store: FolderStore
     manifest: Manifest
     manifest_cid: Cid
     test_set: Cid
@@ -60,8 +59,7 @@ class Commission:
         return load_features(self.store, self.manifest, self.manifest_cid, previous_hash, keys, self.test_set, cache)
 
     def new_model(self) -> nn.Module:
-        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
-        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
+        return new_model(self.manifest)
 
 
 def commission_iris(root: Path, *, is_encrypted: bool = False) -> Commission:
@@ -87,7 +85,7 @@ def _commission(
     vectors: int,
     is_encrypted: bool,
 ) -> Commission:
-    store, order = DirectoryStore(root), np.random.default_rng(0).permutation(len(x))
+    store, order = FolderStore(root), np.random.default_rng(0).permutation(len(x))
     train_rows, test_rows = order[: len(x) * 4 // 5], order[len(x) * 4 // 5 :]
     labels = labels.astype(np.int64)
     master = MasterKey.generate(x.shape[1]) if is_encrypted else None
@@ -122,7 +120,7 @@ def _file(master: MasterKey | None, x: NDArray[np.uint8], labels: NDArray[np.int
     return encrypted_rows_to_bytes(EncryptedRows(backend().encrypt(master, x), labels))
 
 
-def _encryption(store: DirectoryStore, master: MasterKey | None) -> AnyEncryption:
+def _encryption(store: FolderStore, master: MasterKey | None) -> AnyEncryption:
     if master is None:
         return NoEncryption()
     public_key = store.put(backend().public_key(master).to_bytes())

@@ -1,4 +1,4 @@
-"""`python victim.py encrypt|decrypt FOLDER ROWS`: works up to so many rows, says so, and waits to be killed."""
+"""`python encryption_process.py encrypt|decrypt FOLDER ROWS`: works up to so many rows, says so, waits to be killed."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from pole.learning import features
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import issue_keys
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.task.rows import row_bytes
 
@@ -28,20 +28,20 @@ def encrypt(folder: Path, progress: Callable[[int, int], None] | None = None) ->
     prepare_module.PART_BYTES = AT_ONCE * row_bytes(3, "uncompressed")
     source = read_task_file(folder / "small.toml")
     home = open_task_home(folder / "home", source, is_new=False)
-    prepare(source.task, home, DirectoryStore(folder / "store"), progress)
+    prepare(source.task, home, FolderStore(folder / "store"), progress)
     return home
 
 
 def decrypt(folder: Path, progress: Callable[[int, int], None] | None = None) -> Features:
     """The training rows of the prepared task, a row file at a time in pieces of two."""
     features.POINTS_PER_PIECE = 2 * 4
-    store, home = DirectoryStore(folder / "store"), TaskHome(folder / "home" / "tasks" / "small")
+    store, home = FolderStore(folder / "store"), TaskHome(folder / "home" / "tasks" / "small")
     manifest, cid = manifest_of(store, home)
     keys = issue_keys(MasterKey.load(home.master_key), manifest, HASH, [])
     return load_features(store, manifest, cid, HASH, keys, None, folder / "cache", progress)
 
 
-def manifest_of(store: DirectoryStore, home: TaskHome) -> tuple[Manifest, Cid]:
+def manifest_of(store: FolderStore, home: TaskHome) -> tuple[Manifest, Cid]:
     prepared = home.prepared()
     assert prepared is not None
     return Manifest.from_bytes(store.get(prepared.manifest_cid, MAX_MANIFEST_BYTES)), prepared.manifest_cid

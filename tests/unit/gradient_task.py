@@ -8,16 +8,17 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from pole.gradient.manifest import GradientManifest
-from pole.gradient.network import FlatNetwork
+from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.samples import Samples, fetch_samples
-from pole.gradient.trajectory import Candidate, Trajectory
+from pole.gradient.trajectory import CandidateStep, Trajectory
 from pole.gradient.verification import BlockClaim
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.rows import Rows, rows_to_bytes
 
 PREVIOUS_HASH = bytes(range(32))
+MIN_STEP = 20  # so that with checkpoints every 8 steps there are at least three segments
 MINER = "0x" + "11" * 20
 OTHER_MINER = "0x" + "22" * 20
 THRESHOLD = 1 << 19  # one step in 32
@@ -62,7 +63,7 @@ class GradientTask:
         return Mined(best, self.claim(network, best, miner, previous_hash))
 
     def claim(
-        self, network: FlatNetwork, candidate: Candidate, miner: str = MINER, previous_hash: bytes = PREVIOUS_HASH
+        self, network: FlatNetwork, candidate: CandidateStep, miner: str = MINER, previous_hash: bytes = PREVIOUS_HASH
     ) -> BlockClaim:
         """Publishes a candidate and states the proposal that an honest miner would make of it."""
         files = publish_hardened(self.store, network, previous_hash, miner, candidate)
@@ -82,7 +83,7 @@ class GradientTask:
 class Mined:
     """A candidate and the proposal made of it."""
 
-    candidate: Candidate
+    candidate: CandidateStep
     claim: BlockClaim
 
 
@@ -125,3 +126,9 @@ def published(store: Store, training: Rows, test: Rows, classes: int, fields: di
 def _row_file(store: Store, rows: Rows) -> dict[str, Any]:
     content = rows_to_bytes(rows)
     return {"cid": str(store.put(content)), "rows": len(rows.labels), "size_bytes": len(content)}
+
+
+def shifted(state: Snapshot, weight: int, by: float) -> Snapshot:
+    changed = state.clone()
+    changed.weights[weight] += by
+    return changed

@@ -11,8 +11,8 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
-from miner.learning.assignment import Limits as MinerLimits
 from miner.learning.node import MinerNode, MinerOptions
+from miner.limits import MinerLimits
 from miner.training.api import Trainer
 from miner.training.default import train
 from pole.chain.client import ChainClient
@@ -27,7 +27,7 @@ from pole.storage.cid import Cid
 from testbed.chain import development_chain
 from testbed.deployer import deploy_with_web3
 from tests.unit.commission import Commission
-from verifier.judging.messages import Limits
+from verifier.judging.messages import JudgingLimits
 from verifier.node import VerifierNode
 
 ETHER = 10**18
@@ -35,7 +35,7 @@ SALT = bytes(32)
 
 
 @dataclass
-class Seats:
+class LocalNodes:
     """One chain that mines every transaction at once, one deployment, one store."""
 
     rpc_url: str
@@ -81,7 +81,7 @@ class Seats:
         return MinerNode(context, options)
 
     def verifier(self, account: LocalAccount, *, stake_wei: int = ETHER, reserve_s: float = 3.0) -> VerifierNode:
-        node = VerifierNode(self.context("verifier", account.address, account), Limits(), reserve_s, stake_wei)
+        node = VerifierNode(self.context("verifier", account.address, account), JudgingLimits(), reserve_s, stake_wei)
         self.resources.callback(node.voting.judge.close)
         return node
 
@@ -126,7 +126,7 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[Seats]:
+def start_local_nodes(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[LocalNodes]:
     """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
     with ExitStack() as resources:
         chain = resources.enter_context(development_chain("anvil", block_time_s=None))
@@ -134,8 +134,8 @@ def taken_seats(folder: Path, idle: Commission, *, has_absent_verifier: bool = F
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
         deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
-        seats = Seats(chain.rpc_url, web3, deployment, idle, folder, resources)
+        local_nodes = LocalNodes(chain.rpc_url, web3, deployment, idle, folder, resources)
         if has_absent_verifier:
-            absent = seats.context("verifier", "absent", seats.funded())
+            absent = local_nodes.context("verifier", "absent", local_nodes.funded())
             absent.contracts.verifier_committee.stake(ETHER, key="stake")
-        yield seats
+        yield local_nodes

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pole.storage.cid import cid_of
 from pole.storage.ipfs import IpfsSettings, IpfsStore
-from pole.storage.transfer import Patience
+from pole.storage.transfer import TransferLimits
 from testbed.chain import free_port
 
 MB = 1_000_000
 SECRET = "Bearer not-for-anybody-else"
 CONTENT = b"what was published"
 CID = cid_of(CONTENT)
-IMPATIENT = Patience(connect_s=2.0, first_s=0.6, bytes_per_s=1 << 20)
+IMPATIENT = TransferLimits(connect_s=2.0, first_s=0.6, bytes_per_s=1 << 20)
 
 
 @dataclass
@@ -164,8 +164,8 @@ def silent(talk: Talk) -> None:
     talk.connection.recv(1)
 
 
-def store_at(url: str, folder: Path, gateway: str | None = None, patience: Patience = IMPATIENT) -> IpfsStore:
-    return IpfsStore(url, IpfsSettings(folder / "fetched", gateway, SECRET, patience))
+def store_at(url: str, folder: Path, gateway: str | None = None, limits: TransferLimits = IMPATIENT) -> IpfsStore:
+    return IpfsStore(url, IpfsSettings(folder / "fetched", gateway, SECRET, limits))
 
 
 def kept(folder: Path) -> list[str]:

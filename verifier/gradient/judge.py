@@ -12,46 +12,47 @@ from pole.gradient.samples import fetch_samples
 from pole.gradient.verification import verify
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
-from verifier.gradient.messages import Claim, GradientCase, GradientRequest
-from verifier.judging.messages import Finding, Limits, Line
-from verifier.judging.sandbox import serve
-from verifier.learning.judge import may_heal
+from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits
+from verifier.judging.sandbox import may_heal, serve
 
 
 def main() -> None:
     """Keeps the newest task's data from request to request: a task's heights follow each other in seconds."""
-    benches: dict[tuple[str, str], Bench] = {}
+    judges: dict[tuple[str, str], TaskJudge] = {}
 
-    def answer(raw: bytes) -> tuple[int, Iterator[Line]]:
-        request = GradientRequest.model_validate_json(raw)
-        return len(request.claims), findings(request, benches)
+    def answer(raw: bytes) -> tuple[int, Iterator[Finding]]:
+        request = ProposalsRequest.model_validate_json(raw)
+        return len(request.claims), findings(request, judges)
 
     serve(_set_up, answer)
 
 
-def _set_up(limits: Limits) -> None:
+def _set_up(limits: JudgingLimits) -> None:
     prepare_torch("cpu", limits.threads)
 
 
-def findings(request: GradientRequest, benches: dict[tuple[str, str], "Bench"]) -> Iterator[Line]:
+def findings(request: ProposalsRequest, judges: dict[tuple[str, str], "TaskJudge"]) -> Iterator[Finding]:
     """First whether the task's own files stand, then one finding per proposal."""
-    case = request.case
+    inputs = request.inputs
     try:
-        bench = benches.get((case.store, case.manifest))
-        if bench is None:
-            benches.clear()
-            bench = benches[case.store, case.manifest] = Bench(open_store(case.store), Cid.parse(case.manifest))
-        bench.check(case)
+        judge = judges.get((inputs.store, inputs.manifest))
+        if judge is None:
+            judges.clear()
+            judge = judges[inputs.store, inputs.manifest] = TaskJudge(
+                open_store(inputs.store), Cid.parse(inputs.manifest)
+            )
+        judge.check(inputs)
     except (PoleError, MemoryError) as exc:
-        kind = Finding.RETRY if may_heal(exc) else Finding.HOPELESS
-        yield Line(finding=kind, reason=f"{type(exc).__name__}: {exc}")
+        kind = FindingKind.RETRY if may_heal(exc) else FindingKind.HOPELESS
+        yield Finding(kind=kind, reason=f"{type(exc).__name__}: {exc}")
         return
-    yield Line(finding=Finding.READY)
+    yield Finding(kind=FindingKind.READY)
     for claim in request.claims:
-        yield bench.judge(case, claim)
+        yield judge.judge(inputs, claim)
 
 
-class Bench:
+class TaskJudge:
     """A task's network and rows, from its own files. Raises PoleError if they do not stand."""
 
     def __init__(self, store: Store, manifest: Cid) -> None:
@@ -61,19 +62,19 @@ class Bench:
         self.network = FlatNetwork(self.manifest)
         self._rehearse()
 
-    def check(self, case: GradientCase) -> None:
+    def check(self, inputs: HeightInputs) -> None:
         """Raises ManifestInvalid if the task on chain and its manifest name different rules."""
-        if case.rules != self.manifest.rules:
-            raise ManifestInvalid(f"the manifest's rules are {self.manifest.rules!r}, the task's are {case.rules!r}")
+        if inputs.rules != self.manifest.rules:
+            raise ManifestInvalid(f"the manifest's rules are {self.manifest.rules!r}, the task's are {inputs.rules!r}")
 
-    def judge(self, case: GradientCase, claim: Claim) -> Line:
+    def judge(self, inputs: HeightInputs, claim: Claim) -> Finding:
         """One proposal; it is unavailable as long as one of its files is."""
         try:
-            found = verify(self.network, self.samples, self.store, claim.on(case), claim.segments)
+            found = verify(self.network, self.samples, self.store, claim.on(inputs), claim.segments)
         except StoreError as exc:
-            return Line(finding=Finding.UNAVAILABLE, entry=claim.entry, reason=str(exc))
-        return Line(
-            finding=Finding.JUDGED,
+            return Finding(kind=FindingKind.UNAVAILABLE, entry=claim.entry, reason=str(exc))
+        return Finding(
+            kind=FindingKind.JUDGED,
             entry=claim.entry,
             is_valid=found.is_valid,
             train_ppm=found.train_ppm,

@@ -8,7 +8,7 @@ from pole.storage.cid import Cid
 from pole.task.manifest import Document
 
 
-class GradientCase(Document):
+class HeightInputs(Document):
     """What all proposals of a height build on. CIDs as text, `previous_hash` in hexadecimal."""
 
     store: str
@@ -43,10 +43,10 @@ class Claim(Document):
             segments=None if segments is None else sorted(segments),
         )
 
-    def on(self, case: GradientCase) -> BlockClaim:
+    def on(self, inputs: HeightInputs) -> BlockClaim:
         return BlockClaim(
-            previous_hash=bytes.fromhex(case.previous_hash),
-            previous_weights=Cid.parse(case.previous_weights),
+            previous_hash=bytes.fromhex(inputs.previous_hash),
+            previous_weights=Cid.parse(inputs.previous_weights),
             miner=self.miner,
             step=self.step,
             sign_digest=self.sign_digest,
@@ -56,8 +56,8 @@ class Claim(Document):
         )
 
 
-class GradientRequest(Document):
+class ProposalsRequest(Document):
     """Judge these proposals, in this order; with none, only load what all of them need."""
 
-    case: GradientCase
+    inputs: HeightInputs
     claims: list[Claim]

@@ -9,7 +9,7 @@ from pole.chain.structs import Verdict
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.verification import assignment
 from pole.task.manifest import Document
-from verifier.gradient.messages import Claim, GradientCase, GradientRequest
+from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
 from verifier.judging.session import RequestOf, Session
 
 Segments = Mapping[int, frozenset[int]]
@@ -17,13 +17,13 @@ Segments = Mapping[int, frozenset[int]]
 
 
 @dataclass
-class Docket:
+class HeightReview:
     """`manifest` is None if it cannot be read: then the judging process says why, and nothing is divided.
 
-    `recheck`: opinions on segments that other verifiers reported, which overrule the own ones if they are worse.
+    `recheck`: judgements on segments that other verifiers reported, which overrule the own ones if they are worse.
     """
 
-    case: GradientCase
+    inputs: HeightInputs
     manifest: GradientManifest | None
     session: Session = field(default_factory=Session)
     recheck: Session = field(default_factory=Session)
@@ -39,7 +39,7 @@ class Docket:
             claims = [
                 Claim.of(entry, proposals[entry], None if segments is None else segments[entry]) for entry in entries
             ]
-            return GradientRequest(case=self.case, claims=claims)
+            return ProposalsRequest(inputs=self.inputs, claims=claims)
 
         return build
 
@@ -56,7 +56,7 @@ class Docket:
         """What others found wrong in proposals that look valid so far, and is not in this member's own part."""
         found: dict[int, frozenset[int]] = {}
         for report in reports:
-            own = self.session.opinions.get(report.entry)
+            own = self.session.judgements.get(report.entry)
             if own is None or not own.verdict.is_valid:
                 continue
             named = {index for index in range(report.wrong_segments.bit_length()) if report.wrong_segments >> index & 1}
@@ -67,4 +67,6 @@ class Docket:
 
     def verdicts(self, entries: int) -> list[Verdict]:
         """In entry order; all entries must have been judged."""
-        return [(self.recheck.opinions.get(entry) or self.session.opinions[entry]).verdict for entry in range(entries)]
+        return [
+            (self.recheck.judgements.get(entry) or self.session.judgements[entry]).verdict for entry in range(entries)
+        ]

@@ -11,26 +11,26 @@ from pole.gradient.advance import advance_gradient_due
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
-from verifier.background import Clerk
-from verifier.gradient.messages import GradientCase
-from verifier.gradient.proposals import Docket, Segments
-from verifier.judging.messages import Limits
-from verifier.judging.process import Judge
-from verifier.judging.session import INVALID, Opinion, Session, judge_entries
+from verifier.background import BackgroundWorker
+from verifier.gradient.messages import HeightInputs
+from verifier.gradient.proposals import HeightReview, Segments
+from verifier.judging.messages import JudgingLimits
+from verifier.judging.process import JudgingProcess
+from verifier.judging.session import INVALID, Judgement, Session, judge_entries
 from verifier.votes import Vote, VoteBook
 
 RETRY_S = 1.0
 
 
-class GradientCourt:
+class GradientVoting:
     """Replays beside the loop; what was decided is in the vote book."""
 
-    def __init__(self, context: RoleContext, limits: Limits, reserve_s: float, votes: VoteBook) -> None:
+    def __init__(self, context: RoleContext, limits: JudgingLimits, reserve_s: float, votes: VoteBook) -> None:
         self.context, self.limits, self.reserve_s, self.votes = context, limits, reserve_s, votes
         self.gradient_chain = context.contracts.gradient_chain
-        self.judge = Judge(limits, "verifier.gradient.judge")
-        self._clerk = Clerk()
-        self._docket: tuple[tuple[int, int], Docket] | None = None
+        self.judge = JudgingProcess(limits, "verifier.gradient.judge")
+        self._worker = BackgroundWorker()
+        self._review: tuple[tuple[int, int], HeightReview] | None = None
         self._prepared_task = 0
 
     @property
@@ -64,72 +64,74 @@ class GradientCourt:
 
     def _prepare(self, current: Height) -> None:
         """Loads a task's data while the miners still search."""
-        if self._prepared_task == current.task_id or not self._clerk.collect():
+        if self._prepared_task == current.task_id or not self._worker.collect():
             return
         self._prepared_task = current.task_id
-        docket, give_up_at_s = self._docket_of(current), time.monotonic() + self.limits.wall_s
-        self._clerk.begin(lambda: judge_entries(self.judge, docket.request([], None), [], docket.session, give_up_at_s))
+        review, give_up_at_s = self._review_of(current), time.monotonic() + self.limits.wall_s
+        self._worker.begin(
+            lambda: judge_entries(self.judge, review.request([], None), [], review.session, give_up_at_s)
+        )
 
     def _judge_early(self, current: Height) -> None:
         """Replays before the ballot opens; divided work is not known before."""
-        docket = self._docket_of(current)
-        if not docket.is_divided:
+        review = self._review_of(current)
+        if not review.is_divided:
             window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
             seconds_left = current.deadline - self.context.chain.block_time() + window_s - self.reserve_s
-            self._judge(docket, docket.session, self.gradient_chain.proposals(), None, seconds_left)
+            self._judge(review, review.session, self.gradient_chain.proposals(), None, seconds_left)
 
     def _vote(self, current: Height, ballot: Ballot) -> Vote | Waiting:
         """The vote on this ballot, or what stands in the way of one. Decided once, then remembered."""
         known = self.votes.recall(ballot.ballot_id)
         if known is not None:
             return known
-        docket, proposals = self._docket_of(current), self.gradient_chain.proposals()
+        review, proposals = self._review_of(current), self.gradient_chain.proposals()
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         shares = None
-        if docket.is_divided:
+        if review.is_divided:
             members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
-            shares = docket.shares(self.context.address, proposals, current.assignment_seed, members)
-        if not self._judge(docket, docket.session, proposals, shares, seconds_left):
-            return self._not_yet(ballot, docket.session, seconds_left)
+            shares = review.shares(self.context.address, proposals, current.assignment_seed, members)
+        if not self._judge(review, review.session, proposals, shares, seconds_left):
+            return self._not_yet(ballot, review.session, seconds_left)
         if shares is not None:
-            self._report(ballot, docket)
+            self._report(ballot, review)
             if not self._have_all_reported(ballot, len(proposals)):
                 return Waiting("the other verifiers' reports on their segments", ballot.deadline, "vote")
-            suspects = docket.suspects(self.gradient_chain.reports(ballot.ballot_id), shares)
-            if suspects and not self._judge(docket, docket.recheck, proposals, suspects, seconds_left, suspects):
-                return self._not_yet(ballot, docket.recheck, seconds_left)
-        self._log(ballot, docket, proposals)
-        return self.votes.decide(ballot.ballot_id, docket.verdicts(len(proposals)))
+            suspects = review.suspects(self.gradient_chain.reports(ballot.ballot_id), shares)
+            if suspects and not self._judge(review, review.recheck, proposals, suspects, seconds_left, suspects):
+                return self._not_yet(ballot, review.recheck, seconds_left)
+        self._log(ballot, review, proposals)
+        return self.votes.decide(ballot.ballot_id, review.verdicts(len(proposals)))
 
     def _judge(
         self,
-        docket: Docket,
+        review: HeightReview,
         session: Session,
         proposals: Sequence[Proposal],
         segments: Segments | None,
         seconds_left: float,
         entries: Iterable[int] | None = None,
     ) -> bool:
-        """Has the judging process look at what has no opinion yet; returns whether all have one."""
+        """Has the judging process look at what has no judgement yet; returns whether all have one."""
         wanted = list(range(len(proposals))) if entries is None else sorted(entries)
-        if not self._clerk.collect():
+        if not self._worker.collect():
             return False
         if seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
-                session.opinions[entry] = Opinion(INVALID, f"it could not be had in time: {reason}")
-        if set(wanted) <= set(session.opinions):
+                session.judgements[entry] = Judgement(INVALID, f"it could not be had in time: {reason}")
+        if set(wanted) <= set(session.judgements):
             return True
         if seconds_left > 0 and time.monotonic() >= session.retry_at_s:
             session.retry_at_s = time.monotonic() + RETRY_S
-            request, give_up_at_s = docket.request(proposals, segments), time.monotonic() + seconds_left
-            self._clerk.begin(lambda: judge_entries(self.judge, request, wanted, session, give_up_at_s))
+            request, give_up_at_s = review.request(proposals, segments), time.monotonic() + seconds_left
+            self._worker.begin(lambda: judge_entries(self.judge, request, wanted, session, give_up_at_s))
             # Most blocks take no longer than this; an answer now saves another round of the loop.
-            self._clerk.collect(self.context.poll_s)
-        return not self._clerk.is_busy and set(wanted) <= set(session.opinions)
+            self._worker.collect(self.context.poll_s)
+        return not self._worker.is_busy and set(wanted) <= set(session.judgements)
 
     def _not_yet(self, ballot: Ballot, session: Session, seconds_left: float) -> Waiting:
         trouble = "the replay to finish"
-        if not self._clerk.is_busy:
+        if not self._worker.is_busy:
             trouble = session.problem or "; ".join(session.unavailable.values()) or trouble
         if seconds_left <= 0:
             return Waiting(f"the ballot to go on without my vote ({trouble})", ballot.deadline, "look again")
@@ -137,10 +139,10 @@ class GradientCourt:
 
     # --- divided segments --------------------------------------------------------------------------------------------
 
-    def _report(self, ballot: Ballot, docket: Docket) -> None:
+    def _report(self, ballot: Ballot, review: HeightReview) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""
-        for entry, opinion in sorted(docket.session.opinions.items()):
-            self.context.contracts.gradient_chain.report_segments(ballot.ballot_id, entry, opinion.wrong_segments)
+        for entry, judgement in sorted(review.session.judgements.items()):
+            self.context.contracts.gradient_chain.report_segments(ballot.ballot_id, entry, judgement.wrong_segments)
 
     def _have_all_reported(self, ballot: Ballot, entries: int) -> bool:
         """Or half of the time is over: whoever is silent must not keep the others from voting."""
@@ -152,17 +154,17 @@ class GradientCourt:
 
     # --- the height --------------------------------------------------------------------------------------------------
 
-    def _docket_of(self, current: Height) -> Docket:
+    def _review_of(self, current: Height) -> HeightReview:
         """A height's proposals; another one after they were rejected and the search went on."""
         key = (current.height, current.search_started_at)
-        if self._docket is None or self._docket[0] != key:
-            self._docket = (key, self._new_docket(current))
-        return self._docket[1]
+        if self._review is None or self._review[0] != key:
+            self._review = (key, self._new_review(current))
+        return self._review[1]
 
-    def _new_docket(self, current: Height) -> Docket:
+    def _new_review(self, current: Height) -> HeightReview:
         task, previous = self.gradient_chain.task(current.task_id), self.gradient_chain.header(current.height - 1)
         assert previous.weights is not None
-        case = GradientCase(
+        inputs = HeightInputs(
             store=self.context.store.location,
             manifest=str(task.terms.manifest),
             rules="paper" if task.terms.rules.name == "PAPER" else "hardened",
@@ -172,14 +174,14 @@ class GradientCourt:
         manifest = None
         with suppress(ManifestInvalid):
             manifest = fetch_gradient_manifest(self.context.store, task.terms.manifest)
-        return Docket(case, manifest)
+        return HeightReview(inputs, manifest)
 
-    def _log(self, ballot: Ballot, docket: Docket, proposals: Sequence[Proposal]) -> None:
+    def _log(self, ballot: Ballot, review: HeightReview, proposals: Sequence[Proposal]) -> None:
         for entry, proposal in enumerate(proposals):
-            opinion = docket.recheck.opinions.get(entry) or docket.session.opinions[entry]
-            verdict = opinion.verdict
+            judgement = review.recheck.judgements.get(entry) or review.session.judgements[entry]
+            verdict = judgement.verdict
             self.context.log.info(
                 f"ballot {ballot.ballot_id}, proposal {entry} of {proposal.miner}: "
                 + (f"test {verdict.test_ppm} ppm after {proposal.step} steps" if verdict.is_valid else "invalid"),
-                reason=opinion.reason,
+                reason=judgement.reason,
             )

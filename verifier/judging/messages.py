@@ -6,10 +6,10 @@ from typing import Annotated
 from pydantic import Field
 
 from pole.task.manifest import Document
-from pole.timing import NOTHING, Effort
+from pole.timing import NOTHING, Timing
 
 
-class Finding(StrEnum):
+class FindingKind(StrEnum):
     """What a line is about.
 
     `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
@@ -27,24 +27,24 @@ class Finding(StrEnum):
     DONE = "done"
 
 
-class Line(Document):
+class Finding(Document):
     """One finding; `entry` is -1 where it is about all entries. Accuracies are 0 unless the entry is valid.
 
     `opening`: what was decrypted before the features stood.
     `wrong_segments`: bit i is segment i of a gradient proposal's trajectory that does not replay.
     """
 
-    finding: Annotated[Finding, Field(strict=False)]
+    kind: Annotated[FindingKind, Field(strict=False)]
     entry: int = -1
     is_valid: bool = False
     train_ppm: int = 0
     test_ppm: int = 0
     wrong_segments: int = 0
     reason: str = ""
-    opening: Effort = NOTHING
+    opening: Timing = NOTHING
 
 
-class Limits(Document):
+class JudgingLimits(Document):
     """What the judging process may use. `memory_bytes` is on top of the libraries; `cpu_s` is per model."""
 
     memory_bytes: int = 4 << 30
@@ -52,21 +52,3 @@ class Limits(Document):
     cpu_s: int = 600
     wall_s: int = 600
     threads: int = 1
-
-
-class Case(Document):
-    """A round's inputs, without its models. CIDs as text, `previous_hash` in hexadecimal."""
-
-    store: str
-    cache_dir: str
-    manifest: str
-    previous_hash: str
-    keys: str | None
-    test_set: str | None
-
-
-class Request(Document):
-    """Judge these models, in this order; a model is its entry in the ballot and its CID."""
-
-    case: Case
-    models: list[tuple[int, str]]

@@ -15,7 +15,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from pole.task.manifest import Document
-from verifier.judging.messages import Finding, Limits, Line
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 
 # Nothing else of the verifier's environment reaches the process: no password, no authorization, no node's address.
 PASSED_ENVIRONMENT = (
@@ -25,18 +25,18 @@ PASSED_ENVIRONMENT = (
 )
 
 
-class Judge:
+class JudgingProcess:
     """Keeps a judging process at hand, since starting one costs seconds; a new one takes the place of one that died.
 
     `module`: what the process runs.
     """
 
-    def __init__(self, limits: Limits, module: str = "verifier.learning.judge") -> None:
+    def __init__(self, limits: JudgingLimits, module: str = "verifier.learning.judge") -> None:
         self.how_it_ended = ""
         self._limits, self._module = limits, module
-        self._process: JudgingProcess | None = None
+        self._process: _ChildProcess | None = None
 
-    def __enter__(self) -> "Judge":
+    def __enter__(self) -> "JudgingProcess":
         self.start()
         return self
 
@@ -50,7 +50,7 @@ class Judge:
     def start(self) -> None:
         """Starts the process, if there is none; it loads its libraries in the background."""
         if self._process is None:
-            self._process = JudgingProcess(self._limits, self._module)
+            self._process = _ChildProcess(self._limits, self._module)
 
     def close(self) -> None:
         """Ends the process."""
@@ -58,25 +58,25 @@ class Judge:
             self._process.close()
             self._process = None
 
-    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Finding]:
         """Findings as they come, `done` last. Without that, the process is gone and `how_it_ended` says why."""
         self.start()
         assert self._process is not None
         is_done = False
         try:
-            for line in self._process.ask(request, self._limits.wall_s, give_up_at_s):
-                is_done = line.finding is Finding.DONE
-                yield line
+            for finding in self._process.ask(request, self._limits.wall_s, give_up_at_s):
+                is_done = finding.kind is FindingKind.DONE
+                yield finding
         finally:
             if not is_done:
                 self.how_it_ended = self._process.how_it_ended()
                 self.close()
 
 
-class JudgingProcess:
+class _ChildProcess:
     """One child process. It ends with `close`, and by itself if this process dies."""
 
-    def __init__(self, limits: Limits, module: str) -> None:
+    def __init__(self, limits: JudgingLimits, module: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -107,7 +107,7 @@ class JudgingProcess:
         self._stdout.close()
         self._errors.close()
 
-    def ask(self, request: Document, wall_s: float, give_up_at_s: float) -> Iterator[Line]:
+    def ask(self, request: Document, wall_s: float, give_up_at_s: float) -> Iterator[Finding]:
         """Findings until `done`, or the process's end, or `wall_s` without one, or `give_up_at_s`."""
         self._write(request.model_dump_json())
         while True:
@@ -116,15 +116,15 @@ class JudgingProcess:
                 raw = self._lines.get(timeout=max(0.0, patience_s))
                 if raw is None:
                     return
-                line = Line.model_validate_json(raw)
+                finding = Finding.model_validate_json(raw)
             except queue.Empty:
                 self._ended = f"no finding within {patience_s:.0f} s"
                 return
             except ValidationError:
                 self._ended = f"it wrote something that is no finding: {raw!r:.100}"
                 return
-            yield line
-            if line.finding is Finding.DONE:
+            yield finding
+            if finding.kind is FindingKind.DONE:
                 return
 
     def how_it_ended(self) -> str:

@@ -20,49 +20,49 @@ from pole.errors import (
     StoreError,
 )
 from pole.learning.features import Features, load_features
-from pole.learning.mapping import output_shape
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.scoring import ROWS_PER_BATCH, score_ppm
 from pole.task.weights import load_model
 from pole.timing import NOTHING
-from verifier.judging.messages import Case, Finding, Line, Request
-from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, _cap_files, serve, set_up_torch
+from verifier.judging.messages import Finding, FindingKind
+from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch
+from verifier.learning.messages import ModelsRequest, RoundInputs
 
 _LOOKERS = 32
 
 
 def main() -> None:
-    def answer(raw: bytes) -> tuple[int, Iterator[Line]]:
-        request = Request.model_validate_json(raw)
+    def answer(raw: bytes) -> tuple[int, Iterator[Finding]]:
+        request = ModelsRequest.model_validate_json(raw)
         return len(request.models), findings(request)
 
     serve(set_up_torch, answer)
 
 
-def findings(request: Request) -> Iterator[Line]:
+def findings(request: ModelsRequest) -> Iterator[Finding]:
     """First whether the round's own files stand, then one finding per model."""
-    store = open_store(request.case.store)
+    store = open_store(request.inputs.store)
     try:
-        bench = Bench(store, request.case)
+        judge = RoundJudge(store, request.inputs)
     except (PoleError, MemoryError) as exc:
-        kind = Finding.RETRY if may_heal(exc) else Finding.HOPELESS
-        yield Line(finding=kind, reason=f"{type(exc).__name__}: {exc}")
+        kind = FindingKind.RETRY if may_heal(exc) else FindingKind.HOPELESS
+        yield Finding(kind=kind, reason=f"{type(exc).__name__}: {exc}")
         return
-    if bench.is_test_set_missing:
-        yield Line(finding=Finding.NO_TEST_SET, reason=bench.test_set_problem)
+    if judge.is_test_set_missing:
+        yield Finding(kind=FindingKind.NO_TEST_SET, reason=judge.test_set_problem)
         return
     models = {entry: Cid.parse(model) for entry, model in request.models}
-    absent = bring(store, set(models.values()), bench.manifest.max_model_bytes)
-    yield Line(finding=Finding.READY, reason=bench.test_set_problem, opening=bench.opening)
-    _cap_files(FILE_BYTES_WHEN_JUDGING)
+    absent = bring(store, set(models.values()), judge.manifest.max_model_bytes)
+    yield Finding(kind=FindingKind.READY, reason=judge.test_set_problem, opening=judge.opening)
+    cap_files(FILE_BYTES_WHEN_JUDGING)
     for entry, cid in models.items():
         if cid in absent:
-            yield Line(finding=Finding.UNAVAILABLE, entry=entry, reason=absent[cid])
+            yield Finding(kind=FindingKind.UNAVAILABLE, entry=entry, reason=absent[cid])
         else:
-            yield bench.judge(entry, cid)
+            yield judge.judge(entry, cid)
 
 
 def bring(store: Store, cids: set[Cid], max_bytes: int) -> dict[Cid, str]:
@@ -83,41 +83,33 @@ def bring(store: Store, cids: set[Cid], max_bytes: int) -> dict[Cid, str]:
         return {cid: reason for cid, reason in pool.map(look, cids) if reason}
 
 
-def may_heal(exc: BaseException) -> bool:
-    """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
-    if isinstance(exc, StoreError):
-        return not isinstance(exc, ContentTooLarge)
-    # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
-    return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)
-
-
-class Bench:
+class RoundJudge:
     """The round's features, computed from its own files and on nobody's word. Raises PoleError if they do not stand."""
 
-    def __init__(self, store: Store, case: Case) -> None:
-        self.store, self.case = store, case
-        self.manifest_cid, self.previous_hash = Cid.parse(case.manifest), bytes.fromhex(case.previous_hash)
+    def __init__(self, store: Store, inputs: RoundInputs) -> None:
+        self.store, self.inputs = store, inputs
+        self.manifest_cid, self.previous_hash = Cid.parse(inputs.manifest), bytes.fromhex(inputs.previous_hash)
         self.manifest = fetch_manifest(store, self.manifest_cid)
-        self.keys = fetch_keys(store, self.manifest, Cid.parse(case.keys) if case.keys else None)
+        self.keys = fetch_keys(store, self.manifest, Cid.parse(inputs.keys) if inputs.keys else None)
         self.train = self._features(None)
         self._rehearse()
         self.test_set_problem, self.is_test_set_missing = "", False
         self.test = self._test_features()
         self.opening = self.train.opening + (self.test.opening if self.test else NOTHING)
 
-    def judge(self, entry: int, cid: Cid) -> Line:
+    def judge(self, entry: int, cid: Cid) -> Finding:
         """Algorithm 2 for one model; whether the accuracy suffices is for the contract to say."""
         try:
             content = self.store.get(cid, self.manifest.max_model_bytes)
-            model = self._new_model()
+            model = new_model(self.manifest)
             load_model(content, model)
             train_ppm = score_ppm(model, self.train.train_x, self.train.train_y, self.manifest.metric)
             test_ppm = self._test_ppm(model)
         except (ModelInvalid, ContentTooLarge) as exc:
-            return Line(finding=Finding.JUDGED, entry=entry, reason=str(exc))
+            return Finding(kind=FindingKind.JUDGED, entry=entry, reason=str(exc))
         except StoreError as exc:
-            return Line(finding=Finding.UNAVAILABLE, entry=entry, reason=str(exc))
-        return Line(finding=Finding.JUDGED, entry=entry, is_valid=True, train_ppm=train_ppm, test_ppm=test_ppm)
+            return Finding(kind=FindingKind.UNAVAILABLE, entry=entry, reason=str(exc))
+        return Finding(kind=FindingKind.JUDGED, entry=entry, is_valid=True, train_ppm=train_ppm, test_ppm=test_ppm)
 
     def _rehearse(self) -> None:
         """Builds an untrained model and runs it on one batch, for nothing but the errors.
@@ -125,7 +117,7 @@ class Bench:
         A specification that cannot be built makes all models invalid. One that does not fit into this process has to
         end it here, before `ready`, and not over a miner's model: the client would get that miner's bond.
         """
-        model, rows = self._new_model(), slice(0, ROWS_PER_BATCH)
+        model, rows = new_model(self.manifest), slice(0, ROWS_PER_BATCH)
         with suppress(ModelInvalid):  # what an untrained model yields says nothing about the others
             score_ppm(model, self.train.train_x[rows], self.train.train_y[rows], "accuracy")
 
@@ -137,10 +129,10 @@ class Bench:
 
     def _test_features(self) -> Features | None:
         """None if the released test set is missing or useless: the client's fault, no reason to fail the miners."""
-        if self.case.test_set is None:
+        if self.inputs.test_set is None:
             return None
         try:
-            return self._features(Cid.parse(self.case.test_set))
+            return self._features(Cid.parse(self.inputs.test_set))
         except (ContentNotFound, ContentMismatch) as exc:
             self.test_set_problem, self.is_test_set_missing = str(exc), True
             return None
@@ -151,14 +143,10 @@ class Bench:
             return None
 
     def _features(self, test_set: Cid | None) -> Features:
-        cache = Path(self.case.cache_dir)
+        cache = Path(self.inputs.cache_dir)
         return load_features(
             self.store, self.manifest, self.manifest_cid, self.previous_hash, self.keys, test_set, cache, None
         )
-
-    def _new_model(self) -> nn.Module:
-        shape = output_shape(self.manifest.mapping, tuple(self.manifest.data.shape))
-        return build_model(self.manifest.model, shape, len(self.manifest.data.class_names))
 
 
 if __name__ == "__main__":

@@ -9,38 +9,40 @@ from pole.node.context import RoleContext
 from pole.node.loop import Waiting
 from pole.storage.cid import Cid
 from pole.timing import NOTHING
-from verifier.background import Clerk
-from verifier.judging.messages import Case, Limits
-from verifier.judging.process import Judge
-from verifier.judging.session import INVALID, Opinion, Session, judge_all
+from verifier.background import BackgroundWorker
+from verifier.judging.messages import JudgingLimits
+from verifier.judging.process import JudgingProcess
+from verifier.judging.session import INVALID, Judgement, Session
+from verifier.learning.messages import RoundInputs
+from verifier.learning.models import judge_all
 from verifier.votes import Vote, VoteBook
 
 RETRY_S = 3.0
 _LOOK_UP_S = 0.5
 
 
-class Voting:
+class LearningVoting:
     """Judges a round's models. `is_wanted_elsewhere`: then judging goes on beside the loop, which does not wait."""
 
     def __init__(
         self,
         context: RoleContext,
-        limits: Limits,
+        limits: JudgingLimits,
         reserve_s: float,
         is_wanted_elsewhere: Callable[[], bool] = lambda: False,
     ) -> None:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
-        self.judge = Judge(limits)
+        self.judge = JudgingProcess(limits)
         self.votes = VoteBook(context)
         self.is_wanted_elsewhere = is_wanted_elsewhere
-        self._clerk = Clerk()
+        self._worker = BackgroundWorker()
         self._sessions: dict[int, Session] = {}
         self._prepared: dict[int, float] = {}
 
-    def case(self, current: Round, has_test_set: bool = True) -> Case:
+    def inputs(self, current: Round, has_test_set: bool = True) -> RoundInputs:
         """The round's own files, by name."""
         test_set = current.test_set if has_test_set and current.is_test_set_released else None
-        return Case(
+        return RoundInputs(
             store=self.context.store.location,
             cache_dir=str(feature_cache(self.context.home.resolve(), current.previous_hash)),
             manifest=str(self.context.contracts.manifest_of(current)),
@@ -61,7 +63,7 @@ class Voting:
         session, give_up_at_s = Session(), time.monotonic() + min(self.limits.wall_s, seconds_left)
 
         def work() -> None:
-            judge_all(self.judge, self.case(current), {}, session, give_up_at_s)
+            judge_all(self.judge, self.inputs(current), {}, session, give_up_at_s)
             self._log_opening(current, session)
             self._prepared[current.round_id] = time.monotonic() + RETRY_S if session.problem else float("inf")
 
@@ -82,8 +84,8 @@ class Voting:
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         if session.unavailable and seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
-                session.opinions[entry] = Opinion(INVALID, f"it could not be had in time: {reason}")
-        if set(session.opinions) == set(models):
+                session.judgements[entry] = Judgement(INVALID, f"it could not be had in time: {reason}")
+        if set(session.judgements) == set(models):
             return self._remember(ballot, session, models)
         if seconds_left <= 0:
             self.context.log.error(f"ballot {ballot.ballot_id}: no vote, judging did not end: {_trouble(session)}")
@@ -94,16 +96,16 @@ class Voting:
         """Asks the judging process about what is still open. Without the test set only once half of the time is over:
         a client that withholds it then costs the miners their ranking, not their reward.
         """
-        if set(session.opinions) == set(models) or time.monotonic() < session.retry_at_s:
+        if set(session.judgements) == set(models) or time.monotonic() < session.retry_at_s:
             return
         give_up_at_s = time.monotonic() + seconds_left
         window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
-        judge_all(self.judge, self.case(current), models, session, give_up_at_s)
+        judge_all(self.judge, self.inputs(current), models, session, give_up_at_s)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
                 f"round {current.round_id}: no test set, test accuracy 0 for all: {session.problem}"
             )
-            judge_all(self.judge, self.case(current, has_test_set=False), models, session, give_up_at_s)
+            judge_all(self.judge, self.inputs(current, has_test_set=False), models, session, give_up_at_s)
         session.retry_at_s = time.monotonic() + RETRY_S
         self._log_opening(current, session)
 
@@ -116,12 +118,12 @@ class Voting:
         """Does slow work; False if it, or other work from before, still goes on while the loop is wanted elsewhere."""
         is_begun = False
         while not is_begun:
-            if self._clerk.collect(_LOOK_UP_S):
-                self._clerk.begin(work)
+            if self._worker.collect(_LOOK_UP_S):
+                self._worker.begin(work)
                 is_begun = True
             elif self.is_wanted_elsewhere():
                 return False
-        while not self._clerk.collect(_LOOK_UP_S):
+        while not self._worker.collect(_LOOK_UP_S):
             if self.is_wanted_elsewhere():
                 return False
         return True
@@ -134,15 +136,15 @@ class Voting:
         """Journals the vote before anybody hears of it, and logs why."""
         if session.warning:
             self.context.log.warning(f"ballot {ballot.ballot_id}: {session.warning}")
-        for entry, opinion in sorted(session.opinions.items()):
-            verdict = opinion.verdict
+        for entry, judgement in sorted(session.judgements.items()):
+            verdict = judgement.verdict
             self.context.log.info(
                 f"ballot {ballot.ballot_id}, entry {entry}: "
                 + (f"train {verdict.train_ppm} ppm, test {verdict.test_ppm} ppm" if verdict.is_valid else "invalid"),
                 model=str(models[entry]),
-                reason=opinion.reason,
+                reason=judgement.reason,
             )
-        return self.votes.decide(ballot.ballot_id, [session.opinions[entry].verdict for entry in sorted(models)])
+        return self.votes.decide(ballot.ballot_id, [session.judgements[entry].verdict for entry in sorted(models)])
 
 
 def _trouble(session: Session) -> str:

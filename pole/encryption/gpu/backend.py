@@ -30,7 +30,8 @@ from pole.encryption.group import ORDER, SCALAR_BYTES
 from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.points import POINT_BYTES
 from pole.encryption.program import compile_program, multiples_program
-from pole.encryption.reference import CoincurveBackend, Progress, ReferenceProgram, check_rows
+from pole.encryption.reference import CoincurveBackend, ReferenceProgram, check_rows
+from pole.timing import OnProgress
 
 _POINT_COPIES = 12  # of a batch's points that are alive at once
 _POINT_WORDS = 2 * field.LIMBS * 8
@@ -51,7 +52,7 @@ class TorchBackend:
     def public_key(self, master: MasterKey) -> PublicKey:
         return self._reference.public_key(master)
 
-    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: OnProgress | None = None) -> NDArray[np.uint8]:
         check_rows(master, x)
         points = master.dimension + 1
         ciphertexts = np.empty((len(x), points, POINT_BYTES), dtype=np.uint8)
@@ -69,7 +70,7 @@ class TorchBackend:
         queries: NDArray[np.int64],
         etas: Sequence[Sequence[int]],
         bound: int,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> NDArray[np.int64]:
         reference = ReferenceProgram(queries, etas)
         reference.check_shape(ciphertexts)
@@ -177,6 +178,6 @@ def _free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 256 << 20
 
 
-def _report(progress: Progress | None, done: int, total: int) -> None:
+def _report(progress: OnProgress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)

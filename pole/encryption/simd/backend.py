@@ -22,7 +22,6 @@ from pole.encryption.points import POINT_BYTES
 from pole.encryption.program import ADD, Program, compile_program, multiples_program
 from pole.encryption.reference import (
     CoincurveBackend,
-    Progress,
     ReferenceProgram,
     check_compressed,
     check_rows,
@@ -33,6 +32,7 @@ from pole.encryption.simd.batches import Words, aligned, run_batch, write_powers
 from pole.encryption.simd.encryptor import Encryptor
 from pole.encryption.simd.lanes import LANES
 from pole.errors import BadInput
+from pole.timing import OnProgress
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class NumbaBackend:
     def public_key(self, master: MasterKey) -> PublicKey:
         return self._reference.public_key(master)
 
-    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: Progress | None = None) -> NDArray[np.uint8]:
+    def encrypt(self, master: MasterKey, x: NDArray[np.uint8], progress: OnProgress | None = None) -> NDArray[np.uint8]:
         check_rows(master, x)
         ciphertexts = np.empty((len(x), master.dimension + 1, POINT_BYTES), dtype=np.uint8)
         encryptor = Encryptor(master, len(x))
@@ -69,7 +69,7 @@ class NumbaBackend:
         queries: NDArray[np.int64],
         etas: Sequence[Sequence[int]],
         bound: int,
-        progress: Progress | None = None,
+        progress: OnProgress | None = None,
     ) -> NDArray[np.int64]:
         reference = ReferenceProgram(queries, etas)
         reference.check_shape(ciphertexts)
@@ -114,7 +114,7 @@ class NumbaBackend:
         parts: list[slice],
         work: Callable[[slice], T],
         total: int,
-        progress: Progress | None,
+        progress: OnProgress | None,
         finish: Callable[[T], None] | None = None,
     ) -> None:
         """Work on all parts in threads, finish them here and in order; few are in flight, so an error ends it soon."""

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dataclient.client import client_of
 from dataclient.gradient.submit import submit_order
-from dataclient.gradient.task_folder import Order
+from dataclient.gradient.task_folder import GradientOrder
 from dataclient.sources.load import SourceOptions
 from pole.chain.client import ChainClient
 from pole.chain.contracts import GradientChain
@@ -32,7 +31,7 @@ STEPS = 150
 
 
 @dataclass
-class Guild:
+class GradientCompany:
     """A world with a client, two miners and two verifiers of equal stake. Tests start the miners that they need."""
 
     world: World
@@ -68,10 +67,10 @@ class Guild:
         account = development_account(world.number(self.client))
         path = self.client.home / f"journal-{world.site.deployment.identity}.sqlite"
         with Journal(path, is_exclusive=False) as journal:
-            seat = client_of(context_of("dataclient", chain, account, journal, world.site.store, self.client.home))
-            return submit_order(seat, self.order(name, **changes))[0].task_id
+            context = context_of("dataclient", chain, account, journal, world.site.store, self.client.home)
+            return submit_order(context, self.order(name, **changes))[0].task_id
 
-    def order(self, name: str, **changes: Any) -> Order:
+    def order(self, name: str, **changes: Any) -> GradientOrder:
         """A small task on clusters that a hidden layer separates in a few hundred steps."""
         rows = self.world.folder / "rows.csv"
         given = {
@@ -84,7 +83,7 @@ class Guild:
             "steps_per_block": STEPS,
             "check_steps": 100,
         }
-        return Order.model_validate({**given, **changes})
+        return GradientOrder.model_validate({**given, **changes})
 
     # --- waiting -----------------------------------------------------------------------------------------------------
 
@@ -135,12 +134,12 @@ class ScriptedMiner(Participant):
         self.send("GradientChain", "propose", height, step, digest, proof, weights)
 
 
-def found(folder: Path) -> Guild:
+def found(folder: Path) -> GradientCompany:
     """Nobody runs yet."""
     world = World(folder, is_hasty=True)
     miners = [world.actor(f"miner-{n}", "miner", number) for n, number in ((1, 2), (2, 4))]
     verifiers = [world.actor(f"verifier-{n}", "verifier", number) for n, number in ((1, 17), (2, 3))]
-    return Guild(world, world.actor("client", "dataclient", 1), miners, verifiers)
+    return GradientCompany(world, world.actor("client", "dataclient", 1), miners, verifiers)
 
 
 def write_pictures(path: Path, *, rows: int = 48, side: int = 16) -> Path:

@@ -1,32 +1,32 @@
-"""One guild for all tests of this folder: starting its processes takes longer than most of the tests."""
+"""One company for all tests of this folder: starting its processes takes longer than most of the tests."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.company import SHOWN
-from tests.e2e.gradient.company import Guild, found
+from tests.e2e.gradient.company import GradientCompany, found
 
 
 @pytest.fixture(scope="package")
-def guilds() -> Iterator[list[Guild]]:
+def companies() -> Iterator[list[GradientCompany]]:
     """The newest one last."""
-    all_of_them: list[Guild] = []
+    all_of_them: list[GradientCompany] = []
     yield all_of_them
-    for guild in all_of_them:
-        guild.world.close()
+    for company in all_of_them:
+        company.world.close()
 
 
 @pytest.fixture
-def guild(
-    request: pytest.FixtureRequest, guilds: list[Guild], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Guild]:
+def company(
+    request: pytest.FixtureRequest, companies: list[GradientCompany], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GradientCompany]:
     """Shared from test to test, as long as each leaves it in order: no task is left, every wei is accounted for."""
-    if not guilds or not guilds[-1].is_orderly:
-        while guilds:
-            guilds.pop().world.close()
-        guilds.append(found(tmp_path_factory.mktemp("guild")))
-    current = guilds[-1]
+    if not companies or not companies[-1].is_orderly:
+        while companies:
+            companies.pop().world.close()
+        companies.append(found(tmp_path_factory.mktemp("company")))
+    current = companies[-1]
     request.node.stash[SHOWN] = current.world
     current.is_orderly = False
     yield current

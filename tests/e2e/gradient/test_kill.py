@@ -4,64 +4,70 @@ import pytest
 
 from pole.chain.gradient_structs import GradientTaskState, HeightPhase
 from pole.chain.structs import BallotPhase
-from tests.e2e.gradient.company import REWARD_WEI, Guild
+from tests.e2e.gradient.company import REWARD_WEI, GradientCompany
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restart(guild: Guild) -> None:
+def test_miner__killed_while_it_searches__does_the_same_steps_again_after_restart(company: GradientCompany) -> None:
     """Hardly any step is a block until the test lets time pass: then the best one so far is proposed."""
-    world, miner = guild.world, guild.miners[0]
-    guild.gather(miner)
-    task_id = guild.commission(
+    world, miner = company.world, company.miners[0]
+    company.gather(miner)
+    task_id = company.commission(
         "killed-search", steps_per_block=1 << 14, checkpoint_interval=1000, block_time_limit_s=300
     )
-    current = guild.in_phase(task_id, HeightPhase.SEARCH)
+    current = company.in_phase(task_id, HeightPhase.SEARCH)
     log = world.stage.log_of(miner)
-    guild.once("the search to begin", lambda: f"a step that is block {current.height}" in log.read_text())
+    company.once("the search to begin", lambda: f"a step that is block {current.height}" in log.read_text())
     world.kill(miner)
     world.restart(miner)
     begun = f"a step that is block {current.height}"
-    guild.once("the search to begin again", lambda: log.read_text().count(begun) == 2)
-    assert guild.gradient_chain.current().phase is HeightPhase.SEARCH
+    company.once("the search to begin again", lambda: log.read_text().count(begun) == 2)
+    assert company.gradient_chain.current().phase is HeightPhase.SEARCH
     world.pass_deadline(current.search_started_at + 40)
-    assert guild.ended(task_id, patience_s=150).state is GradientTaskState.COMPLETED
-    assert guild.blocks_of(task_id)[-1].miner == miner.address
+    assert company.ended(task_id, patience_s=150).state is GradientTaskState.COMPLETED
+    assert company.blocks_of(task_id)[-1].miner == miner.address
 
 
-def test_miner__killed_between_proposal_and_settlement__is_paid_and_mines_the_next_block(guild: Guild) -> None:
+def test_miner__killed_between_proposal_and_settlement__is_paid_and_mines_the_next_block(
+    company: GradientCompany,
+) -> None:
     """The verifiers stand still until the kill, so that nothing is settled before."""
-    world, miner = guild.world, guild.miners[0]
-    guild.gather(miner)
+    world, miner = company.world, company.miners[0]
+    company.gather(miner)
     start = world.chain.block_number()
-    with world.paused(guild.verifiers[0]), world.paused(guild.verifiers[1]):
-        task_id = guild.commission("killed-proposer", block_count=2)
-        guild.once("its proposal", lambda: bool(guild.gradient_chain.proposals()))
+    with world.paused(company.verifiers[0]), world.paused(company.verifiers[1]):
+        task_id = company.commission("killed-proposer", block_count=2)
+        company.once("its proposal", lambda: bool(company.gradient_chain.proposals()))
         world.kill(miner)
-        assert guild.gradient_chain.task(task_id).blocks_done == 0
-    guild.once("the first block", lambda: guild.gradient_chain.task(task_id).blocks_done == 1)
+        assert company.gradient_chain.task(task_id).blocks_done == 0
+    company.once("the first block", lambda: company.gradient_chain.task(task_id).blocks_done == 1)
     assert world.credited_since(start)[miner.address] == REWARD_WEI
     world.restart(miner)
-    assert guild.ended(task_id).state is GradientTaskState.COMPLETED
+    assert company.ended(task_id).state is GradientTaskState.COMPLETED
     assert world.credited_since(start)[miner.address] == 2 * REWARD_WEI
 
 
-def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_after_restart(guild: Guild) -> None:
+def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_after_restart(
+    company: GradientCompany,
+) -> None:
     """The other verifier stands still until the kill, so that no vote can be revealed before."""
-    world, (verifier, other) = guild.world, guild.verifiers
-    guild.gather(guild.miners[0])
+    world, (verifier, other) = company.world, company.verifiers
+    company.gather(company.miners[0])
     start = world.chain.block_number()
     with world.paused(other):
-        task_id = guild.commission("killed-verifier")
-        ballot_id = guild.in_phase(task_id, HeightPhase.VOTING).ballot_id
-        guild.once(
+        task_id = company.commission("killed-verifier")
+        ballot_id = company.in_phase(task_id, HeightPhase.VOTING).ballot_id
+        company.once(
             "its vote", lambda: any(world.contracts.verifier_committee.vote_commitment(ballot_id, verifier.address))
         )
         world.kill(verifier)
-    guild.once("the reveals", lambda: world.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.REVEAL)
+    company.once(
+        "the reveals", lambda: world.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.REVEAL
+    )
     assert not world.contracts.verifier_committee.votes(ballot_id, verifier.address)
     world.restart(verifier)
-    assert guild.ended(task_id).state is GradientTaskState.COMPLETED
+    assert company.ended(task_id).state is GradientTaskState.COMPLETED
     assert world.contracts.verifier_committee.votes(
         ballot_id, verifier.address
     ) == world.contracts.verifier_committee.outcome(ballot_id)

@@ -7,8 +7,8 @@ from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import Published, publish_hardened
 from pole.gradient.samples import fetch_samples
-from pole.gradient.trajectory import Candidate, Trajectory
-from tests.e2e.gradient.company import REWARD_WEI, Guild, ScriptedMiner
+from pole.gradient.trajectory import CandidateStep, Trajectory
+from tests.e2e.gradient.company import REWARD_WEI, GradientCompany, ScriptedMiner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -17,62 +17,66 @@ CHEAT = 7
 INTERVAL = 8
 
 
-def test_proposal__files_that_prove_nothing__is_slashed_and_the_search_goes_on(guild: Guild) -> None:
+def test_proposal__files_that_prove_nothing__is_slashed_and_the_search_goes_on(company: GradientCompany) -> None:
     """The honest miner stands still until the cheat has proposed. The ballot's fee comes out of the lost bond."""
-    world, (miner, _) = guild.world, guild.miners
+    world, (miner, _) = company.world, company.miners
     cheat = world.scripted(ScriptedMiner, CHEAT)
     cheat.enrol()
-    guild.gather(miner)
+    company.gather(miner)
     start = world.chain.block_number()
     with world.paused(miner):
-        task_id = guild.commission("stolen")
+        task_id = company.commission("stolen")
         cheat.open_task()
-        height = guild.in_phase(task_id, HeightPhase.SEARCH).height
+        height = company.in_phase(task_id, HeightPhase.SEARCH).height
         rubbish = world.site.store.put(b"not a proof")
-        cheat.propose(height, guild.gradient_chain.task(task_id).terms.min_step, 0, rubbish, rubbish)
-        previous_hash = guild.gradient_chain.header_hash(height - 1)
-    task = guild.ended(task_id)
-    block = guild.blocks_of(task_id)[-1]
+        cheat.propose(height, company.gradient_chain.task(task_id).terms.min_step, 0, rubbish, rubbish)
+        previous_hash = company.gradient_chain.header_hash(height - 1)
+    task = company.ended(task_id)
+    block = company.blocks_of(task_id)[-1]
     assert (task.state, block.miner, block.height) == (GradientTaskState.COMPLETED, miner.address, height)
     assert block.previous_hash == previous_hash
-    assert guild.gradient_chain.miner(cheat.address).bond_wei == 0
-    bond_wei = guild.gradient_chain.parameters().miner_bond_wei
+    assert company.gradient_chain.miner(cheat.address).bond_wei == 0
+    bond_wei = company.gradient_chain.parameters().miner_bond_wei
     credited = world.credited_since(start)
-    assert (credited[miner.address], credited[guild.client.address]) == (REWARD_WEI, bond_wei - FEE_WEI)
-    assert [credited[verifier.address] for verifier in guild.verifiers] == [FEE_WEI] * 2
+    assert (credited[miner.address], credited[company.client.address]) == (REWARD_WEI, bond_wei - FEE_WEI)
+    assert [credited[verifier.address] for verifier in company.verifiers] == [FEE_WEI] * 2
 
 
-def test_proposal__jump_in_one_segment__is_found_by_one_verifier_and_confirmed_by_the_other(guild: Guild) -> None:
+def test_proposal__jump_in_one_segment__is_found_by_one_verifier_and_confirmed_by_the_other(
+    company: GradientCompany,
+) -> None:
     """Without redundancy a segment is one verifier's; the other replays it as well, because it was reported."""
-    world = guild.world
+    world = company.world
     cheat = world.scripted(ScriptedMiner, CHEAT)
     cheat.enrol()
-    guild.gather()
+    company.gather()
     start = world.chain.block_number()
     changes = {"steps_per_block": 4, "segments": "divided", "redundancy": 1, "checkpoint_interval": INTERVAL}
-    task_id = guild.commission("jump", **changes)
+    task_id = company.commission("jump", **changes)
     cheat.open_task()
-    current = guild.in_phase(task_id, HeightPhase.SEARCH)
-    block, published = _jump(guild, cheat, current, guild.gradient_chain.task(task_id))
+    current = company.in_phase(task_id, HeightPhase.SEARCH)
+    block, published = _jump(company, cheat, current, company.gradient_chain.task(task_id))
     cheat.propose(current.height, block.step, block.sign_digest, published.proof, published.weights)
-    guild.once("the bond to be lost", lambda: guild.gradient_chain.miner(cheat.address).bond_wei == 0)
+    company.once("the bond to be lost", lambda: company.gradient_chain.miner(cheat.address).bond_wei == 0)
     reports = world.chain.logs("GradientChain", "SegmentsReported", from_block=start)
     assert sorted(report.arguments["wrongSegments"] for report in reports) == [0, 1]
     ballot_id = int(reports[0].arguments["ballotId"])
-    votes = [world.contracts.verifier_committee.votes(ballot_id, verifier.address) for verifier in guild.verifiers]
+    votes = [world.contracts.verifier_committee.votes(ballot_id, verifier.address) for verifier in company.verifiers]
     assert [vote.is_valid for [vote] in votes] == [False, False]
-    world.pass_deadline(guild.gradient_chain.current().deadline)
-    assert guild.ended(task_id).state is GradientTaskState.STOPPED
+    world.pass_deadline(company.gradient_chain.current().deadline)
+    assert company.ended(task_id).state is GradientTaskState.STOPPED
 
 
-def _jump(guild: Guild, cheat: ScriptedMiner, current: Height, task: GradientTask) -> tuple[Candidate, Published]:
+def _jump(
+    company: GradientCompany, cheat: ScriptedMiner, current: Height, task: GradientTask
+) -> tuple[CandidateStep, Published]:
     """A trajectory over more than two segments, honest but for one weight at the end of the first."""
-    store, header = guild.world.site.store, guild.gradient_chain.header(current.height - 1)
+    store, header = company.world.site.store, company.gradient_chain.header(current.height - 1)
     manifest = fetch_gradient_manifest(store, task.terms.manifest)
     assert header.weights is not None
     network, samples = FlatNetwork(manifest), fetch_samples(store, manifest)
     network.restore(network.read(store.get(header.weights, network.max_file_bytes)))
-    previous_hash = guild.gradient_chain.header_hash(current.height - 1)
+    previous_hash = company.gradient_chain.header_hash(current.height - 1)
     trajectory = Trajectory(network, samples, previous_hash, cheat.address, min_step=2 * INTERVAL + 1)
     while trajectory.best is None or trajectory.best.sign_digest >= task.terms.initial_threshold:
         if trajectory.advance() == INTERVAL:

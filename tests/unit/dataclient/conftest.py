@@ -5,47 +5,45 @@ from pathlib import Path
 
 import pytest
 
-from dataclient.client import Client, client_of
 from dataclient.served_tasks import served_tasks
 from pole.chain.structs import Phase, TaskState
 from pole.node.context import RoleContext
 from tests.unit.client_round import Hand
 from tests.unit.commission import commission_iris
-from tests.unit.local_nodes import Seats, taken_seats
+from tests.unit.local_nodes import LocalNodes, start_local_nodes
 
 
 @pytest.fixture(scope="package")
-def seats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seats]:
-    folder = tmp_path_factory.mktemp("seats")
-    with taken_seats(folder, commission_iris(folder / "store")) as taken:
+def local_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNodes]:
+    folder = tmp_path_factory.mktemp("local_nodes")
+    with start_local_nodes(folder, commission_iris(folder / "store")) as taken:
         yield taken
 
 
 @pytest.fixture
-def context(seats: Seats, tmp_path: Path) -> RoleContext:
+def context(local_nodes: LocalNodes, tmp_path: Path) -> RoleContext:
     """A new client with 100 ether and a home of its own."""
-    return seats.context("dataclient", tmp_path.name, seats.funded())
+    return local_nodes.context("dataclient", tmp_path.name, local_nodes.funded())
 
 
 @pytest.fixture
-def client(context: RoleContext) -> Iterator[Client]:
+def client(context: RoleContext) -> Iterator[RoleContext]:
     """Its tasks that are still on the list leave it after the test: the next one's must be the most valuable."""
-    made = client_of(context)
-    yield made
-    for served in served_tasks(made):
+    yield context
+    for served in served_tasks(context):
         if served.task.state is TaskState.PENDING:
-            made.contracts.task_market.cancel(served.task.task_id, key=f"end/{served.task.task_id}")
+            context.contracts.task_market.cancel(served.task.task_id, key=f"end/{served.task.task_id}")
 
 
 @pytest.fixture
-def hand(client: Client, seats: Seats, tmp_path: Path) -> Iterator[Hand]:
+def hand(client: RoleContext, local_nodes: LocalNodes, tmp_path: Path) -> Iterator[Hand]:
     """A miner by hand; a round that a test leaves open is ended after it."""
-    played = Hand(seats.context("miner", f"{tmp_path.name}-miner", seats.funded()))
+    played = Hand(local_nodes.context("miner", f"{tmp_path.name}-miner", local_nodes.funded()))
     yield played
     for _ in range(8):
         if played.context.contracts.learning_chain.current_round() is None:
             return
-        seats.pass_time(120)
+        local_nodes.pass_time(120)
         current = played.current()
         if current.phase is Phase.VOTING:
             played.send("VerifierCommittee", "advance", current.ballot_id)

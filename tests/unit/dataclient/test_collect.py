@@ -7,10 +7,8 @@ import pytest
 from rich.console import Console
 
 from dataclient.bundle import read_bundle
-from dataclient.client import Client
 from dataclient.collect import fetch_model
-from dataclient.node import NOTHING_OPEN, ClientNode
-from dataclient.serve import Server
+from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.status import status_table
 from dataclient.submit import read_orders
 from dataclient.task_folder import Submitted, TaskHome
@@ -23,19 +21,19 @@ from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.task.scoring import score_ppm
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 # --- collect ---
 
 
-def test_fetch_model__task_not_submitted__says_so(client: Client, tmp_path: Path) -> None:
+def test_fetch_model__task_not_submitted__says_so(client: RoleContext, tmp_path: Path) -> None:
     [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
     with pytest.raises(BadInput, match="'small' is not on the market yet"):
         fetch_model(client, order.home, tmp_path / "model")
 
 
 def test_fetch_model__pending_then_cancelled__says_what_to_do(
-    client: Client, context: RoleContext, tmp_path: Path
+    client: RoleContext, context: RoleContext, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     with pytest.raises(BadInput, match="waiting for a round; keep `serve` running"):
@@ -48,16 +46,16 @@ def test_fetch_model__pending_then_cancelled__says_what_to_do(
     assert ClientNode(context).act() == NOTHING_OPEN
 
 
-def solved(client: Client, hand: Hand, seats: Seats, home: TaskHome) -> tuple[Cid, Verdict]:
+def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskHome) -> tuple[Cid, Verdict]:
     """Plays a round of the client's only task to its block; the verdict is what a node measures."""
     hand.send("VerifierCommittee", "stake", value_wei=ETHER)
     hand.open_round()
     server = Server(client)
     act(server)
     model_cid = hand.commit()
-    acted(server, seats, Phase.REVEAL)
+    acted(server, local_nodes, Phase.REVEAL)
     hand.reveal(model_cid)
-    acted(server, seats, Phase.VOTING)
+    acted(server, local_nodes, Phase.VOTING)
     features = hand.features(hand.current().test_set)
     model = hand.model(client.store.get(model_cid, 1 << 20))
     assert features.test_x is not None
@@ -71,16 +69,16 @@ def solved(client: Client, hand: Hand, seats: Seats, home: TaskHome) -> tuple[Ci
     for _ in range(6):
         if server.act() is None:
             break
-        seats.rpc("evm_mine")
+        local_nodes.rpc("evm_mine")
     hand.send("VerifierCommittee", "requestUnstake")
     return model_cid, verdict
 
 
 def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
-    model_cid, verdict = solved(client, hand, seats, home)
+    model_cid, verdict = solved(client, hand, local_nodes, home)
     bundle = fetch_model(client, home, tmp_path / "model")
     assert bundle.description.model == str(model_cid)
     assert (bundle.description.own_train_ppm, bundle.description.own_test_ppm) == (verdict.train_ppm, verdict.test_ppm)
@@ -91,7 +89,7 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
     assert client.contracts.reward_reservoir.credit_wei(client.address) == BOND_WEI
 
 
-def test_fetch_model__task_of_another_chain__is_refused(client: Client, tmp_path: Path) -> None:
+def test_fetch_model__task_of_another_chain__is_refused(client: RoleContext, tmp_path: Path) -> None:
     [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
     order.home.keep_submitted(Submitted(task_id=1, deployment="elsewhere", client="0x"))
     with pytest.raises(PoleError, match="is on another chain"):
@@ -101,14 +99,14 @@ def test_fetch_model__task_of_another_chain__is_refused(client: Client, tmp_path
 # --- status ---
 
 
-def shown(client: Client) -> str:
+def shown(client: RoleContext) -> str:
     console = Console(width=240, record=True, file=StringIO())
     console.print(status_table(client))
     return " ".join(console.export_text().split())
 
 
 def test_status_table__says_what_is_awaited_until_when_and_what_leaked(
-    client: Client, hand: Hand, tmp_path: Path
+    client: RoleContext, hand: Hand, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     submitted = home.submitted()

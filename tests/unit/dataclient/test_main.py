@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataclient import __main__ as command_line
-from dataclient.drafting.costs import PPM, duration, effort_of, payment_for, size
+from dataclient.drafting.costs import PPM, duration, encryption_cost, payment_for, size
 from dataclient.task_file import read_task_file
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
@@ -167,15 +167,15 @@ def test_payment_for__reward_is_reached_by_the_smallest_payment(reward_wei: int,
 @pytest.mark.parametrize(("points", "size"), [("uncompressed", 64), ("compressed", 33)])
 def test_effort_of__encrypted__counts_points_and_labels(tmp_path: Path, points: str, size: int) -> None:
     task = read_task_file(write_small_task(tmp_path, encryption={"points": points})).task
-    effort = effort_of(task, features=3, training_rows=18, test_rows=6)
-    assert effort.stored_bytes == 24 * (4 * size + 8)
-    assert 0 < effort.encryption_s < 10
+    cost = encryption_cost(task, features=3, training_rows=18, test_rows=6)
+    assert cost.stored_bytes == 24 * (4 * size + 8)
+    assert 0 < cost.encryption_s < 10
 
 
 def test_effort_of__plain__takes_no_time(tmp_path: Path) -> None:
     plain = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
-    effort = effort_of(read_task_file(write_small_task(tmp_path, encryption=plain)).task, 3, 18, 6)
-    assert (effort.encryption_s, effort.decryption_s, effort.stored_bytes) == (0.0, 0.0, 24 * (3 + 8))
+    cost = encryption_cost(read_task_file(write_small_task(tmp_path, encryption=plain)).task, 3, 18, 6)
+    assert (cost.encryption_s, cost.decryption_s, cost.stored_bytes) == (0.0, 0.0, 24 * (3 + 8))
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "under a second"), (90, "90 s"), (600, "10 min"), (9000, "2.5 h")])

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from dataclient.client import Client
 from dataclient.pins import Keeper
 from dataclient.served_tasks import served_tasks
 from dataclient.task_folder import TaskHome
+from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import commissioned
-from tests.unit.local_nodes import Seats
+from tests.unit.local_nodes import LocalNodes
 
 PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 
@@ -19,10 +19,10 @@ PLAIN = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 @pytest.fixture(autouse=True)
 def forgetting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unpinned content is gone at once, as after a daemon has cleared up."""
-    monkeypatch.setattr(DirectoryStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
+    monkeypatch.setattr(FolderStore, "unpin", lambda store, cid: (store.root / str(cid)).unlink(missing_ok=True))
 
 
-def cancel(client: Client, home: TaskHome) -> None:
+def cancel(client: RoleContext, home: TaskHome) -> None:
     submitted = home.submitted()
     assert submitted is not None
     client.contracts.task_market.cancel(submitted.task_id, key=f"cancel/{home.name}")
@@ -35,22 +35,24 @@ def files(home: TaskHome) -> set[Cid]:
 
 
 def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_then(
-    client: Client, seats: Seats, tmp_path: Path
+    client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     keeper = Keeper(client, unpin_after_s=100)
     keeper.act(served_tasks(client))
     cancel(client, home)
     keeper.act(served_tasks(client))
-    seats.pass_time(90)
+    local_nodes.pass_time(90)
     Keeper(client, unpin_after_s=100).act(served_tasks(client))
     assert all(client.store.has(cid) for cid in files(home))
-    seats.pass_time(20)
+    local_nodes.pass_time(20)
     Keeper(client, unpin_after_s=100).act(served_tasks(client))
     assert not any(client.store.has(cid) for cid in files(home))
 
 
-def test_keeper__another_open_task_has_the_same_files__they_stay(client: Client, seats: Seats, tmp_path: Path) -> None:
+def test_keeper__another_open_task_has_the_same_files__they_stay(
+    client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
+) -> None:
     first = commissioned(client, tmp_path, "first", encryption=PLAIN)
     second = commissioned(client, tmp_path, "second", encryption=PLAIN)
     shared = {Cid.parse(part.cid) for part in first.progress().parts}
@@ -58,11 +60,11 @@ def test_keeper__another_open_task_has_the_same_files__they_stay(client: Client,
     cancel(client, first)
     for _ in range(2):
         Keeper(client, unpin_after_s=0).act(served_tasks(client))
-        seats.pass_time(1)
+        local_nodes.pass_time(1)
     assert files(second) - shared != set()
     assert all(client.store.has(cid) for cid in files(second))
     cancel(client, second)
     for _ in range(2):
         Keeper(client, unpin_after_s=0).act(served_tasks(client))
-        seats.pass_time(1)
+        local_nodes.pass_time(1)
     assert not any(client.store.has(cid) for cid in files(second))

@@ -18,7 +18,7 @@ from pole.learning.features import load_features
 from pole.learning.functional_keys import issue_keys
 from pole.learning.mapping import project, statistics
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
 from pole.task.rows import rows_from_bytes
 from tests.unit.client_round import ROWS, write_small_task
@@ -27,8 +27,8 @@ PREVIOUS_HASH = bytes(range(32))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path / "store")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def write_task(tmp_path: Path) -> Callable[..., TaskSource]:
     return write
 
 
-def manifest_of(store: DirectoryStore, cid: str) -> Manifest:
+def manifest_of(store: FolderStore, cid: str) -> Manifest:
     return Manifest.from_bytes(store.get(Cid.parse(cid), MAX_MANIFEST_BYTES))
 
 
@@ -59,7 +59,7 @@ def manifest_of(store: DirectoryStore, cid: str) -> Manifest:
 )
 def test_prepare__contradiction__is_found_before_anything_is_encrypted(
     write_task: Callable[..., TaskSource],
-    store: DirectoryStore,
+    store: FolderStore,
     tmp_path: Path,
     changes: dict[str, dict[str, Any]],
     message: str,
@@ -103,20 +103,20 @@ def test_task_home__damaged_record__says_which(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("points", "size"), [("uncompressed", 64), ("compressed", 33)])
 def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path, points: str, size: int
+    write_task: Callable[..., TaskSource], store: FolderStore, tmp_path: Path, points: str, size: int
 ) -> None:
     source = write_task(encryption={"points": points})
     home = open_task_home(tmp_path / "home", source, is_new=False)
     seen: list[tuple[int, int]] = []
     prepared = prepare(source.task, home, store, lambda done, total: seen.append((done, total)))
     manifest = manifest_of(store, prepared.manifest)
-    training, test = read_rows(home, manifest)
+    training, test = read_rows(home, manifest.data)
     assert (len(training.labels), len(test.labels)) == (18, 6)
     assert seen[-1] == (ROWS, ROWS)
-    effort = home.encrypted()
-    assert effort is not None
-    assert effort.rows == ROWS
-    assert effort.cpu_s > 0
+    timing = home.encrypted()
+    assert timing is not None
+    assert timing.rows == ROWS
+    assert timing.cpu_s > 0
     assert 0 < manifest.data.training_set[0].size_bytes - 18 * (4 * size + 8) < 512
     keys = issue_keys(MasterKey.load(home.master_key), manifest, PREVIOUS_HASH, [])
     store.put_file(home.test_set)
@@ -132,7 +132,7 @@ def test_prepare__encrypted__round_opens_exactly_the_mapped_rows(
 
 
 def test_prepare__keeps_the_test_set_and_secrets_private(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path
+    write_task: Callable[..., TaskSource], store: FolderStore, tmp_path: Path
 ) -> None:
     source = write_task()
     home = open_task_home(tmp_path / "home", source, is_new=False)
@@ -147,14 +147,14 @@ def test_prepare__keeps_the_test_set_and_secrets_private(
 
 
 def test_prepare__not_encrypted__stores_the_plain_training_rows_only(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path
+    write_task: Callable[..., TaskSource], store: FolderStore, tmp_path: Path
 ) -> None:
     source = write_task(encryption={"scheme": "none", "rank_limit": None, "encrypt_test_set": False})
     home = open_task_home(tmp_path / "home", source, is_new=False)
     prepared = prepare(source.task, home, store)
     manifest = manifest_of(store, prepared.manifest)
     [file] = manifest.data.training_set
-    training, _ = read_rows(home, manifest)
+    training, _ = read_rows(home, manifest.data)
     stored = rows_from_bytes(store.get(Cid.parse(file.cid), file.size_bytes), manifest.data, file.rows)
     assert np.array_equal(stored.x, training.x)
     assert not store.has(prepared.test_set_cid)
@@ -168,7 +168,7 @@ class Interrupted(Exception):
 @pytest.mark.parametrize("rows_before", [1, 8, 18, 23])
 def test_prepare__interrupted__goes_on_with_the_same_key_and_files(
     write_task: Callable[..., TaskSource],
-    store: DirectoryStore,
+    store: FolderStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     rows_before: int,
@@ -195,7 +195,7 @@ def test_prepare__interrupted__goes_on_with_the_same_key_and_files(
 
 
 def test_prepare__resumed_with_another_store__is_refused(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path
+    write_task: Callable[..., TaskSource], store: FolderStore, tmp_path: Path
 ) -> None:
     source = write_task()
     home = open_task_home(tmp_path / "home", source, is_new=False)
@@ -207,11 +207,11 @@ def test_prepare__resumed_with_another_store__is_refused(
     with pytest.raises(Interrupted):
         prepare(source.task, home, store, interrupt)
     with pytest.raises(PoleError, match="give the same --store"):
-        prepare(source.task, home, DirectoryStore(tmp_path / "other"))
+        prepare(source.task, home, FolderStore(tmp_path / "other"))
 
 
 def test_open_task_home__again__has_its_own_key(
-    write_task: Callable[..., TaskSource], store: DirectoryStore, tmp_path: Path
+    write_task: Callable[..., TaskSource], store: FolderStore, tmp_path: Path
 ) -> None:
     source = write_task()
     homes = [open_task_home(tmp_path / "home", source, is_new=is_new) for is_new in (False, True)]

@@ -6,17 +6,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from dataclient.client import Client
-from dataclient.node import NOTHING_OPEN, ClientNode
-from dataclient.serve import Server
+from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.task_folder import Issued
 from pole.chain.contracts import LearningChain
 from pole.chain.structs import AbortReason, Phase, TaskState
 from pole.errors import StoreError
 from pole.node.context import RoleContext
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 PLAIN: dict[str, Any] = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
 
@@ -28,7 +26,7 @@ def test_act__no_task__waits_for_one(context: RoleContext) -> None:
 
 
 def test_act__round_opens__publishes_keys_that_fit_and_nothing_of_the_test_set(
-    client: Client, hand: Hand, tmp_path: Path
+    client: RoleContext, hand: Hand, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
@@ -46,7 +44,7 @@ def test_act__round_opens__publishes_keys_that_fit_and_nothing_of_the_test_set(
 
 
 def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
-    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = commissioned(client, tmp_path)
     hand.open_round()
@@ -66,7 +64,7 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
 
 
 def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     home.keep_issued(Issued(previous_hashes=["0f" * 32]))
@@ -74,11 +72,11 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     server = Server(client)
     assert "no keys were issued" in act(server).what
     assert home.issued().previous_hashes == ["0f" * 32]
-    seats.pass_time(opened.deadline - client.chain.block_time())
+    local_nodes.pass_time(opened.deadline - client.chain.block_time())
     for _ in range(4):
         if server.act() is None:
             break
-        seats.rpc("evm_mine")
+        local_nodes.rpc("evm_mine")
     assert hand.current().abort_reason is AbortReason.KEYS_MISSING
     submitted = home.submitted()
     assert submitted is not None
@@ -86,22 +84,22 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert client.contracts.reward_reservoir.credit_wei(client.address) == ETHER + FEE_WEI
 
 
-def relisted(server: Server, hand: Hand, seats: Seats) -> None:
+def relisted(server: Server, hand: Hand, local_nodes: LocalNodes) -> None:
     """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
     for phase in (Phase.OVERTIME, Phase.ABORTED):
-        seats.pass_time(hand.current().deadline - hand.context.chain.block_time())
-        acted(server, seats, phase)
+        local_nodes.pass_time(hand.current().deadline - hand.context.chain.block_time())
+        acted(server, local_nodes, phase)
 
 
 def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
     hand.open_round()
     act(server)
     first = hand.current().keys
-    relisted(server, hand, seats)
+    relisted(server, hand, local_nodes)
     with capture_logs() as logs:
         assert act(server).what == "a round for small to open"
     assert not any("refused" in entry["event"] for entry in logs)
@@ -112,14 +110,14 @@ def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
 
 
 def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
     hand.open_round()
     act(server)
     home.keep_issued(Issued(previous_hashes=["0f" * 32]))
-    relisted(server, hand, seats)
+    relisted(server, hand, local_nodes)
     with capture_logs() as logs:
         act(server)
         act(server)
@@ -127,7 +125,9 @@ def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
     assert warning["event"].endswith("over the limit of 2; cancel the task")
 
 
-def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Client, hand: Hand, tmp_path: Path) -> None:
+def test_act__unencrypted_task__starts_the_clock_with_the_manifest(
+    client: RoleContext, hand: Hand, tmp_path: Path
+) -> None:
     home = commissioned(client, tmp_path, encryption=PLAIN)
     hand.open_round()
     act(Server(client))
@@ -138,7 +138,7 @@ def test_act__unencrypted_task__starts_the_clock_with_the_manifest(client: Clien
 
 
 def test_act__full_disk__is_waited_for(
-    client: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise StoreError("no space left")
@@ -147,14 +147,14 @@ def test_act__full_disk__is_waited_for(
     hand.open_round()
     server = Server(client)
     with monkeypatch.context() as patch:
-        patch.setattr(DirectoryStore, "put", full)
+        patch.setattr(FolderStore, "put", full)
         assert act(server).what == "the content store to work again (no space left)"
     act(server)
     assert hand.current().phase is Phase.TRAINING
 
 
 def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_publishes_it(
-    client: Client, hand: Hand, seats: Seats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = commissioned(client, tmp_path)
     prepared = home.prepared()
@@ -169,9 +169,9 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(DirectoryStore, "put_file", killed)
+        patch.setattr(FolderStore, "put_file", killed)
         with pytest.raises(Killed):
-            acted(server, seats, Phase.REVEAL)
+            acted(server, local_nodes, Phase.REVEAL)
     current = hand.current()
     assert current.is_test_set_released
     assert current.test_set == prepared.test_set_cid

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from dataclient.client import Client, client_of
 from dataclient.prepare import prepare
 from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
@@ -15,12 +14,13 @@ from pole.chain.client import ChainClient
 from pole.chain.commitments import test_set_commitment
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, InsufficientFunds
-from pole.storage.folder import DirectoryStore
+from pole.node.context import RoleContext
+from pole.storage.folder import FolderStore
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Killed, act, commissioned, write_small_task
-from tests.unit.local_nodes import ETHER, Seats
+from tests.unit.local_nodes import ETHER, LocalNodes
 
 
-def balance_wei(client: Client) -> int:
+def balance_wei(client: RoleContext) -> int:
     return client.chain.balance_wei(client.address)
 
 
@@ -35,7 +35,7 @@ def balance_wei(client: Client) -> int:
     ],
 )
 def test_read_orders__terms_the_market_refuses__stop_all_tasks(
-    client: Client, tmp_path: Path, terms: dict[str, Any], message: str
+    client: RoleContext, tmp_path: Path, terms: dict[str, Any], message: str
 ) -> None:
     good, bad = write_small_task(tmp_path, "good"), write_small_task(tmp_path, "bad", terms=terms)
     before = client.contracts.task_market.task_count()
@@ -45,21 +45,23 @@ def test_read_orders__terms_the_market_refuses__stop_all_tasks(
     assert not (client.home / "tasks" / "good").exists()
 
 
-def test_read_orders__poor_account__is_refused_before_anything_is_encrypted(seats: Seats, tmp_path: Path) -> None:
-    poor = client_of(seats.context("dataclient", tmp_path.name, seats.funded(2 * ETHER)))
+def test_read_orders__poor_account__is_refused_before_anything_is_encrypted(
+    local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    poor = local_nodes.context("dataclient", tmp_path.name, local_nodes.funded(2 * ETHER))
     files = [write_small_task(tmp_path, "one"), write_small_task(tmp_path, "two")]
     with pytest.raises(InsufficientFunds, match=r"has 2 ether, but 2 task\(s\) need 2\.42"):
         read_orders(poor, files, is_new=False)
     assert not find_task_home(poor.home, "one").master_key.exists()
 
 
-def test_read_orders__two_tasks_of_one_name__are_refused(client: Client, tmp_path: Path) -> None:
+def test_read_orders__two_tasks_of_one_name__are_refused(client: RoleContext, tmp_path: Path) -> None:
     path = write_small_task(tmp_path)
     with pytest.raises(BadInput, match="several of the task files are named small"):
         read_orders(client, [path, path], is_new=False)
 
 
-def test_read_orders__task_of_another_chain__asks_for_again(client: Client, tmp_path: Path) -> None:
+def test_read_orders__task_of_another_chain__asks_for_again(client: RoleContext, tmp_path: Path) -> None:
     path = write_small_task(tmp_path)
     [order] = read_orders(client, [path], is_new=False)
     order.home.keep_submitted(Submitted(task_id=1, deployment="elsewhere", client="0x"))
@@ -69,9 +71,9 @@ def test_read_orders__task_of_another_chain__asks_for_again(client: Client, tmp_
     assert (anew.home.name, anew.submitted) == ("small~2", None)
 
 
-def test_submit__prepared_with_another_store__is_refused_unpaid(client: Client, tmp_path: Path) -> None:
+def test_submit__prepared_with_another_store__is_refused_unpaid(client: RoleContext, tmp_path: Path) -> None:
     [order] = read_orders(client, [write_small_task(tmp_path)], is_new=False)
-    elsewhere = dataclasses.replace(client, store=DirectoryStore(tmp_path / "else"))
+    elsewhere = dataclasses.replace(client, store=FolderStore(tmp_path / "else"))
     before_wei = balance_wei(client)
     prepare(order.task, order.home, elsewhere.store)
     with pytest.raises(BadInput, match="was prepared with another store"):
@@ -82,7 +84,7 @@ def test_submit__prepared_with_another_store__is_refused_unpaid(client: Client, 
 # --- submit: exactly once ---
 
 
-def test_submit__escrows_reward_fee_and_bond_once(client: Client, tmp_path: Path) -> None:
+def test_submit__escrows_reward_fee_and_bond_once(client: RoleContext, tmp_path: Path) -> None:
     home = commissioned(client, tmp_path)
     paid_wei = 100 * ETHER - balance_wei(client)
     submitted, prepared = home.submitted(), home.prepared()
@@ -109,7 +111,7 @@ def test_submit__escrows_reward_fee_and_bond_once(client: Client, tmp_path: Path
 
 @pytest.mark.parametrize("finisher", ["submit", "serve"])
 def test_submit__killed_after_paying__is_finished_without_paying_again(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finisher: str
+    client: RoleContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finisher: str
 ) -> None:
     def killed(*_: object) -> None:
         raise Killed

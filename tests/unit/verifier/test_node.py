@@ -9,7 +9,7 @@ from web3.types import RPCEndpoint
 from pole.chain.structs import Phase, Verdict
 from pole.node.loop import Waiting
 from tests.unit.commission import Commission, commission_digits
-from tests.unit.local_nodes import ETHER, Seats, round_of, step_until, taken_seats, until_phase
+from tests.unit.local_nodes import ETHER, LocalNodes, round_of, start_local_nodes, step_until, until_phase
 from verifier.node import VerifierNode
 
 
@@ -19,8 +19,8 @@ def digits(tmp_path: Path) -> Commission:
 
 
 @pytest.fixture
-def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
-    with taken_seats(tmp_path, digits) as taken:
+def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
+    with start_local_nodes(tmp_path, digits) as taken:
         yield taken
 
 
@@ -35,35 +35,38 @@ def seconds_to_deadline(node: VerifierNode) -> int:
     return node.context.contracts.verifier_committee.ballot(1).deadline - node.context.chain.block_time()
 
 
-def test_act__no_stake__says_how_to_get_a_seat(seats: Seats) -> None:
-    waiting = seats.verifier(seats.funded(), stake_wei=0).act()
+def test_act__no_stake__says_how_to_get_a_seat(local_nodes: LocalNodes) -> None:
+    waiting = local_nodes.verifier(local_nodes.funded(), stake_wei=0).act()
     assert "python -m verifier stake 1" in waiting.what
 
 
-def test_act__wanted_stake__is_topped_up_once(seats: Seats) -> None:
-    account = seats.funded()
+def test_act__wanted_stake__is_topped_up_once(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
     for stake_wei in (ETHER, ETHER, 3 * ETHER, 2 * ETHER):
-        waiting = seats.verifier(account, stake_wei=stake_wei).act()
+        waiting = local_nodes.verifier(account, stake_wei=stake_wei).act()
     assert waiting.what == "a round to open"
-    assert seats.verifier(account).context.contracts.verifier_committee.verifier(account.address).stake_wei == 3 * ETHER
+    assert (
+        local_nodes.verifier(account).context.contracts.verifier_committee.verifier(account.address).stake_wei
+        == 3 * ETHER
+    )
 
 
-def test_act__stake_taken_out_meanwhile__is_topped_up_again(seats: Seats) -> None:
-    account = seats.funded()
-    verifier = seats.verifier(account)
+def test_act__stake_taken_out_meanwhile__is_topped_up_again(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    verifier = local_nodes.verifier(account)
     verifier.act()
     context = verifier.context
     context.contracts.verifier_committee.request_unstake(key="out")
-    seats.pass_time(31)
+    local_nodes.pass_time(31)
     context.contracts.verifier_committee.complete_unstake(key="done")
     verifier.act()
     verifier.act()
     assert context.contracts.verifier_committee.verifier(account.address).stake_wei == ETHER
 
 
-def test_act__reorg_took_the_stake_back__is_staked_again_but_not_twice(seats: Seats) -> None:
-    account = seats.funded()
-    verifier = seats.verifier(account)
+def test_act__reorg_took_the_stake_back__is_staked_again_but_not_twice(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    verifier = local_nodes.verifier(account)
     client = verifier.context.chain
     request = client.web3.provider.make_request
     snapshot = request(RPCEndpoint("evm_snapshot"), [])["result"]
@@ -76,34 +79,38 @@ def test_act__reorg_took_the_stake_back__is_staked_again_but_not_twice(seats: Se
     assert client.web3.eth.get_transaction_count(account.address) == 1
 
 
-def test_act__too_poor_to_top_up__goes_on_with_the_stake_it_has(seats: Seats) -> None:
-    account = seats.funded()
-    seats.verifier(account).act()
-    assert seats.verifier(account, stake_wei=1_000 * ETHER).act().what == "a round to open"
+def test_act__too_poor_to_top_up__goes_on_with_the_stake_it_has(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    local_nodes.verifier(account).act()
+    assert local_nodes.verifier(account, stake_wei=1_000 * ETHER).act().what == "a round to open"
 
 
-def test_act__whole_idle_round__the_miner_wins_with_the_accuracy_it_claimed(seats: Seats) -> None:
-    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded())
+def test_act__whole_idle_round__the_miner_wins_with_the_accuracy_it_claimed(local_nodes: LocalNodes) -> None:
+    miner, verifier = local_nodes.miner(local_nodes.funded()), local_nodes.verifier(local_nodes.funded())
     verifier.act()
     until_phase([miner, verifier], Phase.FINALISED)
     header = miner.context.contracts.learning_chain.header(1)
     [submission] = miner.context.contracts.learning_chain.submissions(1)
     assert header.winner == miner.context.address
     assert (header.train_ppm, header.test_ppm) == (submission.claimed_train_ppm, 0)
-    assert seats.deployment.address("RewardToken")
+    assert local_nodes.deployment.address("RewardToken")
     assert miner.context.contracts.reward_token.balance(header.winner) == 32 * ETHER
 
 
-def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(seats: Seats) -> None:
-    account = seats.funded()
-    miner, first, other = seats.miner(seats.funded()), seats.verifier(account), seats.verifier(seats.funded())
+def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    miner, first, other = (
+        local_nodes.miner(local_nodes.funded()),
+        local_nodes.verifier(account),
+        local_nodes.verifier(local_nodes.funded()),
+    )
     for verifier in (first, other):
         verifier.act()
     step_until([miner, first], lambda: has_voted(first))
     first.voting.judge.close()
     [decided] = [first.voting.votes.recall(1)]
     assert decided is not None
-    second = seats.verifier(account)
+    second = local_nodes.verifier(account)
     step_until(
         [other, second, miner], lambda: bool(second.context.contracts.verifier_committee.votes(1, account.address))
     )
@@ -111,42 +118,48 @@ def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(se
     assert decided.salt.hex() not in repr(decided)
 
 
-def test_act__journaled_but_not_committed_when_killed__commits_the_same_vote(seats: Seats) -> None:
-    account = seats.funded()
-    miner, first = seats.miner(seats.funded()), seats.verifier(account)
+def test_act__journaled_but_not_committed_when_killed__commits_the_same_vote(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    miner, first = local_nodes.miner(local_nodes.funded()), local_nodes.verifier(account)
     first.act()
     until_phase([miner, first], Phase.VOTING)
     ballot = first.context.contracts.verifier_committee.ballot(1)
     decided = first.voting.vote(round_of(first), ballot)
     assert not isinstance(decided, Waiting)
-    second = seats.verifier(account)
+    second = local_nodes.verifier(account)
     step_until([second], lambda: has_voted(second))
     assert second.voting.votes.recall(1) == decided
 
 
-def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(seats: Seats) -> None:
-    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=12.0)
+def test_act__model_vanished__waits_and_votes_it_invalid_only_at_the_end(local_nodes: LocalNodes) -> None:
+    miner, verifier = (
+        local_nodes.miner(local_nodes.funded()),
+        local_nodes.verifier(local_nodes.funded(), reserve_s=12.0),
+    )
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
     [entry] = verifier.context.contracts.learning_chain.entries(1)
-    (seats.commission.store.root / str(entry.model)).unlink()
+    (local_nodes.commission.store.root / str(entry.model)).unlink()
     waiting = verifier.act()
     assert str(entry.model) in waiting.what
     assert verifier.voting.votes.recall(1) is None
-    seats.pass_time(seconds_to_deadline(verifier) - 20)
+    local_nodes.pass_time(seconds_to_deadline(verifier) - 20)
     step_until([verifier], lambda: has_voted(verifier))
     vote = verifier.voting.votes.recall(1)
     assert vote is not None
     assert vote.verdicts == [Verdict(False, 0, 0)]
 
 
-def test_act__training_set_vanished__never_blames_a_model(seats: Seats, digits: Commission) -> None:
-    miner, verifier = seats.miner(seats.funded()), seats.verifier(seats.funded(), reserve_s=25.0)
+def test_act__training_set_vanished__never_blames_a_model(local_nodes: LocalNodes, digits: Commission) -> None:
+    miner, verifier = (
+        local_nodes.miner(local_nodes.funded()),
+        local_nodes.verifier(local_nodes.funded(), reserve_s=25.0),
+    )
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
     (digits.store.root / digits.manifest.data.training_set[0].cid).unlink()
     assert digits.manifest.data.training_set[0].cid in verifier.act().what
-    seats.pass_time(seconds_to_deadline(verifier) - 20)
+    local_nodes.pass_time(seconds_to_deadline(verifier) - 20)
     waiting = verifier.act()
     assert "without my vote" in waiting.what
     assert verifier.voting.votes.recall(1) is None

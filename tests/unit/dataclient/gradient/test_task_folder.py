@@ -8,7 +8,7 @@ import torch
 
 from dataclient.gradient.network import propose_network
 from dataclient.gradient.prepare import prepare
-from dataclient.gradient.task_folder import Order, find_order_home, open_order_home
+from dataclient.gradient.task_folder import GradientOrder, find_order_home, open_order_home
 from dataclient.sources.load import SourceOptions
 from pole.chain.gradient_structs import Rules
 from pole.chain.profiles import LOCAL
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path / "store"))
 
 
-def digits(**changes: Any) -> Order:
+def digits(**changes: Any) -> GradientOrder:
     given = {
         "name": "digits",
         "data": SourceOptions(source="sklearn:digits", max_training_rows=200, max_test_rows=50),
@@ -35,7 +35,7 @@ def digits(**changes: Any) -> Order:
         "steps_per_block": 64,
         "check_steps": 50,
     }
-    return Order.model_validate({**given, **changes})
+    return GradientOrder.model_validate({**given, **changes})
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import structlog
 import torch
 
 from miner.gradient.node import GradientMiner, GradientOptions
-from miner.learning.assignment import Limits
+from miner.limits import MinerLimits
 from pole.chain.gradient_structs import Miner
 from pole.chain.profiles import LOCAL
 from pole.journal.journal import Journal
@@ -53,7 +53,7 @@ def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
         home=folder,
     )
     whole: RoleContext = context
-    options = GradientOptions(torch.device("cpu"), 1, Limits(0, 1), None, lost_bonds=lost_bonds)
+    options = GradientOptions(torch.device("cpu"), 1, MinerLimits(0, 1), None, lost_bonds=lost_bonds)
     node = GradientMiner(whole, options)
     return node
 

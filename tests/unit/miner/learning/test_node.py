@@ -9,19 +9,20 @@ from typing import Any
 import pytest
 from torch import nn
 
-from miner.learning.assignment import Limits, NotWorthIt, Terms, check_manifest, commit_reserve_s, target_ppm
-from miner.learning.deadline import REFRESH_S, Watch
-from miner.learning.solutions import Workbook
+from miner.learning.assignment import RoundTerms, check_manifest, commit_reserve_s, target_ppm
+from miner.learning.deadline import REFRESH_S, Deadline
+from miner.learning.solutions import Solutions
+from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, TrainingJob
 from pole.chain.structs import AbortReason, Phase, Round
 from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.manifest import DenseMapping
 from pole.task.weights import save_model
 from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
-from tests.unit.local_nodes import Seats, round_of, step_until, taken_seats, until_phase
+from tests.unit.local_nodes import LocalNodes, round_of, start_local_nodes, step_until, until_phase
 
 ROUND = Round(
     round_id=1,
@@ -45,8 +46,8 @@ ROUND = Round(
 )
 
 
-def terms(**changes: Any) -> Terms:
-    return dataclasses.replace(Terms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
+def terms(**changes: Any) -> RoundTerms:
+    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------
@@ -77,13 +78,13 @@ def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float |
 
 def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
     with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
-        check_manifest(DirectoryStore(tmp_path), ROUND, terms(reward_wei=4), Limits(5, 1))
+        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
 
 
 def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
     iris = commission_iris(tmp_path)
     with pytest.raises(NotWorthIt, match="--max-data-bytes is 10"):
-        check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), Limits(0, 10))
+        check_manifest(iris.store, ROUND, terms(manifest=iris.manifest_cid), MinerLimits(0, 10))
 
 
 def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: Path) -> None:
@@ -91,14 +92,14 @@ def test_check_manifest__features_too_large__declined_with_the_option(tmp_path: 
     wide = iris.manifest.model_copy(update={"mapping": DenseMapping(vectors=65_536, segments=4)})
     manifest = iris.store.put(wide.to_bytes())
     with pytest.raises(NotWorthIt, match=f"features take {120 * 4 * 65_536 * 4} bytes"):
-        check_manifest(iris.store, ROUND, terms(manifest=manifest), Limits(0, 1 << 20))
+        check_manifest(iris.store, ROUND, terms(manifest=manifest), MinerLimits(0, 1 << 20))
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
 
 
 class Chain:
-    """What a watch sees of a chain; `is_away`: the node does not answer."""
+    """What a deadline sees of a chain; `is_away`: the node does not answer."""
 
     def __init__(self) -> None:
         self.round, self.time, self.is_away = ROUND, 900, False
@@ -116,88 +117,88 @@ def chain() -> Chain:
 
 @pytest.fixture
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The watch's clock: set its only element."""
+    """The deadline's clock: set its only element."""
     now = [0.0]
     monkeypatch.setattr("miner.learning.deadline.time.monotonic", lambda: now[0])
     return now
 
 
 def test_watch__reserve_reached__is_over(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=90.0)
-    assert (watch.is_over(), watch.seconds_left()) == (False, 10.0)
+    deadline = Deadline(chain.look, 3, reserve_s=90.0)
+    assert (deadline.is_over(), deadline.seconds_left()) == (False, 10.0)
     chain.time = 910
     monotonic[0] += REFRESH_S + 0.1
-    assert watch.is_over()
-    assert watch.reason == "time is up"
+    assert deadline.is_over()
+    assert deadline.reason == "time is up"
 
 
 def test_watch__node_away__its_clock_runs_on(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=90.0)
+    deadline = Deadline(chain.look, 3, reserve_s=90.0)
     chain.is_away = True
     monotonic[0] += 4.0
-    assert watch.seconds_left() == 6.0
+    assert deadline.seconds_left() == 6.0
     monotonic[0] += 6.5
-    assert watch.is_over()
+    assert deadline.is_over()
 
 
 def test_watch__phase_has_changed__is_over(chain: Chain, monotonic: list[float]) -> None:
-    watch = Watch(chain.look, 3, reserve_s=0.0)
+    deadline = Deadline(chain.look, 3, reserve_s=0.0)
     chain.round = dataclasses.replace(ROUND, phase=Phase.RELEASE)
-    assert not watch.is_over()
+    assert not deadline.is_over()
     monotonic[0] += REFRESH_S + 0.1
-    assert watch.is_over()
-    assert "release" in watch.reason
+    assert deadline.is_over()
+    assert "release" in deadline.reason
 
 
 def test_watch__enough_solutions_of_others__is_over_so_that_ours_still_gets_in(
     chain: Chain, monotonic: list[float]
 ) -> None:
     chain.round = dataclasses.replace(ROUND, qualified_count=3)
-    assert not Watch(chain.look, 4, reserve_s=0.0).is_over()
-    assert Watch(chain.look, 3, reserve_s=0.0).is_over()
+    assert not Deadline(chain.look, 4, reserve_s=0.0).is_over()
+    assert Deadline(chain.look, 3, reserve_s=0.0).is_over()
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
-def test_workbook__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
-    workbook = Workbook(journal, tmp_path)
-    solution = workbook.seal(1, Candidate(b"model", 950_000))
+def test_solutions__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
+    solutions = Solutions(journal, tmp_path)
+    solution = solutions.seal(1, Candidate(b"model", 950_000))
     [path] = tmp_path.rglob(f"{solution.model}.safetensors")
     path.write_bytes(b"other")
     with pytest.raises(JournalError, match="damaged"):
-        workbook.content(1, solution)
+        solutions.content(1, solution)
     path.unlink()
     with pytest.raises(JournalError, match="bond"):
-        workbook.content(1, solution)
+        solutions.content(1, solution)
 
 
-def test_workbook__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
-    first = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
-    again = Workbook(journal, tmp_path)
+def test_solutions__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
+    first = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    again = Solutions(journal, tmp_path)
     assert again.seal(1, Candidate(b"better", 990_000)) == first
     assert again.content(1, first) == b"model"
     assert again.seal(2, Candidate(b"model", 950_000)).salt != first.salt
 
 
-def test_workbook__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
-    solution = Workbook(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+def test_solutions__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
+    solution = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
     assert solution.salt.hex() not in repr(solution)
     assert repr(solution.salt) not in repr(solution)
 
 
-def test_workbook__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
-    Workbook(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
-    assert Workbook(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
-    assert Workbook(journal, tmp_path).candidate(2) is None
+def test_solutions__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
+    Solutions(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
+    assert Solutions(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
+    assert Solutions(journal, tmp_path).candidate(2) is None
 
 
-def test_workbook__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
-    workbook = Workbook(journal, tmp_path)
-    workbook.seal(1, Candidate(b"model", 950_000))
-    assert workbook.open_rounds() == [1]
-    workbook.close(1, "won")
-    assert workbook.open_rounds() == []
+def test_solutions__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
+    solutions = Solutions(journal, tmp_path)
+    solutions.seal(1, Candidate(b"model", 950_000))
+    assert solutions.open_rounds() == [1]
+    solutions.close(1, "won")
+    assert solutions.open_rounds() == []
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
@@ -210,8 +211,8 @@ def digits(tmp_path: Path) -> Commission:
 
 
 @pytest.fixture
-def seats(digits: Commission, tmp_path: Path) -> Iterator[Seats]:
-    with taken_seats(tmp_path, digits, has_absent_verifier=True) as taken:
+def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
+    with start_local_nodes(tmp_path, digits, has_absent_verifier=True) as taken:
         yield taken
 
 
@@ -219,30 +220,32 @@ def never(_: TrainingJob) -> Iterator[nn.Module]:
     raise AssertionError("trained")
 
 
-def test_act__nothing_to_do__waits_for_a_task(seats: Seats) -> None:
-    waiting = seats.miner(seats.funded(), is_idle_allowed=False).act()
+def test_act__nothing_to_do__waits_for_a_task(local_nodes: LocalNodes) -> None:
+    waiting = local_nodes.miner(local_nodes.funded(), is_idle_allowed=False).act()
     assert waiting.what == "a task"
-    assert seats.miner(seats.funded()).context.contracts.learning_chain.round_count() == 0
+    assert local_nodes.miner(local_nodes.funded()).context.contracts.learning_chain.round_count() == 0
 
 
 def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: Path) -> None:
-    with taken_seats(tmp_path, digits) as seats:
-        miner = seats.miner(seats.funded())
+    with start_local_nodes(tmp_path, digits) as local_nodes:
+        miner = local_nodes.miner(local_nodes.funded())
         assert "a verifier to take a seat" in miner.act().what
         assert miner.context.contracts.learning_chain.round_count() == 0
 
 
-def test_act__too_poor_for_the_bond__says_so_and_does_not_train(seats: Seats) -> None:
-    poor = seats.miner(seats.funded(4 * 10**16), trainer=never)
+def test_act__too_poor_for_the_bond__says_so_and_does_not_train(local_nodes: LocalNodes) -> None:
+    poor = local_nodes.miner(local_nodes.funded(4 * 10**16), trainer=never)
     until_phase([poor], Phase.TRAINING)
     with pytest.raises(InsufficientFunds, match="a commit needs a bond of 50000000000000000 and gas; send it"):
         poor.act()
 
 
-def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats: Seats, digits: Commission) -> None:
+def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(
+    local_nodes: LocalNodes, digits: Commission
+) -> None:
     manifest = digits.store.root / str(digits.manifest_cid)
     hidden = manifest.rename(manifest.with_name("hidden"))
-    miner = seats.miner(seats.funded())
+    miner = local_nodes.miner(local_nodes.funded())
     step_until([miner], lambda: bool(miner.context.contracts.learning_chain.round_count()))
     waiting = miner.act()
     assert str(digits.manifest_cid) in waiting.what
@@ -251,27 +254,27 @@ def test_act__manifest_not_in_the_store_yet__waits_for_it_and_then_commits(seats
     assert round_of(miner).qualified_count == 1
 
 
-def test_act__keys_of_another_round__does_not_train_and_says_why(seats: Seats, tmp_path: Path) -> None:
-    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
-    client, miner = seats.funded(), seats.miner(seats.funded(), trainer=never)
-    seats.submit(client, encrypted)
+def test_act__keys_of_another_round__does_not_train_and_says_why(local_nodes: LocalNodes, tmp_path: Path) -> None:
+    encrypted = commission_iris(local_nodes.commission.store.root, is_encrypted=True)
+    client, miner = local_nodes.funded(), local_nodes.miner(local_nodes.funded(), trainer=never)
+    local_nodes.submit(client, encrypted)
     until_phase([miner], Phase.KEYS)
     assert "functional keys" in miner.act().what
     wrong = encrypted.published_keys(sha256(b"another block").digest())
     assert wrong is not None
-    seats.publish_keys(client, round_of(miner), wrong)
+    local_nodes.publish_keys(client, round_of(miner), wrong)
     assert "those of another round" in miner.act().what
     assert round_of(miner).submission_count == 0
 
 
-def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_reveal(seats: Seats) -> None:
-    encrypted = commission_iris(seats.commission.store.root, is_encrypted=True)
-    client, miner = seats.funded(), seats.miner(seats.funded())
-    seats.submit(client, encrypted)
+def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_reveal(local_nodes: LocalNodes) -> None:
+    encrypted = commission_iris(local_nodes.commission.store.root, is_encrypted=True)
+    client, miner = local_nodes.funded(), local_nodes.miner(local_nodes.funded())
+    local_nodes.submit(client, encrypted)
     until_phase([miner], Phase.KEYS)
     keys = encrypted.published_keys(round_of(miner).previous_hash)
     assert keys is not None
-    seats.publish_keys(client, round_of(miner), keys)
+    local_nodes.publish_keys(client, round_of(miner), keys)
     before = {path.name for path in encrypted.store.root.iterdir()}
     miner.act()
     [submission] = miner.context.contracts.learning_chain.submissions(round_of(miner).round_id)
@@ -280,87 +283,87 @@ def test_act__encrypted_task__trains_commits_and_publishes_nothing_before_the_re
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("out of memory"), ValueError("one row"), MemoryError()])
-def test_act__training_method_fails__declines_the_round_and_lives(seats: Seats, failure: Exception) -> None:
+def test_act__training_method_fails__declines_the_round_and_lives(local_nodes: LocalNodes, failure: Exception) -> None:
     def failing(_: TrainingJob) -> Iterator[nn.Module]:
         raise failure
 
-    miner = seats.miner(seats.funded(), trainer=failing)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=failing)
     until_phase([miner], Phase.TRAINING)
     assert f"training failed: {type(failure).__name__}" in miner.act().what
 
 
 def test_act__data_takes_longer_than_the_round__is_given_up_when_it_is_over(
-    seats: Seats, monkeypatch: pytest.MonkeyPatch
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(*given: Any) -> None:
         for row in range(100):
             given[-1](row, 100)
-            seats.pass_time(20)
+            local_nodes.pass_time(20)
             monkeypatch.setattr("miner.learning.deadline.REFRESH_S", 0.0)
 
     monkeypatch.setattr("miner.learning.node.collect", endless)
-    miner = seats.miner(seats.funded(), trainer=never)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=never)
     until_phase([miner], Phase.TRAINING)
     assert "of 100 rows were opened in time: time is up" in miner.act().what
 
 
 def test_act__store_full_at_the_reveal__waits_and_reveals_when_there_is_room(
-    seats: Seats, monkeypatch: pytest.MonkeyPatch
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: bytes) -> Cid:
         raise StoreError("no space left")
 
-    miner = seats.miner(seats.funded())
+    miner = local_nodes.miner(local_nodes.funded())
     with monkeypatch.context() as patched:
-        patched.setattr(seats.commission.store, "put", full, raising=True)
+        patched.setattr(local_nodes.commission.store, "put", full, raising=True)
         until_phase([miner], Phase.REVEAL)
         assert "no space left" in miner.act().what
         assert round_of(miner).revealed_count == 0
     step_until([miner], lambda: round_of(miner).revealed_count == 1)
 
 
-def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(seats: Seats) -> None:
+def test_act__time_runs_out_unqualified__commits_its_best_in_overtime(local_nodes: LocalNodes) -> None:
     def hopeless(job: TrainingJob) -> Iterator[nn.Module]:
         yield job.new_model()
 
-    miner = seats.miner(seats.funded(), trainer=hopeless)
+    miner = local_nodes.miner(local_nodes.funded(), trainer=hopeless)
     until_phase([miner], Phase.TRAINING)
     assert "overtime" in miner.act().what
-    seats.pass_time(40)
+    local_nodes.pass_time(40)
     until_phase([miner], Phase.OVERTIME)
     miner.act()
     current = round_of(miner)
     assert (current.submission_count, current.qualified_count) == (1, 0)
 
 
-def test_act__killed_after_the_commit__the_next_process_reveals(seats: Seats) -> None:
-    account = seats.funded()
-    first = seats.miner(account)
+def test_act__killed_after_the_commit__the_next_process_reveals(local_nodes: LocalNodes) -> None:
+    account = local_nodes.funded()
+    first = local_nodes.miner(account)
     step_until(
         [first],
         lambda: first.context.contracts.learning_chain.round_count() > 0 and round_of(first).submission_count == 1,
     )
-    second = seats.miner(account, trainer=never)
+    second = local_nodes.miner(account, trainer=never)
     step_until([second], lambda: round_of(second).revealed_count == 1)
     [submission] = second.context.contracts.learning_chain.submissions(round_of(second).round_id)
-    solution = second.workbook.solution(round_of(second).round_id)
+    solution = second.solutions.solution(round_of(second).round_id)
     assert solution is not None
     assert submission.model == solution.model
-    assert seats.commission.store.has(solution.model)
+    assert local_nodes.commission.store.has(solution.model)
 
 
 def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_that(
-    seats: Seats, digits: Commission, tmp_path: Path
+    local_nodes: LocalNodes, digits: Commission, tmp_path: Path
 ) -> None:
-    account = seats.funded()
-    first = seats.miner(account, trainer=never)
+    account = local_nodes.funded()
+    first = local_nodes.miner(account, trainer=never)
     with pytest.raises(AssertionError, match="trained"):
         step_until([first], lambda: False)
     current = round_of(first)
     features = digits.features(tmp_path / "cache", current.previous_hash)
     content = save_model(train_quickly(digits.new_model(), features.train_x, features.train_y))
-    first.workbook.seal(current.round_id, Candidate(content, 950_000))
-    second = seats.miner(account, trainer=never)
+    first.solutions.seal(current.round_id, Candidate(content, 950_000))
+    second = local_nodes.miner(account, trainer=never)
     second.act()
     [submission] = second.context.contracts.learning_chain.submissions(current.round_id)
     assert submission.claimed_train_ppm == 950_000

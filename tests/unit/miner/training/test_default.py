@@ -12,7 +12,15 @@ import torch
 from torch import nn
 
 from miner.training.adamw import AdamW
-from miner.training.api import Candidate, Progress, TrainingJob, best_candidate, choose_device, judge, load_trainer
+from miner.training.api import (
+    Candidate,
+    TrainingJob,
+    TrainingProgress,
+    best_candidate,
+    choose_device,
+    judge,
+    load_trainer,
+)
 from miner.training.checkpoint import load_checkpoint, save_checkpoint
 from miner.training.default import Schedule, batch_rows, train
 from pole.errors import BadInput, ModelInvalid
@@ -38,7 +46,6 @@ def job_for(commission: Commission, folder: Path, *, target_ppm: int, seconds: f
     features, end = commission.features(folder), time.monotonic() + seconds
     return TrainingJob(
         manifest=commission.manifest,
-        feature_shape=features.train_x.shape[1:],
         train_x=features.train_x,
         train_y=features.train_y,
         target_ppm=target_ppm,
@@ -194,7 +201,7 @@ def test_train__same_seed__same_model_and_other_seed_another(iris: Commission, t
 
 
 def test_train__reports__live_accuracy(iris: Commission, tmp_path: Path) -> None:
-    news: list[Progress] = []
+    news: list[TrainingProgress] = []
     next(train(replace(job_for(iris, tmp_path, target_ppm=900_000), report=news.append)))
     assert news[-1].train_ppm >= 900_000
     assert [each.step for each in news] == sorted(each.step for each in news)
@@ -203,7 +210,7 @@ def test_train__reports__live_accuracy(iris: Commission, tmp_path: Path) -> None
 def test_train__after_a_crash__goes_on_from_its_checkpoint(iris: Commission, tmp_path: Path) -> None:
     job = job_for(iris, tmp_path, target_ppm=940_000)
     next(train(job))
-    news: list[Progress] = []
+    news: list[TrainingProgress] = []
     next(train(replace(job, report=news.append)))
     assert len(news) == 1
     assert news[0].step > 28 * 2

@@ -7,7 +7,7 @@ from pole.gradient.cuda_graph import FusedTrajectory, start_trajectory
 from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import Trajectory
 from pole.gradient.verification import verify
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import MINER, PREVIOUS_HASH, THRESHOLD, GradientTask, digits_task
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -15,7 +15,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(DirectoryStore(tmp_path_factory.mktemp("store")))
+    return digits_task(FolderStore(tmp_path_factory.mktemp("store")))
 
 
 def fused(task: GradientTask) -> FusedTrajectory:

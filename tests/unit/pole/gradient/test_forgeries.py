@@ -8,42 +8,19 @@ import torch
 
 from pole.errors import ContentNotFound, ModelInvalid
 from pole.gradient.network import FlatNetwork, Snapshot
-from pole.gradient.trajectory import Candidate, Draws, Trajectory
-from pole.gradient.verification import BlockClaim, Finding, verify
+from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
+from pole.gradient.verification import BlockClaim, ReplayResult
 from pole.storage.cid import cid_of
-from pole.storage.folder import DirectoryStore
 from tests.unit.gradient_task import (
+    MIN_STEP,
     MINER,
     OTHER_MINER,
     PREVIOUS_HASH,
     THRESHOLD,
     GradientTask,
     Mined,
-    digits_task,
+    shifted,
 )
-
-MIN_STEP = 20  # so that with checkpoints every 8 steps there are at least three segments
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(DirectoryStore(tmp_path_factory.mktemp("store")))
-
-
-@pytest.fixture(scope="module")
-def mined(task: GradientTask) -> Mined:
-    return task.mined(min_step=MIN_STEP)
-
-
-@pytest.fixture
-def judge(task: GradientTask) -> Callable[[BlockClaim], Finding]:
-    return lambda claim: verify(FlatNetwork(task.manifest), task.samples, task.store, claim)
-
-
-def shifted(state: Snapshot, weight: int, by: float) -> Snapshot:
-    changed = state.clone()
-    changed.weights[weight] += by
-    return changed
 
 
 def trained(task: GradientTask, rows: list[torch.Tensor]) -> list[Snapshot]:
@@ -68,7 +45,7 @@ def forged(task: GradientTask, mined: Mined, states: list[Snapshot]) -> BlockCla
 
 
 def test_verify__wrong_checkpoint__names_both_segments_around_it(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     first, *others = mined.candidate.checkpoints
     wrong = replace(mined.candidate, checkpoints=(shifted(first, 7, 1e-3), *others))
@@ -78,7 +55,7 @@ def test_verify__wrong_checkpoint__names_both_segments_around_it(
 
 
 def test_verify__checkpoint_that_is_no_model__names_both_segments_around_it(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     content, first = task.store.get(mined.claim.proof, 1 << 16), task.network().to_bytes(mined.candidate.checkpoints[0])
     hostile = content.replace(str(cid_of(first)).encode(), str(task.store.put(b"no model")).encode())
@@ -87,7 +64,7 @@ def test_verify__checkpoint_that_is_no_model__names_both_segments_around_it(
 
 
 def test_verify__skipped_step__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     batches = proper_batches(task, mined.candidate.step + 1)
     finding = judge(forged(task, mined, trained(task, batches[:2] + batches[3:])))
@@ -96,7 +73,7 @@ def test_verify__skipped_step__is_refused(
 
 
 def test_verify__skipped_step_with_its_counter_set_right__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     """The steps of batch normalisation are counted exactly; the weights must betray the step as well."""
     batches = proper_batches(task, mined.candidate.step + 1)
@@ -107,7 +84,7 @@ def test_verify__skipped_step_with_its_counter_set_right__is_refused(
 
 
 def test_verify__batches_in_another_order__are_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     batches = proper_batches(task, mined.candidate.step)
     batches[2], batches[3] = batches[3], batches[2]
@@ -115,7 +92,7 @@ def test_verify__batches_in_another_order__are_refused(
 
 
 def test_verify__rows_of_own_choice__are_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     batches = proper_batches(task, mined.candidate.step)
     batches[0] = (batches[0] + 1) % 300
@@ -124,7 +101,7 @@ def test_verify__rows_of_own_choice__are_refused(
 
 @pytest.mark.parametrize("index", [0, 5, -1])
 def test_verify__doctored_buffers__are_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding], index: int
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult], index: int
 ) -> None:
     doctored = mined.candidate.state.clone()
     doctored.buffers[index] += 0.01
@@ -134,7 +111,7 @@ def test_verify__doctored_buffers__are_refused(
 
 
 def test_verify__doctored_counter__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     doctored = mined.candidate.state.clone()
     doctored.counters[0] += 1
@@ -142,7 +119,7 @@ def test_verify__doctored_counter__is_refused(
 
 
 def test_verify__weights_from_nowhere__are_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     """A trajectory that is honest but for its start, which is not the previous block's W."""
     network = FlatNetwork.genesis(task.manifest, seed=2)
@@ -159,7 +136,7 @@ def test_verify__weights_from_nowhere__are_refused(
     ids=["another height or chain", "another miner"],
 )
 def test_verify__proof_of_another__is_refused(
-    mined: Mined, judge: Callable[[BlockClaim], Finding], change: dict[str, object]
+    mined: Mined, judge: Callable[[BlockClaim], ReplayResult], change: dict[str, object]
 ) -> None:
     """The proof as it is, proposed by someone else or at another height: it names what it is for."""
     finding = judge(replace(mined.claim, **change))  # type: ignore[arg-type]
@@ -173,7 +150,7 @@ def test_verify__proof_of_another__is_refused(
     ids=["another miner", "another height or chain"],
 )
 def test_verify__proof_relabelled__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding], miner: str, previous_hash: bytes
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult], miner: str, previous_hash: bytes
 ) -> None:
     """The stolen training under a new document: batches and requirements are others."""
     claim = task.claim(task.network(), mined.candidate, miner, previous_hash)
@@ -182,26 +159,30 @@ def test_verify__proof_relabelled__is_refused(
     assert finding.wrong_segments & 1
 
 
-def test_verify__other_step_than_the_proof__is_refused(mined: Mined, judge: Callable[[BlockClaim], Finding]) -> None:
+def test_verify__other_step_than_the_proof__is_refused(
+    mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
+) -> None:
     assert not judge(replace(mined.claim, step=mined.claim.step + 1)).is_valid
 
 
-def test_verify__digest_below_the_true_one__is_refused(mined: Mined, judge: Callable[[BlockClaim], Finding]) -> None:
+def test_verify__digest_below_the_true_one__is_refused(
+    mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
+) -> None:
     finding = judge(replace(mined.claim, sign_digest=0))
     assert not finding.is_valid
     assert "claimed 0, threshold" in finding.reason
 
 
-def test_verify__digest_at_the_threshold__is_refused(mined: Mined, judge: Callable[[BlockClaim], Finding]) -> None:
+def test_verify__digest_at_the_threshold__is_refused(mined: Mined, judge: Callable[[BlockClaim], ReplayResult]) -> None:
     assert not judge(replace(mined.claim, threshold=mined.claim.sign_digest)).is_valid
 
 
 def test_verify__step_that_is_no_block__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     """Honest training, but the claimed digest belongs to a later step."""
     states = trained(task, proper_batches(task, MIN_STEP))
-    early = Candidate(MIN_STEP, mined.candidate.sign_digest, states[-1], (states[7], states[15]))
+    early = CandidateStep(MIN_STEP, mined.candidate.sign_digest, states[-1], (states[7], states[15]))
     finding = judge(task.claim(task.network(), early))
     assert not finding.is_valid
     assert finding.wrong_segments == 0b100
@@ -210,7 +191,7 @@ def test_verify__step_that_is_no_block__is_refused(
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"version":1,"rules":"hardened","step":"1"}', b"\xff"])
 def test_verify__proof_that_is_no_document__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding], content: bytes
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult], content: bytes
 ) -> None:
     finding = judge(replace(mined.claim, proof=task.store.put(content)))
     assert not finding.is_valid
@@ -218,7 +199,7 @@ def test_verify__proof_that_is_no_document__is_refused(
 
 
 def test_verify__proof_of_the_paper_rules__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     content = b'{"version":1,"rules":"paper","batch":[0,1,2,3],"weights_before":"%s"}' % str(task.genesis).encode()
     finding = judge(replace(mined.claim, proof=task.store.put(content)))
@@ -227,13 +208,13 @@ def test_verify__proof_of_the_paper_rules__is_refused(
 
 
 def test_verify__proof_that_is_too_large__is_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     assert not judge(replace(mined.claim, proof=task.store.put(bytes(1 << 17)))).is_valid
 
 
 def test_verify__checkpoints_missing_or_spare__are_refused(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     for checkpoints in (mined.candidate.checkpoints[1:], (*mined.candidate.checkpoints, mined.candidate.state)):
         finding = judge(task.claim(task.network(), replace(mined.candidate, checkpoints=checkpoints)))
@@ -242,7 +223,7 @@ def test_verify__checkpoints_missing_or_spare__are_refused(
 
 
 def test_verify__file_that_nobody_has__is_not_held_against_the_miner_yet(
-    mined: Mined, judge: Callable[[BlockClaim], Finding]
+    mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     with pytest.raises(ContentNotFound):
         judge(replace(mined.claim, weights=cid_of(b"nowhere")))

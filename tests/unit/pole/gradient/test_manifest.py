@@ -7,13 +7,13 @@ import pytest
 
 from pole.errors import ManifestInvalid
 from pole.gradient.manifest import GradientManifest, fetch_gradient_manifest
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import CLASSES, GLOBAL, NORM, SILU, GradientTask, conv, digits_task
 
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(DirectoryStore(tmp_path_factory.mktemp("store")))
+    return digits_task(FolderStore(tmp_path_factory.mktemp("store")))
 
 
 def changed(task: GradientTask, **fields: Any) -> bytes:
@@ -65,12 +65,12 @@ def test_manifest__test_set_unlike_the_data_part__is_refused(task: GradientTask)
 
 
 def test_manifest__one_row_without_batch_normalisation__is_accepted(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), [conv(4), SILU, GLOBAL, CLASSES], batch_size=1)
+    task = digits_task(FolderStore(tmp_path), [conv(4), SILU, GLOBAL, CLASSES], batch_size=1)
     assert task.manifest.batch_size == 1
 
 
 def test_manifest__paper_rules__may_have_any_number_of_requirements(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), rules="paper", requirement_count=8)
+    task = digits_task(FolderStore(tmp_path), rules="paper", requirement_count=8)
     assert task.manifest.requirement_count == 8
 
 
@@ -81,4 +81,4 @@ def test_manifest__written_and_fetched__is_the_same(task: GradientTask) -> None:
 
 def test_manifest__norm_layers__are_found_in_graphs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch normalisation over 1 row"):
-        digits_task(DirectoryStore(tmp_path), [conv(4), NORM, SILU, GLOBAL, CLASSES], batch_size=1)
+        digits_task(FolderStore(tmp_path), [conv(4), NORM, SILU, GLOBAL, CLASSES], batch_size=1)

@@ -12,7 +12,7 @@ from pole.gradient.network import FlatNetwork, model_file_cap
 from pole.gradient.pace import choose_threads, steps_per_second
 from pole.gradient.samples import fetch_samples
 from pole.gradient.startup import check_startup, measure_drift, measure_movement
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.model import build_model
 from pole.task.weights import load_model, save_model
 from tests.unit.gradient_task import CLASSES, GLOBAL, HALVE, NORM, SILU, GradientTask, Layers, conv, digits_task
@@ -20,7 +20,7 @@ from tests.unit.gradient_task import CLASSES, GLOBAL, HALVE, NORM, SILU, Gradien
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(DirectoryStore(tmp_path_factory.mktemp("store")))
+    return digits_task(FolderStore(tmp_path_factory.mktemp("store")))
 
 
 def test_step__beside_torchs_own_optimizer__trains_the_same_network(task: GradientTask) -> None:
@@ -52,7 +52,7 @@ def test_read__inverts_to_bytes_and_leaves_the_network_alone(task: GradientTask)
 
 
 def test_read__file_of_another_model__is_refused(task: GradientTask, tmp_path: Path) -> None:
-    other = digits_task(DirectoryStore(tmp_path), [conv(4), NORM, SILU, GLOBAL, CLASSES]).network()
+    other = digits_task(FolderStore(tmp_path), [conv(4), NORM, SILU, GLOBAL, CLASSES]).network()
     with pytest.raises(ModelInvalid, match="lacks"):
         task.network().read(other.to_bytes())
 
@@ -101,7 +101,7 @@ def test_steps_per_second__leaves_the_network_as_it_was(task: GradientTask) -> N
 
 
 def test_choose_threads__devices_alike__is_one(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), devices="alike")
+    task = digits_task(FolderStore(tmp_path), devices="alike")
     assert choose_threads(task.network(), task.samples, counts=(2,)) == 1
     assert torch.get_num_threads() == 1
 
@@ -126,14 +126,14 @@ def test_check_startup__smooth_network__moves_as_a_whole(task: GradientTask) -> 
 def test_check_startup__weights_that_no_gradient_reaches__names_their_layer(tmp_path: Path) -> None:
     """Behind two halvings and a stride the maps are 1x1: only a kernel's centre ever sees more than padding."""
     layers = [conv(4, stride=2), NORM, SILU, HALVE, HALVE, conv(8), NORM, SILU, GLOBAL, CLASSES]
-    task = digits_task(DirectoryStore(tmp_path), layers)
+    task = digits_task(FolderStore(tmp_path), layers)
     with pytest.raises(ManifestInvalid, match=r"of the weights move .* 'l5.weight' \(11.11% moved\)"):
         check_startup(task.network(), task.samples, steps=50)
 
 
 def test_check_startup__bias_before_batch_norm__is_named(tmp_path: Path) -> None:
     layers = [{**conv(4), "bias": True}, NORM, SILU, GLOBAL, CLASSES]
-    task = digits_task(DirectoryStore(tmp_path), layers)
+    task = digits_task(FolderStore(tmp_path), layers)
     with pytest.raises(ManifestInvalid, match=r"the gradient of 'l0.bias' .* is rounding noise"):
         check_startup(task.network(), task.samples, steps=10)
 
@@ -141,7 +141,7 @@ def test_check_startup__bias_before_batch_norm__is_named(tmp_path: Path) -> None
 def test_check_startup__chaotic_network__is_refused_unless_devices_are_alike(tmp_path: Path) -> None:
     """A rate so large that rounding differences grow from step to step."""
     for devices in ("any", "alike"):
-        task = digits_task(DirectoryStore(tmp_path), learning_rate=5.0, checkpoint_interval=100, devices=devices)
+        task = digits_task(FolderStore(tmp_path), learning_rate=5.0, checkpoint_interval=100, devices=devices)
         if devices == "alike":
             check_startup(task.network(), task.samples, steps=10)
         else:
@@ -150,7 +150,7 @@ def test_check_startup__chaotic_network__is_refused_unless_devices_are_alike(tmp
 
 
 def test_check_startup__fewer_weights_than_requirements__is_refused(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), [GLOBAL, {"type": "linear", "size": 10, "bias": False}])
+    task = digits_task(FolderStore(tmp_path), [GLOBAL, {"type": "linear", "size": 10, "bias": False}])
     with pytest.raises(ManifestInvalid, match="10 weights for 24 requirements"):
         check_startup(task.network(), task.samples, steps=10)
 
@@ -164,7 +164,7 @@ def test_measure_drift__grows_with_the_steps_and_restores(task: GradientTask) ->
 
 def test_measure_movement__dead_relu_units__count_as_unmoved(tmp_path: Path) -> None:
     layers: Layers = [{"type": "flatten"}, {"type": "linear", "size": 16}, {"type": "relu"}, CLASSES]
-    task = digits_task(DirectoryStore(tmp_path), layers)
+    task = digits_task(FolderStore(tmp_path), layers)
     network = task.network()
     network.weights[16 * 64 : 16 * 65] = -100.0  # the hidden layer's biases
     movement = measure_movement(network, task.samples, steps=10)

@@ -14,8 +14,8 @@ from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_paper
 from pole.gradient.requirements import paper_requirements
 from pole.gradient.trajectory import PaperCandidate, PaperSearch
-from pole.gradient.verification import BlockClaim, Finding, verify
-from pole.storage.folder import DirectoryStore
+from pole.gradient.verification import BlockClaim, ReplayResult, verify
+from pole.storage.folder import FolderStore
 from pole.task.rows import Rows
 from tests.unit.gradient_task import MINER, OTHER_MINER, PREVIOUS_HASH, GradientTask, digits_task, published
 
@@ -41,7 +41,7 @@ def by_hand(tmp_path: Path) -> Callable[..., GradientTask]:
             "learning_rate": 0.5,
             "requirement_count": count,
         }
-        return published(DirectoryStore(tmp_path / "store"), training, test, 2, fields)
+        return published(FolderStore(tmp_path / "store"), training, test, 2, fields)
 
     return task
 
@@ -69,7 +69,7 @@ def worked_claim(task: GradientTask, previous_hash: bytes) -> BlockClaim:
     return BlockClaim(previous_hash, task.genesis, MINER, 0, 0, 1, files.proof, files.weights)
 
 
-def judged(task: GradientTask, claim: BlockClaim) -> Finding:
+def judged(task: GradientTask, claim: BlockClaim) -> ReplayResult:
     return verify(FlatNetwork(task.manifest), task.samples, task.store, claim)
 
 
@@ -91,7 +91,7 @@ def test_verify_paper__a_weight_that_moves_the_wrong_way__is_refused(
     """Weight 0 falls and weight 1 rises, so that 0 and 3 are violated."""
     task = by_hand(len(requirements), (1, 1))
     finding = judged(task, worked_claim(task, hash_with(requirements)))
-    assert finding == Finding(False, "the step does not satisfy the requirements")
+    assert finding == ReplayResult(False, "the step does not satisfy the requirements")
 
 
 @pytest.mark.parametrize("requirements", [{1, 2}, {1, 2, 4, 6}, {1, 2, 5, 7}, {4, 7}])
@@ -100,14 +100,16 @@ def test_verify_paper__as_demanded_or_standing_still__is_valid(
 ) -> None:
     """Weights 2 and 3 (the biases) do not move, which satisfies 4, 5, 6 and 7 alike: the paper's fault."""
     task = by_hand(len(requirements), (1, 1))
-    assert judged(task, worked_claim(task, hash_with(requirements))) == Finding(True, train_ppm=500_000, test_ppm=10**6)
+    assert judged(task, worked_claim(task, hash_with(requirements))) == ReplayResult(
+        True, train_ppm=500_000, test_ppm=10**6
+    )
 
 
 def test_verify_paper__accuracy_that_stays__is_refused(by_hand: Callable[..., GradientTask]) -> None:
     """On a tie the first class wins: W has one of two right, and so has W'."""
     task = by_hand(2)
     finding = judged(task, worked_claim(task, hash_with({1, 2})))
-    assert finding == Finding(False, "test accuracy goes from 500000 to 500000 ppm; it must grow")
+    assert finding == ReplayResult(False, "test accuracy goes from 500000 to 500000 ppm; it must grow")
 
 
 def test_verify_paper__stolen_or_from_nowhere__is_valid_as_published(by_hand: Callable[..., GradientTask]) -> None:
@@ -121,7 +123,7 @@ def test_verify_paper__stolen_or_from_nowhere__is_valid_as_published(by_hand: Ca
 def test_verify_paper__published_weights_of_another_step__are_refused(by_hand: Callable[..., GradientTask]) -> None:
     task = by_hand(2, (1, 1))
     claim = replace(worked_claim(task, hash_with({1, 2})), weights=task.genesis)
-    assert judged(task, claim) == Finding(False, "the published weights are not those that the step yields")
+    assert judged(task, claim) == ReplayResult(False, "the published weights are not those that the step yields")
 
 
 @pytest.mark.parametrize("batch", ["[0]", "[0,0]", "[0,2]", "[0,1,0]"])
@@ -135,10 +137,10 @@ def test_verify_paper__batch_of_wrong_rows__is_refused(by_hand: Callable[..., Gr
 
 
 def test_paper_search__finds_steps_that_algorithm_2_accepts_or_refuses_for_accuracy_alone(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), rules="paper", requirement_count=2, learning_rate=0.05)
+    task = digits_task(FolderStore(tmp_path), rules="paper", requirement_count=2, learning_rate=0.05)
     network, previous_hash = task.network(), bytes(32)
     search = PaperSearch(network, task.samples, wanted(network, previous_hash), np.random.default_rng(1))
-    found: list[Finding] = []
+    found: list[ReplayResult] = []
     while len(found) < 6:
         candidate = search.advance()
         if candidate is not None:
@@ -154,7 +156,7 @@ def test_paper_search__contradictory_requirements__stalls_as_published(tmp_path:
     """This hash wants two neighbouring weights of one output neuron to move against each other. They never do, and the
     height keeps its R for ever.
     """
-    task = digits_task(DirectoryStore(tmp_path), rules="paper", requirement_count=2, learning_rate=0.05)
+    task = digits_task(FolderStore(tmp_path), rules="paper", requirement_count=2, learning_rate=0.05)
     network = task.network()
     assert wanted(network, PREVIOUS_HASH).tolist() == [780, 779]
     search = PaperSearch(network, task.samples, wanted(network, PREVIOUS_HASH), np.random.default_rng(1))
@@ -162,7 +164,7 @@ def test_paper_search__contradictory_requirements__stalls_as_published(tmp_path:
 
 
 def test_paper_search__candidate__holds_the_weights_before_and_after_its_step(tmp_path: Path) -> None:
-    task = digits_task(DirectoryStore(tmp_path), rules="paper", requirement_count=1)
+    task = digits_task(FolderStore(tmp_path), rules="paper", requirement_count=1)
     network = task.network()
     search = PaperSearch(network, task.samples, wanted(network, PREVIOUS_HASH), np.random.default_rng(1))
     candidate = None

@@ -10,7 +10,7 @@ from pole.gradient.network import FlatNetwork
 from pole.gradient.startup import measure_movement
 from pole.gradient.trajectory import Trajectory
 from pole.gradient.verification import verify
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.task.rows import Rows
 from tests.unit.gradient_task import MINER, PREVIOUS_HASH, published
 
@@ -30,7 +30,7 @@ def test_resnet18__few_steps_on_tiny_data__is_mined_and_verified(tmp_path: Path)
         "checkpoint_interval": INTERVAL,
         "devices": "alike",
     }
-    task = published(DirectoryStore(tmp_path), rows, rows, 10, fields)
+    task = published(FolderStore(tmp_path), rows, rows, 10, fields)
     network = task.network()
     assert network.weight_count == 11_173_962
     trajectory = Trajectory(network, task.samples, PREVIOUS_HASH, MINER, min_step=STEPS)
@@ -52,5 +52,5 @@ def test_resnet18__with_its_stock_stem__leaves_most_weights_unmoved(tmp_path: Pa
         "scaling": {"mean": [127.5], "deviation": [74.0]},
         "devices": "alike",
     }
-    task = published(DirectoryStore(tmp_path), rows, rows, 10, fields)
+    task = published(FolderStore(tmp_path), rows, rows, 10, fields)
     assert measure_movement(task.network(), task.samples, steps=2).moved_share < 0.5

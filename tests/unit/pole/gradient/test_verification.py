@@ -10,53 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pole.errors import ProofInvalid
-from pole.gradient.network import FlatNetwork, Snapshot
+from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import STEPS_PER_DRAW, Trajectory
-from pole.gradient.verification import BlockClaim, Finding, Replay, assignment, verify
-from pole.storage.folder import DirectoryStore
+from pole.gradient.verification import BlockClaim, Replay, ReplayResult, assignment, verify
+from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import (
+    MIN_STEP,
     MINER,
     PREVIOUS_HASH,
     SMALL_CNN,
     GradientTask,
     Mined,
     digits_task,
+    shifted,
 )
-
-MIN_STEP = 20  # so that with checkpoints every 8 steps there are at least three segments
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> GradientTask:
-    return digits_task(DirectoryStore(tmp_path_factory.mktemp("store")))
-
-
-@pytest.fixture(scope="module")
-def mined(task: GradientTask) -> Mined:
-    return task.mined(min_step=MIN_STEP)
-
-
-@pytest.fixture
-def judge(task: GradientTask) -> Callable[[BlockClaim], Finding]:
-    return lambda claim: verify(FlatNetwork(task.manifest), task.samples, task.store, claim)
-
-
-def shifted(state: Snapshot, weight: int, by: float) -> Snapshot:
-    changed = state.clone()
-    changed.weights[weight] += by
-    return changed
-
 
 # --- honest blocks ---------------------------------------------------------------------------------------------------
 
 
 def test_verify__honest_block__is_valid_with_its_accuracies(
-    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     network = task.network()
     network.restore(mined.candidate.state)
     train_ppm, test_ppm = network.accuracies_ppm(task.samples)
-    assert judge(mined.claim) == Finding(True, train_ppm=train_ppm, test_ppm=test_ppm)
+    assert judge(mined.claim) == ReplayResult(True, train_ppm=train_ppm, test_ppm=test_ppm)
 
 
 def test_verify__in_float64__agrees(task: GradientTask, mined: Mined) -> None:
@@ -92,7 +70,7 @@ def test_trajectory__best__is_the_lowest_digest_from_min_step_on(task: GradientT
 
 
 def test_verify__block_without_a_checkpoint__is_valid(
-    task: GradientTask, judge: Callable[[BlockClaim], Finding]
+    task: GradientTask, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     trajectory = Trajectory(task.network(), task.samples, PREVIOUS_HASH, MINER)
     trajectory.advance()
@@ -154,5 +132,5 @@ def test_assignment__depends_on_seed_and_entry_not_on_the_order_of_members() -> 
 
 def test_verify__layer_norm_network_without_buffers__is_valid(tmp_path: Path) -> None:
     layers = [layer if layer["type"] != "batch_norm" else {"type": "layer_norm"} for layer in SMALL_CNN]
-    task = digits_task(DirectoryStore(tmp_path), layers)
+    task = digits_task(FolderStore(tmp_path), layers)
     assert verify(FlatNetwork(task.manifest), task.samples, task.store, task.mined().claim).is_valid

@@ -96,9 +96,9 @@ def test_journal__power_lost_in_the_last_write__has_the_state_before_or_after(
     found = []
     for cut in sorted(each for each in cuts | set(range(begin, len(whole), STEP)) if begin <= each <= len(whole)):
         tail = {"cut off": b"", "zeros": bytes(len(whole) - cut), "noise": b"\xa5" * (len(whole) - cut)}[damage]
-        victim = copied(source, tmp_path / f"{cut}")
-        wal(victim).write_bytes(whole[:cut] + tail)
-        with Journal(victim) as journal:
+        damaged = copied(source, tmp_path / f"{cut}")
+        wal(damaged).write_bytes(whole[:cut] + tail)
+        with Journal(damaged) as journal:
             found.append(snapshot(journal))
     assert all(each in (before, after) for each in found), "half of a write came back"
     assert (found[0], found[-1]) == (before, after)

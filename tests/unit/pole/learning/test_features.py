@@ -21,8 +21,8 @@ from pole.learning.features import Features, load_features, piece_rows
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
 from pole.learning.mapping import project, statistics
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
-from pole.storage.transfer import Patience
+from pole.storage.folder import FolderStore
+from pole.storage.transfer import TransferLimits
 from pole.task.manifest import Manifest
 from pole.task.rows import EncryptedRows, Rows, encrypted_rows_to_bytes, rows_to_bytes
 from tests.unit.peer import Talk, peer, store_at
@@ -45,7 +45,7 @@ class Task:
         points: PointForm = "uncompressed",
     ) -> None:
         self.points = points
-        self.store, self.cache = DirectoryStore(root / "store"), root / "cache"
+        self.store, self.cache = FolderStore(root / "store"), root / "cache"
         self.master = MasterKey.generate(16)
         self.shape = (16,) if mapping["kind"] == "dense" else (1, 4, 4)
         rng = np.random.default_rng(5)
@@ -280,9 +280,9 @@ def test_load_features__several_files__asked_for_together(task: Task, tmp_path: 
             together.wait()
         talk.answer(task.store.get(Cid.parse(cid), 1 << 30))
 
-    manifest, patient = task.manifest, Patience(first_s=60.0)
+    manifest, patient = task.manifest, TransferLimits(first_s=60.0)
     with peer(answer) as daemon:
-        store = store_at(daemon.url, tmp_path, patience=patient)
+        store = store_at(daemon.url, tmp_path, limits=patient)
         cid = cid_of(manifest.to_bytes())
         loaded = load_features(store, manifest, cid, HASH, task.keys, task.test[1], task.cache)
     assert loaded.train_x.tobytes() == task.expected()[0].tobytes()

@@ -16,7 +16,7 @@ from dataclient.task_folder import TaskHome
 from pole.encryption import CoincurveBackend, MasterKey
 from pole.learning import features
 from pole.learning.mapping import project, statistics
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from tests.paths import ROOT
 from tests.unit import encryption_process
 from tests.unit.client_round import write_small_task
@@ -83,7 +83,7 @@ def test_prepare__killed__encrypts_the_missing_files_only(
     assert encrypt(folder) == home
     assert counting.encrypted == left
     assert home.master_key.read_bytes() == secret
-    files = manifest_of(DirectoryStore(folder / "store"), home)[0].data.training_set
+    files = manifest_of(FolderStore(folder / "store"), home)[0].data.training_set
     assert [file.cid for file in files][: len(stored)] == [part.cid for part in stored]
     assert sum(decrypt(folder).train_x.shape) == TRAINING_ROWS + 2
 
@@ -95,11 +95,11 @@ def test_load_features__killed__decrypts_the_missing_pieces_only(
     folder: Path, counting: Counting, rows: int, left: list[int]
 ) -> None:
     home = encrypt(folder)
-    manifest, _ = manifest_of(DirectoryStore(folder / "store"), home)
+    manifest, _ = manifest_of(FolderStore(folder / "store"), home)
     kill_while("decrypt", folder, rows)
     opened = decrypt(folder)
     assert counting.decrypted == left
-    training = prepare_module.read_rows(home, manifest)[0]
+    training = prepare_module.read_rows(home, manifest.data)[0]
     mapped = project(manifest.mapping, HASH, training.x)
     assert opened.train_x.tobytes() == statistics(manifest.mapping, [mapped]).apply(mapped).tobytes()
     assert opened.train_y.tolist() == training.labels.tolist()

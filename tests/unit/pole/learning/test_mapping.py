@@ -17,11 +17,9 @@ from pole.errors import BadInput
 from pole.learning.mapping import (
     key_queries,
     mapping_matrix,
-    output_shape,
     project,
     query_vectors,
     rank,
-    segment_width,
     statistics,
 )
 from pole.task.manifest import ConvolutionalMapping, DenseMapping
@@ -78,12 +76,12 @@ def test_query_vectors__nothing_asked_for__refused(count: int, dimension: int, b
 
 def test_segment_width__unequal_segments__refused() -> None:
     with pytest.raises(BadInput, match="3 segments do not divide 64"):
-        segment_width(DenseMapping(vectors=2, segments=3), (64,))
+        DenseMapping(vectors=2, segments=3).segment_width((64,))
 
 
 def test_output_shape__convolution_of_flat_rows__refused() -> None:
     with pytest.raises(BadInput, match="needs rows of shape"):
-        output_shape(ConvolutionalMapping(filters=2, kernel=3), (64,))
+        ConvolutionalMapping(filters=2, kernel=3).output_shape((64,))
 
 
 def test_project__sums_beyond_float32__refused() -> None:
@@ -147,7 +145,7 @@ def test_project__one_segment__inner_products_in_order() -> None:
 def test_project__segments__output_is_segment_times_vectors_plus_vector() -> None:
     mapping, x = DenseMapping(vectors=3, segments=4), _random_rows((5, 2, 4, 4))
     mapped = project(mapping, HASH, x)
-    assert output_shape(mapping, (2, 4, 4)) == mapped.shape[1:] == (12,)
+    assert mapping.output_shape((2, 4, 4)) == mapped.shape[1:] == (12,)
     weights = _by_strings(HASH, 2, 8, 3)
     assert mapped[3, 2 * 3 + 1] == sum(a * b for a, b in zip(x[3].ravel()[16:24].tolist(), weights, strict=True))
 
@@ -166,7 +164,7 @@ def test_project__convolutional__as_depthwise_convolution_in_float64(channels: i
         torch.from_numpy(x).double(), torch.from_numpy(filters).double(), padding=kernel // 2, groups=channels
     )
     mapped = project(mapping, HASH, x)
-    assert mapped.shape[1:] == output_shape(mapping, (channels, 6, 7)) == (channels * 4, 6, 7)
+    assert mapped.shape[1:] == mapping.output_shape((channels, 6, 7)) == (channels * 4, 6, 7)
     assert np.array_equal(mapped, expected.numpy())
 
 

@@ -11,12 +11,12 @@ from pole.errors import StoreUnavailable
 from pole.journal.journal import Journal
 from pole.node.pins import Pins
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 
 ONE, OTHER = cid_of(b"one"), cid_of(b"other")
 
 
-class Daemon(DirectoryStore):
+class Daemon(FolderStore):
     """A store that forgets what is unpinned, and can be down."""
 
     is_down = False

@@ -10,9 +10,9 @@ import pytest
 
 from pole.errors import BadInput, ContentMismatch, ContentNotFound, ContentTooLarge, StoreUnavailable
 from pole.storage.cid import CHUNK_BYTES, MAX_LINKS, Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.storage.ipfs import IpfsSettings, IpfsStore
-from pole.storage.transfer import Patience
+from pole.storage.transfer import TransferLimits
 from testbed.ipfs import BINARY_VARIABLE, IpfsDaemon, ipfs_network, kubo_binary, kubo_version
 
 MB = 1_000_000
@@ -43,7 +43,7 @@ class Pair:
         """A store with copies of its own."""
         folder = self.folder / os.urandom(8).hex()
         return IpfsStore(
-            self.daemons[number].address, IpfsSettings(folder, gateway, patience=Patience(first_s=patience_s))
+            self.daemons[number].address, IpfsSettings(folder, gateway, limits=TransferLimits(first_s=patience_s))
         )
 
 
@@ -140,7 +140,7 @@ def test_put__any_size__same_cid_as_the_embedded_store_and_read_through_the_othe
     content = np.random.default_rng(SIZES[what]).bytes(SIZES[what])
     file = tmp_path / "content"
     file.write_bytes(content)
-    cid = DirectoryStore(tmp_path / "embedded").put(content)
+    cid = FolderStore(tmp_path / "embedded").put(content)
     assert pair.publisher.put(content) == cid
     assert pair.publisher.put_file(file) == cid
     assert pair.publisher.has(cid)

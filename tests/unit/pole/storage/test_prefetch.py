@@ -11,14 +11,14 @@ from pole.storage import prefetch
 from pole.storage.cid import cid_of
 from pole.storage.prefetch import FILES_AT_ONCE, FetchAhead, Wanted
 from pole.storage.store import Store
-from pole.storage.transfer import Patience
+from pole.storage.transfer import TransferLimits
 from tests.unit.peer import Peer, Talk, daemon_error, drip, peer, silent, store_at
 
 pytestmark = pytest.mark.timeout(60)
 
 CONTENTS = [f"file {i}".encode() for i in range(9)]
 FILES = [Wanted(i, cid_of(content), 100) for i, content in enumerate(CONTENTS)]
-PATIENT = Patience(first_s=600.0)
+PATIENT = TransferLimits(first_s=600.0)
 
 
 def _index(talk: Talk) -> int:
@@ -51,7 +51,7 @@ def test_take__third_file_missing__its_error_in_its_turn_and_the_rest_is_hung_up
     taken: list[bytes] = []
     with peer(answer) as daemon:
         with pytest.raises(ContentNotFound, match=str(FILES[2].cid)):
-            _take_all(store_at(daemon.url, tmp_path, patience=PATIENT), taken)
+            _take_all(store_at(daemon.url, tmp_path, limits=PATIENT), taken)
         assert _fetchers() == []
     assert taken == CONTENTS[:2]
 
@@ -72,7 +72,7 @@ def test_exit__while_others_are_silent__hangs_up_on_them(tmp_path: Path) -> None
         (silent if _index(talk) else _honest)(talk)
 
     with peer(answer) as daemon:
-        with FetchAhead(store_at(daemon.url, tmp_path, patience=PATIENT), FILES) as ahead:
+        with FetchAhead(store_at(daemon.url, tmp_path, limits=PATIENT), FILES) as ahead:
             ahead.take(FILES[0])
             assert len(_fetchers()) == FILES_AT_ONCE - 1
         assert _fetchers() == []
@@ -105,7 +105,7 @@ def test_take__slow_daemon__several_at_once_and_never_more(tmp_path: Path) -> No
     """The first four are only answered when all four were asked for."""
     gate = _Gate(FILES_AT_ONCE)
     with peer(lambda talk: gate(talk) if _index(talk) < FILES_AT_ONCE else _honest(talk)) as daemon:
-        with FetchAhead(store_at(daemon.url, tmp_path, patience=PATIENT), FILES) as ahead:
+        with FetchAhead(store_at(daemon.url, tmp_path, limits=PATIENT), FILES) as ahead:
             assert [ahead.take(file) for file in FILES] == CONTENTS
         assert _asked(daemon) == list(range(len(FILES)))
     assert max(map(len, gate.seen)) == FILES_AT_ONCE
@@ -124,7 +124,7 @@ def test_take__large_file__alone(tmp_path: Path) -> None:
     files = [Wanted(i, FILES[i].cid, sizes.get(i, 100)) for i in range(5)]
     pair, alone = _Gate(2), _Gate(1)
     with peer(lambda talk: alone(talk) if _index(talk) == 2 else pair(talk)) as daemon:
-        store = store_at(daemon.url, tmp_path, patience=PATIENT)
+        store = store_at(daemon.url, tmp_path, limits=PATIENT)
         with FetchAhead(store, files) as ahead:
             assert [ahead.take(file) for file in files[:2]] == CONTENTS[:2]
             assert _asked(daemon) == [0, 1]

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from pole.errors import BadInput, ContentMismatch, ContentNotFound, ContentTooLarge, StoreError
 from pole.storage.cid import CHUNK_BYTES, Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from pole.storage.store import Store, open_store
 
 MIB = 1 << 20
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path / "store")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def file_size_limit() -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def _names(store: DirectoryStore) -> list[str]:
+def _names(store: FolderStore) -> list[str]:
     return sorted(path.name for path in store.root.iterdir())
 
 
@@ -61,7 +61,7 @@ def test_open_store__path_of_a_file__refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["../outside", "/etc/passwd", "", "x" * 5000])
-def test_any_read__text_instead_of_a_cid__never_becomes_a_path(store: DirectoryStore, text: str) -> None:
+def test_any_read__text_instead_of_a_cid__never_becomes_a_path(store: FolderStore, text: str) -> None:
     (store.root.parent / "outside").write_bytes(b"secret")
     for read in (lambda: store.get(text, MIB), lambda: store.open_file(text, MIB), lambda: store.has(text)):  # type: ignore[arg-type]
         with pytest.raises(BadInput, match="not a parsed CID") as caught:
@@ -69,7 +69,7 @@ def test_any_read__text_instead_of_a_cid__never_becomes_a_path(store: DirectoryS
         assert len(str(caught.value)) < 300
 
 
-def test_get__unknown_content__not_found(store: DirectoryStore) -> None:
+def test_get__unknown_content__not_found(store: FolderStore) -> None:
     cid = cid_of(b"elsewhere")
     assert not store.has(cid)
     with pytest.raises(ContentNotFound, match=str(cid)):
@@ -78,7 +78,7 @@ def test_get__unknown_content__not_found(store: DirectoryStore) -> None:
         store.open_file(cid, MIB)
 
 
-def test_get__content_over_the_cap__refused_unread(store: DirectoryStore) -> None:
+def test_get__content_over_the_cap__refused_unread(store: FolderStore) -> None:
     cid = store.put(b"x" * 1001)
     with pytest.raises(ContentTooLarge, match="1001 bytes, the cap is 1000"):
         store.get(cid, 1000)
@@ -87,7 +87,7 @@ def test_get__content_over_the_cap__refused_unread(store: DirectoryStore) -> Non
     assert store.get(cid, 1001) == b"x" * 1001
 
 
-def test_get__sparse_file_of_a_tebibyte__refused_at_once(store: DirectoryStore) -> None:
+def test_get__sparse_file_of_a_tebibyte__refused_at_once(store: FolderStore) -> None:
     cid = cid_of(b"small")
     with (store.root / str(cid)).open("wb") as file:
         file.truncate(1 << 40)
@@ -96,7 +96,7 @@ def test_get__sparse_file_of_a_tebibyte__refused_at_once(store: DirectoryStore) 
 
 
 @pytest.mark.parametrize("damaged", [b"", b"hello worlc", b"hello world!", b"hello worl"])
-def test_get__damaged_file__mismatch_names_file_and_no_byte_returned(store: DirectoryStore, damaged: bytes) -> None:
+def test_get__damaged_file__mismatch_names_file_and_no_byte_returned(store: FolderStore, damaged: bytes) -> None:
     cid = store.put(b"hello world")
     (store.root / str(cid)).write_bytes(damaged)
     with pytest.raises(ContentMismatch, match="delete it"):
@@ -105,7 +105,7 @@ def test_get__damaged_file__mismatch_names_file_and_no_byte_returned(store: Dire
         store.open_file(cid, MIB)
 
 
-def test_get__link_pipe_or_directory_under_the_name__refused_without_waiting(store: DirectoryStore) -> None:
+def test_get__link_pipe_or_directory_under_the_name__refused_without_waiting(store: FolderStore) -> None:
     cid = cid_of(b"secret")
     path = store.root / str(cid)
     (store.root.parent / "outside").write_bytes(b"secret")
@@ -123,7 +123,7 @@ def test_get__link_pipe_or_directory_under_the_name__refused_without_waiting(sto
     assert not store.has(cid)
 
 
-def test_put_file__missing_source_or_directory__refused(store: DirectoryStore) -> None:
+def test_put_file__missing_source_or_directory__refused(store: FolderStore) -> None:
     with pytest.raises(ContentNotFound, match="check the path"):
         store.put_file(store.root / "missing")
     with pytest.raises(StoreError, match="cannot read"):
@@ -132,7 +132,7 @@ def test_put_file__missing_source_or_directory__refused(store: DirectoryStore) -
 
 
 def test_put__system_refuses_in_mid_write__error_with_advice_and_nothing_left(
-    store: DirectoryStore, file_size_limit: int, tmp_path: Path
+    store: FolderStore, file_size_limit: int, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="ulimit -f"):
         store.put(b"x" * 2 * file_size_limit)
@@ -141,7 +141,7 @@ def test_put__system_refuses_in_mid_write__error_with_advice_and_nothing_left(
 
 
 def test_put__disk_full_at_sync__says_free_space_and_nothing_left(
-    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -159,7 +159,7 @@ def test_put__disk_full_at_sync__says_free_space_and_nothing_left(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
 @given(st.binary(max_size=2000))
-def test_put_then_get__any_content__same_bytes_under_its_cid(store: DirectoryStore, content: bytes) -> None:
+def test_put_then_get__any_content__same_bytes_under_its_cid(store: FolderStore, content: bytes) -> None:
     cid = store.put(content)
     assert cid == cid_of(content)
     assert store.has(cid)
@@ -167,7 +167,7 @@ def test_put_then_get__any_content__same_bytes_under_its_cid(store: DirectorySto
     assert store.open_file(cid, len(content)).read_bytes() == content
 
 
-def test_put_file__several_chunks__same_as_put(store: DirectoryStore, tmp_path: Path) -> None:
+def test_put_file__several_chunks__same_as_put(store: FolderStore, tmp_path: Path) -> None:
     content = os.urandom(2 * CHUNK_BYTES + 7)
     (tmp_path / "source").write_bytes(content)
     cid = store.put_file(tmp_path / "source")
@@ -176,34 +176,34 @@ def test_put_file__several_chunks__same_as_put(store: DirectoryStore, tmp_path: 
     assert _names(store) == [str(cid)]
 
 
-def test_put__copy_at_hand_is_damaged__repaired(store: DirectoryStore) -> None:
+def test_put__copy_at_hand_is_damaged__repaired(store: FolderStore) -> None:
     cid = store.put(b"precious")
     (store.root / str(cid)).write_bytes(b"preciouz")
     store.put(b"precious")
     assert store.get(cid, MIB) == b"precious"
 
 
-def test_get__cap_far_above_the_memory__reads_only_what_is_there(store: DirectoryStore) -> None:
+def test_get__cap_far_above_the_memory__reads_only_what_is_there(store: FolderStore) -> None:
     assert store.get(store.put(b"tiny"), 1 << 50) == b"tiny"
 
 
-def test_open__left_over_of_killed_writer__old_removed_fresh_kept(store: DirectoryStore) -> None:
+def test_open__left_over_of_killed_writer__old_removed_fresh_kept(store: FolderStore) -> None:
     for name, age_s in ((".incoming-old", 2 * 24 * 3600), (".incoming-fresh", 60)):
         path = store.root / name
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age_s,) * 2)
-    DirectoryStore(store.root)
+    FolderStore(store.root)
     assert _names(store) == [".incoming-fresh"]
 
 
 def _put_many(root: Path, contents: list[bytes]) -> None:
-    store = DirectoryStore(root)
+    store = FolderStore(root)
     for content in contents:
         cid = store.put(content)
         assert store.get(cid, MIB) == content
 
 
-def test_put__three_processes_write_the_same_content__all_succeed_and_nothing_is_left(store: DirectoryStore) -> None:
+def test_put__three_processes_write_the_same_content__all_succeed_and_nothing_is_left(store: FolderStore) -> None:
     contents = [bytes([index]) * 5000 for index in range(40)]
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_put_many, args=(store.root, contents)) for _ in range(3)]

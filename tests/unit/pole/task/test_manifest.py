@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pole.errors import ManifestInvalid
-from pole.learning.mapping import output_shape
 from pole.storage.cid import cid_of
 from pole.task.manifest import (
     MAX_MANIFEST_BYTES,
@@ -22,7 +21,7 @@ from pole.task.manifest import (
     Manifest,
     largest_inner_product,
 )
-from pole.task.model import parameter_bytes
+from pole.task.model import model_bytes
 from tests.paths import ROOT
 
 CID = str(cid_of(b"rows"))
@@ -232,9 +231,8 @@ REFERENCE = (ROOT / "docs" / "manifest.md").read_text()
 def test_reference__its_example__validates_and_builds() -> None:
     example = REFERENCE.split("```json")[1].split("```")[0]
     manifest = Manifest.from_bytes(example.encode())
-    outputs = output_shape(manifest.mapping, tuple(manifest.data.shape))
-    assert outputs == (16,)
-    assert parameter_bytes(manifest.model, outputs, 10) < manifest.max_model_bytes
+    assert manifest.feature_shape == (16,)
+    assert model_bytes(manifest) < manifest.max_model_bytes
 
 
 def _words(schema: Any) -> set[str]:

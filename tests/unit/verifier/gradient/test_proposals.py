@@ -11,9 +11,9 @@ from pole.gradient.manifest import GradientManifest
 from pole.storage.cid import cid_of
 from pole.storage.store import open_store
 from tests.unit.gradient_task import MINER, OTHER_MINER, PREVIOUS_HASH, digits_task
-from verifier.gradient.messages import GradientCase, GradientRequest
-from verifier.gradient.proposals import Docket
-from verifier.judging.session import INVALID, Opinion
+from verifier.gradient.messages import HeightInputs, ProposalsRequest
+from verifier.gradient.proposals import HeightReview
+from verifier.judging.session import INVALID, Judgement
 
 VALID = Verdict(is_valid=True, train_ppm=1, test_ppm=2)
 MEMBERS = [f"0x{digit * 40}" for digit in "123"]
@@ -25,37 +25,37 @@ def manifest(tmp_path: Path) -> GradientManifest:
 
 
 @pytest.fixture
-def docket(manifest: GradientManifest) -> Docket:
+def review(manifest: GradientManifest) -> HeightReview:
     cid = str(cid_of(b"any"))
-    case = GradientCase(
+    inputs = HeightInputs(
         store="store", manifest=cid, rules="hardened", previous_hash=PREVIOUS_HASH.hex(), previous_weights=cid
     )
-    return Docket(case, manifest)
+    return HeightReview(inputs, manifest)
 
 
 def proposal(miner: str, step: int) -> Proposal:
     return Proposal(miner, step, 5, 9, 1, cid_of(b"proof"), cid_of(b"weights"))
 
 
-def test_shares__no_redundancy__everybody_has_the_last_and_each_other_is_one_members(docket: Docket) -> None:
+def test_shares__no_redundancy__everybody_has_the_last_and_each_other_is_one_members(review: HeightReview) -> None:
     proposals = [proposal(MINER, 41), proposal(OTHER_MINER, 8)]  # six segments of eight steps, and one
-    shares = [docket.shares(member, proposals, PREVIOUS_HASH, MEMBERS) for member in MEMBERS]
+    shares = [review.shares(member, proposals, PREVIOUS_HASH, MEMBERS) for member in MEMBERS]
     assert [share[1] for share in shares] == [frozenset({0})] * 3
     assert all(5 in share[0] for share in shares)
     others = [index for share in shares for index in share[0] - {5}]
     assert sorted(others) == [0, 1, 2, 3, 4]
 
 
-def test_request__some_entries__asks_for_their_segments_only(docket: Docket) -> None:
+def test_request__some_entries__asks_for_their_segments_only(review: HeightReview) -> None:
     proposals = [proposal(MINER, 41), proposal(OTHER_MINER, 8)]
-    request = docket.request(proposals, {0: frozenset({3, 1}), 1: frozenset({0})})([0])
-    assert isinstance(request, GradientRequest)
+    request = review.request(proposals, {0: frozenset({3, 1}), 1: frozenset({0})})([0])
+    assert isinstance(request, ProposalsRequest)
     [claim] = request.claims
     assert (claim.entry, claim.miner, claim.segments) == (0, MINER, [1, 3])
 
 
-def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_here(docket: Docket) -> None:
-    docket.session.opinions = {0: Opinion(VALID, ""), 1: Opinion(INVALID, "bad", 1)}
+def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_here(review: HeightReview) -> None:
+    review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(INVALID, "bad", 1)}
     shares = {0: frozenset({0, 5}), 1: frozenset({0})}
     reports = [
         SegmentsReport(MEMBERS[0], entry=0, wrong_segments=0b00011),
@@ -63,15 +63,15 @@ def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_he
         SegmentsReport(MEMBERS[1], entry=1, wrong_segments=0b00010),
         SegmentsReport(MEMBERS[2], entry=7, wrong_segments=0b00001),
     ]
-    assert docket.suspects(reports, shares) == {0: frozenset({1, 4})}
+    assert review.suspects(reports, shares) == {0: frozenset({1, 4})}
 
 
-def test_verdicts__second_look__overrules_the_first(docket: Docket) -> None:
-    docket.session.opinions = {0: Opinion(VALID, ""), 1: Opinion(VALID, "")}
-    docket.recheck.opinions = {1: Opinion(INVALID, "segment 3", 0b1000)}
-    assert docket.verdicts(2) == [VALID, INVALID]
+def test_verdicts__second_look__overrules_the_first(review: HeightReview) -> None:
+    review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(VALID, "")}
+    review.recheck.judgements = {1: Judgement(INVALID, "segment 3", 0b1000)}
+    assert review.verdicts(2) == [VALID, INVALID]
 
 
-def test_is_divided__manifest_cannot_be_read__false(docket: Docket) -> None:
-    assert docket.is_divided
-    assert not Docket(docket.case, None).is_divided
+def test_is_divided__manifest_cannot_be_read__false(review: HeightReview) -> None:
+    assert review.is_divided
+    assert not HeightReview(review.inputs, None).is_divided

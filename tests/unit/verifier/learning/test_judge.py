@@ -17,17 +17,18 @@ import torch
 
 from pole.chain.structs import Verdict
 from pole.document import Document
-from pole.learning.mapping import output_shape
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
-from pole.task.model import build_model
+from pole.task.model import new_model
 from pole.task.rows import Rows, rows_to_bytes
 from pole.task.weights import save_model
 from tests.paths import ROOT
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
-from verifier.judging.messages import Case, Finding, Limits, Line, Request
-from verifier.judging.process import Judge
-from verifier.judging.session import INVALID, Session, judge_all
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits
+from verifier.judging.process import JudgingProcess
+from verifier.judging.session import INVALID, Session
+from verifier.learning.messages import ModelsRequest, RoundInputs
+from verifier.learning.models import judge_all
 
 OTHER_HASH = bytes(range(2, 34))
 
@@ -58,7 +59,7 @@ def honest(iris: Commission, cache: Path) -> bytes:
     return save_model(train_quickly(iris.new_model(), features.train_x, features.train_y))
 
 
-def case_of(iris: Commission, cache: Path, **changes: str | None) -> Case:
+def inputs_of(iris: Commission, cache: Path, **changes: str | None) -> RoundInputs:
     keys = iris.published_keys()
     whole = {
         "store": str(iris.store.root),
@@ -68,13 +69,15 @@ def case_of(iris: Commission, cache: Path, **changes: str | None) -> Case:
         "keys": str(keys) if keys else None,
         "test_set": str(iris.test_set),
     }
-    return Case.model_validate(whole | changes)
+    return RoundInputs.model_validate(whole | changes)
 
 
-def judge(case: Case, models: dict[int, Cid], limits: Limits | None = None, seconds: float = 120.0) -> Session:
+def judge(
+    inputs: RoundInputs, models: dict[int, Cid], limits: JudgingLimits | None = None, seconds: float = 120.0
+) -> Session:
     session = Session()
-    with Judge(limits or Limits()) as a_judge:
-        judge_all(a_judge, case, models, session, time.monotonic() + seconds)
+    with JudgingProcess(limits or JudgingLimits()) as a_judge:
+        judge_all(a_judge, inputs, models, session, time.monotonic() + seconds)
     return session
 
 
@@ -114,25 +117,25 @@ def test_judge__hostile_files__all_invalid_with_a_reason_and_an_honest_one_besid
     files = hostile_files(iris, honest, trap)
     models = {i: iris.store.put(content) for i, content in enumerate(files.values())}
     models[len(files)] = iris.store.put(honest)
-    session = judge(case_of(iris, cache), models)
+    session = judge(inputs_of(iris, cache), models)
     assert session.problem == ""
     for i in range(len(files)):
-        assert session.opinions[i].verdict == INVALID, list(files)[i]
-        assert session.opinions[i].reason, list(files)[i]
-    assert "10737418240" in session.opinions[0].reason
-    assert "NaN" in session.opinions[2].reason
-    assert "not finite" in session.opinions[3].reason
-    assert str(iris.manifest.max_model_bytes) in session.opinions[5].reason
-    assert session.opinions[len(files)].verdict.is_valid
+        assert session.judgements[i].verdict == INVALID, list(files)[i]
+        assert session.judgements[i].reason, list(files)[i]
+    assert "10737418240" in session.judgements[0].reason
+    assert "NaN" in session.judgements[2].reason
+    assert "not finite" in session.judgements[3].reason
+    assert str(iris.manifest.max_model_bytes) in session.judgements[5].reason
+    assert session.judgements[len(files)].verdict.is_valid
     assert not trap.exists()
 
 
 def test_judge__same_model_as_an_earlier_commit__invalid(iris: Commission, cache: Path, honest: bytes) -> None:
     cid = iris.store.put(honest)
-    session = judge(case_of(iris, cache), {0: cid, 1: cid, 2: cid})
-    assert session.opinions[0].verdict.is_valid
-    assert [session.opinions[i].verdict for i in (1, 2)] == [INVALID, INVALID]
-    assert "earlier" in session.opinions[1].reason
+    session = judge(inputs_of(iris, cache), {0: cid, 1: cid, 2: cid})
+    assert session.judgements[0].verdict.is_valid
+    assert [session.judgements[i].verdict for i in (1, 2)] == [INVALID, INVALID]
+    assert "earlier" in session.judgements[1].reason
 
 
 def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_path: Path) -> None:
@@ -142,17 +145,17 @@ def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_pat
         features = digits.features(tmp_path / "cache", previous_hash)
         model = train_quickly(digits.new_model(), features.train_x, features.train_y)
         models[entry] = digits.store.put(save_model(model))
-    verdicts = {e: o.verdict for e, o in judge(case_of(digits, tmp_path / "cache"), models).opinions.items()}
+    verdicts = {e: o.verdict for e, o in judge(inputs_of(digits, tmp_path / "cache"), models).judgements.items()}
     assert verdicts[0].train_ppm > 950_000
     assert verdicts[1].is_valid
     assert verdicts[1].train_ppm < 600_000
 
 
 def test_judge__model_that_nobody_has__is_left_open(iris: Commission, cache: Path, honest: bytes) -> None:
-    session = judge(case_of(iris, cache), {0: cid_of(b"nowhere"), 1: iris.store.put(honest)})
-    assert 0 not in session.opinions
+    session = judge(inputs_of(iris, cache), {0: cid_of(b"nowhere"), 1: iris.store.put(honest)})
+    assert 0 not in session.judgements
     assert "wait" in session.unavailable[0]
-    assert session.opinions[1].verdict.is_valid
+    assert session.judgements[1].verdict.is_valid
 
 
 def test_judge__training_set_missing__is_a_problem_and_no_verdict(
@@ -160,16 +163,16 @@ def test_judge__training_set_missing__is_a_problem_and_no_verdict(
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    session = judge(case_of(iris, tmp_path / "cache", store=str(empty)), {0: iris.store.put(honest)})
-    assert session.opinions == {}
+    session = judge(inputs_of(iris, tmp_path / "cache", store=str(empty)), {0: iris.store.put(honest)})
+    assert session.judgements == {}
     assert str(iris.manifest_cid) in session.problem
 
 
 def test_judge__manifest_is_nonsense__all_invalid(iris: Commission, cache: Path, honest: bytes) -> None:
     nonsense = iris.store.put(b'{"version": 1}')
-    session = judge(case_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
-    assert session.opinions[3].verdict == INVALID
-    assert "ManifestInvalid" in session.opinions[3].reason
+    session = judge(inputs_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
+    assert session.judgements[3].verdict == INVALID
+    assert "ManifestInvalid" in session.judgements[3].reason
 
 
 def tall_network(width: int) -> GraphModel:
@@ -196,10 +199,10 @@ def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_mode
     iris: Commission, cache: Path, honest: bytes, changes: dict[str, object]
 ) -> None:
     large = iris.manifest.model_copy(update={"max_model_bytes": 64 << 20} | changes)
-    case = case_of(iris, cache, manifest=str(iris.store.put(large.to_bytes())))
-    model = build_model(large.model, output_shape(large.mapping, (4,)), 3)
-    session = judge(case, {0: iris.store.put(save_model(model))}, Limits(memory_bytes=100 << 20))
-    assert session.opinions == {}
+    inputs = inputs_of(iris, cache, manifest=str(iris.store.put(large.to_bytes())))
+    model = new_model(large)
+    session = judge(inputs, {0: iris.store.put(save_model(model))}, JudgingLimits(memory_bytes=100 << 20))
+    assert session.judgements == {}
     assert session.problem
 
 
@@ -207,60 +210,60 @@ def test_judge__test_set_of_wrong_shape__test_accuracy_zero_for_all(
     iris: Commission, cache: Path, honest: bytes
 ) -> None:
     wrong = iris.store.put(rows_to_bytes(Rows(np.zeros((30, 5), np.uint8), np.zeros(30, np.int64))))
-    session = judge(case_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
-    assert session.opinions[0].verdict.is_valid
-    assert session.opinions[0].verdict.train_ppm > 900_000
-    assert session.opinions[0].verdict.test_ppm == 0
+    session = judge(inputs_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
+    assert session.judgements[0].verdict.is_valid
+    assert session.judgements[0].verdict.train_ppm > 900_000
+    assert session.judgements[0].verdict.test_ppm == 0
     assert "test set" in session.warning
 
 
 def test_judge__test_set_not_released__test_accuracy_zero(iris: Commission, cache: Path, honest: bytes) -> None:
-    session = judge(case_of(iris, cache, test_set=None), {0: iris.store.put(honest)})
-    verdict = session.opinions[0].verdict
+    session = judge(inputs_of(iris, cache, test_set=None), {0: iris.store.put(honest)})
+    verdict = session.judgements[0].verdict
     assert verdict.train_ppm > 900_000
     assert verdict == Verdict(is_valid=True, train_ppm=verdict.train_ppm, test_ppm=0)
 
 
 def test_judge__time_is_up__gives_up_without_a_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
-    session = judge(case_of(iris, cache), {0: iris.store.put(honest)}, seconds=0.0)
-    assert session.opinions == {}
+    session = judge(inputs_of(iris, cache), {0: iris.store.put(honest)}, seconds=0.0)
+    assert session.judgements == {}
 
 
 def test_judge__process_hangs__is_a_problem_and_no_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
     session = Session()
-    with Judge(Limits(wall_s=1)) as a_judge:
+    with JudgingProcess(JudgingLimits(wall_s=1)) as a_judge:
         assert a_judge.pid is not None
         os.kill(a_judge.pid, signal.SIGSTOP)
-        judge_all(a_judge, case_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
-    assert session.opinions == {}
+        judge_all(a_judge, inputs_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
+    assert session.judgements == {}
     assert "no finding within 1 s" in session.problem
 
 
-class Script(Judge):
+class Script(JudgingProcess):
     """A judging process that says and dies as written: per request, the findings before its end."""
 
-    def __init__(self, *answers: list[Line]) -> None:
-        super().__init__(Limits())
+    def __init__(self, *answers: list[Finding]) -> None:
+        super().__init__(JudgingLimits())
         self.answers, self.asked = list(answers), list[list[int]]()
         self.how_it_ended = "signal 11"
 
-    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Line]:
-        assert isinstance(request, Request)
+    def ask(self, request: Document, give_up_at_s: float) -> Iterator[Finding]:
+        assert isinstance(request, ModelsRequest)
         self.asked.append([entry for entry, _ in request.models])
         return iter(self.answers.pop(0))
 
 
-READY, DONE = Line(finding=Finding.READY), Line(finding=Finding.DONE)
+READY, DONE = Finding(kind=FindingKind.READY), Finding(kind=FindingKind.DONE)
 
 
-def valid(entry: int) -> Line:
-    return Line(finding=Finding.JUDGED, entry=entry, is_valid=True, train_ppm=9, test_ppm=8)
+def valid(entry: int) -> Finding:
+    return Finding(kind=FindingKind.JUDGED, entry=entry, is_valid=True, train_ppm=9, test_ppm=8)
 
 
 def scripted(script: Script, count: int) -> Session:
     session = Session()
-    case = Case(store="", cache_dir="", manifest="", previous_hash="", keys=None, test_set=None)
-    judge_all(script, case, {i: cid_of(bytes([i])) for i in range(count)}, session, time.monotonic() + 60)
+    inputs = RoundInputs(store="", cache_dir="", manifest="", previous_hash="", keys=None, test_set=None)
+    judge_all(script, inputs, {i: cid_of(bytes([i])) for i in range(count)}, session, time.monotonic() + 60)
     return session
 
 
@@ -268,28 +271,29 @@ def test_judge_all__process_dies_over_a_model_twice__only_this_one_is_invalid() 
     script = Script([READY, valid(0)], [READY], [READY, valid(2), DONE])
     session = scripted(script, 3)
     assert script.asked == [[0, 1, 2], [1], [2]]
-    assert session.opinions[1].verdict == INVALID
-    assert "signal 11" in session.opinions[1].reason
-    assert session.opinions[0].verdict == session.opinions[2].verdict == Verdict(True, 9, 8)
+    assert session.judgements[1].verdict == INVALID
+    assert "signal 11" in session.judgements[1].reason
+    assert session.judgements[0].verdict == session.judgements[2].verdict == Verdict(True, 9, 8)
 
 
 def test_judge_all__process_dies_over_a_model_once__it_gets_its_verdict() -> None:
     script = Script([READY], [READY, valid(0), DONE], [READY, valid(1), DONE])
     session = scripted(script, 2)
-    assert session.opinions[0].verdict == session.opinions[1].verdict == Verdict(True, 9, 8)
+    assert session.judgements[0].verdict == session.judgements[1].verdict == Verdict(True, 9, 8)
 
 
 def test_judge_all__process_dies_before_the_features_stand__no_model_is_blamed() -> None:
     session = scripted(Script([]), 2)
-    assert session.opinions == {}
+    assert session.judgements == {}
     assert "signal 11" in session.problem
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_set_up_torch__numbers_too_small_for_the_normal_form__are_zero_in_every_thread(threads: int) -> None:
     code = (
-        "import torch; from verifier.judging.sandbox import set_up_torch; from verifier.judging.messages import Limits;"
-        f"set_up_torch(Limits(threads={threads}));"
+        "import torch; from verifier.judging.messages import JudgingLimits;"
+        "from verifier.judging.sandbox import set_up_torch;"
+        f"set_up_torch(JudgingLimits(threads={threads}));"
         "print(int(torch.count_nonzero(torch.full((1_000_000,), 1e-39) * 0.5)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
@@ -297,7 +301,7 @@ def test_set_up_torch__numbers_too_small_for_the_normal_form__are_zero_in_every_
 
 
 def test_allow__endless_work__is_ended_by_the_system() -> None:
-    program = "from verifier.judging.sandbox import *; allow(Limits(cpu_s=0), 0)\nwhile True: pass"
+    program = "from verifier.judging.sandbox import *; allow(JudgingLimits(cpu_s=0), 0)\nwhile True: pass"
     environment = {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run([sys.executable, "-c", program], env=environment, timeout=60)
     assert ended.returncode == -signal.SIGXCPU
@@ -311,7 +315,7 @@ def test_allow__endless_work__is_ended_by_the_system() -> None:
     ],
 )
 def test_confine__greedy_process__gets_no_more(limits: str, greed: str, ending: bytes, tmp_path: Path) -> None:
-    program = f"from verifier.judging.sandbox import *; confine(Limits({limits})); {greed}"
+    program = f"from verifier.judging.sandbox import *; confine(JudgingLimits({limits})); {greed}"
     environment = {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=tmp_path, env=environment)
     assert ended.returncode == 1
@@ -322,12 +326,12 @@ def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_ar
     iris = commission_iris(tmp_path / "store", is_encrypted=True)
     features = iris.features(tmp_path / "cache")
     model = iris.store.put(save_model(train_quickly(iris.new_model(), features.train_x, features.train_y)))
-    session = judge(case_of(iris, tmp_path / "cache"), {0: model})
-    assert session.opinions[0].verdict.train_ppm > 900_000
-    assert judge(case_of(iris, tmp_path / "own"), {0: model}).opening.rows == 120
-    wrong = judge(case_of(iris, tmp_path / "fresh", keys=str(iris.published_keys(OTHER_HASH))), {0: model})
-    assert wrong.opinions[0].verdict == INVALID
-    assert "KeyRefused" in wrong.opinions[0].reason
+    session = judge(inputs_of(iris, tmp_path / "cache"), {0: model})
+    assert session.judgements[0].verdict.train_ppm > 900_000
+    assert judge(inputs_of(iris, tmp_path / "own"), {0: model}).opening.rows == 120
+    wrong = judge(inputs_of(iris, tmp_path / "fresh", keys=str(iris.published_keys(OTHER_HASH))), {0: model})
+    assert wrong.judgements[0].verdict == INVALID
+    assert "KeyRefused" in wrong.judgements[0].reason
 
 
 def test_judging_process__environment__has_no_password(
@@ -335,12 +339,12 @@ def test_judging_process__environment__has_no_password(
 ) -> None:
     monkeypatch.setenv("POLE_PASSWORD", "correct horse")
     monkeypatch.setenv("POLE_RPC", "http://127.0.0.1:8545")
-    with Judge(Limits()) as a_judge:
+    with JudgingProcess(JudgingLimits()) as a_judge:
         pid = a_judge.pid
         environment = Path(f"/proc/{pid}/environ").read_bytes()
-        request = Request(case=case_of(iris, cache), models=[])
-        findings = [line.finding for line in a_judge.ask(request, time.monotonic() + 60)]
-    assert findings == [Finding.READY, Finding.DONE]
+        request = ModelsRequest(inputs=inputs_of(iris, cache), models=[])
+        findings = [line.kind for line in a_judge.ask(request, time.monotonic() + 60)]
+    assert findings == [FindingKind.READY, FindingKind.DONE]
     assert b"horse" not in environment
     assert b"POLE" not in environment
     assert b"PATH=" in environment
@@ -353,21 +357,21 @@ def test_judge__asked_again__is_the_same_process_with_the_same_numbers(
     models = {0: iris.store.put(honest)}
     sessions = [Session(), Session()]
     pids = set()
-    with Judge(Limits()) as a_judge:
+    with JudgingProcess(JudgingLimits()) as a_judge:
         for session in sessions:
-            judge_all(a_judge, case_of(iris, cache), models, session, time.monotonic() + 60)
+            judge_all(a_judge, inputs_of(iris, cache), models, session, time.monotonic() + 60)
             pids.add(a_judge.pid)
-    assert sessions[0].opinions == sessions[1].opinions
+    assert sessions[0].judgements == sessions[1].judgements
     assert len(pids) == 1
 
 
 def test_judge__process_is_killed_from_outside__a_new_one_answers(iris: Commission, cache: Path, honest: bytes) -> None:
     session = Session()
-    with Judge(Limits()) as a_judge:
+    with JudgingProcess(JudgingLimits()) as a_judge:
         assert a_judge.pid is not None
         os.kill(a_judge.pid, signal.SIGKILL)
-        judge_all(a_judge, case_of(iris, cache), {}, session, time.monotonic() + 60)
+        judge_all(a_judge, inputs_of(iris, cache), {}, session, time.monotonic() + 60)
         assert "signal 9" in session.problem
-        judge_all(a_judge, case_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
+        judge_all(a_judge, inputs_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic() + 60)
     assert session.problem == ""
-    assert session.opinions[0].verdict.is_valid
+    assert session.judgements[0].verdict.is_valid

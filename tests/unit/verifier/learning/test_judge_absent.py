@@ -4,13 +4,13 @@ import threading
 from pathlib import Path
 
 from pole.storage.cid import Cid, cid_of
-from pole.storage.folder import DirectoryStore
+from pole.storage.folder import FolderStore
 from verifier.learning.judge import bring
 
 COUNT = 16
 
 
-class Meeting(DirectoryStore):
+class Meeting(FolderStore):
     """Answers nobody before everybody has asked."""
 
     barrier = threading.Barrier(COUNT)
@@ -23,7 +23,7 @@ class Meeting(DirectoryStore):
 def test_bring__most_are_absent__all_looked_for_at_once_and_told(tmp_path: Path) -> None:
     store = Meeting(tmp_path)
     contents = [b"%d" % i for i in range(COUNT)]
-    present, large = DirectoryStore(tmp_path).put(contents[0]), DirectoryStore(tmp_path).put(contents[-1])
+    present, large = FolderStore(tmp_path).put(contents[0]), FolderStore(tmp_path).put(contents[-1])
     absent = bring(store, {cid_of(content) for content in contents}, max_bytes=1)
     assert set(absent) == {cid_of(content) for content in contents} - {present, large}
     assert all("wait for its owner" in reason for reason in absent.values())

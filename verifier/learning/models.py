@@ -1,0 +1,28 @@
+"""A round's models before a verifier: which of them its judging process still has to look at."""
+
+from collections.abc import Sequence
+
+from pole.storage.cid import Cid
+from pole.task.manifest import Document
+from verifier.judging.process import JudgingProcess
+from verifier.judging.session import INVALID, Judgement, Session, judge_entries
+from verifier.learning.messages import ModelsRequest, RoundInputs
+
+
+def judge_all(
+    judge: JudgingProcess, inputs: RoundInputs, models: dict[int, Cid], session: Session, give_up_at_s: float
+) -> None:
+    """Judges the models of a round that have no judgement yet; with no models, it only prepares the features."""
+    for entry in _duplicates(models):
+        session.judgements[entry] = Judgement(INVALID, f"model {models[entry]} was committed by an earlier entry")
+
+    def request(entries: Sequence[int]) -> Document:
+        return ModelsRequest(inputs=inputs, models=[(entry, str(models[entry])) for entry in entries])
+
+    judge_entries(judge, request, list(models), session, give_up_at_s)
+
+
+def _duplicates(models: dict[int, Cid]) -> list[int]:
+    """Entries, in commit order, whose model an earlier entry has already."""
+    first: dict[Cid, int] = {}
+    return [entry for entry, cid in sorted(models.items()) if first.setdefault(cid, entry) != entry]
