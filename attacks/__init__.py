@@ -1,1 +1,1 @@
-"""What a cheat would run, carried out against the real parts."""
+"""Attacks that a cheat would try, carried out against the real parts."""

@@ -11,8 +11,8 @@ A suite is a list of `Attack`s and a session. To write one:
 5. Write `session()`: a context manager that yields a function which opens the ground for one attack, weakened or not;
    what is slow to start lives as long as the session. Pass both to `attacks.show.main`.
 
-What an attack does to those who may do it, on purpose and as documented, is a known limit: `is_known_limit`. It is
-carried out and measured as well, and counts neither as a pass nor as a failure.
+An attack that the design allows, as documented, is a known limit: `is_known_limit`. It is carried out and measured as
+well, and counts neither as a pass nor as a failure.
 """
 
 from collections.abc import Callable, Mapping

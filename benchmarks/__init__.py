@@ -1,1 +1,1 @@
-"""What we measure: speed, gas, load, endurance."""
+"""Measurements: speed, gas, load, endurance."""

@@ -2,7 +2,7 @@
 
 Each size plays two rounds on its own anvil: one whose verifiers agree within the tolerance (all values differ, in the
 order that is worst for the median), and one with as many noisy verifiers as a majority bears and all miners returning.
-The dearer of the two counts, so that slashing, first-time accounts and the referenced ommer are all in the figures.
+The more expensive one counts, so that slashing, first-time accounts and the referenced ommer are in the figures.
 """
 
 import sys

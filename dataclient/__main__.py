@@ -1,6 +1,6 @@
 """The data client's command line: `python -m dataclient`.
 
-What computes with models or rows is imported by the commands that do: torch alone takes seconds.
+Modules that compute with models or rows are imported inside the commands that need them: torch alone takes seconds.
 """
 
 import sys
@@ -90,7 +90,7 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
 def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again: bool) -> None:
     """Encrypt and store the rows of TASK_FILES, and escrow their rewards.
 
-    Everything is checked before anything is spent. Killed and called again, it goes on where it was and never pays
+    Everything is checked before anything is spent. If it is killed, call it again: it continues and never pays
     twice. Run `serve` afterwards: without it the functional keys are not published and the bond is lost.
     """
     from dataclient.submit import read_orders

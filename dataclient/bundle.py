@@ -1,4 +1,4 @@
-"""A bought model that stands on its own: weights, and all that leads from new plain rows to its classes."""
+"""A bought model as a folder that can be used on its own: weights, and all that maps new plain rows to classes."""
 
 from dataclasses import dataclass
 from pathlib import Path

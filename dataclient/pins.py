@@ -1,7 +1,7 @@
-"""How long a data client keeps what it published, and the models that it paid for: until it has collected, and longer.
+"""How long a data client pins what it published and the models it paid for: until some time after it collected them.
 
-A solved task's model is pinned as soon as the round is over, since the winner will let go of it one day, and both stay
-until `--unpin-after` after the client has collected it. A task that ended without a model needs its files no more.
+A solved task's model is pinned as soon as the round is over, since the winner will unpin it one day. Files and model
+stay until `--unpin-after` after the client has collected the model. A task without a model no longer needs its files.
 """
 
 import time
@@ -37,7 +37,7 @@ class Keeper:
         self._pin_at_s = self._let_go_at_s = 0.0
 
     def act(self, tasks: Sequence[ServedTask]) -> None:
-        """Pins models, plans what to let go, lets go of what is due. What fails is logged and tried again later."""
+        """Pins models, plans what to unpin, unpins what is due. What fails is logged and tried again later."""
         planned = self._client.journal.facts(_PLANNED)
         waiting = [served for served in tasks if f"{_PLANNED}{served.task.task_id}" not in planned]
         try:
@@ -51,7 +51,7 @@ class Keeper:
                 self._pins.let_go(self._client.chain.block_time(), needed)
         except (StoreError, BadInput) as exc:
             self._pin_at_s = time.monotonic() + _RETRY_S
-            log.warning(f"pins are looked after later: {exc}")
+            log.warning(f"pins are checked again later: {exc}")
 
     def _keep_models(self, tasks: Sequence[ServedTask]) -> None:
         if time.monotonic() >= self._pin_at_s:

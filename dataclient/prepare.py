@@ -1,4 +1,4 @@
-"""Makes a task ready to submit: split, discretise, encrypt, store; an interruption loses at most one file of rows."""
+"""Prepares a task for submission: split, discretise, encrypt, store. An interruption loses at most one file of rows."""
 
 import math
 import secrets
@@ -39,7 +39,7 @@ PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
 
 def prepare(task: TaskFile, home: TaskHome, store: Store, progress: OnProgress | None = None) -> Prepared:
-    """Brings a task to the point where only money is missing; goes on where an interrupted run stopped.
+    """Prepares a task until only the payment is missing; continues where an interrupted run stopped.
 
     `progress(done, total)` counts encrypted rows. Training rows, public key and manifest are in the store afterwards;
     the test set is not: it stays in `home` until its release. Raises BadInput.

@@ -1,7 +1,7 @@
-"""What a data client owes its task while a round runs: functional keys when it opens, the test set after commits close.
+"""What a data client does while a round runs: publish keys when it opens, release the test set after commits close.
 
-Everything is journaled, so a restarted client goes on where it was: the hashes that keys were issued for before the
-keys leave this machine, the transactions before they are sent, and the test set is published only once its release is
+Everything is journaled first, so a restarted client continues where it was: the hashes that keys were issued for before
+the keys leave this machine, and transactions before they are sent. The test set is published only once its release is
 on chain, so that nobody can train on it.
 """
 

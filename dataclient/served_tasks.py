@@ -1,4 +1,4 @@
-"""The tasks of this client on this deployment, read sparingly."""
+"""The tasks of this client on this deployment, read with as few requests as possible."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a client sees of its tasks: state, round, what is awaited, how much of the data its keys have given away."""
+"""The status of a client's tasks: state, round, what it waits for, how much of the data its keys have given away."""
 
 from rich.table import Table
 

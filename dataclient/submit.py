@@ -1,4 +1,4 @@
-"""Commissions prepared tasks: escrows reward, fee and bond, exactly once per task."""
+"""Submits prepared tasks: pays reward, fee and bond into escrow, exactly once per task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def gas_price_wei(chain_client: ChainClient) -> int:
 
 
 def submit(client: RoleContext, order: TaskOrder, progress: OnProgress | None = None) -> Submitted:
-    """Prepares one task and puts it on the market; called again, it goes on, and never pays twice."""
+    """Prepares one task and puts it on the market; called again, it continues, and never pays twice."""
     if order.submitted is not None:
         return order.submitted
     prepared = prepare(order.task, order.home, client.store, progress)
@@ -142,7 +142,7 @@ def _check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> 
     if missing:
         raise BadInput(
             f"task {order.home.name!r} was prepared with another store ({missing[0]} is not in this one); "
-            "give the same --store, or say --again to prepare it anew"
+            "give the same --store, or say --again to prepare it once more"
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a task's secrets and progress lie on the client's disk: folders 0700, files 0600, each written at once."""
+"""Where a task's secrets and progress are on the client's disk: folders 0700, files 0600, each written atomically."""
 
 import os
 from dataclasses import dataclass
@@ -183,7 +183,7 @@ def tasks_folder(home: Path) -> Path:
 
 
 def open_task_home(home: Path, source: TaskSource, *, is_new: bool) -> TaskHome:
-    """The folder of this task file's task, created if there is none; `is_new` commissions the same file anew.
+    """The folder of this task file's task, created if there is none; `is_new` commissions the same file once more.
 
     Raises BadInput if the name is taken by a task from a file with other content.
     """

@@ -1,4 +1,4 @@
-"""Pictures, always as PNG and SVG side by side."""
+"""Figures, each written as PNG and as SVG."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Candidates for a mapping that a stolen model cannot be moved out of: bits from an XOF, then a seeded non-linearity.
+"""Candidates for a mapping under which a stolen model is useless elsewhere: bits from an XOF, a seeded non-linearity.
 
 All of it is computed from the inner products, which are what decryption yields; it needs no other encryption. The
 constants that it takes from the training rows are public, as those of the standardisation are.

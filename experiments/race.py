@@ -1,4 +1,4 @@
-"""How many steps a start needs to an accuracy, at the learning rate that suits it best."""
+"""How many steps training needs to reach an accuracy from given weights, at the best learning rate for them."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an experiment prints and keeps, and the page that brings all of them together."""
+"""What an experiment prints and keeps, and the page that collects the results of all."""
 
 import json
 import platform

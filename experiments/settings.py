@@ -1,4 +1,4 @@
-"""What every experiment is told: how long it may take, which data, which seed, where results go."""
+"""Settings of every experiment: how long it may take, which data, which seed, where results go."""
 
 from dataclasses import dataclass
 from pathlib import Path

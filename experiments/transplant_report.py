@@ -1,4 +1,4 @@
-"""What is said and drawn about transplants: accuracies, steps, and what resistance costs."""
+"""Tables and figures about transplants: accuracies, steps, and what resistance costs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several trainings side by side in one cell, kept on disk from time to time: a run of hours goes on where it was."""
+"""Several trainings side by side in one cell, saved from time to time, so that a run of hours can be continued."""
 
 import copy
 import time

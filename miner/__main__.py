@@ -1,6 +1,6 @@
 """The miner's command line: `python -m miner`.
 
-What trains is imported by the commands that train: torch alone takes seconds.
+Training modules are imported inside the commands that train: torch alone takes seconds.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Documents in the content store: canonical JSON of a known shape, read from strangers."""
+"""Documents in the content store: strict, canonical JSON, read from strangers."""
 
 import json
 from typing import TypeVar

@@ -21,7 +21,7 @@ class StoreUnavailable(StoreError):
 
 
 class ContentNotFound(StoreError):
-    """Nobody at hand has this content (yet)."""
+    """Nobody who was asked has this content (yet)."""
 
 
 class ContentMismatch(StoreError):

@@ -1,4 +1,4 @@
-"""Figures about this process for Prometheus: counted always, served with `--metrics-port`; see docs/operations.md."""
+"""Metrics of this process for Prometheus: always counted, served with `--metrics-port`; see docs/operations.md."""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class CountRequests(Web3Middleware):
 
 @contextmanager
 def served(address: str, port: int) -> Iterator[None]:
-    """Answer `GET /metrics` meanwhile, from a thread; raises BadInput if the port cannot be had."""
+    """Answer `GET /metrics` meanwhile, from a thread; raises BadInput if the port is taken."""
     try:
         server, thread = start_http_server(port, addr=address, registry=REGISTRY)
     except OSError as exc:

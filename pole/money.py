@@ -1,4 +1,4 @@
-"""Ether for people, wei for everything else; both exact."""
+"""Amounts: ether where people read or write them, wei everywhere else; both exact."""
 
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction

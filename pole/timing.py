@@ -1,4 +1,4 @@
-"""What slow work cost this process, for logs and for whoever adds it up, and how far it is."""
+"""How long slow work took, written to logs so that the demo can add it up, and how far it has come."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""IPFS daemons as child processes, for the demo and for tests: a private network that knows nobody else."""
+"""IPFS daemons as child processes, for the demo and for tests: a private network, connected to nothing else."""
 
 import json
 import os

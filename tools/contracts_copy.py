@@ -1,4 +1,4 @@
-"""Copies of what forge compiles, so that tools may clean, mutate and build without touching anybody's outputs."""
+"""Copies of what forge compiles, so that tools can clean, mutate and build without touching the real build outputs."""
 
 import shutil
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Prove properties of the pure libraries with halmos, then break the libraries and see the proofs fail.
+"""Prove properties of the pure libraries with halmos, then break the libraries and check that the proofs fail.
 
 `make formal`. The properties and their bounds are in tests/formal.
 """

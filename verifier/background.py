@@ -1,4 +1,4 @@
-"""Slow work beside the role's loop: a verifier of two chains must not miss a vote on one over the other's."""
+"""Runs slow work beside the role's loop, so that judging for one chain does not delay a vote on the other."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A verifier that follows the chain: prepare while others train, judge, commit a vote, reveal it, again."""
+"""The verifier as a long-running role: prepare while others train, judge, commit a vote, reveal it, again."""
 
 from itertools import count
 

@@ -1,4 +1,4 @@
-"""A vote on a ballot of whatever chain: decided once, remembered, committed, revealed."""
+"""Votes on ballots of either chain: decided once, journaled, committed, revealed."""
 
 import secrets
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Vote:
 
 
 class VoteBook:
-    """The account's votes; what was decided is in the journal before anybody hears of it.
+    """The account's votes; what was decided is in the journal before it is committed on chain.
 
     `sent` counts the transactions of this process.
     """

@@ -1,4 +1,4 @@
-"""What the attacks on the gradient chain are carried out on: real digits, small networks, the core's own rules."""
+"""The setting of the attacks on the gradient chain: real digits, small networks, the core's own rules."""
 
 import hashlib
 import statistics

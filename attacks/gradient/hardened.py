@@ -1,4 +1,4 @@
-"""What the attacks on the hardened rules share: an honestly mined block, and proofs made to look like one."""
+"""Shared by the attacks on the hardened rules: an honestly mined block, and proofs made to look like one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

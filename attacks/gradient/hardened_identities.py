@@ -1,7 +1,7 @@
-"""Attacks on the hardened rules with several bonded identities: what a table can foretell about which of them wins.
+"""Attacks on the hardened rules with several bonded identities: a table predicts which of them will win.
 
-A miner cannot leave out steps, so that foretelling helps only to choose among trajectories. Each needs a bond, and an
-enrolment before the previous header, whose hash all draws depend on.
+A miner cannot leave out steps, so a prediction only helps to choose among trajectories. Each trajectory needs a bond,
+and an enrolment before the previous header, whose hash all draws depend on.
 """
 
 import time
@@ -42,7 +42,7 @@ class Plan:
 
 
 def plain_network(ground: Ground) -> Outcome:
-    """Without BatchNorm at a small rate, gradients hardly change within a block: the table foretells nearly all."""
+    """Without BatchNorm at a small rate, gradients hardly change within a block: the table predicts nearly all."""
     return _prescreen(ground, perceptron("silu"), "plain")
 
 
@@ -74,7 +74,7 @@ def _prescreen(ground: Ground, layers: tuple[dict[str, object], ...], purpose: s
     note = ", ".join(f"{gain:.1f}x with minStep {first}" for first, gain in gains.items())
     return Outcome(
         defended=gains[64] <= 1.1,
-        evidence=f"{identities} bonds, D={bits}, in steps: {note}; foretelling takes {table_s + looking_s:.2f} s",
+        evidence=f"{identities} bonds, D={bits}, in steps: {note}; predicting takes {table_s + looking_s:.2f} s",
         figures={
             "gain": gains[1],
             "gain_at_64": gains[64],
@@ -178,7 +178,7 @@ ATTACKS = [
     Attack(
         "hardened-prescreened-identities",
         FAMILY,
-        "train only the bonded identity that a table foretells to win",
+        "train only the bonded identity that a table predicts to win",
         plain_network,
         is_known_limit=True,
     ),

@@ -1,4 +1,4 @@
-"""Attacks on the hardened rules by proofs that are not what they say; each must be refused by every verifier."""
+"""Attacks on the hardened rules by false proofs; every verifier must refuse each of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Attacks on the hardened rules that do the same work faster, or less of it, or choose among what they found."""
+"""Attacks on the hardened rules that do the same work faster, do less work, or choose among several blocks."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What the attacks on the published rules share: how much a success is worth in honest candidates."""
+"""Shared by the attacks on the published rules: how many honest candidates a success is worth."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Attacks on the published rules that use what a proof is not bound to: its miner, its height, the chain's weights."""
+"""Attacks on the published rules that reuse a proof, which is not bound to miner, height or the chain's weights."""
 
 import hashlib
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def replayed_proof(ground: Ground) -> Outcome:
 
 
 def address_grinding(ground: Ground) -> Outcome:
-    """R bound to the miner's address as well, as one might mend theft: fresh addresses are cheaper than steps."""
+    """R bound to the miner's address as well, as a remedy against theft: fresh addresses are cheaper than steps."""
     network = _network(ground)
     before = network.weights.numpy().copy()
     take_step(ground, network, batch_of(ground, ground.generator("one step")))

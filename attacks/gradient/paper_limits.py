@@ -1,4 +1,4 @@
-"""What else goes wrong with the published rules: saturation, requirements that nothing meets, and rounding."""
+"""Limits of the published rules that need no attacker: saturation, requirements that nothing meets, and rounding."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Attacks on the published rules that live on weights which do not move: `w' == w` meets any requirement."""
+"""Attacks on the published rules with weights that do not move: `w' == w` meets any requirement."""
 
 import numpy as np
 import torch

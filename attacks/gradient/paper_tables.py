@@ -86,7 +86,7 @@ def _by_table(ground: Ground, network: FlatNetwork, purpose: str, is_prescreen: 
 def _agreement(
     ground: Ground, network: FlatNetwork, table: NDArray[np.float32], generator: np.random.Generator
 ) -> float:
-    """Share of the signs of real steps that the table foretells."""
+    """Share of the signs of real steps that the table predicts."""
     start, right = network.snapshot(), []
     for _ in range(ground.pick(10, 30, 100)):
         network.restore(start)
@@ -100,5 +100,5 @@ def _agreement(
 
 ATTACKS = [
     Attack("paper-frozen-table", FAMILY, "sum four rows of a gradient table instead of training", frozen_table),
-    Attack("paper-batch-norm-table", FAMILY, "try only batches that a table foretells", batch_norm_table),
+    Attack("paper-batch-norm-table", FAMILY, "try only batches that a table predicts", batch_norm_table),
 ]

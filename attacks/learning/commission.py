@@ -1,4 +1,4 @@
-"""A very small task, really commissioned: the data client's own preparation, with its keys, salt and files."""
+"""A very small task, prepared by the data client's own code, with its keys, salt and files."""
 
 import csv
 from dataclasses import dataclass

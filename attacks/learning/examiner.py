@@ -1,4 +1,4 @@
-"""Puts files in front of a verifier: its own judging process, or the same code in this one where a part is weakened."""
+"""Gives files to a verifier: to its judging process, or to the same code in this process where a part is weakened."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Attacks that gain nothing and cost others something: what they cost whom, and that the chain goes on."""
+"""Attacks that gain nothing and cost others something: what they cost whom, and that the chain continues."""
 
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
@@ -75,7 +75,7 @@ def junk_commits(ground: Ground) -> Outcome:
 
 
 def dust_tasks(ground: Ground) -> Outcome:
-    """The list is filled with the cheapest tasks, each dearer than those before: the worst for every insertion."""
+    """The list is filled with the cheapest tasks, each worth more than those before: the worst case of an insertion."""
     chain = ground.chain
     sizes = _PENDING_WHEN_WEAK if ground.is_weakened else _PENDING
     chain.rpc("anvil_setBalance", chain.attacker, hex(10**6 * ETHER))

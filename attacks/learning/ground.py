@@ -1,4 +1,4 @@
-"""What every attack of this suite is carried out on: the contracts on anvil, a judging process, an empty folder."""
+"""The setting of every attack of this suite: the contracts on anvil, a judging process, an empty folder."""
 
 import tempfile
 from collections.abc import Iterator, Mapping

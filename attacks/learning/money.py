@@ -1,4 +1,4 @@
-"""Attacks on the money: by oneself, too much, from nowhere, or in numbers that do not fit."""
+"""Attacks on the money: self-dealing, payments that are too high or out of nothing, numbers that do not fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Reentrancy: contracts that take part in a round, and call back into everything from inside their payment."""
+"""Reentrancy: contracts take part in a round and call back into every contract while they are being paid."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whole blocks: what verifying costs beside mining, and whether verifiers of other arithmetic agree."""
+"""Whole blocks: what verifying costs compared with mining, and whether verifiers with other arithmetic agree."""
 
 import statistics
 import time

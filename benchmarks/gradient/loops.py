@@ -1,4 +1,4 @@
-"""The mining loop beside bare PyTorch training loops on the same network, batches of the same size and device."""
+"""The mining loop compared with bare PyTorch training loops on the same network, batch size and device."""
 
 import itertools
 import statistics

@@ -1,4 +1,4 @@
-"""What a run came to, read from the chain and the journals afterwards: counts that must be 0, and seconds per phase."""
+"""The result of a run, read from chain and journals afterwards: counts that must be 0, and seconds per phase."""
 
 import sqlite3
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What takes the place of training, so that the chain and the loops are what is loaded: a tiny task, solved at once."""
+"""A stand-in for training, so that only the chain and the loops are under load: a tiny task, solved at once."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""`make soak`: round after round with random kills; what is not killed must not grow."""
+"""`make soak`: many rounds with random kills; the memory of processes that are not killed must not grow."""

@@ -1,4 +1,4 @@
-"""Who takes part in a soak: two of each role, one that lives on and one that is killed again and again."""
+"""Who takes part in a soak test: two of each role, one that keeps running and one that is killed again and again."""
 
 import random
 import signal

@@ -1,4 +1,4 @@
-"""The data client's commands for the gradient chain. What computes is imported by the commands that do."""
+"""The data client's commands for the gradient chain. Slow modules are imported inside the commands that need them."""
 
 import sys
 from collections.abc import Callable
@@ -111,7 +111,7 @@ def submit_command(context: RoleContext, *, source: str, **given: Any) -> None:
     """Commission training blocks on SOURCE (see init), whose rows become public.
 
     Publishes rows, network and first weights, checks that the network can be mined, and escrows reward and fee of all
-    blocks. Killed and called again with the same options, it goes on and never pays twice. Nothing else is to be done.
+    blocks. If it is killed, call it again: it continues and never pays twice. There is nothing else to do.
     """
     from dataclient.gradient.prepare import describe
     from dataclient.gradient.submit import submit_order

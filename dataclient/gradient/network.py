@@ -1,4 +1,4 @@
-"""The networks that gradient tasks are offered with: batch normalisation, SiLU, average pooling; every weight moves.
+"""The networks proposed for gradient tasks: batch normalisation, SiLU, average pooling; every weight moves.
 
 Source: DGG, Results (a network whose weights all move in every step)
 """

@@ -1,4 +1,4 @@
-"""What a client sees of its gradient tasks: state, blocks, accuracy, interval, what is left of the money."""
+"""The status of a client's gradient tasks: state, blocks, accuracy, interval, money left."""
 
 from rich.table import Table
 

@@ -11,7 +11,7 @@ from pole.storage.cid import Cid
 
 
 def submit_order(client: RoleContext, order: GradientOrder) -> tuple[Submitted, PreparedOrder]:
-    """Prepares the task and pays for it; called again, it goes on, and never pays twice."""
+    """Prepares the task and pays for it; called again, it continues, and never pays twice."""
     gradient_chain = client.contracts.gradient_chain
     parameters = gradient_chain.parameters()
     _check_order(order, parameters)

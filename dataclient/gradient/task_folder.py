@@ -1,4 +1,4 @@
-"""What a client wants trained on the gradient chain, and where its progress lies on the client's disk."""
+"""What a client wants trained on the gradient chain, and where its progress is kept on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path

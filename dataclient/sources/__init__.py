@@ -1,1 +1,1 @@
-"""Rows from what people have: tables, arrays, images, data sets that libraries ship."""
+"""Loading rows from tables, arrays, images, and data sets that come with libraries."""

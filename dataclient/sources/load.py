@@ -62,7 +62,7 @@ def _load(options: SourceOptions) -> PlainData:
         return load_npz(path)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
         return load_csv(path, options.label, options.drop)
-    raise BadInput(f"do not know the format of {path}; give a .csv or .npz file, or a folder with one folder per class")
+    raise BadInput(f"the format of {path} is unknown; give a .csv or .npz file, or a folder with one folder per class")
 
 
 def _image_size(sides: list[int] | None) -> tuple[int, int] | None:

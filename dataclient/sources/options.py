@@ -1,4 +1,4 @@
-"""The command-line arguments that say which rows to read, for every command that reads some."""
+"""The command-line options that say which rows to read, shared by all commands that read rows."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

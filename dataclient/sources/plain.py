@@ -1,4 +1,4 @@
-"""Plain rows as a person has them: what every source yields, and what makes rows unusable."""
+"""Plain rows: what every source yields, and which rows cannot be used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

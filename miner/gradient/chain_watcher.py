@@ -1,4 +1,4 @@
-"""What the chain says, read beside the training loop, which must not wait for a node."""
+"""Reads the chain in a thread beside the training loop, which must not wait for a node."""
 
 import threading
 from dataclasses import dataclass

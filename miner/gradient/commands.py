@@ -1,4 +1,4 @@
-"""The miner's commands on the gradient chain: `python -m miner gradient`. What trains is imported by what trains."""
+"""The commands `python -m miner gradient`. torch is imported inside the commands that train."""
 
 import click
 

@@ -154,7 +154,7 @@ class GradientMiner(Node):
             self.context.log.warning(f"gradient task {current.task_id}: I do not train: {exc}")
             return Waiting(f"gradient task {current.task_id} to end ({exc})", None, "look for the next")
         except StoreError as exc:
-            return Waiting(f"content that cannot be had yet ({exc})", deadline, "train")
+            return Waiting(f"content that is not available yet ({exc})", deadline, "train")
 
     def _train(self, current: Height) -> Waiting:
         """Trains until there is a block to propose, or the chain moved on."""

@@ -1,4 +1,4 @@
-"""What a miner trains with: a task's network and rows, checked once, set to each block's weights in turn."""
+"""What a miner trains: a task's network and rows, checked once, and set to each new block's weights."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What a round asks of a miner: its terms, its manifest, its features. Source: PoLe, Algorithm 1, lines 1-4"""
+"""What a round requires of a miner: its terms, its manifest, its features. Source: PoLe, Algorithm 1, lines 1-4"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What of the chain a busy trainer has to know: how long it may go on, asked cheaply and as often as it likes."""
+"""Tells a running trainer how long it may continue; cheap, so that it can ask before every batch."""
 
 import time
 from collections.abc import Callable

@@ -182,7 +182,7 @@ class MinerNode(Node):
         except HOPELESS as exc:
             return self._decline(current, str(exc))
         except StoreError as exc:
-            return Waiting(f"content that cannot be had yet ({exc})", current.deadline, "train")
+            return Waiting(f"content that is not available yet ({exc})", current.deadline, "train")
         except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
             candidate = self.solutions.candidate(current.round_id)
             if candidate is None or candidate.train_ppm < terms.required_train_ppm:

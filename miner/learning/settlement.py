@@ -1,4 +1,4 @@
-"""What a miner does about rounds that have ended: report, clear up, withdraw, let go of models."""
+"""What a miner does after a round has ended: report, delete files, withdraw, unpin models."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""What a miner has to keep through a crash: its best model of a round, and the salt and CID it committed to.
+"""What a miner must not lose in a crash: its best model of a round, and the salt and CID it committed to.
 
-Files first, the journal second: what the journal names is on disk, complete. Models stay in the miner's own folder
-until it reveals; in the shared store anybody could take them and commit them as his own.
+Files are written before the journal names them, so a named file is complete. Models stay in the miner's own folder
+until it reveals; in the shared store anybody could take them and commit to them.
 """
 
 import secrets

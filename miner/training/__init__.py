@@ -1,1 +1,1 @@
-"""What trains: the interface, the default trainer and its parts."""
+"""Training: the interface, the default trainer and its parts."""

@@ -1,4 +1,4 @@
-"""What a training method is given, what it must yield, and how a node drives it: the miner's plug-in point.
+"""The miner's plug-in point: what a training method is given, what it must yield, and how it is driven.
 
 See docs/miner-plugin.md for a method of your own. Source: PoLe, Algorithm 1, lines 6-23
 """

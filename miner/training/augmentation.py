@@ -1,4 +1,4 @@
-"""Random changes of convolutionally mapped images that a label survives, drawn afresh for every batch.
+"""Random changes of convolutionally mapped images that keep the label, drawn again for every batch.
 
 The mapping layer filters every colour by itself, so shifts, flips and brightness commute with it (up to the border).
 Source: PoLe, section 3.4 (data augmentation on the output of the CSML)

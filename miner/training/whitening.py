@@ -1,4 +1,4 @@
-"""Whitens the features for training, and folds that into the first linear layer of the model that is submitted.
+"""Whitens the features for training, and folds the whitening into the first linear layer of the submitted model.
 
 Inner products with random query vectors are strongly correlated, which slows every gradient method down; whitening
 undoes that, and costs the submitted model nothing: a linear map before a linear layer is a linear layer.

@@ -1,4 +1,4 @@
-"""The seam between the scheme and whatever computes it: a backend is five operations on arrays.
+"""The interface between the scheme and what computes it: a backend is five operations on arrays.
 
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """

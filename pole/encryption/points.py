@@ -1,4 +1,4 @@
-"""Points of secp256k1 as bytes: two forms, and the way from one to the other."""
+"""Points of secp256k1 as bytes: two forms, and how to convert one into the other."""
 
 from typing import Literal
 

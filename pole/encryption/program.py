@@ -172,7 +172,7 @@ class _Subsets:
         return found
 
     def _known_part(self, mask: int) -> int:
-        """A subset at hand whose complement is at hand too, or at least the largest one at hand."""
+        """A known subset whose complement is known too, or at least the largest known one."""
         parts = [part for part in self._values if part & mask == part]
         for part in parts:
             if mask ^ part in self._values:

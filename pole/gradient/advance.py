@@ -1,4 +1,4 @@
-"""Moves the gradient chain and its ballots on when they are due; every role does, since nobody is paid for it."""
+"""Moves the gradient chain and its ballots on when they are due. Every role does it, since nobody is paid for it."""
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts

@@ -1,6 +1,6 @@
-"""The hardened trajectory on a GPU: several steps are one CUDA graph, so that Python and launches cost nothing.
+"""The hardened trajectory on a GPU: several steps are one CUDA graph, which saves the time of Python and of launches.
 
-Not yet run on a GPU: written against torch's documentation of whole-network capture; its tests wait for one.
+Experimental: never run on a GPU. Written from torch's documentation of whole-network capture; its tests need one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a gradient task says off chain, as one JSON document of known shape.
+"""The manifest of a gradient task: everything it says off chain, as one strict JSON document.
 
 Source: DGG, Results (network, data, batch size, learning rate)
 """

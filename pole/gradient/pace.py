@@ -1,4 +1,4 @@
-"""How fast this machine steps, and with how many threads it does so fastest."""
+"""How many steps a second this machine makes, and with how many threads it is fastest."""
 
 import statistics
 import time

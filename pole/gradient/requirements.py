@@ -1,4 +1,4 @@
-"""What a block's hash demands of the weights, and which rows a miner's steps train on. Pure integer arithmetic.
+"""The requirements and mini-batches that follow from a block's hash. Pure integer arithmetic.
 
 A draw reads SHAKE-256 of (tag, inputs) as big-endian 64-bit words. A word is skipped if it is at or above the largest
 multiple of the bound (so that all values are equally likely), or if its value's key was drawn before.

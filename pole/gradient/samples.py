@@ -1,4 +1,4 @@
-"""The rows of a gradient task as tensors, fetched from the store, scaled alike by everybody."""
+"""The rows of a gradient task as tensors, fetched from the store and scaled in the same way by everybody."""
 
 from dataclasses import dataclass
 

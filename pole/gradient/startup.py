@@ -1,7 +1,7 @@
-"""What a client checks before it offers a network, and miners before they train it.
+"""The check of a network that a client makes before it commissions, and a miner before it trains.
 
-A weight that never moves satisfies (`paper`) or violates (`hardened`) every requirement; one whose gradient is nothing
-but rounding has another sign on every device. A network may also be chaotic: rounding differences grow from step to
+A weight that never moves satisfies (`paper`) or violates (`hardened`) every requirement; one whose gradient is only
+rounding has a different sign on every device. A network may also be chaotic: rounding differences grow from step to
 step until two devices train different networks, and no segment of more than a few steps can be replayed.
 """
 

@@ -1,4 +1,4 @@
-"""Whether a proposed block is one, found by doing its steps again.
+"""Decides whether a proposed block is valid, by repeating its steps.
 
 Source: DGG, Algorithm 2; segments, checkpoints and margins are ours, see docs/gradient.md
 """
@@ -56,7 +56,7 @@ def verify(
     """One proposal under the manifest's rules; the network's state is lost.
 
     `segments`: which to replay (None: all); the last, which holds the block's step, is always replayed. Raises
-    StoreError if a file cannot be had at this moment; everything that is the miner's fault is a finding.
+    StoreError if a file is not available at the moment; everything that is the miner's fault is a finding.
     """
     try:
         if network.manifest.rules == "paper":

@@ -1,7 +1,7 @@
 """From a task's files to the features that a model sees: fetch, decrypt or project, normalise; once per round.
 
-What was decrypted stays on disk in pieces of a few rows, so that an interrupted run goes on where it was and the next
-process starts at once. A piece is written whole or not at all, and a damaged one is made again. Plain rows are not
+Decrypted features stay on disk in pieces of a few rows, so that an interrupted run continues where it stopped and the
+next process starts at once. A piece is written atomically, and a damaged one is computed again. Plain rows are not
 cached: projecting them (0.1 s for 60,000 rows of MNIST) is faster than reading the result back.
 """
 

@@ -99,7 +99,7 @@ def issue_keys(
         if issued > encryption.rank_limit:
             raise KeyRefused(
                 f"keys of rank {issued} would be out, the task's limit is {encryption.rank_limit} of "
-                f"{manifest.mapping.segment_width(tuple(manifest.data.shape))}; submit the data anew, under a new key"
+                f"{manifest.mapping.segment_width(tuple(manifest.data.shape))}; submit the data again, under a new key"
             )
     queries = key_queries(manifest.mapping, previous_hash, tuple(manifest.data.shape))
     return FunctionalKeys(_canonical_cid(manifest), previous_hash, _etas(master, queries.tolist()))

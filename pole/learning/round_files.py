@@ -1,4 +1,4 @@
-"""What miners and verifiers fetch alike when a round opens: the manifest and the functional keys."""
+"""The files that miners and verifiers fetch when a round opens: the manifest and the functional keys."""
 
 import shutil
 from pathlib import Path

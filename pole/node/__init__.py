@@ -1,1 +1,1 @@
-"""What a long-running role is made of: command line, context, loop, logs, accounts."""
+"""Parts of a long-running role: command line, context, loop, logs, accounts."""

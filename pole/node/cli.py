@@ -1,4 +1,4 @@
-"""What the command lines of all roles share: options, the context they open, and how errors end."""
+"""Shared by the command lines of all roles: options, the context they open, and how errors become exit statuses."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""Commands that every role has alike."""
+"""Commands that every role has."""
 
 import json
 from pathlib import Path

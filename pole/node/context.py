@@ -1,4 +1,4 @@
-"""What a command of a role works with, opened from its options."""
+"""The context of a role's command: chain, contracts, store, journal and home, opened from its options."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""What the loop of a role counts at each pass: the round, the account's money."""
+"""Metrics that a role's loop refreshes after a pass: the round, the account's money."""
 
 import time
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Accounts from encrypted key files (Web3 Secret Storage v3), the same files that ape keeps."""
+"""Accounts from encrypted key files (Web3 Secret Storage v3), the format that ape uses as well."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The loop of a role that never stops: act, say what is awaited, poll; survive the node, the network and signals."""
+"""The loop of a role: act, say what it waits for, sleep, again; it survives failures of the node and of the network."""
 
 import json
 import os
@@ -72,7 +72,7 @@ class Node(ABC):
         except Stopped:
             self._write_status("stopped", self._said)
             with suppress(OSError):  # the terminal may be gone
-                self.context.log.info("stopping on request; everything needed to go on is in the journal")
+                self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""How long a role keeps what it published: until a time of the chain, noted in the journal, and not a restart less."""
+"""How long a role pins what it published: until a block time that is in the journal, so restarts change nothing."""
 
 import time
 from collections.abc import Collection, Iterable
@@ -19,7 +19,7 @@ _RETRY_S = 60.0
 
 @dataclass
 class Pins:
-    """The content of one role that will be let go; times are block times."""
+    """The content of one role that will be unpinned; times are block times."""
 
     journal: Journal
     store: Store

@@ -1,1 +1,1 @@
-"""Content by its CID: in a folder, over IPFS; and the tensor files that carry rows and weights."""
+"""Content by its CID, in a folder or over IPFS; and the tensor files that hold rows and weights."""

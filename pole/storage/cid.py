@@ -70,7 +70,7 @@ class Cid:
 
 
 def cid_of(content: bytes) -> Cid:
-    """CID of content at hand."""
+    """CID of content in memory."""
     hasher = ContentHasher()
     hasher.update(content)
     return hasher.finish()

@@ -114,7 +114,7 @@ class FolderStore:
         return self.root / str(cid)
 
     def _holds(self, cid: Cid) -> bool:
-        """Whether an intact copy is at hand, so that `put` repairs a damaged one."""
+        """Whether the store has an intact copy; `put` then repairs a damaged one."""
         with suppress(StoreError):
             self.open_file(cid, max_bytes=1 << 62)
             return True

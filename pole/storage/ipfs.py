@@ -1,7 +1,7 @@
 """The content store over IPFS: a Kubo daemon, optionally a web gateway to fall back on, and verified local copies.
 
-Peers, daemon and gateway are all untrusted about content: nothing is returned, parsed or kept that does not hash to the
-CID it was asked for by.
+Peers, daemon and gateway are not trusted: nothing is returned, parsed or kept that does not hash to the CID that was
+asked for.
 """
 
 import os
@@ -111,7 +111,7 @@ class IpfsStore:
         content = self._fetch(cid, max_bytes, lambda pieces: _verified(cid, pieces))
         try:
             self._cache().put(content)
-        except StoreError as exc:  # the content is at hand all the same
+        except StoreError as exc:  # the content was fetched all the same
             _log.debug(f"{cid} is not kept: {exc}")
         return content
 

@@ -1,8 +1,7 @@
-"""The only place that knows the IPFS client library: what the store needs of a Kubo daemon's API, and nothing else.
+"""The only module that knows the IPFS client library: the part of a Kubo daemon's API that the store needs.
 
-ipfshttpclient refuses current daemons by their version, so a client is constructed without asking for it; its own
-sessions read as much at once as the peer likes, so each transfer brings its own
-(`pole.storage.transfer`). ADR 17 says more.
+ipfshttpclient refuses current daemons by their version, so the client is constructed without that check. Its sessions
+read as much at once as the peer likes, so each transfer uses one of ours (`pole.storage.transfer`). See ADR 17.
 """
 
 import io

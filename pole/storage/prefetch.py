@@ -1,4 +1,4 @@
-"""Several files from the store in order, the next ones fetched meanwhile: nothing waits for them that can work."""
+"""Yields several files from the store in order, and fetches the next ones while the caller works."""
 
 import threading
 from collections import deque
@@ -38,7 +38,7 @@ class _Fetch:
 
 
 class FetchAhead:
-    """Use as a context, and `take` the files; on leaving it, fetches under way are hung up on and waited for."""
+    """Use as a context, and `take` the files; on leaving it, running fetches are stopped and waited for."""
 
     def __init__(self, store: Store, files: Iterable[Wanted]) -> None:
         self._store = store

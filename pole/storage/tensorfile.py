@@ -1,4 +1,4 @@
-"""Reading and writing safetensors files from strangers: named arrays, strict header, no code, bounded work.
+"""Reads and writes safetensors files from strangers: named arrays, strict header, no code, bounded work.
 
 Layout: header length (8 bytes, little-endian), header (JSON), data. Source: https://github.com/huggingface/safetensors.
 """

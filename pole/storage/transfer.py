@@ -1,7 +1,7 @@
-"""HTTP to peers that may be slow, endless or hostile: every transfer has a deadline and a cap.
+"""HTTP with peers that may be slow, endless or hostile: every transfer has a deadline and a size cap.
 
 A peer that sends one byte a minute never runs into a read timeout. So each transfer has to keep up a rate: its deadline
-moves on with the bytes it has moved, and a thread hangs up on whoever misses it, in whichever phase that is.
+moves on with the bytes transferred, and a thread closes the connection when it is missed, in whichever phase that is.
 """
 
 import socket
@@ -54,7 +54,7 @@ class TransferLimits:
 class Transfer:
     """A request and its answer, of at most `max_bytes`; use as a context, in one thread.
 
-    `what` is to be had from whom (`peer`), for messages.
+    `what` is fetched, and `peer` is asked for it: for messages.
     """
 
     def __init__(self, what: str, peer: str, limits: TransferLimits, max_bytes: int) -> None:
@@ -79,7 +79,7 @@ class Transfer:
         _CURRENT.reset(self._token)
 
     def attach(self, connected: socket.socket) -> None:
-        """A connection of this transfer, to be hung up on."""
+        """A connection of this transfer, to be closed when it misses its deadline."""
         self._sockets.append(connected)
 
     def sending(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -98,14 +98,16 @@ class Transfer:
         return piece
 
     def check_rate(self, silence: type[StoreError] = StoreUnavailable) -> None:
-        """Raises `silence` if it was hung up on a peer that sent nothing, StoreUnavailable on one that was slow."""
+        """After a missed deadline, raises `silence` if the peer sent nothing, else StoreUnavailable."""
         if not self.is_late:
             return
         if not self.received_bytes:
-            raise silence(f"{self.what}: {self.peer} sent nothing within {self.limits.first_s:.0f} s; hung up")
+            raise silence(
+                f"{self.what}: {self.peer} sent nothing within {self.limits.first_s:.0f} s; connection closed"
+            )
         raise StoreUnavailable(
             f"{self.what}: {self.peer} sent {self.received_bytes} bytes, more slowly than {self.limits.bytes_per_s} "
-            "a second; hung up"
+            "a second; connection closed"
         )
 
     def session(self) -> requests.Session:

@@ -1,1 +1,1 @@
-"""A task off chain: manifest, rows, models, their weights and scores. Nothing here knows a network."""
+"""A task off chain: manifest, rows, models, weights and scores. Nothing in here uses the network."""

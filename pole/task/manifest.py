@@ -1,4 +1,4 @@
-"""The manifest: everything a task says off chain, as one JSON document of known shape.
+"""The manifest: everything a task says off chain, as one strict JSON document.
 
 Source: PoLe, section 3.1 (model specification, metric, data pointers).
 """

@@ -1,4 +1,4 @@
-"""Scores a model as parts per million, so that every node that looks at the same model says the same number.
+"""Scores a model in parts per million, so that every node finds the same number for the same model.
 
 Source: PoLe, Algorithm 2 (CalcAccuracy)
 """

@@ -1,4 +1,4 @@
-"""Weights on their way between nodes: safetensors only, with exactly the names, shapes and dtypes of the model.
+"""Weights between nodes: safetensors only, with exactly the names, shapes and dtypes of the model.
 
 A model file comes from a stranger. It is never unpickled; its header is bounded before it is parsed, and every tensor
 is checked before the first weight is changed.

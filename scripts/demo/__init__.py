@@ -1,1 +1,1 @@
-"""The main job on a local chain: every part real, every role a process of its own. `python -m scripts.demo --help`"""
+"""The learning chain's demo on a local chain, each role a process. `python -m scripts.demo --help`"""

@@ -1,1 +1,1 @@
-"""The gradient chain on a local chain: every part real, every role a process of its own."""
+"""The gradient chain's demo on a local chain: every part is real, every role is a process of its own."""

@@ -1,4 +1,4 @@
-"""The usual company of a test: who takes part as a real process."""
+"""The usual participants of an end-to-end test, each a real process."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One world for many tests: starting its processes takes longer than most tests do."""
+"""One world for many tests: starting its processes takes longer than most of the tests."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing

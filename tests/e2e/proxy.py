@@ -1,4 +1,4 @@
-"""A node's address that misbehaves on command: stands between the roles and a real node."""
+"""A proxy between the roles and a real node that misbehaves on command."""
 
 import random
 import threading

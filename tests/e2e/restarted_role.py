@@ -1,8 +1,7 @@
 """A role that dies by SIGKILL at every step of its journal, once at each, and is started again every time.
 
-`python -m restarted_role STEPS ROLE ARGUMENTS...`: STEPS is a file that lists the steps it has died at, in order. Every
-life is a process of its own, forked from one that has loaded the libraries, since those take longer to load than most
-lives last.
+`python -m restarted_role STEPS ROLE ARGUMENTS...`: STEPS is a file that lists the steps at which it was killed, in
+order. Every run is forked from a process that has loaded the libraries, which takes longer than most runs.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Participants that do exactly what a test tells them, in the test's own process: direct calls, no judgement."""
+"""Participants that do exactly what a test tells them, by direct calls in the test's own process."""
 
 import secrets
 from typing import Any

@@ -1,4 +1,4 @@
-"""What must hold at the end of every test of a fault: the books agree, and everybody was paid or refunded, once."""
+"""Checks at the end of every test of a fault: accounts add up, and everybody was paid or refunded exactly once."""
 
 from collections.abc import Sequence
 from typing import Any

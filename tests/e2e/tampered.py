@@ -1,4 +1,4 @@
-"""A role in a world that works against it: `python -m tampered NAME=VALUE... ROLE ARGUMENTS...`.
+"""A role on a machine with faults: `python -m tampered NAME=VALUE... ROLE ARGUMENTS...`.
 
 The role's own code knows nothing of this. `clock=SECONDS` sets its clock wrong, `full=FILE` makes its disk full while
 the file exists.

@@ -1,4 +1,4 @@
-"""One company through every trouble with its node, its clocks, its disks and its purses. Everybody is paid each time.
+"""Rounds under every fault of node, clocks, disks and balances. Everybody is paid each time.
 
 All roles reach the node through one proxy, and their clocks are ten minutes off, in both directions.
 """

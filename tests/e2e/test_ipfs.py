@@ -1,6 +1,6 @@
 """Rounds over two real IPFS daemons that know only each other: the client publishes on one, the rest read on the other.
 
-Nothing passes through a folder: what a role needs of another, it gets through its own daemon.
+No folder is shared: what a role needs from another, it gets through its own daemon.
 """
 
 from collections.abc import Iterator

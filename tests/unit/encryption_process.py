@@ -1,4 +1,4 @@
-"""`python encryption_process.py encrypt|decrypt FOLDER ROWS`: works up to so many rows, says so, waits to be killed."""
+"""`python encryption_process.py encrypt|decrypt FOLDER ROWS`: works up to so many rows, and waits to be killed."""
 
 import json
 import signal

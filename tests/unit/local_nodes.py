@@ -1,4 +1,4 @@
-"""A chain of one's own with a miner and a verifier at hand, as nodes inside the test, for step-by-step rounds."""
+"""A chain with a miner and a verifier as objects inside the test, for rounds that are played step by step."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""An HTTP peer on a real socket that answers as a test says, byte for byte, and a store over IPFS that meets it."""
+"""An HTTP peer on a real socket that answers byte for byte as a test says, and an IPFS store that talks to it."""
 
 import json
 import socket

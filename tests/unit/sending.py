@@ -1,4 +1,4 @@
-"""What the tests of sending share: deaths at any step, and a node that mines only when told to."""
+"""Shared by the tests of sending: a crash at any step, and a node that mines only when told to."""
 
 import threading
 from collections.abc import Iterator

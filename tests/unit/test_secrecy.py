@@ -1,4 +1,4 @@
-"""No secret stands in what people paste: representations, tracebacks, messages. The e2e search finds planted ones."""
+"""No secret is in representations, tracebacks or messages. The search of the end-to-end tests finds planted ones."""
 
 import base64
 import logging

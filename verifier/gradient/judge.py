@@ -1,4 +1,4 @@
-"""Replays proposals in a process of its own, as verifier.learning.judge does models.
+"""The judging process for proposals, which replays them; see verifier.learning.judge for that of models.
 
 Source: DGG, Algorithm 2
 """

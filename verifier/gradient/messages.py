@@ -1,4 +1,4 @@
-"""What a verifier asks its judging process about the proposals of a height. Findings: see verifier.judging.messages."""
+"""Requests from a verifier to its judging process about the proposals of a height."""
 
 from typing import Literal
 

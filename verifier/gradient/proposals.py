@@ -1,4 +1,4 @@
-"""The proposals of one height before a verifier: what is known of them, and what still has to be replayed."""
+"""The proposals of one height, as a verifier sees them: what is known of each, and what still has to be replayed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

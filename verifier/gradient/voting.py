@@ -118,7 +118,7 @@ class GradientVoting:
             return False
         if seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
-                session.judgements[entry] = Judgement(INVALID, f"it could not be had in time: {reason}")
+                session.judgements[entry] = Judgement(INVALID, f"it was not available in time: {reason}")
         if set(wanted) <= set(session.judgements):
             return True
         if seconds_left > 0 and time.monotonic() >= session.retry_at_s:

@@ -1,1 +1,1 @@
-"""Judging in a process of its own: messages, the process, its sandbox and a session of requests."""
+"""Judging in a separate process: messages, the process, its sandbox, and a session of requests."""

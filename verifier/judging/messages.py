@@ -1,4 +1,4 @@
-"""What passes between a verifier and its judging process: a request in, one line of JSON per finding out."""
+"""Messages between a verifier and its judging process: a request in, one line of JSON per finding out."""
 
 from enum import StrEnum
 from typing import Annotated

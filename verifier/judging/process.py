@@ -1,4 +1,4 @@
-"""Keeps a judging process at hand, and says how it ended."""
+"""Keeps a judging process running, and reports how it ended."""
 
 import os
 import queue
@@ -26,7 +26,7 @@ PASSED_ENVIRONMENT = (
 
 
 class JudgingProcess:
-    """Keeps a judging process at hand, since starting one costs seconds; a new one takes the place of one that died.
+    """Keeps a judging process running, since starting one takes seconds, and replaces one that died.
 
     `module`: what the process runs.
     """

@@ -1,4 +1,4 @@
-"""What a judging process does before it meets a file: confine itself, then answer request after request."""
+"""The main loop of a judging process: it confines itself first, then answers one request after the other."""
 
 import math
 import resource

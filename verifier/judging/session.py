@@ -1,4 +1,4 @@
-"""Keeps the judging process, and makes verdicts of what it finds or of how it ends."""
+"""One session of judging: sends requests, and turns findings, or the end of the process, into verdicts."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -1,6 +1,6 @@
-"""Judges models in a process of its own: `python -m verifier.learning.judge`, requests on stdin, findings on stdout.
+"""The judging process for models: `python -m verifier.learning.judge`, requests on stdin, findings on stdout.
 
-Nothing in here knows a key or the chain, so that a hostile file can at worst end this process.
+It knows no key and no chain, so a hostile file can at worst end this process.
 Source: PoLe, Algorithm 2
 """
 

@@ -1,4 +1,4 @@
-"""What a verifier asks its judging process about a round's models. Findings: see verifier.judging.messages."""
+"""Requests from a verifier to its judging process about a round's models."""
 
 from pole.task.manifest import Document
 

@@ -1,4 +1,4 @@
-"""A round's models before a verifier: which of them its judging process still has to look at."""
+"""A round's models, as a verifier sees them: which of them still have to be judged."""
 
 from collections.abc import Sequence
 

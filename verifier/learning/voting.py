@@ -84,7 +84,7 @@ class LearningVoting:
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         if session.unavailable and seconds_left <= self.reserve_s:
             for entry, reason in session.unavailable.items():
-                session.judgements[entry] = Judgement(INVALID, f"it could not be had in time: {reason}")
+                session.judgements[entry] = Judgement(INVALID, f"it was not available in time: {reason}")
         if set(session.judgements) == set(models):
             return self._remember(ballot, session, models)
         if seconds_left <= 0:
@@ -133,7 +133,7 @@ class LearningVoting:
         return {i: entry.model for i, entry in enumerate(entries) if entry.model is not None}
 
     def _remember(self, ballot: Ballot, session: Session, models: dict[int, Cid]) -> Vote:
-        """Journals the vote before anybody hears of it, and logs why."""
+        """Journals the vote before it is committed on chain, and logs the reasons."""
         if session.warning:
             self.context.log.warning(f"ballot {ballot.ballot_id}: {session.warning}")
         for entry, judgement in sorted(session.judgements.items()):

@@ -1,7 +1,7 @@
 """The backend in PyTorch, for GPUs: many samples at once; the same results as the reference backend.
 
-What the batch formulas cannot do (see `kernels`) and everything that is wrong with the data is left to the reference
-backend, sample by sample, as the fast backend does.
+Cases that the batch formulas cannot handle (see `kernels`), and wrong data, are left to the reference backend, sample
+by sample, as in the fast backend.
 """
 
 import secrets

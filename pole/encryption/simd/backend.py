@@ -1,7 +1,7 @@
 """The fast backend: batches of samples, eight at a time, on all cores; the same results as the reference backend.
 
-What the batch formulas cannot do (see `kernels`) and everything that is wrong with the data is left to the reference
-backend, sample by sample, so that both give the same answers and the same errors.
+Cases that the batch formulas cannot handle (see `kernels`), and wrong data, are left to the reference backend, sample
+by sample, so that both give the same answers and the same errors.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""LearningChain, idle rounds: a public task for R_w alone; and what is left when everybody has gone."""
+"""LearningChain, idle rounds: a public task for R_w alone; and the reservoir after everybody has withdrawn."""
 
 from typing import Any
 

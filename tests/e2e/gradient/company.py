@@ -1,4 +1,4 @@
-"""The usual company of a gradient test: miners and verifiers as real processes, tasks that take seconds."""
+"""The usual participants of a gradient test: miners and verifiers as real processes, tasks that take seconds."""
 
 import csv
 from collections.abc import Callable

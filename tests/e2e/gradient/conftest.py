@@ -1,4 +1,4 @@
-"""One company for all tests of this folder: starting its processes takes longer than most of the tests."""
+"""One set of processes for all tests of this folder: starting them takes longer than most of the tests."""
 
 from collections.abc import Iterator
 

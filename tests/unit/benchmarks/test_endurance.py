@@ -1,4 +1,4 @@
-"""What load and soak conclude from journals and samples; how many take turns; what a call costs."""
+"""What load and soak conclude from journals and samples, how turns are taken, and what a call costs."""
 
 import random
 import subprocess

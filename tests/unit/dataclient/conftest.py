@@ -1,4 +1,4 @@
-"""A chain with a client's seat and a hand that plays miner and verifier, shared by the tests of this folder."""
+"""A chain with a data client, and helpers that act as miner and verifier, shared by the tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a client lets go of, and when: a store that forgets what is unpinned shows it."""
+"""What a client unpins, and when; tested with a store that forgets unpinned content."""
 
 from pathlib import Path
 

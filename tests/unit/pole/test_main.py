@@ -1,4 +1,4 @@
-"""The command `pole`: what it lists without importing it, and what it says of a package that is not installed."""
+"""The command `pole`: it lists commands without importing them, and says which package is not installed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Efforts: what a log says can be added up again."""
+"""Timings: what a log says can be parsed and added up."""
 
 import pytest
 from hypothesis import given

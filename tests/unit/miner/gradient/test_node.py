@@ -1,4 +1,4 @@
-"""What the gradient miner does before it trains: bonds once, and not again after a lost bond."""
+"""Before the gradient miner trains, it enrols with a bond once, and not again after a lost bond."""
 
 from pathlib import Path
 from types import SimpleNamespace

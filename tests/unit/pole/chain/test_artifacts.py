@@ -1,4 +1,4 @@
-"""What the package says the contracts are is what the compiler makes of contracts/ today."""
+"""The ABIs and bytecode in the package equal what the compiler makes of contracts/ today."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Deployment file and plan: bad files are refused, addresses are foreseen, wrong wiring is noticed."""
+"""Deployment file and plan: bad files are refused, addresses are predicted, wrong references are noticed."""
 
 import json
 from pathlib import Path

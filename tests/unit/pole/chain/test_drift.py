@@ -1,4 +1,4 @@
-"""What Python believes about the contracts is what the compiler says: names, argument counts, structs, enums."""
+"""Python's names, argument counts, structs and enums of the contracts equal those of the compiler."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""What is offered for gas: enough, never over the cap, and enough more to take another's place."""
+"""Fees: enough, never over the cap, and for a replacement enough more than before."""
 
 import pytest
 from eth_account import Account

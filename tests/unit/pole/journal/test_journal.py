@@ -1,4 +1,4 @@
-"""The journal keeps what it was told, through kill -9, for one owner at a time."""
+"""The journal keeps what was written, through kill -9, for one owner at a time."""
 
 import os
 import signal

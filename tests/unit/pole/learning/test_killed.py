@@ -1,4 +1,4 @@
-"""SIGKILL in the midst of encrypting and of decrypting: the next process does what is missing, and nothing again."""
+"""SIGKILL during encryption and decryption: the next process does what is missing, and nothing twice."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The loop tells what it waits for, survives what it must, and stops when told; due phases are advanced."""
+"""The loop says what it waits for, survives transient errors, and stops when told; due phases are advanced."""
 
 import json
 import os

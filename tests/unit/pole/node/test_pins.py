@@ -1,4 +1,4 @@
-"""What is planned to be let go: not before its time, not while it is needed, and not lost in an outage."""
+"""Planned unpinning: not before its time, not while the content is needed, and not lost in an outage."""
 
 from collections.abc import Iterator
 from pathlib import Path

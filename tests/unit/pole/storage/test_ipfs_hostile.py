@@ -1,4 +1,4 @@
-"""IPFS daemons that are down, slow, endless or lying, against the store that has to live with them."""
+"""The IPFS store with daemons that are down, slow, endless or lying."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Two real Kubo daemons that know each other only: the same names as in the embedded store, pins, caps and outages."""
+"""Two real Kubo daemons, connected to each other only: the same CIDs as in the folder store, pins, caps and outages."""
 
 import os
 from collections.abc import Iterator

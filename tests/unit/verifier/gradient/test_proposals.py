@@ -1,4 +1,4 @@
-"""What a verifier still has to replay, and what it votes after all."""
+"""What a verifier still has to replay, and what it votes in the end."""
 
 from pathlib import Path
 
