@@ -47,7 +47,7 @@ def holder_of(path: Path) -> str | None:
 
 def account_lock_path(address: str, chain_id: int, genesis_hash: str) -> Path:
     """Where the lock on an account of a chain is."""
-    folder = expanded(os.environ.get(LOCKS_VARIABLE, "~/.pole/locks"))
+    folder = expanded(os.environ.get(LOCKS_VARIABLE) or "~/.pole/locks")
     return folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
 
 
