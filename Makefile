@@ -15,6 +15,12 @@ GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
 # Outside of the checkout, where a new one finds it: the first build takes minutes. POLE_KUBO names another.
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
+# These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
+PROCESSES ?= 2
+PYTEST = pytest -p no:ape_test -n $(PROCESSES)
+WHICH := -m "not full"
+FORGE_PROFILE := quick
+VARIANTS ?= all
 ATTACK_ARGS ?=
 LOAD_ARGS ?=
 SOAK_ARGS ?=
@@ -23,7 +29,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-contracts test-unit test-invariants test-e2e check format gas lock clean kubo
+.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -53,22 +59,44 @@ demo: setup ## The main job on a local chain: commission, train, verify, vote, p
 demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are training steps (DEMO_ARGS="--dataset cifar10 --data-dir DIR")
 	@python -m scripts.demo_gradient $(DEMO_ARGS)
 
-test: test-contracts test-invariants test-unit test-e2e ## All tests
+test: test-contracts test-invariants test-unit test-e2e ## All kinds of tests, in minutes; `make test-full` leaves nothing out
 
-test-contracts: setup ## Contracts on eth-tester, with ape (which does not notice a changed library by itself)
+# Its contract tests are those of coverage-contracts; what they spend is measured apart, on optimised code.
+test-full: WHICH :=
+test-full: FORGE_PROFILE := default
+test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage: what CI runs
+
+campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load and soak in full
+	FOUNDRY_INVARIANT_RUNS=1010 forge test
+	python -m tools.test_variants --whole all
+	python -m attacks.learning --weakened
+	python -m attacks.gradient --full
+	python -m benchmarks.load $(LOAD_ARGS)
+	python -m benchmarks.soak $(SOAK_ARGS)
+
+# ape does not notice a changed library by itself; `ape test` itself hangs with several processes.
+test-contracts: setup ## Contracts on eth-tester, with ape
 	ape compile --force
-	ape test tests/contracts
+	pytest tests/contracts -n $(PROCESSES) $(WHICH)
 
-test-invariants: setup ## Stateful invariants and fuzzing, with forge; then the mutation that must break them
-	forge test
+test-gas: setup ## The gas of the largest rounds, as optimised code spends it
+	ape compile --force
+	ape test tests/contracts/test_gas.py
+
+test-invariants: setup ## Stateful invariants and fuzzing, with forge
+	FOUNDRY_PROFILE=$(FORGE_PROFILE) forge test
+
+test-mutations: setup ## Contracts broken on purpose: the invariants must notice
 	python -m tools.check_mutation
 
-# These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`make coverage-python` names the others)
-	pytest -p no:ape_test tests/unit --cov --cov-report=
+	$(PYTEST) tests/unit $(WHICH) --cov --cov-report=
 
-test-e2e: setup kubo ## Real processes on real nodes (anvil, ganache)
-	pytest -p no:ape_test tests/e2e
+test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
+	$(PYTEST) tests/e2e --dist loadfile $(WHICH)
+
+test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
+	@python -m tools.test_variants $(VARIANTS)
 
 check: setup ## Formatting, lint and types: what CI runs first
 	ruff format --check $(PY_PATHS)
@@ -144,7 +172,7 @@ formal: audit-tools ## halmos proves the ommer reward and the median; two broken
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.prove
 
 coverage-python: setup ## The roles' and the shared modules' coverage by the unit tests: 90 % of lines
-	pytest -p no:ape_test tests/unit --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) tests/unit --cov --cov-report=term-missing:skip-covered
 
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
 	@python -m tools.contract_coverage

@@ -22,12 +22,33 @@ def take_or_refuse(path: Path, note: str, refusal: Callable[[str], str]) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        holder = os.read(handle, _MAX_NOTE_BYTES).decode(errors="replace").strip() or "unknown"
+        holder = _note(handle)
         os.close(handle)
         raise JournalError(refusal(holder)) from exc
     os.truncate(handle, 0)
     os.pwrite(handle, f"{note}\n".encode(), 0)
     return handle
+
+
+def holder_of(path: Path) -> str | None:
+    """The note of whoever holds a lock; None if nobody does. Takes it for a moment, shared, and writes nothing."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _note(handle)
+    finally:
+        os.close(handle)
+    return None
+
+
+def account_lock_path(address: str, chain_id: int, genesis_hash: str) -> Path:
+    """Where the lock on an account of a chain is."""
+    folder = expanded(os.environ.get(LOCKS_VARIABLE) or "~/.pole/locks")
+    return folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
 
 
 @contextmanager
@@ -37,10 +58,9 @@ def account_lock(address: str, chain_id: int, genesis_hash: str, home: Path) -> 
     Two would sign different transactions with the same nonce. On different machines nobody can know; see
     docs/threat-model.md.
     """
-    folder = expanded(os.environ.get(LOCKS_VARIABLE) or "~/.pole/locks")
-    path = folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
+    path = account_lock_path(address, chain_id, genesis_hash)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = take_or_refuse(
             path,
             f"process {os.getpid()} with --home {home}",
@@ -55,3 +75,7 @@ def account_lock(address: str, chain_id: int, genesis_hash: str, home: Path) -> 
         yield
     finally:
         os.close(handle)
+
+
+def _note(handle: int) -> str:
+    return os.read(handle, _MAX_NOTE_BYTES).decode(errors="replace").strip() or "unknown"

@@ -64,7 +64,7 @@ def test_deploy__anvil_started_by_ape__writes_a_valid_file(tmp_path: Path) -> No
     assert (deployment.chain_id, deployment.profile) == (31337, "local")
 
 
-@pytest.mark.parametrize("kind", ["anvil", "ganache"])
+@pytest.mark.parametrize("kind", ["anvil", pytest.param("ganache", marks=pytest.mark.full)])
 def test_deploy__running_node__can_be_used_by_the_roles(kind: str, tmp_path: Path) -> None:
     with development_chain(kind, block_time_s=1, chain_id=1337) as chain:  # type: ignore[arg-type]
         deployment = deployed(f"ethereum:local:{chain.rpc_url}", tmp_path)

@@ -21,7 +21,7 @@ COMMANDS = {
     "soak": ["benchmarks.soak", "--rounds", "3"],
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows, write_task
 from tests.e2e.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
 
 MAX_ROUNDS = 3
 PATIENCE_S = 200.0

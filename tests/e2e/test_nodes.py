@@ -58,7 +58,7 @@ class Play:
         return self.ballot.phase
 
 
-@pytest.fixture(params=["anvil", "ganache"])
+@pytest.fixture(params=["anvil", pytest.param("ganache", marks=pytest.mark.full)])
 def play(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Play]:
     kind: Literal["anvil", "ganache"] = request.param
     with ExitStack() as resources:

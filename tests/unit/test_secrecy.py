@@ -198,9 +198,9 @@ def test_loop__node_with_a_key_in_its_address__neither_status_nor_traceback_show
 ) -> None:
     with answering(answer) as url:
         keep_secret(planted(url))
-        gateway = ChainClient(Web3(HTTPProvider(planted(url))), deployment)
+        client = ChainClient(Web3(HTTPProvider(planted(url))), deployment)
         context: Any = SimpleNamespace(
-            role="miner", gateway=gateway, home=tmp_path, log=structlog.get_logger(), poll_s=0.01
+            role="miner", chain=client, has_account=False, home=tmp_path, log=structlog.get_logger(), poll_s=0.01
         )
         node = Reading(context)
         ended, turns = "", iter([False, True])

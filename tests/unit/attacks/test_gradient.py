@@ -60,7 +60,7 @@ def test_attack__ends_as_documented(open_ground: Open[Ground], name: str) -> Non
         assert least <= float(outcome.figures[figure]) <= most, (figure, outcome.evidence)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WEAKENED)
 def test_forged_proof__before_credulous_verifiers__is_accepted(open_ground: Open[Ground], name: str) -> None:

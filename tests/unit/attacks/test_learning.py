@@ -74,7 +74,7 @@ def test_attack__meets_its_defence(open_ground: Open[Ground], name: str) -> None
     assert {figure: outcome.figures[figure] for figure in expected} == expected
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", WEAKENED)
 def test_attack__without_its_defence__succeeds(open_ground: Open[Ground], name: str) -> None:

@@ -122,7 +122,9 @@ def _is(name: str, target: ast.expr) -> bool:
     return isinstance(target, ast.Name) and target.id == name
 
 
-USES = [use for path in SOURCES for use in uses_in(path)]
+USES = sorted(
+    (use for path in SOURCES for use in uses_in(path)), key=lambda use: (use.where, use.contract, use.kind, use.name)
+)
 
 
 def test_uses__are_found__in_contract_classes_and_elsewhere() -> None:

@@ -1,0 +1,87 @@
+"""The command `doctor`: its options, and its findings for people and for programs."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pole.node import logs
+from pole.node.cli import DEFAULT_RPC
+from pole.node.doctor.account import ROLES
+from pole.node.doctor.check import Check, Verdict
+from pole.node.doctor.examine import Examination, examine
+from pole.node.keyfile import PASSWORD_VARIABLE
+
+_STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
+_VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
+
+
+@click.command()
+@click.option("--role", type=click.Choice([*ROLES, "all"]), default="all", show_default=True, help="Check for this.")
+@click.option("--rpc", envvar="POLE_RPC", default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP).")
+@click.option(
+    "--deployment",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Deployment file.  [default: deployments/<chain id>.json]",
+)
+@click.option("--store", envvar="POLE_STORE", default="~/.pole/store", show_default=True, help="Folder or IPFS daemon.")
+@click.option("--home", type=click.Path(path_type=Path), help="The role's folder.  [default: ~/.pole/ROLE]")
+@click.option("--account", help="ape account alias, or path of a key file; it is not decrypted.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help=f"File with the account's password.  [default: ${PASSWORD_VARIABLE}, else asked for by the role]",
+)
+@click.option("--json", "is_json", is_flag=True, help="One JSON list, for programs.")
+def doctor(*, role: str, account: str | None, is_json: bool, **given: object) -> None:
+    """Say what is missing or wrong on this machine and for an account, and what mends it.
+
+    Nothing is sent, made or changed, and no password is asked for. Exit status 1 if anything is a problem.
+    """
+    logs.configure(level="error")
+    roles = tuple(ROLES) if role == "all" else (role,)
+    checks = examine(Examination(roles=roles, account=account, **given))  # type: ignore[arg-type]
+    found = list(checks if is_json else _shown(checks))
+    if is_json:
+        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+    problems = sum(check.verdict is Verdict.PROBLEM for check in found)
+    if problems:
+        raise click.ClickException("1 problem" if problems == 1 else f"{problems} problems")
+
+
+def _shown(checks: Iterable[Check]) -> Iterator[Check]:
+    """Each check as soon as it is done; unwrapped lines where nobody sees them."""
+    console = Console(highlight=False)
+    for check in checks:
+        if console.is_terminal:
+            print_row(console, check)
+        else:
+            click.echo(f"{check.verdict:<{_VERDICT_WIDTH}}{check.name:<{_NAME_WIDTH}}{check.text}")
+            if check.remedy:
+                click.echo(f"{'':<{_VERDICT_WIDTH + _NAME_WIDTH}}-> {check.remedy}")
+        yield check
+
+
+def print_row(console: Console, check: Check) -> None:
+    """One row of the table; on a narrow terminal what was found stands below the name."""
+    verdict, name = Text(check.verdict, style=_STYLES[check.verdict]), Text(check.name, style="bold")
+    found = Text(check.text)
+    if check.remedy:
+        found.append(f"\n-> {check.remedy}", style="cyan")
+    table = Table.grid()
+    table.add_column(width=_VERDICT_WIDTH)
+    if console.width < _NARROW:
+        table.add_column()
+        table.add_row(verdict, name)
+        console.print(table, Padding(found, (0, 0, 0, 2)))
+        return
+    table.add_column(width=_NAME_WIDTH)
+    table.add_column(overflow="fold")
+    table.add_row(verdict, name, found)
+    console.print(table)
