@@ -1,1 +1,1 @@
-"""`pole doctor`: what is missing or wrong on this machine and for this account, each with what mends it."""
+"""`pole doctor`: says what is missing or wrong on this machine and for this account, and what mends it."""

@@ -1,4 +1,4 @@
-"""What every check gives, and the wrapper that keeps one that fails from ending the others."""
+"""The result of a check, and the wrapper that keeps a failing check from ending the others."""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""All checks in their order, each only where what it builds on is there."""
+"""All checks in their order; a check is skipped where one that it needs has failed."""
 
 from collections.abc import Iterator
 from contextlib import suppress
