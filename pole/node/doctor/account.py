@@ -24,7 +24,8 @@ from pole.money import wei_to_ether
 from pole.node.doctor.chain import gas_price_wei, node_at, node_fault
 from pole.node.doctor.check import Check, check, ok, problem, warning
 from pole.node.doctor.machine import is_writable
-from pole.node.keyfile import PASSWORD_VARIABLE, find_keyfile, read_keyfile
+from pole.node.keyfile import find_keyfile, read_keyfile
+from pole.node.passwords import PASSWORD_VARIABLE
 from pole.paths import expanded
 
 _PPM = 10**6

@@ -16,7 +16,7 @@ from pole.node.cli import DEFAULT_RPC
 from pole.node.doctor.account import ROLES
 from pole.node.doctor.check import Check, Verdict
 from pole.node.doctor.examine import Examination, examine
-from pole.node.keyfile import PASSWORD_VARIABLE
+from pole.node.passwords import PASSWORD_VARIABLE
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
 _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
