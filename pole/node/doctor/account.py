@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eth_utils.address import is_address, to_checksum_address
-from web3 import Web3
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
@@ -27,6 +26,7 @@ from pole.node.doctor.machine import is_writable
 from pole.node.keyfile import find_keyfile, read_keyfile
 from pole.node.passwords import PASSWORD_VARIABLE
 from pole.paths import expanded
+from pole.urls import shown
 
 _PPM = 10**6
 _DEVELOPMENT_CHAIN = 31337
@@ -186,12 +186,12 @@ def check_balance(role: Role, rpc: str, deployment: Deployment, address: str) ->
     text = f"{role.name}: {wei_to_ether(balance_wei)} ether; {what} and a round's gas take {_rounded(least_wei)}"
     if balance_wei < least_wei:
         credit_wei = contracts.reward_reservoir.credit_wei(address)
-        return problem(text, _money_remedy(role, client.web3, address, least_wei - balance_wei, credit_wei))
+        return problem(text, _money_remedy(role, rpc, deployment, address, least_wei - balance_wei, credit_wei))
     if balance_wei < least_wei + STEPS_GAS * price_wei:
         more_wei = least_wei + STEPS_GAS * price_wei - balance_wei
         return warning(
             f"{text}, but the steps that anybody may take {_rounded(STEPS_GAS * price_wei)} more",
-            _money_remedy(role, client.web3, address, more_wei, 0),
+            _money_remedy(role, rpc, deployment, address, more_wei, 0),
         )
     return ok(text)
 
@@ -208,11 +208,11 @@ def _bond(role: Role, contracts: Contracts, address: str) -> tuple[int, str]:
     return market.client_bond_wei + market.min_reward_wei + fee_wei, "bond, least reward, fee"
 
 
-def _money_remedy(role: Role, web3: Web3, address: str, missing_wei: int, credit_wei: int) -> str:
+def _money_remedy(role: Role, rpc: str, deployment: Deployment, address: str, missing_wei: int, credit_wei: int) -> str:
     if credit_wei >= missing_wei:
         return f"pole {role.name} withdraw"
-    if web3.eth.chain_id == _DEVELOPMENT_CHAIN:
-        return f"cast rpc anvil_setBalance {address} {hex(100 * 10**18)}, with --rpc-url"
+    if deployment.chain_id == _DEVELOPMENT_CHAIN:
+        return f"cast rpc --rpc-url {shown(rpc)} anvil_setBalance {address} {hex(100 * 10**18)}"
     return f"send {_rounded(missing_wei)} ether or more to {address}"
 
 

@@ -71,7 +71,7 @@ def _account_checks(of: Examination, deployment: Deployment | None, is_up: bool)
             address = account.keyfile_address(of.account)
     for home in _homes(of):
         yield account.check_home(home)
-        with suppress(BadInput):  # the check has said why
+        with suppress(BadInput, OSError):  # the check has said why
             for path in account.journals_of(expanded(home), deployment):
                 yield account.check_journal(path, address)
     if address is not None and deployment is not None:
