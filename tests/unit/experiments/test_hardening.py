@@ -46,7 +46,8 @@ def reordering_bound(mapping: Hardened, x: NDArray[np.uint8]) -> NDArray[np.floa
     weights = mapping.drawn.features(np.eye(inputs, dtype=np.float32)).astype(np.float64)
     coordinates = (products(x, mapping.vectors, mapping.segments) - mapping.mean) @ mapping.matrix
     of_sums = (inputs + 2) * (np.abs(coordinates) @ weights) / mapping.scale
-    return np.finfo(np.float32).eps * (of_sums + 2 * np.abs(mapping.apply(x)) + 1)
+    bound: NDArray[np.float64] = np.finfo(np.float32).eps * (of_sums + 2 * np.abs(mapping.apply(x)) + 1)
+    return bound
 
 
 @pytest.mark.parametrize("kind", [LINEAR, CHOSEN, *OTHERS], ids=lambda kind: kind.name)

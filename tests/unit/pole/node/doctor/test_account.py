@@ -12,7 +12,7 @@ from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
 from pole.node.doctor import account
 from pole.node.doctor.check import Verdict
-from pole.node.keyfile import PASSWORD_VARIABLE
+from pole.node.passwords import PASSWORD_VARIABLE
 from tests.unit.checking import KEY, OK, PROBLEM, WARNING, contents, says
 
 
