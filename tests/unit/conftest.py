@@ -10,6 +10,7 @@ import structlog
 import torch
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from hypothesis import HealthCheck, settings
 from web3 import HTTPProvider, Web3
 
 from pole.chain.deployment import CONTRACT_NAMES, DeployedContract, Deployment
@@ -24,6 +25,10 @@ from tests.unit.account_client import AccountClient
 
 HERE = Path(__file__).parent
 ETHER = 10**18
+
+# How long an example takes is up to the machine and whatever else runs on it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

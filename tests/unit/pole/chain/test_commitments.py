@@ -32,7 +32,9 @@ ppm = st.integers(0, 2**32 - 1)
 verdicts = st.lists(st.builds(Verdict, st.booleans(), ppm, ppm), max_size=5)
 headers = st.builds(Header, ids, ids, addresses, words, cids, ppm, ppm, words, words, words, ids)
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @dataclasses.dataclass

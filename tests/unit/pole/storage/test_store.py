@@ -204,7 +204,9 @@ def test_put__disk_full_at_sync__says_free_space_and_nothing_left(
 # --- what is kept ---------------------------------------------------------------------------------------------------
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50, deadline=None
+)
 @given(st.binary(max_size=2000))
 def test_put_then_get__any_content__same_bytes_under_its_cid(store: FolderStore, content: bytes) -> None:
     cid = store.put(content)
