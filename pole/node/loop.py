@@ -71,7 +71,7 @@ class Node(ABC):
                 time.sleep(self.step())
         except Stopped:
             self._write_status("stopped", self._said)
-            with suppress(OSError):  # the terminal may be gone
+            with suppress(OSError, ValueError):  # the terminal may be gone, or the stream closed
                 self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
         finally:
             for number, handler in previous.items():

@@ -91,11 +91,12 @@ def _refuse_daemons(location: str) -> None:
         host, port = location.strip("[]"), "5001"
     else:
         return
+    host = host or "127.0.0.1"
     kind = "ip6" if ":" in host else "ip4" if host.replace(".", "").isdigit() else "dns"
     name = location.rpartition("@")[2]
     raise BadInput(
         f"store {name!r} looks like the address of an IPFS daemon; for the daemon give "
-        f"/{kind}/{host or '127.0.0.1'}/tcp/{port}, for a directory of that name ./{name.lstrip('/')}"
+        f"/{kind}/{host}/tcp/{port}, for a directory of that name ./{name.lstrip('/')}"
     )
 
 

@@ -7,12 +7,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
-from dataclient.task_folder import Issued
+from dataclient.task_folder import Issued, TaskHome
 from pole.chain.contracts import LearningChain
 from pole.chain.structs import AbortReason, Phase, TaskState
 from pole.errors import StoreError
+from pole.learning.functional_keys import issued_rank
+from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
+from pole.storage.cid import Cid
 from pole.storage.folder import FolderStore
+from pole.task.manifest import InnerProductEncryption
 from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
 from tests.unit.local_nodes import ETHER, LocalNodes
 
@@ -63,15 +67,29 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
     assert len(home.issued().previous_hashes) == 1
 
 
+def exhausting(client: RoleContext, home: TaskHome, next_hash: bytes) -> str:
+    """A previous hash whose keys and those on `next_hash` are together over the task's rank limit, for any next one."""
+    prepared = home.prepared()
+    assert prepared is not None
+    manifest = fetch_manifest(client.store, Cid.parse(prepared.manifest))
+    assert isinstance(manifest.encryption, InnerProductEncryption)
+    limit = manifest.encryption.rank_limit
+    hashes = (bytes([number]) * 32 for number in range(256))
+    return next(past for past in hashes if issued_rank(manifest, [past, next_hash]) > limit).hex()
+
+
 def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
-    home.keep_issued(Issued(previous_hashes=["0f" * 32]))
+    past = exhausting(
+        client, home, client.contracts.learning_chain.header_hash(client.contracts.learning_chain.height())
+    )
+    home.keep_issued(Issued(previous_hashes=[past]))
     opened = hand.open_round()
     server = Server(client)
     assert "no keys were issued" in act(server).what
-    assert home.issued().previous_hashes == ["0f" * 32]
+    assert home.issued().previous_hashes == [past]
     local_nodes.pass_time(opened.deadline - client.chain.block_time())
     for _ in range(4):
         if server.act() is None:
@@ -114,9 +132,9 @@ def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
 ) -> None:
     home = commissioned(client, tmp_path)
     server = Server(client)
-    hand.open_round()
+    opened = hand.open_round()
     act(server)
-    home.keep_issued(Issued(previous_hashes=["0f" * 32]))
+    home.keep_issued(Issued(previous_hashes=[exhausting(client, home, opened.previous_hash)]))
     relisted(server, hand, local_nodes)
     with capture_logs() as logs:
         act(server)

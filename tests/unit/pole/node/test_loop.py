@@ -236,7 +236,7 @@ Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, lo
     process.send_signal(number)
     output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert "stopping on request" in output or "close" in busy
+    assert "stopping as asked" in output or "close" in busy
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopped"
 
 
