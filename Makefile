@@ -191,7 +191,8 @@ test-pythons: setup kubo ## The unit tests on Python 3.12 and 3.13, each in an e
 	@for version in 3.12 3.13; do $(MAKE) --no-print-directory test-python-$$version || exit 1; done
 
 test-python-%: setup kubo
-	@.venv/bin/uv venv -q --clear --no-python-downloads --python $* .venv-$* \
+	@found=$$(pyenv prefix $$(pyenv latest $* 2>/dev/null) 2>/dev/null) && found=$$found/bin/python || found=python$*; \
+		.venv/bin/uv venv -q --clear --no-python-downloads --python $$found .venv-$* \
 		|| { echo "error: Python $* not found, which this target tests on" >&2; exit 1; }
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
 	@echo "Unit tests on Python $*:"

@@ -236,7 +236,7 @@ def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: P
 def test_act__too_poor_for_the_bond__says_so_and_does_not_train(local_nodes: LocalNodes) -> None:
     poor = local_nodes.miner(local_nodes.funded(4 * 10**16), trainer=never)
     until_phase([poor], Phase.TRAINING)
-    with pytest.raises(InsufficientFunds, match="a commit needs a bond of 0.05 and gas; send it"):
+    with pytest.raises(InsufficientFunds, match=r"a commit needs a bond of 0.05 and gas; send it"):
         poor.act()
 
 
