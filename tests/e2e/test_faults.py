@@ -228,7 +228,7 @@ def test_round__no_ether_left__everybody_says_so_and_goes_on_when_funded(trouble
     world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
     for actor in trouble.company.actors:
         trouble.says(actor, f"{HELP} (LearningChain.advance needs up to", marks[actor.name])
-        assert f"account {actor.address} has 0 wei; send it" in world.stage.log_of(actor).read_text()
+        assert f"account {actor.address} has 0; send it" in world.stage.log_of(actor).read_text()
     for actor in trouble.company.actors:
         set_balance(world, actor, 10 * ETHER)
     trouble.finish(task_id)

@@ -17,7 +17,7 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(company: G
     world, (first, second) = company.world, company.miners
     company.gather(first, second)
     start = world.chain.block_number()
-    command = ["dataclient", "gradient-submit", str(write_rows(world.folder / "rows.csv")), "--label", LABEL]
+    command = ["dataclient", "gradient", "submit", str(write_rows(world.folder / "rows.csv")), "--label", LABEL]
     command += ["--name", "first", "--blocks", "3", "--block-reward", "0.01", "--interval", "1", "--miners", "2"]
     command += ["--steps-per-block", "150", "--learning-rate", "0.01"]
     said = world.stage.run(command, company.client)
@@ -35,7 +35,7 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(company: G
     assert sum(paid.values()) == 3 * REWARD_WEI
     assert [credited[verifier.address] for verifier in company.verifiers] == [3 * FEE_WEI // 2] * 2
     assert company.client.address not in credited
-    [row] = read_table(world.stage.run(["dataclient", "gradient-status"], company.client))[-1:]
+    [row] = read_table(world.stage.run(["dataclient", "gradient", "status"], company.client))[-1:]
     assert [cell.strip() for cell in row[1:5]] == ["first", str(task_id), "completed", "3 of 3"]
 
 
