@@ -15,7 +15,7 @@ from pole.storage.cid import Cid
 
 
 class GradientOrder(Record):
-    """Options of `gradient-submit`; None leaves it to `prepare`. `steps_per_block`: of one miner, on average."""
+    """Options of `gradient submit`; None leaves it to `prepare`. `steps_per_block`: of one miner, on average."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     data: SourceOptions
