@@ -32,6 +32,7 @@ POLL_S = 0.1
 PATIENCE_S = 60.0
 _TAIL_LINES = 40
 _ROLE_POLL_S = "0.5"
+_SETTLE_S = 0.5
 
 
 class World:
@@ -173,6 +174,9 @@ class World:
     def freeze(self) -> None:
         """No blocks from now on but those that the test mines: what it sees stays as it is, until `thaw`."""
         self.rpc("evm_setIntervalMining", 0)
+        seen = None  # a block may be on its way
+        while seen != (seen := self.chain.block_number()):
+            time.sleep(_SETTLE_S)
 
     def thaw(self) -> None:
         """A block every second."""
