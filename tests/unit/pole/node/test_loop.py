@@ -216,7 +216,9 @@ def test_run__done__ends_and_restores_handlers(context: Any) -> None:
 )
 def test_run__signal__stops_at_once_with_success(tmp_path: Path, number: signal.Signals, busy: str) -> None:
     program = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from types import SimpleNamespace
 import structlog
