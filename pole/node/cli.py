@@ -15,9 +15,10 @@ from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, Tran
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.settings import variable
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
-RPC_VARIABLE = "POLE_RPC"
+RPC_VARIABLE = variable("rpc")
 
 # Documented in docs/operations.md; 64 and above as in sysexits.h.
 EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
@@ -49,7 +50,7 @@ def role_options(
         ),
         click.option(
             "--store",
-            envvar="POLE_STORE",
+            envvar=variable("store"),
             default="~/.pole/store",
             show_default=True,
             help="Content store: a folder, or an IPFS daemon's API such as /ip4/127.0.0.1/tcp/5001.",
