@@ -94,7 +94,7 @@ def peer(answer: Answer) -> Iterator[Peer]:
                 with suppress(OSError):
                     talk.connection.shutdown(socket.SHUT_RDWR)
             for thread in [acceptor, *threads]:
-                thread.join(10)
+                thread.join(120)
 
 
 def _serve(talk: Talk, answer: Answer) -> None:

@@ -236,7 +236,7 @@ Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, lo
     assert process.stdout is not None
     assert process.stdout.readline() == "acting\n"
     process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "stopping as asked" in output or "close" in busy
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopped"
