@@ -341,9 +341,9 @@ def test_judging_process__environment__has_no_password(
     monkeypatch.setenv("POLE_RPC", "http://127.0.0.1:8545")
     with JudgingProcess(JudgingLimits()) as a_judge:
         pid = a_judge.pid
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
         request = ModelsRequest(inputs=inputs_of(iris, cache), models=[])
         findings = [line.kind for line in a_judge.ask(request, time.monotonic() + 60)]
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     assert findings == [FindingKind.READY, FindingKind.DONE]
     assert b"horse" not in environment
     assert b"POLE" not in environment
