@@ -10,9 +10,10 @@ import click
 
 from miner.gradient.commands import enrolment, gradient
 from pole.money import wei_to_ether
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.pins import UNPIN_AFTER_S
 
 

@@ -15,8 +15,9 @@ from pole.errors import JournalError, JournalFull
 from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
 from pole.journal.transactions import SignedTransaction, TransactionState
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.keyfile import create_account
 from pole.node.passwords import PASSWORD_VARIABLE
 from pole.settings import variable

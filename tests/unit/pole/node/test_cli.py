@@ -24,8 +24,9 @@ from pole.errors import (
     WrongChain,
 )
 from pole.journal.journal import Journal
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.keyfile import create_account
 
 Invoke = Callable[..., int]
