@@ -36,7 +36,7 @@ help: ## List the targets
 
 setup: $(INSTALLED_PY) $(INSTALLED_NODE) ## Install every pinned dependency (first run: minutes; later: nothing)
 
-$(INSTALLED_PY): requirements.txt tools/uv.txt
+$(INSTALLED_PY): requirements.txt tools/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "error: $$($(PYTHON) --version) found, Python 3.11 needed; try: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv \
@@ -44,6 +44,7 @@ $(INSTALLED_PY): requirements.txt tools/uv.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
 	@echo "Installing the Python packages (5 GB with torch) ..."
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements.txt
+	@.venv/bin/uv pip install -q --no-deps --python .venv/bin/python --editable .
 	@touch $@
 
 $(INSTALLED_NODE): package-lock.json .npmrc
