@@ -1,0 +1,96 @@
+"""Weights on grids: integers that share one exponent for each output channel, as large as exact sums allow.
+
+Source: docs/exact-evaluation.md, Weights
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pole.exact.grid import EXACT, Floats, Grid
+from pole.exact.steps import Step
+
+_EPSILON = 1e-5  # of batch_norm and layer_norm alike
+BLOCK = 1 << 24  # elements of the largest intermediate array, where there is a choice
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Rounded(NamedTuple):
+    """T = weights · v + bias is exact, and stands for T / 2^(exponents + the input's fraction bits).
+
+    weights: int32 [channels, n]; bias: integers in float64 [channels]; exponents: int64 [channels].
+    """
+
+    weights: NDArray[np.int32]
+    bias: Floats
+    exponents: NDArray[np.int64]
+
+
+class Norm(NamedTuple):
+    """Of a batch_norm, float64 [channels]: v -> (v - mean) * scale + offset."""
+
+    scale: Floats
+    mean: Floats
+    offset: Floats
+
+
+def weights_of(step: Step, tensors: Tensors, grid: Grid) -> Rounded:
+    """Of a linear or conv2d, with its batch_norm folded in, or of a batch_norm or layer_norm alone (n is 1)."""
+    if step.kind == "layer_norm":
+        weight, bias = (tensors[f"{step.tensors}.{each}"].reshape(-1) for each in ("weight", "bias"))
+        return rounded(weight[:, None], bias.astype(np.float64), np.ones(len(weight)), grid)
+    channels = step.shape[0]
+    if step.kind == "batch_norm":
+        return _folded(np.ones((channels, 1), np.float32), np.zeros(channels), _norm(step.tensors, tensors), grid)
+    weight = tensors[f"{step.tensors}.weight"].reshape(channels, -1)
+    bias = tensors[f"{step.tensors}.bias"].astype(np.float64) if step.has_bias else np.zeros(channels)
+    if step.norm:
+        return _folded(weight, bias, _norm(step.norm, tensors), grid)
+    return rounded(weight, bias, np.ones(channels), grid)
+
+
+def _folded(weight: NDArray[np.float32], bias: Floats, norm: Norm, grid: Grid) -> Rounded:
+    return rounded(weight, (bias - norm.mean) * norm.scale + norm.offset, norm.scale, grid)
+
+
+def _norm(name: str, tensors: Tensors) -> Norm:
+    weight, bias, mean, variance = (
+        tensors[f"{name}.{each}"].astype(np.float64) for each in ("weight", "bias", "running_mean", "running_var")
+    )
+    return Norm(weight / np.sqrt(np.maximum(variance, 0.0) + _EPSILON), mean, bias)
+
+
+def rounded(weights: NDArray[np.float32], bias: Floats, scale: Floats, grid: Grid) -> Rounded:
+    """Round weights [channels, n], times their channel's scale, for inputs on `grid`."""
+    each = blocks(len(weights), BLOCK // weights.shape[1])
+    parts = [_rounded_block(weights[some].astype(np.float64) * scale[some, None], bias[some], grid) for some in each]
+    return Rounded(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _rounded_block(weights: Floats, bias: Floats, grid: Grid) -> Rounded:
+    """Tries exponents downwards, from one that is certainly too large."""
+    need = grid.bound * np.abs(weights).sum(axis=1) + np.abs(bias) * 2.0**grid.fraction_bits
+    exponents = 57 - np.frexp(need)[1].astype(np.int64)
+    found = Rounded(np.zeros(weights.shape, np.int32), np.zeros(len(bias)), np.where(need > 0, exponents, 0))
+    open_channels = np.flatnonzero(need > 0)
+    while len(open_channels):
+        exponents = found.exponents[open_channels]
+        weights_k = np.rint(weights[open_channels] * np.ldexp(1.0, exponents)[:, None])
+        bias_k = np.rint(bias[open_channels] * np.ldexp(1.0, exponents + grid.fraction_bits))
+        # Not a sum compared to 2^53: it could round down to that.
+        fits = np.abs(bias_k) <= EXACT - grid.bound * np.abs(weights_k).sum(axis=1)
+        done = open_channels[fits]
+        found.weights[done], found.bias[done] = weights_k[fits].astype(np.int32), bias_k[fits]
+        open_channels = open_channels[~fits]
+        found.exponents[open_channels] -= 1
+    return found
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Consecutive slices of at least one and at most `size`."""
+    size = max(1, size)
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
