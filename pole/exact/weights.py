@@ -14,6 +14,7 @@ from pole.exact.steps import Step
 
 _EPSILON = 1e-5  # of batch_norm and layer_norm alike
 BLOCK = 1 << 24  # elements of the largest intermediate array, where there is a choice
+_CACHED = 1 << 16  # the same, where weights are rounded in several passes
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -65,28 +66,31 @@ def _norm(name: str, tensors: Tensors) -> Norm:
 
 def rounded(weights: NDArray[np.float32], bias: Floats, scale: Floats, grid: Grid) -> Rounded:
     """Round weights [channels, n], times their channel's scale, for inputs on `grid`."""
-    each = blocks(len(weights), BLOCK // weights.shape[1])
-    parts = [_rounded_block(weights[some].astype(np.float64) * scale[some, None], bias[some], grid) for some in each]
+    parts = []
+    for some in blocks(len(weights), _CACHED // weights.shape[1]):
+        scaled = weights[some].astype(np.float64) * scale[some, None]
+        exponents = _exponents(np.abs(scaled), np.abs(bias[some]), grid)
+        integers = np.rint(scaled * _power(exponents)[:, None]).astype(np.int32)
+        parts.append((integers, np.rint(bias[some] * _power(exponents + grid.fraction_bits)), exponents))
     return Rounded(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _rounded_block(weights: Floats, bias: Floats, grid: Grid) -> Rounded:
-    """Tries exponents downwards, from one that is certainly too large."""
-    need = grid.bound * np.abs(weights).sum(axis=1) + np.abs(bias) * 2.0**grid.fraction_bits
-    exponents = 57 - np.frexp(need)[1].astype(np.int64)
-    found = Rounded(np.zeros(weights.shape, np.int32), np.zeros(len(bias)), np.where(need > 0, exponents, 0))
-    open_channels = np.flatnonzero(need > 0)
-    while len(open_channels):
-        exponents = found.exponents[open_channels]
-        weights_k = np.rint(weights[open_channels] * np.ldexp(1.0, exponents)[:, None])
-        bias_k = np.rint(bias[open_channels] * np.ldexp(1.0, exponents + grid.fraction_bits))
+def _exponents(weights: Floats, bias: Floats, grid: Grid) -> NDArray[np.int64]:
+    """The largest that keep sums exact, of magnitudes [channels, n]: down from ones that are certainly too large."""
+    need = grid.bound * weights.sum(axis=1) + bias * 2.0**grid.fraction_bits
+    exponents = np.where(need > 0, 57 - np.frexp(need)[1].astype(np.int64), 0)
+    while True:
+        integers = weights * _power(exponents)[:, None]
+        sums = np.rint(integers, out=integers).sum(axis=1)
         # Not a sum compared to 2^53: it could round down to that.
-        fits = np.abs(bias_k) <= EXACT - grid.bound * np.abs(weights_k).sum(axis=1)
-        done = open_channels[fits]
-        found.weights[done], found.bias[done] = weights_k[fits].astype(np.int32), bias_k[fits]
-        open_channels = open_channels[~fits]
-        found.exponents[open_channels] -= 1
-    return found
+        fits = np.rint(bias * _power(exponents + grid.fraction_bits)) <= EXACT - grid.bound * sums
+        if fits.all():
+            return exponents
+        exponents -= ~fits
+
+
+def _power(exponents: NDArray[np.int64]) -> Floats:
+    return np.ldexp(1.0, exponents)
 
 
 def blocks(total: int, size: int) -> Iterator[slice]:
