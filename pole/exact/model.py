@@ -21,6 +21,7 @@ class ExactModel:
     """Tensors (float32) in the places of a plan, rounded. `is_raw`: rows are integers, as `normalisation: none` has."""
 
     def __init__(self, plan: Plan, tensors: Tensors, is_raw: bool = False) -> None:
+        _check_subnormal()
         self._plan = plan
         self._grids: dict[str, Grid] = {INPUT: RAW if is_raw else ACTIVATIONS}
         self._layers = []
@@ -63,6 +64,12 @@ class ExactModel:
 def read_model(content: bytes, plan: Plan, is_raw: bool = False) -> ExactModel:
     """From a safetensors file; raises ModelInvalid unless it has exactly the plan's tensors, all finite."""
     return ExactModel(plan, read_model_file(content, plan.tensors), is_raw)
+
+
+def _check_subnormal() -> None:
+    """Raises BadInput if this thread reads the smallest weights as zero, as libraries set processors to for speed."""
+    if np.array([1], np.uint32).view(np.float32).astype(np.float64)[0] != 2.0**-149:
+        raise BadInput("this process takes subnormal numbers for zero; judge models in one that does not")
 
 
 def _values_alive(plan: Plan) -> int:
