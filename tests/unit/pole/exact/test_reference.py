@@ -133,8 +133,8 @@ def by_hand(case: dict[str, Any]) -> tuple[ExactModel, NDArray[np.float32], list
     """A vector's model, rows, and expected logits."""
     unit = 1 if case["raw"] else 1 << 16
     if "outputs" in case:
-        is_raw = case["raw"] and case["layers"][-1]["type"] == "dropout"
-        logits = [[Fraction(v, 1 if is_raw else 1 << 16) for v in row] for row in case["outputs"]]
+        fraction_bits = 16 if not case["raw"] else 0 if case["layers"][-1]["type"] == "dropout" else 10
+        logits = [[Fraction(v, 1 << fraction_bits) for v in row] for row in case["outputs"]]
     else:
         logits = [[m * Fraction(2) ** e for m, e in row] for row in case["logits"]]
     features = case["features"] if "features" in case else np.array(case["values"]) / unit

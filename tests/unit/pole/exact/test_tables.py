@@ -6,7 +6,7 @@ import pytest
 
 from pole.errors import BadInput
 from pole.exact import tables
-from pole.exact.grid import ONE
+from pole.exact.tables import ONE
 from tests.paths import ROOT
 
 BY_MPMATH = {
