@@ -39,11 +39,6 @@ def cli() -> None:
     help="Training method as module:function; see docs/miner-plugin.md.",
 )
 @click.option(
-    "--margin-ppm",
-    type=click.IntRange(0, 1_000_000),
-    help="Train accuracy beyond the required one.  [default: the task's tolerance, at most a quarter of the rest]",
-)
-@click.option(
     "--commit-latency",
     type=click.FloatRange(0.5),
     help="Seconds before the deadline to stop and commit, some three blocks.  [default: by time limit, 4 to 40]",
@@ -69,7 +64,6 @@ def run(
     threads: int,
     seed: int | None,
     trainer: str,
-    margin_ppm: int | None,
     commit_latency: float | None,
     min_reward_wei: int,
     max_data_bytes: int,
@@ -94,7 +88,6 @@ def run(
         device=choose_device(device),
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         limits=limits,
-        margin_ppm=margin_ppm,
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,

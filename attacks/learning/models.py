@@ -139,7 +139,7 @@ ATTACKS: list[Attack[Ground]] = [
             "neither weights nor outputs are checked",
             patches={
                 "pole.task.weights._check_finite": lambda *_: None,
-                "pole.task.scoring._checked": lambda logits, _: logits,
+                "pole.task.estimate._checked": lambda logits, _: logits,
             },
         ),
     ),

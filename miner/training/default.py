@@ -18,8 +18,8 @@ from miner.training.api import TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
 from miner.training.checkpoint import forget, load_checkpoint, save_checkpoint
 from miner.training.whitening import HALF, foldable_layer, is_exact, whitening_of
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import TorchvisionModel
-from pole.task.scoring import score_ppm
 
 MIN_STEPS_PER_MEASUREMENT = 25
 SECONDS_PER_CHECKPOINT = 15.0
@@ -107,7 +107,7 @@ class DefaultTrainer:
             self.model.load_state_dict(self.best_state)
             forget(self.optimizer)
             return False
-        train_ppm = score_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
+        train_ppm = estimate_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
         self.job.report(TrainingProgress(epoch, self.step, loss, train_ppm))
         if train_ppm > self.best_ppm:
             self.best_ppm, self.best_state = train_ppm, copy.deepcopy(self.model.state_dict())

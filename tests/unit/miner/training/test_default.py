@@ -24,7 +24,7 @@ from miner.training.api import (
 from miner.training.checkpoint import load_checkpoint, save_checkpoint
 from miner.training.default import Schedule, batch_rows, train
 from pole.errors import BadInput, ModelInvalid
-from pole.task.scoring import score_ppm
+from pole.task.estimate import estimate_ppm
 from pole.task.weights import load_model
 from tests.paths import ROOT
 from tests.unit.commission import Commission, commission_digits, commission_iris
@@ -178,10 +178,10 @@ def test_train__iris__reaches_the_target_within_seconds_as_a_verifier_sees_it(ir
     assert best.train_ppm >= 950_000
     model, features = iris.new_model(), iris.features(tmp_path)
     load_model(best.content, model)
-    assert score_ppm(model, features.train_x, features.train_y, "accuracy") == best.train_ppm
+    assert estimate_ppm(model, features.train_x, features.train_y, "accuracy") == best.train_ppm
     assert features.test_x is not None
     assert features.test_y is not None
-    assert score_ppm(model, features.test_x, features.test_y, "accuracy") > 850_000
+    assert estimate_ppm(model, features.test_x, features.test_y, "accuracy") > 850_000
 
 
 def test_train__digits__reaches_the_target(tmp_path: Path) -> None:
