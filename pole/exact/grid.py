@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FRACTION_BITS = 16
-ONE = 1 << FRACTION_BITS
 EXACT = 2.0**53  # up to here float64 holds every integer
 
 
@@ -22,11 +20,12 @@ class Grid(NamedTuple):
     bound: float
 
 
-ACTIVATIONS = Grid(FRACTION_BITS, 2.0**28)
+FINE = Grid(16, 2.0**28)
+COARSE = Grid(10, 2.0**28)
 RAW = Grid(0, 2.0**24)
 
 
-def settle(values: Floats, grid: Grid = ACTIVATIONS) -> Floats:
+def settle(values: Floats, grid: Grid) -> Floats:
     """Round (halves to even) and clamp, in place."""
     np.rint(values, out=values)
     return np.clip(values, -grid.bound, grid.bound, out=values)

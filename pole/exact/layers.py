@@ -3,13 +3,13 @@
 Source: docs/exact-evaluation.md, Layers
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pole.exact.grid import ACTIVATIONS, FRACTION_BITS, ONE, RAW, Floats, Grid, settle
+from pole.exact.grid import FINE, RAW, Floats, Grid, settle
 from pole.exact.steps import Step, Window
 from pole.exact.tables import table
 from pole.exact.weights import BLOCK, Rounded, Tensors, blocks, weights_of
@@ -20,42 +20,43 @@ _SQUARE_BITS = 15  # of the differences that layer_norm squares
 Layer = Callable[..., Floats]
 
 
-def layer_of(step: Step, tensors: Tensors, grids: tuple[Grid, ...], is_last: bool) -> Layer:
-    """The function of a step's inputs, one array each. The output of a last linear layer is logits, not rounded."""
+def layer_of(step: Step, tensors: Tensors, grids: Sequence[Grid], activations: Grid, is_last: bool = False) -> Layer:
+    """The function of a step's inputs, one array each, which lie on `grids`; its output lies on `output_grid`.
+
+    The output of a last linear layer is logits instead, not rounded.
+    """
     if step.kind in _KEEPING:
         return _KEEPING[step.kind](step)
     if step.kind in _PLAIN:
-        return _on_activations(_PLAIN[step.kind](step), grids)
+        return _on_activations(_PLAIN[step.kind](step, activations), grids, activations)
     [grid] = grids
     if step.kind == "layer_norm":
-        return _layer_norm(weights_of(step, tensors, ACTIVATIONS), grid)
+        return _layer_norm(weights_of(step, tensors, activations), grid, activations)
     weights = weights_of(step, tensors, grid)
+    if is_last and step.kind == "linear":
+        return _linear(weights, np.ldexp(1.0, -grid.fraction_bits - weights.exponents), None)
+    powers = np.ldexp(1.0, activations.fraction_bits - grid.fraction_bits - weights.exponents)
     if step.kind == "linear":
-        return _logits(weights, grid) if is_last else _linear(weights, grid)
-    return _convolution(step, weights, grid) if step.kind == "conv2d" else _batch_norm(step, weights, grid)
+        return _linear(weights, powers, activations)
+    if step.kind == "conv2d":
+        return _convolution(step, weights, powers, activations)
+    return _diagonal(weights, powers, activations, (-1, *(1,) * (len(step.shape) - 1)))
 
 
-def output_grid(step: Step, grids: tuple[Grid, ...]) -> Grid:
+def output_grid(step: Step, grids: Sequence[Grid], activations: Grid) -> Grid:
     """Of the step's output, given the grids of its inputs."""
-    return grids[0] if step.kind in _KEEPING else ACTIVATIONS
+    return grids[0] if step.kind in _KEEPING else activations
 
 
-def _on_activations(layer: Layer, grids: tuple[Grid, ...]) -> Layer:
+def _on_activations(layer: Layer, grids: Sequence[Grid], activations: Grid) -> Layer:
     """The layer behind a step that takes raw inputs to the grid of activations."""
     if RAW not in grids:
         return layer
-    factors = [ONE if grid == RAW else 1 for grid in grids]
-    return lambda *inputs: layer(*(settle(v * factor) for v, factor in zip(inputs, factors, strict=True)))
+    factors = [2.0 ** (activations.fraction_bits - grid.fraction_bits) for grid in grids]
+    return lambda *inputs: layer(*(settle(v * f, activations) for v, f in zip(inputs, factors, strict=True)))
 
 
 # --- with weights ----------------------------------------------------------------------------------------------------
-
-
-def _to_grid(sums: Floats, weights: Rounded, grid: Grid, axis: int) -> Floats:
-    """From exact sums T to activations, in place; the channels lie along `axis`."""
-    powers = np.ldexp(1.0, FRACTION_BITS - grid.fraction_bits - weights.exponents)
-    sums *= powers.reshape(-1, *(1,) * (sums.ndim - 1 - axis))
-    return settle(sums)
 
 
 def _sums(weights: Rounded, columns: Floats) -> Floats:
@@ -67,16 +68,15 @@ def _sums(weights: Rounded, columns: Floats) -> Floats:
     return sums
 
 
-def _linear(weights: Rounded, grid: Grid) -> Layer:
-    return lambda v: _to_grid(_sums(weights, v.T).T, weights, grid, axis=1)
+def _linear(weights: Rounded, powers: Floats, grid: Grid | None) -> Layer:
+    def multiply(v: Floats) -> Floats:
+        sums = _sums(weights, v.T).T * powers
+        return sums if grid is None else settle(sums, grid)
+
+    return multiply
 
 
-def _logits(weights: Rounded, grid: Grid) -> Layer:
-    powers = np.ldexp(1.0, -weights.exponents - grid.fraction_bits)
-    return lambda v: _sums(weights, v.T).T * powers
-
-
-def _convolution(step: Step, weights: Rounded, grid: Grid) -> Layer:
+def _convolution(step: Step, weights: Rounded, powers: Floats, grid: Grid) -> Layer:
     window, (channels, height, width) = _window(step), step.shape
     per_line = weights.weights.shape[1] * width
 
@@ -88,7 +88,8 @@ def _convolution(step: Step, weights: Rounded, grid: Grid) -> Layer:
                 sums = _sums(weights, _patches(padded[rows], window, lines))
                 part = sums.reshape(channels, -1, lines.stop - lines.start, width)
                 found[rows, :, lines] = part.transpose(1, 0, 2, 3)
-        return _to_grid(found, weights, grid, axis=1)
+        found *= powers[:, None, None]
+        return settle(found, grid)
 
     return convolve
 
@@ -102,23 +103,18 @@ def _patches(padded: Floats, window: Window, lines: slice) -> Floats:
     return positions.transpose(1, 4, 5, 0, 2, 3).reshape(-1, count)
 
 
-def _diagonal(weights: Rounded, grid: Grid, shape: tuple[int, ...]) -> Layer:
+def _diagonal(weights: Rounded, powers: Floats, grid: Grid, shape: tuple[int, ...]) -> Layer:
     """One weight and one bias for each channel; both are brought to `shape` without rows."""
-    each_weight, each_bias = weights.weights.reshape(shape).astype(np.float64), weights.bias.reshape(shape)
-    powers = np.ldexp(1.0, FRACTION_BITS - grid.fraction_bits - weights.exponents).reshape(shape)
-    return lambda v: settle((v * each_weight + each_bias) * powers)
+    weight, bias, power = (each.astype(np.float64).reshape(shape) for each in (weights.weights, weights.bias, powers))
+    return lambda v: settle((v * weight + bias) * power, grid)
 
 
-def _batch_norm(step: Step, weights: Rounded, grid: Grid) -> Layer:
-    return _diagonal(weights, grid, (-1, *(1,) * (len(step.shape) - 1)))
+def _layer_norm(weights: Rounded, grid: Grid, activations: Grid) -> Layer:
+    affine = _diagonal(weights, np.ldexp(1.0, -weights.exponents), activations, (-1,))
+    return lambda v: affine(_normalised(v.reshape(len(v), -1), grid, activations)).reshape(v.shape)
 
 
-def _layer_norm(weights: Rounded, grid: Grid) -> Layer:
-    affine = _diagonal(weights, ACTIVATIONS, (-1,))
-    return lambda v: affine(_normalised(v.reshape(len(v), -1), grid)).reshape(v.shape)
-
-
-def _normalised(v: Floats, grid: Grid) -> Floats:
+def _normalised(v: Floats, grid: Grid, activations: Grid) -> Floats:
     """Rows [n, values] with mean 0 and standard deviation 1, on the grid of activations."""
     count = v.shape[1]
     differences = v - np.rint(v.sum(axis=1, keepdims=True) / count)
@@ -129,7 +125,7 @@ def _normalised(v: Floats, grid: Grid) -> Floats:
     squares = np.rint(differences * np.ldexp(1.0, -shift)) ** 2
     sums = squares.sum(axis=1, keepdims=True)
     variance = sums * np.ldexp(1.0, 2 * shift - 2 * grid.fraction_bits) / count
-    factor = 2.0 ** (FRACTION_BITS - grid.fraction_bits) / np.sqrt(variance + _EPSILON)
+    factor = 2.0 ** (activations.fraction_bits - grid.fraction_bits) / np.sqrt(variance + _EPSILON)
     return cast(Floats, np.rint(differences * factor))
 
 
@@ -167,7 +163,7 @@ def _max_pool(step: Step) -> Layer:
     return pool
 
 
-def _average_pool(step: Step) -> Layer:
+def _average_pool(step: Step, _activations: Grid) -> Layer:
     def pool(v: Floats) -> Floats:
         places = _offsets(v, step)
         total = next(places).copy()
@@ -178,12 +174,12 @@ def _average_pool(step: Step) -> Layer:
     return pool
 
 
-def _global_average_pool(step: Step) -> Layer:
+def _global_average_pool(step: Step, _activations: Grid) -> Layer:
     _, height, width = step.input_shapes[0]
     return lambda v: cast(Floats, np.rint(v.sum(axis=(2, 3)) / (height * width)))
 
 
-def _adaptive_average_pool(step: Step) -> Layer:
+def _adaptive_average_pool(step: Step, _activations: Grid) -> Layer:
     """Output i of o along a side s covers floor(i s / o) up to ceil((i + 1) s / o), without that."""
     _, height, width = step.input_shapes[0]
     _, rows, columns = step.shape
@@ -203,48 +199,52 @@ def _adaptive_average_pool(step: Step) -> Layer:
 # --- element by element ----------------------------------------------------------------------------------------------
 
 
-def _looked_up(kind: str, v: Floats) -> Floats:
+def _looked_up(kind: str, v: Floats, grid: Grid) -> Floats:
+    """The table's value at |v|, on the same grid as v."""
     entries = table(kind)
-    return entries[np.minimum(np.abs(v), len(entries) - 1).astype(np.int32)].astype(np.float64)
+    finer = 2.0 ** (FINE.fraction_bits - grid.fraction_bits)
+    found = entries[np.minimum(np.abs(v) * finer, len(entries) - 1).astype(np.int32)]
+    return cast(Floats, np.rint(found / finer))
 
 
-def _below_relu(kind: str) -> Callable[[Step], Layer]:
-    return lambda _: lambda v: np.maximum(v, 0) - _looked_up(kind, v)
+def _below_relu(kind: str) -> Callable[[Step, Grid], Layer]:
+    return lambda _, grid: lambda v: np.maximum(v, 0) - _looked_up(kind, v, grid)
 
 
-def _tanh(v: Floats) -> Floats:
-    return np.copysign(_looked_up("tanh", v), v)
+def _tanh(_: Step, grid: Grid) -> Layer:
+    return lambda v: np.copysign(_looked_up("tanh", v, grid), v)
 
 
-def _sigmoid(v: Floats) -> Floats:
-    above = _looked_up("sigmoid", v)
-    return np.where(v < 0, ONE - above, above)
+def _sigmoid(_: Step, grid: Grid) -> Layer:
+    one = 2.0**grid.fraction_bits
+
+    def sigmoid(v: Floats) -> Floats:
+        above = _looked_up("sigmoid", v, grid)
+        return np.where(v < 0, one - above, above)
+
+    return sigmoid
 
 
-def _add(*inputs: Floats) -> Floats:
-    return settle(sum(inputs[1:], inputs[0]))
-
-
-def _plain(layer: Layer) -> Callable[[Step], Layer]:
-    return lambda _: layer
+def _add(_: Step, grid: Grid) -> Layer:
+    return lambda *inputs: settle(sum(inputs[1:], inputs[0]), grid)
 
 
 _KEEPING: dict[str, Callable[[Step], Layer]] = {
-    "relu": _plain(lambda v: np.maximum(v, 0)),
+    "relu": lambda _: lambda v: np.maximum(v, 0),
     "max_pool": _max_pool,
-    "dropout": _plain(lambda v: v),
-    "flatten": _plain(lambda v: v.reshape(len(v), -1)),
+    "dropout": lambda _: lambda v: v,
+    "flatten": lambda _: lambda v: v.reshape(len(v), -1),
     "reshape": lambda step: lambda v: v.reshape(len(v), *step.shape),
 }
 
-_PLAIN: dict[str, Callable[[Step], Layer]] = {
+_PLAIN: dict[str, Callable[[Step, Grid], Layer]] = {
     "average_pool": _average_pool,
     "global_average_pool": _global_average_pool,
     "adaptive_average_pool": _adaptive_average_pool,
-    "tanh": _plain(_tanh),
-    "sigmoid": _plain(_sigmoid),
+    "tanh": _tanh,
+    "sigmoid": _sigmoid,
     "silu": _below_relu("silu"),
     "gelu": _below_relu("gelu"),
-    "add": _plain(_add),
-    "concat": _plain(lambda *inputs: np.concatenate(inputs, axis=1)),
+    "add": _add,
+    "concat": lambda _step, _grid: lambda *inputs: np.concatenate(inputs, axis=1),
 }

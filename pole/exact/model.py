@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.errors import BadInput
-from pole.exact.grid import ACTIVATIONS, RAW, Floats, Grid, settle
+from pole.exact.grid import COARSE, FINE, RAW, Floats, Grid, settle
 from pole.exact.layers import layer_of, output_grid
 from pole.exact.plan import Plan
 from pole.exact.steps import INPUT
@@ -21,13 +21,15 @@ class ExactModel:
     """Tensors (float32) in the places of a plan, rounded. `is_raw`: rows are integers, as `normalisation: none` has."""
 
     def __init__(self, plan: Plan, tensors: Tensors, is_raw: bool = False) -> None:
+        _check_subnormal()
         self._plan = plan
-        self._grids: dict[str, Grid] = {INPUT: RAW if is_raw else ACTIVATIONS}
+        self._grids: dict[str, Grid] = {INPUT: RAW if is_raw else FINE}
+        activations = COARSE if is_raw else FINE
         self._layers = []
         for step in plan.steps:
-            grids = tuple(self._grids[name] for name in step.inputs)
-            self._layers.append(layer_of(step, tensors, grids, is_last=step is plan.steps[-1]))
-            self._grids[step.name] = output_grid(step, grids)
+            grids = [self._grids[name] for name in step.inputs]
+            self._layers.append(layer_of(step, tensors, grids, activations, is_last=step is plan.steps[-1]))
+            self._grids[step.name] = output_grid(step, grids, activations)
         self._rows_per_chunk = max(1, min(ROWS_PER_CHUNK, _VALUES_PER_CHUNK // _values_alive(plan)))
 
     def predict(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -63,6 +65,12 @@ class ExactModel:
 def read_model(content: bytes, plan: Plan, is_raw: bool = False) -> ExactModel:
     """From a safetensors file; raises ModelInvalid unless it has exactly the plan's tensors, all finite."""
     return ExactModel(plan, read_model_file(content, plan.tensors), is_raw)
+
+
+def _check_subnormal() -> None:
+    """Raises BadInput if this thread reads the smallest weights as zero, as libraries set processors to for speed."""
+    if np.array([1], np.uint32).view(np.float32).astype(np.float64)[0] != 2.0**-149:
+        raise BadInput("this process takes subnormal numbers for zero; judge models in one that does not")
 
 
 def _values_alive(plan: Plan) -> int:

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.errors import BadInput
-from pole.exact.grid import ONE, Floats
+from pole.exact.grid import FINE, Floats
 
 Integers = NDArray[np.int32]
 
+ONE = 1 << FINE.fraction_bits
 REACH = 16 * ONE  # beyond it every activation has met its asymptote
 _DOUBT = 1e-6  # of a unit: a thousand times the error of float64 at this size
 _DIGITS = 50
