@@ -56,7 +56,7 @@ class Kernel:
         flat_x, flat_y = x.flatten(1), y.flatten(1)
         _, rows, columns, n = y.shape
         places = self.weight.permute(2, 3, 0, 1).contiguous()
-        height = rows if self.side == 1 else 1
+        height = rows if self.side == 1 and not self.padding else 1
         for block in _blocks(rows, columns, n, max(x.shape[0], len(y)), height):
             target = flat_y[
                 :, (block.top * columns + block.left) * n : ((block.bottom - 1) * columns + block.right) * n

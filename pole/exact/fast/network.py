@@ -15,10 +15,12 @@ from pole.exact.fast.weights import Grid
 
 FIRST_ROWS = 8
 """The first chunk is small, and shows how many numbers a row takes."""
-MOST_ROWS = 256
+MOST_ROWS = 128
 CACHED_NUMBERS = 1 << 18
+MOST_NUMBERS = 1 << 28
+"""2 GiB of values that are alive at once, on the CPU; float32 scoring may need 8."""
 GPU_NUMBERS = 1 << 27
-LARGE_WEIGHTS, ROWS_WITH_LARGE_WEIGHTS = 1 << 19, 128
+LARGE_WEIGHTS = 1 << 19
 """With weights that no cache holds, every chunk reads them from memory: it had better be of many rows."""
 
 
@@ -75,8 +77,9 @@ class ExactNetwork:
             return FIRST_ROWS
         if self.device.type != "cpu":
             return max(1, GPU_NUMBERS // numbers)
-        least = ROWS_WITH_LARGE_WEIGHTS if self.weights > LARGE_WEIGHTS else FIRST_ROWS
-        return min(MOST_ROWS, max(least, CACHED_NUMBERS // numbers))
+        if self.weights > LARGE_WEIGHTS:
+            return max(1, min(MOST_ROWS, MOST_NUMBERS // numbers))
+        return min(MOST_ROWS, max(FIRST_ROWS, CACHED_NUMBERS // numbers // FIRST_ROWS * FIRST_ROWS))
 
     def _evaluate(self, rows: Tensor) -> Tensor:
         """Logits of one chunk: float64 [n, classes], on the CPU."""
@@ -96,8 +99,9 @@ class ExactNetwork:
 
     def _on_grid(self, rows: Tensor) -> Tensor:
         """Float32 [n, *shape] -> values of the input grid, float64 [*shape, n]."""
-        x = rows.to(self.device).double()
-        if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
+        if not bool(torch.isfinite(rows.sum())) and not bool(torch.isfinite(rows).all()):
             raise BadInput("a feature is NaN or infinite; every feature must be a finite float32")
-        x.mul_(2.0**self.input_grid.bits).round_().clamp_(-self.input_grid.bound, self.input_grid.bound)
-        return x.movedim(0, -1)
+        # Float32 is as exact here: a power of two moves no digit, and what overflows or underflows is clamped or zero.
+        x = rows.to(self.device) * 2.0**self.input_grid.bits
+        x.round_().clamp_(-self.input_grid.bound, self.input_grid.bound)
+        return x.double().movedim(0, -1)

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_SUM = 2.0**53
-BLOCK_NUMBERS = 1 << 17
+BLOCK_NUMBERS = 1 << 16
 """Numbers that are rounded at once: they stay in the processor's cache, and little memory is needed beside them."""
 
 _EPSILON = 1e-5
 _FRACTION, _EXPONENT = 0x7FFFFF, 0x7F800000
+_FAR_ABOVE_SUBNORMAL = 2.0**-60
 
 
 class Grid(NamedTuple):
@@ -37,13 +38,10 @@ class Affine(NamedTuple):
 def exact_float64(tensor: Tensor) -> Tensor:
     """A float32 tensor as float64, on the CPU; subnormal numbers too, where the processor is set to flush them."""
     single = tensor.detach().cpu().contiguous()
-    double = single.double()
     bits = single.view(torch.int32)
     is_subnormal = (bits & _EXPONENT == 0) & (bits & _FRACTION != 0)
-    if bool(is_subnormal.any()):
-        magnitude = (bits & _FRACTION).double() * 2.0**-149
-        double = torch.where(is_subnormal, torch.where(bits < 0, -magnitude, magnitude), double)
-    return double
+    magnitude = (bits & _FRACTION).double() * 2.0**-149
+    return torch.where(is_subnormal, torch.where(bits < 0, -magnitude, magnitude), single.double())
 
 
 def power_of_two(exponent: Tensor) -> Tensor:
@@ -65,34 +63,52 @@ def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor | None
 def rounded(weight: Tensor, scale: Tensor | None, bias: Tensor, grid: Grid, output_bits: int) -> Affine:
     """Weights rounded for inputs on `grid`, such that the sums are in units of 2^-output_bits.
 
-    weight: float32 [outputs, n], or float64 if it is small; scale: float64 [outputs], multiplied in before; bias:
+    weight: [outputs, n], float32, or float64 in a single block; scale: float64 [outputs], multiplied in before; bias:
     float64 [outputs].
     """
     outputs, n = weight.shape
     result = Affine(torch.empty(outputs, n, dtype=torch.float64), torch.empty(outputs, dtype=torch.float64))
-    rows = max(1, BLOCK_NUMBERS // max(1, n))
+    rows = max(1, BLOCK_NUMBERS // n)
+    buffer = torch.empty(min(rows, outputs), n, dtype=torch.float64)
     for start in range(0, outputs, rows):
         part = slice(start, start + rows)
-        block = exact_float64(weight[part]) if weight.dtype == torch.float32 else weight[part].clone()
-        if scale is not None:
-            block *= scale[part, None]
-        integers, constants, exponents = _round_block(block, bias[part], grid)
+        block = _weights(weight[part].detach(), None if scale is None else scale[part], buffer)
+        exponents = _round_block(block, bias[part], grid, result.bias[part])
         unit = power_of_two(output_bits - grid.bits - exponents)
-        torch.mul(integers, unit[:, None], out=result.weight[part])
-        torch.mul(constants, unit, out=result.bias[part])
+        torch.mul(block, unit[:, None], out=result.weight[part])
+        result.bias[part] *= unit
     return result
 
 
-def _round_block(weight: Tensor, bias: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-    """The integers W_i [rows, n] and W_0 [rows], and the largest exponents k [rows] whose sums stay exact."""
+def _weights(weight: Tensor, scale: Tensor | None, buffer: Tensor) -> Tensor:
+    """The weights of some outputs as float64, scaled.
+
+    A subnormal weight matters only beside others that are about as small: it is rounded to zero beside any other.
+    """
+    block = buffer[: len(weight)]
+    block.copy_(weight)
+    if weight.dtype == torch.float32:
+        small = torch.nonzero(block.abs().amax(1) < _FAR_ABOVE_SUBNORMAL)[:, 0]
+        if len(small):
+            block[small] = exact_float64(weight[small.to(weight.device)])
+    if scale is not None:
+        block *= scale[:, None]
+    return block
+
+
+def _round_block(weight: Tensor, bias: Tensor, grid: Grid, constants: Tensor) -> Tensor:
+    """Leaves the integers W_i in `weight` [rows, n] and W_0 in `constants` [rows]; returns the largest exponents k
+    [rows], int64, whose sums stay exact."""
     exponents = _upper_exponents(weight, bias, grid)
-    integers = torch.round(weight * power_of_two(exponents)[:, None])
-    constants = torch.round(bias * power_of_two(exponents + grid.bits))
+    integers = weight * power_of_two(exponents)[:, None]
+    integers.round_()
+    constants.copy_(torch.round(bias * power_of_two(exponents + grid.bits)))
     while True:
-        sums = integers.abs().sum(1)
+        sums = _sums(integers)
         fits = (sums <= LARGEST_SUM / grid.bound) & (constants.abs() <= LARGEST_SUM - grid.bound * sums)
         if bool(fits.all()):
-            return integers, constants, exponents
+            weight.copy_(integers)
+            return exponents
         failed = torch.nonzero(~fits)[:, 0]
         exponents[failed] -= 1
         integers[failed] = torch.round(weight[failed] * power_of_two(exponents[failed])[:, None])
@@ -101,7 +117,13 @@ def _round_block(weight: Tensor, bias: Tensor, grid: Grid) -> tuple[Tensor, Tens
 
 def _upper_exponents(weight: Tensor, bias: Tensor, grid: Grid) -> Tensor:
     """No exponent above can fit, since need(k) >= 2^k * total - B * n / 2 - 1 / 2; 0 if all are zero. int64 [rows]."""
-    total = grid.bound * weight.abs().sum(1) + bias.abs() * 2.0**grid.bits
+    total = grid.bound * _sums(weight) + bias.abs() * 2.0**grid.bits
     largest = (LARGEST_SUM + grid.bound * weight.shape[1] / 2 + 1) * (1 + 2.0**-20)
     exponents = torch.frexp(largest / total.clamp(min=2.0**-400)).exponent.long() - 1
     return torch.where(total > 0, exponents, 0)
+
+
+def _sums(weight: Tensor) -> Tensor:
+    """The sum of the magnitudes for each output."""
+    sums: Tensor = torch.linalg.vector_norm(weight, ord=1, dim=1)
+    return sums

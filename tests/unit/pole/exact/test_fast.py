@@ -1,7 +1,7 @@
 """The fast evaluation against the plain reference, bit for bit: the two share no code."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -138,19 +138,20 @@ def _numbers(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> 
     if kind == "mixed":
         kinds = random.integers(0, len(WEIGHTS) - 1, shape)
         choices = [_numbers(random, other, shape) for other in WEIGHTS[:-1]]
-        return np.stack(choices)[(kinds, *np.indices(shape))]
+        mixed: NDArray[np.float32] = np.stack(choices)[(kinds, *np.indices(shape))]
+        return mixed
     normal = random.standard_normal(shape)
     signs = np.where(normal < 0, -1.0, 1.0)
     with np.errstate(over="ignore", under="ignore"):
-        made = {
+        makers: dict[str, Callable[[], Any]] = {
             "usual": lambda: normal / 2,
             "wide": lambda: signs * 2.0 ** random.uniform(-149, 127.9, shape),
             "subnormal": lambda: signs * 2.0**-149 * random.integers(0, 1 << 23, shape),
             "huge": lambda: signs * random.uniform(1e38, 3.4e38, shape),
             "zero": lambda: np.where(normal < 0, -0.0, 0.0),
             "saturating": lambda: normal * 10_000,
-        }[kind]()
-    numbers: NDArray[np.float32] = made.astype(np.float32)
+        }
+        numbers: NDArray[np.float32] = makers[kind]().astype(np.float32)
     return numbers
 
 
