@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pole.exact.fast.weights import ACTIVATIONS, Affine, power_of_two
+from pole.exact.fast.weights import COARSE, FINE, Affine, Grid, power_of_two
 
 Function = Callable[..., Tensor]
 
-BOUND = float(ACTIVATIONS.bound)
+BOUND = float(FINE.bound)
+"""Of all activations, fine and coarse."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Scale:
 
 @dataclass(frozen=True)
 class LayerNorm:
-    """Over all values of a row, which are on a grid of so many bits."""
+    """Over all values of a row, from one grid to another."""
 
     scale: Scale
-    bits: int
+    grid: Grid
+    activations: Grid
 
     def __call__(self, x: Tensor) -> Tensor:
         v = x.reshape(-1, x.shape[-1])
@@ -51,8 +53,8 @@ class LayerNorm:
         d = v - torch.round(v.sum(0) / n)
         g = _halvings(d.abs().amax(0))
         q = torch.round(d * power_of_two(-g))
-        variance = (q.square_().sum(0) * power_of_two(2 * g - 2 * self.bits)) / n
-        factor = _number(2.0 ** (16 - self.bits), v) / torch.sqrt(variance + 1e-5)
+        variance = (q.square_().sum(0) * power_of_two(2 * g - 2 * self.grid.bits)) / n
+        factor = _number(2.0 ** (self.activations.bits - self.grid.bits), v) / torch.sqrt(variance + 1e-5)
         return self.scale(d.mul_(factor).round_()).view(x.shape)
 
 
@@ -72,8 +74,8 @@ def relu(x: Tensor) -> Tensor:
 
 
 def lifted(x: Tensor) -> Tensor:
-    """From the raw grid to that of activations."""
-    return (x * 65_536.0).clamp_(-BOUND, BOUND)
+    """From the raw grid to the coarse one."""
+    return (x * 2.0**COARSE.bits).clamp_(-BOUND, BOUND)
 
 
 @dataclass(frozen=True)

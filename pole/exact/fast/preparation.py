@@ -12,7 +12,7 @@ from pole.exact.fast import layers
 from pole.exact.fast.convolution import Kernel
 from pole.exact.fast.network import ExactNetwork, Step
 from pole.exact.fast.tables import lookup
-from pole.exact.fast.weights import ACTIVATIONS, RAW, Affine, Grid, batch_norm_affine, exact_float64, rounded
+from pole.exact.fast.weights import COARSE, FINE, RAW, Affine, Grid, batch_norm_affine, exact_float64, rounded
 from pole.task.network import Concatenation, GlobalAverage, Sum
 
 
@@ -24,8 +24,7 @@ def prepare(module: nn.Module, is_raw_input: bool = False, device: torch.device 
     """
     tracer = _Tracer()
     graph = tracer.trace(module)
-    grid = RAW if is_raw_input else ACTIVATIONS
-    return _Preparation(graph, dict(module.named_modules()), grid, torch.device(device)).network()
+    return _Preparation(graph, dict(module.named_modules()), is_raw_input, torch.device(device)).network()
 
 
 class _Tracer(fx.Tracer):
@@ -36,11 +35,12 @@ class _Tracer(fx.Tracer):
 class _Preparation:
     """Goes through the traced graph once, in order; `numbers`: where the value of a node is found."""
 
-    def __init__(self, graph: fx.Graph, modules: dict[str, nn.Module], grid: Grid, device: torch.device) -> None:
+    def __init__(self, graph: fx.Graph, modules: dict[str, nn.Module], is_raw: bool, device: torch.device) -> None:
         self.graph, self.modules, self.device = graph, modules, device
         self.steps: list[Step] = []
         self.numbers: dict[fx.Node, int] = {}
-        self.grids: list[Grid] = [grid]
+        self.activation_grid = COARSE if is_raw else FINE
+        self.grids: list[Grid] = [RAW if is_raw else FINE]
         self.weights = 0
         self.has_sums_as_logits = False
 
@@ -75,10 +75,11 @@ class _Preparation:
         return [self._lifted(number) for number in self.inputs(node)]
 
     def _lifted(self, number: int) -> int:
-        return number if self.grids[number] == ACTIVATIONS else self._step(layers.lifted, [number], ACTIVATIONS)
+        return self._step(layers.lifted, [number], COARSE) if self.grids[number] == RAW else number
 
-    def emit(self, node: fx.Node, function: layers.Function, inputs: Sequence[int], grid: Grid = ACTIVATIONS) -> None:
-        self.numbers[node] = self._step(function, inputs, grid)
+    def emit(self, node: fx.Node, function: layers.Function, inputs: Sequence[int], grid: Grid | None = None) -> None:
+        """The value of a node; activations, unless another grid is given."""
+        self.numbers[node] = self._step(function, inputs, grid or self.activation_grid)
 
     def _step(self, function: layers.Function, inputs: Sequence[int], grid: Grid) -> int:
         self.grids.append(grid)
@@ -132,7 +133,7 @@ def _weighted(at: _Preparation, node: fx.Node, module: nn.Linear | nn.Conv2d) ->
     end, low = at.with_relu(norm or node)
     if isinstance(module, nn.Linear) and low < 0 and _is_result(end):
         at.has_sums_as_logits = True
-    bits = 0 if at.has_sums_as_logits else ACTIVATIONS.bits
+    bits = 0 if at.has_sums_as_logits else at.activation_grid.bits
     affine = at.on_device(rounded(module.weight.flatten(1), scale, bias, at.grids[number], bits))
     for taken in (node, norm, end):
         if taken is not None:
@@ -157,7 +158,7 @@ def _batch_norm(at: _Preparation, node: fx.Node, module: nn.BatchNorm1d | nn.Bat
     [number] = at.inputs(node)
     scale, bias = batch_norm_affine(module, None)
     end, low = at.with_relu(node)
-    affine = at.on_device(rounded(scale[:, None], None, bias, at.grids[number], ACTIVATIONS.bits))
+    affine = at.on_device(rounded(scale[:, None], None, bias, at.grids[number], at.activation_grid.bits))
     at.numbers[node] = -1
     at.emit(end, layers.Scale(affine, low), [number])
 
@@ -166,9 +167,10 @@ def _layer_norm(at: _Preparation, node: fx.Node, module: nn.LayerNorm) -> None:
     [number] = at.inputs(node)
     end, low = at.with_relu(node)
     bias = exact_float64(module.bias).flatten()
-    affine = at.on_device(rounded(module.weight.reshape(-1, 1), None, bias, ACTIVATIONS, ACTIVATIONS.bits))
+    grid = at.activation_grid
+    affine = at.on_device(rounded(module.weight.reshape(-1, 1), None, bias, grid, grid.bits))
     at.numbers[node] = -1
-    at.emit(end, layers.LayerNorm(layers.Scale(affine, low), at.grids[number].bits), [number])
+    at.emit(end, layers.LayerNorm(layers.Scale(affine, low), at.grids[number], grid), [number])
 
 
 # --- layers without --------------------------------------------------------------------------------------------------
@@ -209,7 +211,7 @@ def _global_average(at: _Preparation, node: fx.Node, _: nn.Module | None) -> Non
 
 def _by_table(name: str) -> Callable[[_Preparation, fx.Node, Any], None]:
     def add(at: _Preparation, node: fx.Node, _: nn.Module | None) -> None:
-        at.emit(node, lookup(name, at.device), at.activations(node))
+        at.emit(node, lookup(name, at.activation_grid, at.device), at.activations(node))
 
     return add
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pole.errors import PoleError
+from pole.exact.fast.weights import Grid
 
 UNIT = 65_536
 _DOUBT = 1e-6
@@ -93,7 +94,7 @@ def _precise_entry(kind: Kind, index: int) -> int:
 
 @dataclass(frozen=True)
 class Lookup:
-    """A function on all values of the grid of activations. `values`: float64, of the integers from -reach to reach."""
+    """A function on all values of a grid of activations. `values`: float64, of the integers from -reach to reach."""
 
     values: Tensor
     reach: int
@@ -109,10 +110,12 @@ class Lookup:
 
 
 @functools.cache
-def lookup(name: str, device: torch.device) -> Lookup:
-    """The function of this name, from the first use in a process on."""
-    table = entries(name)
-    negative = {"tanh": -table, "sigmoid": UNIT - table}.get(name, -table)
+def lookup(name: str, grid: Grid, device: torch.device) -> Lookup:
+    """The function of this name on the fine or the coarse grid, from the first use in a process on."""
+    table, step = entries(name), UNIT >> grid.bits
+    if step > 1:
+        table = torch.cat([table[::step], table[-1:]]).div_(step).round_()
+    negative = 2**grid.bits - table if name == "sigmoid" else -table
     positive = torch.arange(len(table), dtype=torch.float64) - table if KINDS[name].grows else table
     values = torch.cat([negative[1:].flip(0), positive])
     return Lookup(values.to(device), len(table) - 1, KINDS[name].grows)

@@ -21,8 +21,10 @@ class Grid(NamedTuple):
     bound: int
 
 
-ACTIVATIONS = Grid(16, 1 << 28)
+FINE = Grid(16, 1 << 28)
 RAW = Grid(0, 1 << 24)
+COARSE = Grid(10, 1 << 28)
+"""What becomes of values on the raw grid."""
 
 
 class Affine(NamedTuple):
