@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
@@ -45,7 +45,10 @@ class Origin(Document):
 
 
 class Description(Document):
-    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself."""
+    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself.
+
+    A model that was bought under a manifest of version 1 stays usable; `manifest_cid` is that of the manifest it had.
+    """
 
     version: int = 1
     model: str
@@ -57,6 +60,12 @@ class Description(Document):
     origin: Origin
     own_train_ppm: int
     own_test_ppm: int
+
+    @field_validator("manifest", mode="before")
+    @classmethod
+    def _of_version_1(cls, manifest: Any) -> Any:
+        is_old = isinstance(manifest, dict) and manifest.get("version") == 1
+        return {**manifest, "version": 2} if is_old else manifest
 
 
 @dataclass(frozen=True)

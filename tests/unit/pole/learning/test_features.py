@@ -76,7 +76,7 @@ class Task:
             for rows, cid in self.files
         ]
         return {
-            "version": 1,
+            "version": 2,
             "name": "small",
             "model": {"kind": "graph", "layers": [{"type": "linear", "name": "last", "size": 3}]},
             "data": {
