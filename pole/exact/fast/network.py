@@ -54,13 +54,13 @@ class ExactNetwork:
 
     @torch.inference_mode()
     def logits(self, rows: NDArray[np.float32], rows_per_chunk: int = 0) -> NDArray[np.float64]:
-        """Exact logits, float64 [n, classes], of float32 rows [n, *shape], at least one. Zero is +0.
+        """Exact logits, float64 [n, classes], of float32 rows [n, *shape]. Zero is +0.
 
         Raises BadInput if a feature is not finite, ModelInvalid if the network does not yield one row of logits each.
         """
         features = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
         if not len(features):
-            raise BadInput("no rows to evaluate; need at least one")
+            return self.logits(np.zeros((1, *rows.shape[1:]), np.float32))[:0]
         logits: NDArray[np.float64] = torch.cat(list(self._chunks(features, rows_per_chunk))).numpy()
         return logits
 

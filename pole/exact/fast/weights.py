@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 LARGEST_SUM = 2.0**53
-BLOCK_NUMBERS = 1 << 16
-"""Numbers that are rounded at once: they stay in the processor's cache, and little memory is needed beside them."""
+BLOCK_NUMBERS = 1 << 18
+"""Numbers that are rounded at once: 8 MiB of memory beside the result."""
 
 _EPSILON = 1e-5
 _FRACTION, _EXPONENT = 0x7FFFFF, 0x7F800000
-_FAR_ABOVE_SUBNORMAL = 2.0**-60
+FAR_ABOVE_SUBNORMAL = 2.0**-38
+"""If the magnitudes of up to 2^22 weights have this sum, the largest of them is at least 2^-60."""
 
 
 class Grid(NamedTuple):
@@ -65,67 +66,73 @@ def batch_norm_affine(norm: nn.BatchNorm1d | nn.BatchNorm2d, bias: Tensor | None
 def rounded(weight: Tensor, scale: Tensor | None, bias: Tensor, grid: Grid, output_bits: int) -> Affine:
     """Weights rounded for inputs on `grid`, such that the sums are in units of 2^-output_bits.
 
-    weight: [outputs, n], float32, or float64 in a single block; scale: float64 [outputs], multiplied in before; bias:
-    float64 [outputs].
+    weight: [outputs, n], float32, or float64 without subnormal numbers; scale: float64 [outputs], multiplied in before;
+    bias: float64 [outputs].
     """
     outputs, n = weight.shape
-    result = Affine(torch.empty(outputs, n, dtype=torch.float64), torch.empty(outputs, dtype=torch.float64))
+    result = Affine(_empty(outputs, n), _empty(outputs))
     rows = max(1, BLOCK_NUMBERS // n)
-    buffer = torch.empty(min(rows, outputs), n, dtype=torch.float64)
+    block = _Block(min(rows, outputs), n)
     for start in range(0, outputs, rows):
         part = slice(start, start + rows)
-        block = _weights(weight[part].detach(), None if scale is None else scale[part], buffer)
-        exponents = _round_block(block, bias[part], grid, result.bias[part])
+        exponents = block.round(weight[part].detach(), None if scale is None else scale[part], bias[part], grid)
         unit = power_of_two(output_bits - grid.bits - exponents)
-        torch.mul(block, unit[:, None], out=result.weight[part])
-        result.bias[part] *= unit
+        torch.mul(block.integers[: len(unit)], unit[:, None], out=result.weight[part])
+        torch.mul(block.constants[: len(unit)], unit, out=result.bias[part])
     return result
 
 
-def _weights(weight: Tensor, scale: Tensor | None, buffer: Tensor) -> Tensor:
-    """The weights of some outputs as float64, scaled.
-
-    A subnormal weight matters only beside others that are about as small: it is rounded to zero beside any other.
-    """
-    block = buffer[: len(weight)]
-    block.copy_(weight)
-    if weight.dtype == torch.float32:
-        small = torch.nonzero(block.abs().amax(1) < _FAR_ABOVE_SUBNORMAL)[:, 0]
-        if len(small):
-            block[small] = exact_float64(weight[small.to(weight.device)])
-    if scale is not None:
-        block *= scale[:, None]
-    return block
+def _empty(*shape: int) -> Tensor:
+    return torch.empty(shape, dtype=torch.float64)
 
 
-def _round_block(weight: Tensor, bias: Tensor, grid: Grid, constants: Tensor) -> Tensor:
-    """Leaves the integers W_i in `weight` [rows, n] and W_0 in `constants` [rows]; returns the largest exponents k
-    [rows], int64, whose sums stay exact."""
-    exponents = _upper_exponents(weight, bias, grid)
-    integers = weight * power_of_two(exponents)[:, None]
-    integers.round_()
-    constants.copy_(torch.round(bias * power_of_two(exponents + grid.bits)))
-    while True:
-        sums = _sums(integers)
-        fits = (sums <= LARGEST_SUM / grid.bound) & (constants.abs() <= LARGEST_SUM - grid.bound * sums)
-        if bool(fits.all()):
-            weight.copy_(integers)
-            return exponents
-        failed = torch.nonzero(~fits)[:, 0]
-        exponents[failed] -= 1
-        integers[failed] = torch.round(weight[failed] * power_of_two(exponents[failed])[:, None])
-        constants[failed] = torch.round(bias[failed] * power_of_two(exponents[failed] + grid.bits))
+class _Block:
+    """Rounds some outputs at a time. `integers` [rows, n] are their W_i, and `constants` [rows] their W_0."""
+
+    def __init__(self, rows: int, n: int) -> None:
+        self.integers, self.constants = _empty(rows, n), _empty(rows)
+        self._weights, self._magnitudes = _empty(rows, n), _empty(rows, n)
+
+    def round(self, weight: Tensor, scale: Tensor | None, bias: Tensor, grid: Grid) -> Tensor:
+        """Returns the largest exponents whose sums stay exact, int64 [rows]."""
+        rows = len(weight)
+        weights, integers, constants = self._weights[:rows], self.integers[:rows], self.constants[:rows]
+        total = self._read(weight, scale, weights)
+        exponents = _upper_exponents(grid.bound * total + bias.abs() * 2.0**grid.bits, weight.shape[1], grid)
+        torch.mul(weights, power_of_two(exponents)[:, None], out=integers).round_()
+        torch.mul(bias, power_of_two(exponents + grid.bits), out=constants).round_()
+        while True:
+            sums = self._sums(integers)
+            fits = (sums <= LARGEST_SUM / grid.bound) & (constants.abs() <= LARGEST_SUM - grid.bound * sums)
+            if bool(fits.all()):
+                return exponents
+            failed = torch.nonzero(~fits)[:, 0]
+            exponents[failed] -= 1
+            integers[failed] = torch.round(weights[failed] * power_of_two(exponents[failed])[:, None])
+            constants[failed] = torch.round(bias[failed] * power_of_two(exponents[failed] + grid.bits))
+
+    def _read(self, weight: Tensor, scale: Tensor | None, weights: Tensor) -> Tensor:
+        """Leaves the scaled weights in `weights`; returns the sums of their magnitudes, good to some 15 digits [rows].
+
+        A subnormal weight matters only beside others that are about as small: beside any other, it is rounded to zero.
+        """
+        weights.copy_(weight)
+        sums = self._sums(weights)
+        small = torch.nonzero(sums < FAR_ABOVE_SUBNORMAL)[:, 0]
+        if len(small) and weight.dtype == torch.float32:
+            weights[small] = exact_float64(weight[small.to(weight.device)])
+            sums = self._sums(weights)
+        if scale is None:
+            return sums
+        weights *= scale[:, None]
+        return sums * scale.abs()
+
+    def _sums(self, numbers: Tensor) -> Tensor:
+        return torch.abs(numbers, out=self._magnitudes[: len(numbers)]).sum(1)
 
 
-def _upper_exponents(weight: Tensor, bias: Tensor, grid: Grid) -> Tensor:
+def _upper_exponents(total: Tensor, n: int, grid: Grid) -> Tensor:
     """No exponent above can fit, since need(k) >= 2^k * total - B * n / 2 - 1 / 2; 0 if all are zero. int64 [rows]."""
-    total = grid.bound * _sums(weight) + bias.abs() * 2.0**grid.bits
-    largest = (LARGEST_SUM + grid.bound * weight.shape[1] / 2 + 1) * (1 + 2.0**-20)
+    largest = (LARGEST_SUM + grid.bound * n / 2 + 1) * (1 + 2.0**-20)
     exponents = torch.frexp(largest / total.clamp(min=2.0**-400)).exponent.long() - 1
     return torch.where(total > 0, exponents, 0)
-
-
-def _sums(weight: Tensor) -> Tensor:
-    """The sum of the magnitudes for each output."""
-    sums: Tensor = torch.linalg.vector_norm(weight, ord=1, dim=1)
-    return sums

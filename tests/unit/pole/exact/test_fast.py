@@ -1,8 +1,10 @@
 """The fast evaluation against the plain reference, bit for bit: the two share no code."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,10 @@ from pole.task.graph import RowShape
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
 from pole.task.model import build_model
 from pole.task.weights import save_model
+from tests.paths import VECTORS
 
 Layer = dict[str, Any]
+CASES = json.loads((VECTORS / "exact.json").read_text())["layers"]
 WEIGHTS = ("usual", "wide", "subnormal", "huge", "zero", "saturating", "mixed")
 CLASSES = 3
 
@@ -307,10 +311,25 @@ def test_logits__feature_not_finite__refused(value: float) -> None:
         network.logits(np.array([[0, 1], [value, 2]], np.float32))
 
 
-def test_logits__no_rows__refused() -> None:
+def test_logits__no_rows__none() -> None:
     network = prepare(build_model(GraphModel.model_validate({"layers": [{"type": "tanh", "name": "a"}]}), (2,), 2))
-    with pytest.raises(BadInput, match="no rows"):
-        network.logits(np.empty((0, 2), np.float32))
+    assert network.logits(np.empty((0, 2), np.float32)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["about"].partition(":")[0] for case in CASES])
+def test_logits__worked_by_hand__equal(case: Layer) -> None:
+    is_raw, shape = case["raw"], tuple(case["shape"])
+    wanted = case.get("outputs") or [[Fraction(m) * Fraction(2) ** e for m, e in row] for row in case["logits"]]
+    module = build_model(GraphModel.model_validate({"layers": case["layers"]}), shape, len(wanted[0]))
+    with torch.no_grad():
+        for name, values in case.get("tensors", {}).items():
+            module.state_dict()[name].copy_(torch.tensor(values, dtype=torch.float64))
+    rows = case.get("features") or np.array(case["values"]) / (1 if is_raw else 65_536)
+    network = prepare(module, is_raw)
+    unit = Fraction(2) ** network.output_bits if "outputs" in case else 1
+    found = network.logits(np.array(rows, np.float32).reshape(-1, *shape))
+    assert [[Fraction(value) * unit for value in row] for row in found.tolist()] == wanted
+    assert not np.signbit(found[found == 0]).any()
 
 
 def test_prepare__foreign_layer__refused_by_name() -> None:
