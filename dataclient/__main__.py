@@ -221,9 +221,18 @@ def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
-        f"train accuracy {_percent(description.own_train_ppm)} (voted {_percent(origin.voted_train_ppm)})",
-        f"test accuracy  {_percent(description.own_test_ppm)} (voted {_percent(origin.voted_test_ppm)})",
+        f"train accuracy {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
+        f"test accuracy  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
     ]
+
+
+def _compared(own_ppm: int, voted_ppm: int) -> str:
+    """Evaluation is exact, so on the same rows the two are equal, or somebody did not tell the truth."""
+    if own_ppm == voted_ppm:
+        return f"{_percent(own_ppm)}, the same as the verifiers voted, to the row"
+    return (
+        f"{_percent(own_ppm)}, but the verifiers voted {_percent(voted_ppm)}: they judged other rows, or voted falsely"
+    )
 
 
 def _percent(ppm: int) -> str:

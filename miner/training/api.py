@@ -18,8 +18,8 @@ from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
 from pole.exact.fast import prepare
+from pole.exact.scores import Metric
 from pole.exact.task import has_raw_features, task_score_ppm
-from pole.task.estimate import Metric
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
 from pole.task.weights import load_model, save_model

@@ -175,7 +175,7 @@ def check_model(market: Market) -> None:
     report = world.stage.run(["dataclient", "fetch-model", "first", "--out", str(out)], market.client)
     header = world.contracts.learning_chain.header(1)
     assert f"by {header.winner}, block 1" in report
-    assert f"(voted {header.test_ppm / 10_000:.2f} %)" in report
+    assert f"test accuracy  {header.test_ppm / 10_000:.2f} %, the same as the verifiers voted, to the row" in report
     new_rows = write_rows(world.folder / "new-rows.csv", seed=3, rows_per_class=5)
     predictions = world.folder / "predictions.csv"
     world.stage.run(["dataclient", "predict", str(out), str(new_rows), "--label", LABEL, "--out", str(predictions)])

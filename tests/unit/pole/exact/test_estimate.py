@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
-from pole.task.estimate import Metric, estimate_ppm
+from pole.exact.fast.estimate import estimate_ppm
+from pole.exact.scores import Metric
 
 
 class Answers(nn.Module):
@@ -48,7 +49,7 @@ def test_score__fewer_labels_than_rows__refused() -> None:
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_score__label_that_the_model_does_not_know__refused(label: int) -> None:
-    with pytest.raises(BadInput, match="3 outputs"):
+    with pytest.raises(BadInput, match="there are 3 classes"):
         score([0, 1], [0, label], "accuracy")
 
 
