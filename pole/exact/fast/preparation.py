@@ -10,6 +10,7 @@ from torch import fx, nn
 from pole.errors import ModelInvalid
 from pole.exact.fast import layers
 from pole.exact.fast.convolution import Kernel
+from pole.exact.fast.devices import check_products
 from pole.exact.fast.network import ExactNetwork, Step
 from pole.exact.fast.tables import lookup
 from pole.exact.fast.weights import COARSE, FINE, RAW, Affine, Grid, batch_norm_affine, exact_float64, rounded
@@ -20,8 +21,11 @@ from pole.task.network import Concatenation, GlobalAverage, Sum
 def prepare(module: nn.Module, is_raw_input: bool = False, device: torch.device | str = "cpu") -> ExactNetwork:
     """The exact evaluation, on this device, of a module that pole.task.model builds; the module is only read.
 
-    `is_raw_input`: the manifest's mapping has `normalisation: none`. Raises ModelInvalid for a module of another kind.
+    `is_raw_input`: the manifest's mapping has `normalisation: none`. Tracing patches torch for a moment: no other thread
+    may run a module meanwhile. Raises ModelInvalid for a module of another kind, PoleError if the device multiplies
+    inexactly.
     """
+    check_products(torch.device(device))
     tracer = _Tracer()
     graph = tracer.trace(module)
     return _Preparation(graph, dict(module.named_modules()), is_raw_input, torch.device(device)).network()

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from pole.errors import BadInput, ModelInvalid
+from pole.errors import BadInput, ModelInvalid, PoleError
 from pole.exact import plan_model, read_model
-from pole.exact.fast import prepare
+from pole.exact.fast import devices, prepare
+from pole.exact.fast.devices import check_products, has_exact_products
 from pole.exact.fast.tables import KINDS, entries
 from pole.task.graph import RowShape
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
@@ -330,6 +331,32 @@ def test_logits__worked_by_hand__equal(case: Layer) -> None:
     found = network.logits(np.array(rows, np.float32).reshape(-1, *shape))
     assert [[Fraction(value) * unit for value in row] for row in found.tolist()] == wanted
     assert not np.signbit(found[found == 0]).any()
+
+
+def test_prepare__layers_named_as_attributes_and_keywords__evaluated() -> None:
+    names = ["forward", "named_modules", "class", "x", "weight", "add"]
+    layers = [{"type": "tanh" if index % 2 else "relu", "name": name} for index, name in enumerate(names)]
+    spec = GraphModel.model_validate({"layers": layers})
+    module, x = build_model(spec, (4,), 4), features(5, 3, (4,), is_raw=False)
+    assert_same_bits(prepare(module).logits(x), reference(spec, (4,), 4, save_model(module), x, False))
+
+
+def test_has_exact_products__cpu__yes() -> None:
+    assert has_exact_products(torch.device("cpu"))
+
+
+def test_check_products__inexact_device__refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_exact_products", lambda _: False)
+    with pytest.raises(PoleError, match="inexactly"):
+        check_products(torch.device("meta"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_logits__gpu__bits_of_the_cpu() -> None:
+    torch.manual_seed(6)
+    model = TorchvisionModel(architecture="resnet18", stem="cifar")
+    module, x = build_model(model, (3, 16, 16), 10), features(7, 33, (3, 16, 16), is_raw=False)
+    assert_same_bits(prepare(module, device="cuda").logits(x), prepare(module).logits(x))
 
 
 def test_prepare__foreign_layer__refused_by_name() -> None:
