@@ -11,7 +11,7 @@ from dataclient.drafting.template import render
 from dataclient.sources.load import SourceOptions
 from dataclient.task_file import Encryption, TaskFile, TermsSection
 from miner.training.api import TrainingJob, TrainingProgress
-from pole.exact.fast.estimate import estimate_ppm
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import DenseMapping, Discretisation, GraphModel, Linear
 
 REQUIRED_PPM = 400_000

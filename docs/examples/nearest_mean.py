@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from miner.training.api import TrainingJob, TrainingProgress
-from pole.exact.fast.estimate import estimate_ppm
+from pole.task.estimate import estimate_ppm
 
 
 def train(job: TrainingJob) -> Iterator[nn.Module]:

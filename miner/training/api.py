@@ -18,10 +18,10 @@ from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
 from pole.exact.fast import prepare
-from pole.exact.scores import Metric
 from pole.exact.task import has_raw_features, task_score_ppm
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
+from pole.task.scores import Metric
 from pole.task.weights import load_model, save_model
 
 SAMPLE_ROWS = 256

@@ -18,7 +18,7 @@ from miner.training.api import TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
 from miner.training.checkpoint import forget, load_checkpoint, save_checkpoint
 from miner.training.whitening import HALF, foldable_layer, is_exact, whitening_of
-from pole.exact.fast.estimate import estimate_ppm
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import TorchvisionModel
 
 MIN_STEPS_PER_MEASUREMENT = 25

@@ -5,6 +5,6 @@ What it computes is specified in docs/exact-evaluation.md; this is the reference
 
 from pole.exact.model import ExactModel, read_model
 from pole.exact.plan import Plan, plan_model
-from pole.exact.scores import score_ppm
+from pole.task.scores import score_ppm
 
 __all__ = ["ExactModel", "Plan", "plan_model", "read_model", "score_ppm"]

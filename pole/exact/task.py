@@ -2,8 +2,8 @@
 
 from pole.exact.model import ExactModel, read_model
 from pole.exact.plan import Plan, plan_model
-from pole.exact.scores import Integers, score_ppm
 from pole.task.manifest import Manifest
+from pole.task.scores import Integers, score_ppm
 
 
 def plan_of(manifest: Manifest) -> Plan:

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pole.errors import BadInput
-from pole.exact.fast.estimate import estimate_ppm
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.samples import Samples
 from pole.storage.tensorfile import MAX_HEADER_BYTES, write_tensors
+from pole.task.estimate import estimate_ppm
 from pole.task.model import model_bytes, new_model
 from pole.task.weights import load_model
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
-from pole.exact.fast.estimate import estimate_ppm
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_manifest
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
 from pole.task.weights import save_model

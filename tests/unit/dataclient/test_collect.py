@@ -14,12 +14,12 @@ from dataclient.submit import read_orders
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Phase, Verdict
 from pole.errors import BadInput, PoleError
-from pole.exact.fast.estimate import estimate_ppm
 from pole.learning.mapping import mapping_matrix, rank
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
+from pole.task.estimate import estimate_ppm
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
 from tests.unit.local_nodes import ETHER, LocalNodes
 

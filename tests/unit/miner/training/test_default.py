@@ -24,7 +24,7 @@ from miner.training.api import (
 from miner.training.checkpoint import load_checkpoint, save_checkpoint
 from miner.training.default import Schedule, batch_rows, train
 from pole.errors import BadInput, ModelInvalid
-from pole.exact.fast.estimate import estimate_ppm
+from pole.task.estimate import estimate_ppm
 from pole.task.weights import load_model
 from tests.paths import ROOT
 from tests.unit.commission import Commission, commission_digits, commission_iris

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
-from pole.exact.fast.estimate import estimate_ppm
-from pole.exact.scores import Metric
+from pole.task.estimate import estimate_ppm
+from pole.task.scores import Metric
 
 
 class Answers(nn.Module):

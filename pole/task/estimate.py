@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
-from pole.exact.scores import Metric, score_ppm
+from pole.task.scores import Metric, score_ppm
 
 ROWS_PER_BATCH = 256
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pole.errors import BadInput
 from pole.exact import score_ppm
-from pole.exact.scores import Metric
+from pole.task.scores import Metric
 from tests.paths import VECTORS
 
 CASES = json.loads((VECTORS / "exact.json").read_text())["scores"]
