@@ -76,9 +76,13 @@ def rounded(weights: NDArray[np.float32], bias: Floats, scale: Floats, grid: Gri
 
 
 def _exponents(weights: Floats, bias: Floats, grid: Grid) -> NDArray[np.int64]:
-    """The largest that keep sums exact, of magnitudes [channels, n]: down from ones that are certainly too large."""
+    """The largest that keep sums exact, of magnitudes [channels, n]: down from ones that are certainly too large.
+
+    For rounding takes at most half a unit off each weight: grid.bound * n / 2 off what is needed.
+    """
     need = grid.bound * weights.sum(axis=1) + bias * 2.0**grid.fraction_bits
-    exponents = np.where(need > 0, 57 - np.frexp(need)[1].astype(np.int64), 0)
+    too_large = 55 if weights.shape[1] <= 1 << 22 else 57
+    exponents = np.where(need > 0, too_large - np.frexp(need)[1].astype(np.int64), 0)
     while True:
         integers = weights * _power(exponents)[:, None]
         sums = np.rint(integers, out=integers).sum(axis=1)

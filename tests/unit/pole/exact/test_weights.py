@@ -1,5 +1,6 @@
 """Exponents are the largest that exact sums allow: checked with fractions."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pole.exact.grid import FINE, RAW, Grid
-from pole.exact.weights import blocks, rounded
+from pole.exact.steps import Step
+from pole.exact.weights import blocks, rounded, weights_of
 
 FINITE = st.one_of(
     st.floats(width=32, allow_nan=False, allow_infinity=False),
@@ -50,6 +52,20 @@ def test_rounded__scale__multiplies_in_float64() -> None:
     found = rounded(np.array([[3.0]], np.float32), np.zeros(1), np.array([scale]), FINE)
     assert found.weights.tolist() == [[2**25]]
     assert found.exponents.tolist() == [25]
+
+
+def test_weights_of__folded_batch_norm__operations_in_the_order_of_the_specification() -> None:
+    """Beside weights of zero a bias keeps all 53 bits, so that each rounding on the way shows."""
+    random, channels = np.random.default_rng(0), 50
+    names = ("l.bias", "n.weight", "n.bias", "n.running_mean", "n.running_var")
+    tensors = {name: random.random(channels).astype(np.float32) for name in names}
+    step = Step("linear", "n", ("input",), ((1,),), (channels,), "l", norm="n")
+    found = weights_of(step, {**tensors, "l.weight": np.zeros((channels, 1), np.float32)}, FINE)
+    biases = np.ldexp(found.bias, -found.exponents - FINE.fraction_bits)
+    for (b, weight, bias, mean, variance), expected in zip(
+        zip(*(tensors[name].tolist() for name in names), strict=True), biases.tolist(), strict=True
+    ):
+        assert (b - mean) * (weight / math.sqrt(variance + 1e-5)) + bias == expected
 
 
 @pytest.mark.parametrize(("total", "size", "expected"), [(0, 3, []), (5, 2, [2, 2, 1]), (2, 0, [1, 1])])
