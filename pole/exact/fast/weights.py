@@ -12,7 +12,7 @@ BLOCK_NUMBERS = 1 << 18
 _EPSILON = 1e-5
 _FRACTION, _EXPONENT = 0x7FFFFF, 0x7F800000
 FAR_ABOVE_SUBNORMAL = 2.0**-38
-"""If the magnitudes of up to 2^22 weights have this sum, the largest of them is at least 2^-60."""
+"""If the magnitudes of up to 2^28 weights have this sum, the largest of them is at least 2^-66."""
 
 
 class Grid(NamedTuple):
