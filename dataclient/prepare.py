@@ -20,7 +20,6 @@ from pole.errors import BadInput, ManifestInvalid
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.store import Store
 from pole.task.manifest import AnyEncryption, DataSet, InnerProductEncryption, Manifest, NoEncryption, RowFile
-from pole.task.model import new_model, parameter_bytes
 from pole.task.rows import (
     EncryptedRows,
     Rows,
@@ -101,6 +100,8 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
         training_rows=training.rows,
         test_rows=test_rows,
     )
+    from pole.task.model import new_model  # needs torch, which whoever only collects does without
+
     new_model(_manifest(task, _describe_unwritten(task, plain), _draft_encryption(task)))
     return plain
 
@@ -169,6 +170,8 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
 
 def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manifest:
     """Raises ManifestInvalid naming what contradicts what."""
+    from pole.task.model import parameter_bytes
+
     outputs = task.mapping.output_shape(tuple(data.shape))
     size_bytes = parameter_bytes(task.model, outputs, len(data.class_names))
     with _contradictions(task):

@@ -4,6 +4,8 @@ The previous hash is all ones. z^1 then starts with the bits 100 000, so its wei
 is four times the first plain feature. With mean 20 and scale 1 the model says "high" from a first feature of 6 on.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +189,17 @@ def test_write__folder_of_another_model__is_kept(tmp_path: Path) -> None:
 def test_read_bundle__reads_back_what_was_written(tmp_path: Path) -> None:
     bundle().write(tmp_path)
     assert read_bundle(tmp_path) == bundle()
+
+
+def test_predict_and_collect__without_torch__can_be_imported() -> None:
+    program = """
+import sys
+from importlib.abc import MetaPathFinder
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+import dataclient.collect, dataclient.predict, dataclient.serve, dataclient.status
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
