@@ -38,7 +38,7 @@ def _manifest(**changes: Any) -> Manifest:
     """Dense: 16 features in 2 segments, 3 vectors each."""
     document = {
         "name": "small",
-        "version": 1,
+        "version": 2,
         "model": {"kind": "graph", "layers": [{"type": "linear", "name": "last", "size": 2}]},
         "data": {
             "shape": [16],
@@ -257,7 +257,7 @@ def test_master_key_load__readable_by_others__refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("secret", ["00" * 32, "ff" * 32, "abc"])
 def test_master_key_load__no_key__refused_without_showing_it(tmp_path: Path, secret: str) -> None:
     path = tmp_path / "master.json"
-    path.write_text(json.dumps({"version": 1, "secret": [secret]}))
+    path.write_text(json.dumps({"version": 2, "secret": [secret]}))
     path.chmod(0o600)
     with pytest.raises(BadInput, match="not a master key file") as caught:
         MasterKey.load(path)
