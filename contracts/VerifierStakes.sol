@@ -40,6 +40,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         if (given.minStakeWei == 0) revert InvalidParameter("minStakeWei", 0);
         if (given.voteCommitWindowS == 0) revert InvalidParameter("voteCommitWindowS", 0);
         if (given.voteRevealWindowS == 0) revert InvalidParameter("voteRevealWindowS", 0);
+        if (given.voteOpeningWindowS == 0) revert InvalidParameter("voteOpeningWindowS", 0);
         if (given.absencePenaltyPpm > PPM) {
             revert InvalidParameter("absencePenaltyPpm", given.absencePenaltyPpm);
         }
@@ -199,12 +200,12 @@ abstract contract VerifierStakes is IVerifierCommittee {
         _share(ballotId, _ballotAccount(ballotId), _penaltiesWei[ballotId], accounts, weights);
     }
 
-    function _refund(uint64 ballotId, address refundTo) internal {
+    /// @dev The chain gets back what it paid in, to do with it what it would have done without the ballot.
+    function _refund(uint64 ballotId, address chain, bytes32 refundAccount) internal {
         bytes32 account = _ballotAccount(ballotId);
+        IRewardReservoir.Pot pot = IRewardReservoir.Pot.Escrow;
         uint256 amountWei = _escrowWei(account);
-        if (amountWei != 0) {
-            RESERVOIR.credit(IRewardReservoir.Pot.Escrow, account, refundTo, amountWei);
-        }
+        if (amountWei != 0) RESERVOIR.move(pot, account, chain, pot, refundAccount, amountWei);
     }
 
     function _smallestSeat() private view returns (address smallest, uint256 smallestWei) {

@@ -2,110 +2,141 @@
 pragma solidity 0.8.37;
 
 import {IVerifierCommittee} from "../interfaces/IVerifierCommittee.sol";
-import {WeightedMedian} from "./WeightedMedian.sol";
+import {Majority} from "./Majority.sol";
 
 /// @title Verdicts
-/// @notice Packing, checking and judging of votes. A vote is one verdict per entry.
+/// @notice Checking, counting and judging of votes. A vote is a list of one word per entry: its two parts of 96 bits,
+/// train above test. A part is 8 bits of kind, 24 bits of ppm and a fingerprint of 64 bits.
 library Verdicts {
-    uint256 internal constant PPM = 1_000_000;
+    /// @notice How a vote stands to an outcome. `Neutral`: nothing was decided that a vote could meet or miss. `Blank`:
+    /// where it differs, it says that something could not be had. `Noise`: it says something else.
+    enum Stance {
+        Neutral,
+        Inside,
+        Blank,
+        Noise
+    }
 
-    /// @dev A packed verdict: isValid, 20 bits of trainPpm, 20 bits of testPpm (10^6 < 2^20).
-    uint256 private constant VERDICT_BITS = 41;
-    uint256 private constant PPM_BITS = 20;
-    uint256 private constant PER_WORD = 6;
+    uint256 private constant PPM = 1_000_000;
+    uint256 private constant PART_BITS = 96;
+    uint256 private constant PART_MASK = 2 ** PART_BITS - 1;
+    uint256 private constant KIND_SHIFT = 88;
+    uint256 private constant PPM_SHIFT = 64;
+    uint256 private constant PPM_MASK = 2 ** 24 - 1;
 
-    /// @notice Refuses accuracies above one, and accuracies of invalid models.
-    function check(IVerifierCommittee.Verdict[] memory vote) internal pure {
-        for (uint256 i = 0; i < vote.length; i++) {
-            uint256 limit = vote[i].isValid ? PPM : 0;
-            if (vote[i].trainPpm > limit || vote[i].testPpm > limit) {
+    /// @dev What is kept of a part: 4 bits of kind, 20 bits of ppm (10^6 < 2^20).
+    uint256 private constant PLAIN_BITS = 24;
+    uint256 private constant PER_WORD = 5;
+
+    uint256 private constant NONE = uint256(IVerifierCommittee.VerdictKind.None);
+    uint256 private constant SCORED = uint256(IVerifierCommittee.VerdictKind.Scored);
+    uint256 private constant INVALID = uint256(IVerifierCommittee.VerdictKind.Invalid);
+    uint256 private constant UNAVAILABLE = uint256(IVerifierCommittee.VerdictKind.Unavailable);
+    uint256 private constant WITHHELD = uint256(IVerifierCommittee.VerdictKind.Withheld);
+    uint256 private constant UNDECIDED = uint256(IVerifierCommittee.VerdictKind.Undecided);
+
+    /// @notice Refuses every list but the one way to write each vote.
+    function check(uint256[] memory vote, uint256 entryCount) internal pure {
+        if (vote.length != entryCount) revert IVerifierCommittee.WrongVerdictCount(vote.length, entryCount);
+        for (uint256 i = 0; i < entryCount; i++) {
+            (uint256 train, uint256 test) = (vote[i] >> PART_BITS, vote[i] & PART_MASK);
+            uint256 trainKind = train >> KIND_SHIFT;
+            uint256 testKind = test >> KIND_SHIFT;
+            bool isTrain = trainKind >= SCORED && trainKind <= WITHHELD;
+            bool isTest = testKind <= WITHHELD && testKind != INVALID;
+            if (trainKind == INVALID && testKind != NONE) isTest = false;
+            if (!isTrain || !isTest || !_isCanonical(train) || !_isCanonical(test)) {
                 revert IVerifierCommittee.InvalidVerdict(i);
             }
         }
     }
 
-    /// @notice Six verdicts to a word: storing 64 of them takes 11 words instead of 64.
-    function pack(IVerifierCommittee.Verdict[] memory vote) internal pure returns (uint256[] memory words) {
-        words = new uint256[]((vote.length + PER_WORD - 1) / PER_WORD);
-        for (uint256 i = 0; i < vote.length; i++) {
-            uint256 packed = vote[i].isValid ? uint256(1) << (2 * PPM_BITS) : 0;
-            packed |= (uint256(vote[i].trainPpm) << PPM_BITS) | vote[i].testPpm;
-            words[i / PER_WORD] |= packed << (VERDICT_BITS * (i % PER_WORD));
-        }
-    }
-
-    function unpack(uint256[] memory words, uint256 count)
+    /// @notice The verdict on both parts of every entry: what more than half of `total` says, else `Undecided`.
+    /// @param votes votes[i] weighs weights[i]
+    /// @param total all revealed weight, known votes or not
+    function decide(uint256[][] memory votes, uint256[] memory weights, uint256 total, uint256 entryCount)
         internal
         pure
-        returns (IVerifierCommittee.Verdict[] memory vote)
+        returns (uint256[] memory outcome)
     {
-        vote = new IVerifierCommittee.Verdict[](count);
-        for (uint256 i = 0; i < count; i++) {
-            uint256 packed = words[i / PER_WORD] >> (VERDICT_BITS * (i % PER_WORD));
-            vote[i].isValid = (packed >> (2 * PPM_BITS)) & 1 == 1;
-            vote[i].trainPpm = uint32((packed >> PPM_BITS) & (2 ** PPM_BITS - 1));
-            vote[i].testPpm = uint32(packed & (2 ** PPM_BITS - 1));
-        }
-    }
-
-    /// @notice The verdict on every entry: valid if more than half of the weight says so, with the lower weighted
-    /// medians of what those say.
-    /// @param votes votes[i] weighs weights[i]
-    function medians(
-        IVerifierCommittee.Verdict[][] memory votes,
-        uint256[] memory weights,
-        uint256 entryCount
-    ) internal pure returns (IVerifierCommittee.Verdict[] memory outcome) {
-        outcome = new IVerifierCommittee.Verdict[](entryCount);
+        outcome = new uint256[](entryCount);
         // Filled anew for every entry: memory costs more the more is in use.
-        uint256[] memory trainPairs = new uint256[](votes.length);
-        uint256[] memory testPairs = new uint256[](votes.length);
+        uint256[] memory trains = new uint256[](votes.length);
+        uint256[] memory tests = new uint256[](votes.length);
         for (uint256 entry = 0; entry < entryCount; entry++) {
-            if (!_pairs(votes, weights, entry, trainPairs, testPairs)) continue;
-            outcome[entry].isValid = true;
-            outcome[entry].trainPpm = uint32(WeightedMedian.lower(trainPairs));
-            outcome[entry].testPpm = uint32(WeightedMedian.lower(testPairs));
+            for (uint256 i = 0; i < votes.length; i++) {
+                uint256 word = votes[i][entry];
+                (trains[i], tests[i]) = (word >> PART_BITS, word & PART_MASK);
+            }
+            outcome[entry] = (_decide(trains, weights, total) << PART_BITS) | _decide(tests, weights, total);
         }
     }
 
-    /// @notice Whether a vote agrees on every entry's validity and lies within `tolerancePpm` of every median.
-    function isWithin(
-        IVerifierCommittee.Verdict[] memory vote,
-        IVerifierCommittee.Verdict[] memory outcome,
-        uint256 tolerancePpm
-    ) internal pure returns (bool) {
+    /// @notice Judges a vote by the parts that were decided with something to know: blank ones, and what is undecided,
+    /// speak against nobody.
+    function stance(uint256[] memory vote, uint256[] memory outcome) internal pure returns (Stance) {
+        bool isMet;
+        bool isBlank;
         for (uint256 i = 0; i < outcome.length; i++) {
-            if (vote[i].isValid != outcome[i].isValid) return false;
-            if (_distance(vote[i].trainPpm, outcome[i].trainPpm) > tolerancePpm) return false;
-            if (_distance(vote[i].testPpm, outcome[i].testPpm) > tolerancePpm) return false;
+            (uint256 word, uint256 decided) = (vote[i], outcome[i]);
+            for (uint256 shift = 0; shift <= PART_BITS; shift += PART_BITS) {
+                uint256 part = (decided >> shift) & PART_MASK;
+                uint256 kind = part >> KIND_SHIFT;
+                if (kind >= UNAVAILABLE) continue;
+                uint256 given = (word >> shift) & PART_MASK;
+                if (given == part) isMet = isMet || kind != NONE;
+                else if (given >> KIND_SHIFT >= UNAVAILABLE) isBlank = true;
+                else return Stance.Noise;
+            }
         }
-        return true;
+        if (isBlank) return Stance.Blank;
+        return isMet ? Stance.Inside : Stance.Neutral;
     }
 
-    /// @dev Fills in what each vote says of one entry; the votes that call it invalid weigh nothing in its medians.
-    /// @return isValid whether more than half of the weight calls the entry valid
-    function _pairs(
-        IVerifierCommittee.Verdict[][] memory votes,
-        uint256[] memory weights,
-        uint256 entry,
-        uint256[] memory trainPairs,
-        uint256[] memory testPairs
-    ) private pure returns (bool isValid) {
-        uint256 totalWeight;
-        uint256 validWeight;
-        for (uint256 i = 0; i < votes.length; i++) {
-            IVerifierCommittee.Verdict memory verdict = votes[i][entry];
-            uint256 weight = weights[i];
-            totalWeight += weight;
-            if (!verdict.isValid) weight = 0;
-            validWeight += weight;
-            trainPairs[i] = WeightedMedian.pair(verdict.trainPpm, uint128(weight));
-            testPairs[i] = WeightedMedian.pair(verdict.testPpm, uint128(weight));
+    /// @notice Kinds and scores of an outcome without its fingerprints, five entries to a word.
+    function compress(uint256[] memory outcome) internal pure returns (uint256[] memory words) {
+        words = new uint256[]((outcome.length + PER_WORD - 1) / PER_WORD);
+        for (uint256 i = 0; i < outcome.length; i++) {
+            uint256 plain = (_plain(outcome[i] >> PART_BITS) << PLAIN_BITS) | _plain(outcome[i] & PART_MASK);
+            words[i / PER_WORD] |= plain << (2 * PLAIN_BITS * (i % PER_WORD));
         }
-        return validWeight * 2 > totalWeight;
     }
 
-    function _distance(uint256 a, uint256 b) private pure returns (uint256) {
-        return a > b ? a - b : b - a;
+    function expand(uint256[] memory words, uint256 entryCount)
+        internal
+        pure
+        returns (IVerifierCommittee.Verdict[] memory verdicts)
+    {
+        verdicts = new IVerifierCommittee.Verdict[](entryCount);
+        for (uint256 i = 0; i < entryCount; i++) {
+            uint256 plain = words[i / PER_WORD] >> (2 * PLAIN_BITS * (i % PER_WORD));
+            (verdicts[i].test, verdicts[i].testPpm) = _fields(plain);
+            (verdicts[i].train, verdicts[i].trainPpm) = _fields(plain >> PLAIN_BITS);
+        }
+    }
+
+    function _decide(uint256[] memory parts, uint256[] memory weights, uint256 total)
+        private
+        pure
+        returns (uint256)
+    {
+        (bool isDecided, uint256 part) = Majority.find(parts, weights, total);
+        return isDecided ? part : UNDECIDED << KIND_SHIFT;
+    }
+
+    /// @dev Only a score has a number and a fingerprint.
+    function _isCanonical(uint256 part) private pure returns (bool) {
+        uint256 kind = part >> KIND_SHIFT;
+        if (kind != SCORED) return part == kind << KIND_SHIFT;
+        return (part >> PPM_SHIFT) & PPM_MASK <= PPM;
+    }
+
+    function _plain(uint256 part) private pure returns (uint256) {
+        return ((part >> KIND_SHIFT) << 20) | ((part >> PPM_SHIFT) & PPM_MASK);
+    }
+
+    function _fields(uint256 plain) private pure returns (IVerifierCommittee.VerdictKind kind, uint32 ppm) {
+        kind = IVerifierCommittee.VerdictKind((plain >> 20) & 15);
+        ppm = uint32(plain & (2 ** 20 - 1));
     }
 }

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Commitments} from "./libraries/Commitments.sol";
+import {Verdicts} from "./libraries/Verdicts.sol";
+import {VerifierStakes} from "./VerifierStakes.sol";
+
+/// @title BallotCount
+/// @notice How ballots are counted, and what their members gain and lose by it. See {IVerifierCommittee}.
+abstract contract BallotCount is VerifierStakes {
+    /// @dev A verifier's place in one ballot. The weight is the stake at opening; it stays when the stake is slashed.
+    struct Member {
+        uint96 weightWei;
+        bytes32 commitment;
+        bytes32 digest;
+    }
+
+    /// @dev A ballot as its tally sees it.
+    /// @param choices of each member: 0 if it did not reveal, `UNKNOWN` if nobody opened its digest, else the position of
+    /// its list plus one
+    /// @param support of each list
+    struct Count {
+        address[] members;
+        uint256[] weights;
+        uint256[] choices;
+        uint256[] support;
+    }
+
+    uint256 private constant UNKNOWN = type(uint256).max;
+
+    mapping(uint64 ballotId => Ballot) internal _ballots;
+    mapping(uint64 ballotId => address[]) internal _members;
+    mapping(uint64 ballotId => mapping(address account => Member)) internal _memberOf;
+    /// @dev Contracts without a function: code is the cheapest place for what never changes.
+    mapping(uint64 ballotId => address) private _outcomes;
+    /// @inheritdoc IVerifierCommittee
+    mapping(uint64 ballotId => mapping(bytes32 digest => bool)) public override isOpened;
+
+    /// @inheritdoc IVerifierCommittee
+    function outcome(uint64 ballotId) public view override returns (Verdict[] memory verdicts) {
+        address kept = _outcomes[ballotId];
+        if (kept == address(0)) return verdicts;
+        uint256[] memory words = abi.decode(Clones.fetchCloneArgs(kept), (uint256[]));
+        return Verdicts.expand(words, _ballots[ballotId].entryCount);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function repeatedOutcome(uint64 firstBallotId, uint64 ballotId)
+        external
+        view
+        override
+        returns (Verdict[] memory verdicts)
+    {
+        Verdict[] memory later = outcome(ballotId);
+        if (firstBallotId == 0) return later;
+        verdicts = outcome(firstBallotId);
+        if (later.length == 0) return verdicts;
+        uint256 next;
+        for (uint256 i = 0; i < verdicts.length; i++) {
+            if (verdicts[i].train == VerdictKind.Undecided) verdicts[i] = later[next++];
+        }
+    }
+
+    function _enter(uint64 ballotId, Ballot storage entering, BallotPhase phase, uint32 windowS) internal {
+        entering.phase = phase;
+        entering.deadline = windowS == 0 ? 0 : uint40(block.timestamp) + windowS;
+        emit BallotPhaseChanged(ballotId, phase, entering.deadline);
+    }
+
+    /// @dev What was decided, then penalties, then what fee and penalties make together goes to those inside.
+    function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
+        Count memory count = _count(ballotId, closing, lists);
+        uint256[] memory decided =
+            Verdicts.decide(lists, count.support, closing.revealedStakeWei, closing.entryCount);
+        bytes32 digest = Commitments.ballot(address(this), ballotId, decided);
+        closing.outcomeDigest = digest;
+        closing.transcript = keccak256(abi.encode(closing.transcript, digest));
+        // slither-disable-next-line reentrancy-benign: the new contract's constructor calls nobody
+        _outcomes[ballotId] =
+            Clones.cloneWithImmutableArgs(address(0), abi.encode(Verdicts.compress(decided)));
+        emit BallotTallied(ballotId, digest, decided);
+        _enter(ballotId, closing, BallotPhase.Closed, 0);
+        _settle(ballotId, closing, count, _stances(lists, decided));
+    }
+
+    /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
+    function _settle(
+        uint64 ballotId,
+        Ballot storage settled,
+        Count memory count,
+        Verdicts.Stance[] memory stances
+    ) private {
+        address[] memory accounts = _release(ballotId);
+        bool isAnyInside;
+        for (uint256 i = 0; i < stances.length; i++) {
+            if (stances[i] == Verdicts.Stance.Inside) isAnyInside = true;
+        }
+        if (!isAnyInside) {
+            _giveBack(ballotId, settled, accounts, count.weights);
+            return;
+        }
+        for (uint256 i = 0; i < accounts.length; i++) {
+            uint256 choice = count.choices[i];
+            if (choice == 0) {
+                count.weights[i] = 0;
+                continue;
+            }
+            Verdicts.Stance stance = choice == UNKNOWN ? Verdicts.Stance.Noise : stances[choice - 1];
+            if (stance == Verdicts.Stance.Inside) continue;
+            bool isBlank = stance == Verdicts.Stance.Blank;
+            uint256 penaltyPpm = isBlank ? _parameters.absencePenaltyPpm : _parameters.noisePenaltyPpm;
+            _slash(ballotId, accounts[i], count.weights[i], penaltyPpm, isBlank);
+            count.weights[i] = 0;
+        }
+        bytes32 account = _ballotAccount(ballotId);
+        _share(ballotId, account, _escrowWei(account), accounts, count.weights);
+    }
+
+    /// @dev The penalties go to all members, what the chain paid in to the chain.
+    function _giveBack(
+        uint64 ballotId,
+        Ballot storage ended,
+        address[] memory accounts,
+        uint256[] memory weights
+    ) internal {
+        _sharePenalties(ballotId, accounts, weights);
+        _refund(ballotId, ended.chain, ended.refundAccount);
+    }
+
+    /// @dev Members lose their obligation to this ballot; their stakes may leave again.
+    function _release(uint64 ballotId) internal returns (address[] memory accounts) {
+        accounts = _members[ballotId];
+        for (uint256 i = 0; i < accounts.length; i++) {
+            _verifiers[accounts[i]].openBallots--;
+        }
+    }
+
+    /// @dev Which list each member chose. Nobody can leave one out: before the deadline every revealed digest needs its
+    /// list, after it every opened one, and no other counts.
+    function _count(uint64 ballotId, Ballot storage counted, uint256[][] memory lists)
+        private
+        view
+        returns (Count memory count)
+    {
+        bool isInTime = block.timestamp < counted.deadline;
+        bytes32[] memory digests = _digests(ballotId, counted.entryCount, lists, isInTime);
+        count.support = new uint256[](lists.length);
+        count.members = _members[ballotId];
+        count.weights = _weights(ballotId, count.members);
+        count.choices = new uint256[](count.members.length);
+        for (uint256 i = 0; i < count.members.length; i++) {
+            bytes32 digest = _memberOf[ballotId][count.members[i]].digest;
+            if (digest == bytes32(0)) continue;
+            uint256 choice = _positionOf(digests, digest);
+            count.choices[i] = choice;
+            if (choice != UNKNOWN) count.support[choice - 1] += count.weights[i];
+            else if (isInTime || isOpened[ballotId][digest]) revert MissingList(ballotId, digest);
+        }
+        for (uint256 i = 0; i < digests.length; i++) {
+            if (count.support[i] == 0) revert UncountedList(ballotId, digests[i]);
+        }
+    }
+
+    /// @dev Lists that were opened have been checked.
+    function _digests(uint64 ballotId, uint256 entryCount, uint256[][] memory lists, bool isInTime)
+        private
+        view
+        returns (bytes32[] memory digests)
+    {
+        digests = new bytes32[](lists.length);
+        for (uint256 i = 0; i < lists.length; i++) {
+            bytes32 digest = Commitments.ballot(address(this), ballotId, lists[i]);
+            digests[i] = digest;
+            if (isOpened[ballotId][digest]) continue;
+            if (!isInTime) revert UncountedList(ballotId, digest);
+            Verdicts.check(lists[i], entryCount);
+        }
+    }
+
+    function _weights(uint64 ballotId, address[] memory accounts)
+        internal
+        view
+        returns (uint256[] memory weights)
+    {
+        weights = new uint256[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; i++) {
+            weights[i] = _memberOf[ballotId][accounts[i]].weightWei;
+        }
+    }
+
+    function _stances(uint256[][] memory lists, uint256[] memory decided)
+        private
+        pure
+        returns (Verdicts.Stance[] memory stances)
+    {
+        stances = new Verdicts.Stance[](lists.length);
+        for (uint256 i = 0; i < lists.length; i++) {
+            stances[i] = Verdicts.stance(lists[i], decided);
+        }
+    }
+
+    /// @return choice the position plus one; `UNKNOWN` if it is not among them
+    function _positionOf(bytes32[] memory digests, bytes32 digest) private pure returns (uint256 choice) {
+        for (uint256 i = 0; i < digests.length; i++) {
+            if (digests[i] == digest) return i + 1;
+        }
+        return UNKNOWN;
+    }
+}
