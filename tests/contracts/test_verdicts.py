@@ -1,6 +1,7 @@
 """The pure functions that judge votes: majorities, packing, standing to an outcome, and ranking."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ def test_expand__of_compress__is_the_outcome(judging: Any, outcome: Vote) -> Non
 # --- decide ---
 
 
-def decide(judging: Any, votes: list[Vote], weighed: list[int], unknown: int = 0) -> list[int]:
+def decide(judging: Any, votes: Sequence[Vote], weighed: list[int], unknown: int = 0) -> list[int]:
     lists = [packed(vote) for vote in votes]
     return list(judging.decide(lists, weighed, sum(weighed) + unknown, len(votes[0])))
 

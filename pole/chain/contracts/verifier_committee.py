@@ -43,13 +43,24 @@ class VerifierCommittee(BaseContract):
         """32 zero bytes until committed."""
         return bytes(self._read("commitmentOf", ballot_id, address))
 
-    def votes(self, ballot_id: int, address: str) -> list[Verdict]:
-        """A member's revealed verdicts; empty until revealed."""
-        return [from_abi(Verdict, part) for part in self._read("votes", ballot_id, address)]
+    def digest_of(self, ballot_id: int, address: str) -> bytes:
+        """Of a member's revealed vote, see `pole.chain.commitments.ballot_digest`; 32 zero bytes until revealed."""
+        return bytes(self._read("digestOf", ballot_id, address))
+
+    def is_opened(self, ballot_id: int, digest: bytes) -> bool:
+        """Whether somebody showed the list behind this digest, so that every tally needs it."""
+        return bool(self._read("isOpened", ballot_id, digest))
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
-        """Median verdict of every entry; empty until the ballot is closed."""
+        """What was decided about every entry; empty until the ballot is closed."""
         return [from_abi(Verdict, part) for part in self._read("outcome", ballot_id)]
+
+    def repeated_outcome(self, first_ballot_id: int, ballot_id: int) -> list[Verdict]:
+        """The verdicts of a round: the first ballot's, with what it left undecided taken from the second.
+
+        `first_ballot_id`: 0 where there was only one, as in `Round`.
+        """
+        return [from_abi(Verdict, part) for part in self._read("repeatedOutcome", first_ballot_id, ballot_id)]
 
     def parameters(self) -> CommitteeParameters:
         parameters: CommitteeParameters = self._read_once(CommitteeParameters)
@@ -73,11 +84,17 @@ class VerifierCommittee(BaseContract):
         """`commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
         return self._write(key, "commitVote", ballot_id, commitment)
 
-    def reveal_vote(
-        self, ballot_id: int, verdicts: Sequence[Verdict], salt: bytes, *, key: str | None = None
-    ) -> Receipt:
-        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, list(verdicts), salt)
+    def reveal_vote(self, ballot_id: int, digest: bytes, salt: bytes, *, key: str | None = None) -> Receipt:
+        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, digest, salt)
+
+    def open_vote(self, ballot_id: int, voter: str, words: Sequence[int], *, key: str) -> Receipt:
+        """Show the list behind the digest that `voter` revealed; `words`: see `pole.chain.verdicts`."""
+        return self._write(key, "openVote", ballot_id, voter, list(words))
+
+    def tally(self, ballot_id: int, lists: Sequence[Sequence[int]], *, key: str) -> Receipt:
+        """Decide a ballot; needs every list that was opened or, before the deadline, all that were revealed."""
+        return self._write(key, "tally", ballot_id, [list(words) for words in lists])
 
     def advance(self, ballot_id: int, *, key: str) -> Receipt:
-        """Move a ballot on that is due."""
+        """Move a ballot on that is due, or end one in which nobody opened anything."""
         return self._write(key, "advance", ballot_id)

@@ -331,12 +331,19 @@ def test_tally__three_classes_of_the_test_part__the_train_part_stands(
 
 
 def test_tally__21_votes_of_21_classes__nobody_loses_anything(
-    committee: Any, commitments: Any, chain: Any, accounts: Any, open_ballot: Any, money: Any, reservoir: Any
+    seated: Any,
+    commitments: Any,
+    chain: Any,
+    accounts: Any,
+    verifiers: list[Any],
+    open_ballot: Any,
+    money: Any,
+    reservoir: Any,
 ) -> None:
-    voters = [accounts[i] for i in range(30) if i not in (0, 1, 2, 11, 12)][:21]
-    for voter in voters:
-        committee.stake(sender=voter, value=MIN_STAKE_WEI)
-    count = Count(committee, commitments, chain, open_ballot(committee, 1))
+    voters = [*verifiers, *accounts[3:7], *accounts[14:27]]
+    for voter in voters[4:]:
+        seated.stake(sender=voter, value=MIN_STAKE_WEI)
+    count = Count(seated, commitments, chain, open_ballot(seated, 1))
     count.reveal({voter: [valid(900_000 + place, 900_000)] for place, voter in enumerate(voters)})
     count.tally(*voters)
     assert count.outcome == [(Kind.UNDECIDED, 0, Kind.SCORED, 900_000)]
