@@ -1,7 +1,7 @@
 """`make gas`: what every step of a round costs, and whether the largest round keeps within the bounds.
 
-Each size plays three rounds on its own anvil: one whose verifiers agree; one with as many noisy verifiers as a majority
-bears, whose votes are not opened, and all miners returning; and one in which every verifier votes differently, every
+Each size plays three rounds, on anvils of its own: one whose verifiers agree; one with as many noisy verifiers as
+a majority bears, whose votes are not opened, and all miners returning; and one in which no two votes are alike, every
 vote is opened and each part of each entry is decided by its own majority. The dearest counts, so that slashing,
 first-time accounts and the referenced ommer are in the figures.
 """
@@ -158,7 +158,7 @@ class Bench:
         if functions.ballot(ballot_id).call()[2] != BallotPhase.CLOSED:
             raise RuntimeError(f"ballot {ballot_id} was not closed")
 
-    def _open(self, ballot_id: int, cast: dict[str, Sequence[int]]) -> list[tuple[int, ...]]:
+    def _open(self, ballot_id: int, cast: dict[Any, Sequence[int]]) -> list[tuple[int, ...]]:
         functions = self.contract("VerifierCommittee").functions
         for verifier, vote in cast.items():
             self.call(*OPEN, verifier, functions.openVote(ballot_id, verifier, vote))
@@ -178,17 +178,11 @@ class Bench:
         return votes
 
     def split(self) -> Votes:
-        """Every verifier is alone with its vote, and in the minority on one entry in two."""
-        votes = self.agreed()
+        """No two votes are alike: as many as a majority bears are noise, and all differ on one test part."""
+        votes = self.noisy()
         for place, vote in enumerate(votes):
-            changed = list(vote)
-            for entry in range(place % 2, len(vote), 2):
-                minority = (entry // 2 + place) % 3 == 0
-                if minority:
-                    changed[entry] = _scored(_CLAIM_PPM - place - 1, 940_000 - entry - place, bytes([place]))
-            if changed == vote or changed in votes[:place]:
-                changed[place % len(vote)] = _scored(_CLAIM_PPM - place - 1, 940_000, bytes([place]))
-            votes[place] = changed
+            first = _scored(_CLAIM_PPM, 900_000 + place, bytes([place + 100]))
+            votes[place] = [vote[0] >> 96 << 96 | first % (1 << 96), *vote[1:]]
         return votes
 
 
@@ -199,6 +193,7 @@ def measure(miners: int, verifiers: int) -> Measurement:
         bench.stake()
         bench.play(bench.agreed())
         bench.play(bench.noisy())
+    with _bench(measurement) as bench:
         bench.stake()
         bench.play(bench.split(), is_split=True)
     return measurement

@@ -67,8 +67,8 @@ MUTATIONS = (
     Mutation(
         what="half of the revealed weight decides",
         contract="libraries/Majority.sol",
-        line="support * 2 > total",
-        mutant="support * 2 >= total",
+        line="return support * 2 > total;",
+        mutant="return support * 2 >= total;",
         campaign="invariant_no_forbidden_transition",
         failures=("I33:",),
     ),

@@ -2,29 +2,28 @@
 pragma solidity 0.8.37;
 
 /// @title Majority
-/// @notice The one rule that ballots are decided by: more than half of all the weight on one identical value.
+/// @notice The one rule that ballots are decided by: more than half of all the weight on one identical value. Two runs
+/// over the votes find it: the first, in `lead`, the only value that can have so much; the second, what it has.
 library Majority {
-    /// @notice Whether one value holds more than half of `total`, and which.
-    /// @param values values[i] weighs weights[i]
-    /// @param total at least the sum of the weights; what is missing stands for values that nobody knows
-    /// @return isDecided false: no value holds more than half, and `value` means nothing
-    function find(uint256[] memory values, uint256[] memory weights, uint256 total)
+    /// @notice One vote of the first run. Every weight cancels as much weight on other values: only what more than half
+    /// stands behind is sure to be left over.
+    /// @dev Nothing can overflow: all weights together fit 112 bits.
+    /// @param leader the value that is ahead so far, by `lead`; start with any, and 0
+    function count(uint256 leader, uint256 lead, uint256 value, uint256 weight)
         internal
         pure
-        returns (bool isDecided, uint256 value)
+        returns (uint256, uint256)
     {
-        // Every weight cancels as much weight on other values: what more than half stands behind is left over.
-        uint256 lead;
-        for (uint256 i = 0; i < values.length; i++) {
-            uint256 weight = weights[i];
-            if (values[i] == value) lead += weight;
-            else if (weight > lead) (lead, value) = (weight - lead, values[i]);
-            else lead -= weight;
+        unchecked {
+            if (value == leader) return (leader, lead + weight);
+            if (weight > lead) return (value, weight - lead);
+            return (leader, lead - weight);
         }
-        uint256 support;
-        for (uint256 i = 0; i < values.length; i++) {
-            if (values[i] == value) support += weights[i];
-        }
-        return (support * 2 > total, value);
+    }
+
+    /// @notice Whether a value with this much weight behind it is decided.
+    /// @param total all weight, also that of votes that nobody knows
+    function isDecided(uint256 support, uint256 total) internal pure returns (bool) {
+        return support * 2 > total;
     }
 }

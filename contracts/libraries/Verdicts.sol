@@ -59,16 +59,13 @@ library Verdicts {
         pure
         returns (uint256[] memory outcome)
     {
+        // A vote that holds the majority alone decides everything.
+        for (uint256 i = 0; i < votes.length; i++) {
+            if (Majority.isDecided(weights[i], total)) return votes[i];
+        }
         outcome = new uint256[](entryCount);
-        // Filled anew for every entry: memory costs more the more is in use.
-        uint256[] memory trains = new uint256[](votes.length);
-        uint256[] memory tests = new uint256[](votes.length);
         for (uint256 entry = 0; entry < entryCount; entry++) {
-            for (uint256 i = 0; i < votes.length; i++) {
-                uint256 word = votes[i][entry];
-                (trains[i], tests[i]) = (word >> PART_BITS, word & PART_MASK);
-            }
-            outcome[entry] = (_decide(trains, weights, total) << PART_BITS) | _decide(tests, weights, total);
+            outcome[entry] = _decide(votes, weights, total, entry);
         }
     }
 
@@ -79,6 +76,7 @@ library Verdicts {
         bool isBlank;
         for (uint256 i = 0; i < outcome.length; i++) {
             (uint256 word, uint256 decided) = (vote[i], outcome[i]);
+            if (word == decided && isMet) continue;
             for (uint256 shift = 0; shift <= PART_BITS; shift += PART_BITS) {
                 uint256 part = (decided >> shift) & PART_MASK;
                 uint256 kind = part >> KIND_SHIFT;
@@ -115,13 +113,42 @@ library Verdicts {
         }
     }
 
-    function _decide(uint256[] memory parts, uint256[] memory weights, uint256 total)
+    /// @dev Both parts in the same two runs over the votes; nothing can overflow, see `Majority`.
+    function _decide(uint256[][] memory votes, uint256[] memory weights, uint256 total, uint256 entry)
         private
         pure
         returns (uint256)
     {
-        (bool isDecided, uint256 part) = Majority.find(parts, weights, total);
-        return isDecided ? part : UNDECIDED << KIND_SHIFT;
+        (uint256 train, uint256 test) = _leaders(votes, weights, entry);
+        uint256 trainSupport;
+        uint256 testSupport;
+        unchecked {
+            for (uint256 i = 0; i < votes.length; i++) {
+                uint256 word = votes[i][entry];
+                if (word >> PART_BITS == train) trainSupport += weights[i];
+                if (word & PART_MASK == test) testSupport += weights[i];
+            }
+        }
+        if (!Majority.isDecided(trainSupport, total)) train = UNDECIDED << KIND_SHIFT;
+        if (!Majority.isDecided(testSupport, total)) test = UNDECIDED << KIND_SHIFT;
+        return (train << PART_BITS) | test;
+    }
+
+    function _leaders(uint256[][] memory votes, uint256[] memory weights, uint256 entry)
+        private
+        pure
+        returns (uint256 train, uint256 test)
+    {
+        uint256 trainLead;
+        uint256 testLead;
+        unchecked {
+            for (uint256 i = 0; i < votes.length; i++) {
+                uint256 word = votes[i][entry];
+                uint256 weight = weights[i];
+                (train, trainLead) = Majority.count(train, trainLead, word >> PART_BITS, weight);
+                (test, testLead) = Majority.count(test, testLead, word & PART_MASK, weight);
+            }
+        }
     }
 
     /// @dev Only a score has a number and a fingerprint.

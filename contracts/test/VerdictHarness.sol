@@ -14,7 +14,15 @@ contract VerdictHarness {
         pure
         returns (bool isDecided, uint256 value)
     {
-        return Majority.find(values, weights, total);
+        uint256 lead;
+        for (uint256 i = 0; i < values.length; i++) {
+            (value, lead) = Majority.count(value, lead, values[i], weights[i]);
+        }
+        uint256 support;
+        for (uint256 i = 0; i < values.length; i++) {
+            if (values[i] == value) support += weights[i];
+        }
+        return (Majority.isDecided(support, total), value);
     }
 
     function check(uint256[] calldata vote, uint256 entryCount) external pure {
