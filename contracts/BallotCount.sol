@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
@@ -10,11 +11,19 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 /// @title BallotCount
 /// @notice How ballots are counted, and what their members gain and lose by it. See {IVerifierCommittee}.
 abstract contract BallotCount is VerifierStakes {
+    using EnumerableSet for EnumerableSet.UintSet;
+
     /// @dev A verifier's place in one ballot. The weight is the stake at opening; it stays when the stake is slashed.
     struct Member {
         uint96 weightWei;
         bytes32 commitment;
         bytes32 digest;
+    }
+
+    /// @dev A member and its weight in one word, as a tally reads them.
+    struct Seat {
+        address account;
+        uint96 weightWei;
     }
 
     /// @dev A ballot as its tally sees it.
@@ -31,8 +40,9 @@ abstract contract BallotCount is VerifierStakes {
     uint256 private constant UNKNOWN = type(uint256).max;
 
     mapping(uint64 ballotId => Ballot) internal _ballots;
-    mapping(uint64 ballotId => address[]) internal _members;
+    mapping(uint64 ballotId => Seat[]) internal _seats;
     mapping(uint64 ballotId => mapping(address account => Member)) internal _memberOf;
+    EnumerableSet.UintSet internal _openBallots;
     /// @dev Contracts without a function: code is the cheapest place for what never changes.
     mapping(uint64 ballotId => address) private _outcomes;
     /// @inheritdoc IVerifierCommittee
@@ -93,7 +103,8 @@ abstract contract BallotCount is VerifierStakes {
         Count memory count,
         Verdicts.Stance[] memory stances
     ) private {
-        address[] memory accounts = _release(ballotId);
+        _release(ballotId);
+        address[] memory accounts = count.members;
         bool isAnyInside;
         for (uint256 i = 0; i < stances.length; i++) {
             if (stances[i] == Verdicts.Stance.Inside) isAnyInside = true;
@@ -131,10 +142,15 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @dev Members lose their obligation to this ballot; their stakes may leave again.
-    function _release(uint64 ballotId) internal returns (address[] memory accounts) {
-        accounts = _members[ballotId];
-        for (uint256 i = 0; i < accounts.length; i++) {
-            _verifiers[accounts[i]].openBallots--;
+    // slither-disable-next-line unused-return: it is in
+    function _release(uint64 ballotId) internal {
+        _openBallots.remove(ballotId);
+    }
+
+    function _openBallotsOf(address account) internal view override returns (uint16 count) {
+        uint256[] memory open = _openBallots.values();
+        for (uint256 i = 0; i < open.length; i++) {
+            if (_memberOf[uint64(open[i])][account].weightWei != 0) count++;
         }
     }
 
@@ -148,8 +164,7 @@ abstract contract BallotCount is VerifierStakes {
         bool isInTime = block.timestamp < counted.deadline;
         bytes32[] memory digests = _digests(ballotId, counted.entryCount, lists, isInTime);
         count.support = new uint256[](lists.length);
-        count.members = _members[ballotId];
-        count.weights = _weights(ballotId, count.members);
+        (count.members, count.weights) = _membersOf(ballotId);
         count.choices = new uint256[](count.members.length);
         for (uint256 i = 0; i < count.members.length; i++) {
             bytes32 digest = _memberOf[ballotId][count.members[i]].digest;
@@ -180,14 +195,17 @@ abstract contract BallotCount is VerifierStakes {
         }
     }
 
-    function _weights(uint64 ballotId, address[] memory accounts)
+    function _membersOf(uint64 ballotId)
         internal
         view
-        returns (uint256[] memory weights)
+        returns (address[] memory accounts, uint256[] memory weights)
     {
+        Seat[] storage seats = _seats[ballotId];
+        accounts = new address[](seats.length);
         weights = new uint256[](accounts.length);
         for (uint256 i = 0; i < accounts.length; i++) {
-            weights[i] = _memberOf[ballotId][accounts[i]].weightWei;
+            Seat memory seat = seats[i];
+            (accounts[i], weights[i]) = (seat.account, seat.weightWei);
         }
     }
 

@@ -14,6 +14,7 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 /// @notice See the documentation in {IVerifierCommittee}.
 contract VerifierCommittee is BallotCount {
     using EnumerableSet for EnumerableSet.AddressSet;
+    using EnumerableSet for EnumerableSet.UintSet;
 
     uint16 public constant MAX_ENTRIES = 64;
     /// @inheritdoc IVerifierCommittee
@@ -143,8 +144,8 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function members(uint64 ballotId) external view override returns (address[] memory) {
-        return _members[ballotId];
+    function members(uint64 ballotId) external view override returns (address[] memory accounts) {
+        (accounts,) = _membersOf(ballotId);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -172,16 +173,17 @@ contract VerifierCommittee is BallotCount {
         return _isDue(_ballots[ballotId]);
     }
 
+    // slither-disable-next-line unused-return: the id is new
     function _snapshot(uint64 ballotId, Ballot storage opened) private {
         address[] memory accounts = _seated.values();
         uint256 totalWei;
         for (uint256 i = 0; i < accounts.length; i++) {
-            Verifier storage seat = _verifiers[accounts[i]];
-            seat.openBallots++;
-            _memberOf[ballotId][accounts[i]].weightWei = uint96(seat.stakeWei);
-            totalWei += seat.stakeWei;
+            uint96 weightWei = uint96(_verifiers[accounts[i]].stakeWei);
+            _seats[ballotId].push(Seat(accounts[i], weightWei));
+            _memberOf[ballotId][accounts[i]].weightWei = weightWei;
+            totalWei += weightWei;
         }
-        _members[ballotId] = accounts;
+        _openBallots.add(ballotId);
         opened.memberCount = uint16(accounts.length);
         opened.snapshotStakeWei = uint112(totalWei);
     }
@@ -215,8 +217,9 @@ contract VerifierCommittee is BallotCount {
     function _extendOrVoid(uint64 ballotId, Ballot storage ending, uint32 windowS) private {
         if (ending.extensions == _parameters.maxExtensions) {
             _enter(ballotId, ending, BallotPhase.Void, 0);
-            address[] memory accounts = _release(ballotId);
-            _giveBack(ballotId, ending, accounts, _weights(ballotId, accounts));
+            _release(ballotId);
+            (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
+            _giveBack(ballotId, ending, accounts, weights);
             return;
         }
         ending.extensions++;
@@ -225,7 +228,7 @@ contract VerifierCommittee is BallotCount {
     }
 
     function _slashAbsent(uint64 ballotId, BallotPhase phase) private {
-        address[] memory accounts = _members[ballotId];
+        (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
         bool isCommit = phase == BallotPhase.Commit;
         // Silence after a commit may hide a guess: it costs no less than the guess would.
         uint256 penaltyPpm = isCommit
@@ -235,7 +238,7 @@ contract VerifierCommittee is BallotCount {
             Member storage member = _memberOf[ballotId][accounts[i]];
             bool hasCommitted = member.commitment != bytes32(0);
             bool isAbsent = isCommit ? !hasCommitted : hasCommitted && member.digest == bytes32(0);
-            if (isAbsent) _slash(ballotId, accounts[i], member.weightWei, penaltyPpm, true);
+            if (isAbsent) _slash(ballotId, accounts[i], weights[i], penaltyPpm, true);
         }
     }
 

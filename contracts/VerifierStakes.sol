@@ -79,8 +79,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
         Verifier storage leaver = _verifiers[msg.sender];
         uint40 releaseAt = leaver.releaseAt;
         if (releaseAt == 0) revert NotUnbonding(msg.sender);
-        if (block.timestamp < releaseAt || leaver.openBallots != 0) {
-            revert UnbondingNotOver(msg.sender, releaseAt, leaver.openBallots);
+        uint16 openBallots = _openBallotsOf(msg.sender);
+        if (block.timestamp < releaseAt || openBallots != 0) {
+            revert UnbondingNotOver(msg.sender, releaseAt, openBallots);
         }
 
         // Effect: as if it had never staked.
@@ -109,8 +110,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function verifier(address account) external view override returns (Verifier memory) {
-        return _verifiers[account];
+    function verifier(address account) external view override returns (Verifier memory found) {
+        found = _verifiers[account];
+        found.openBallots = _openBallotsOf(account);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -207,6 +209,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
         uint256 amountWei = _escrowWei(account);
         if (amountWei != 0) RESERVOIR.move(pot, account, chain, pot, refundAccount, amountWei);
     }
+
+    /// @dev Counted when asked: to write it down for each member would cost every ballot 21 words, twice.
+    function _openBallotsOf(address account) internal view virtual returns (uint16 count);
 
     function _smallestSeat() private view returns (address smallest, uint256 smallestWei) {
         smallestWei = type(uint256).max;

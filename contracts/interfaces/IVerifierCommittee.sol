@@ -28,7 +28,7 @@ interface IVerifierCommittee {
     }
 
     /// @param releaseAt 0 while seated; else the time from which an unbonding stake can be credited
-    /// @param openBallots ballots whose snapshot has this verifier and that have not ended
+    /// @param openBallots ballots whose snapshot has this verifier and that have not ended; counted, not stored
     struct Verifier {
         uint128 stakeWei;
         uint40 releaseAt;

@@ -38,15 +38,9 @@ library Verdicts {
     /// @notice Refuses every list but the one way to write each vote.
     function check(uint256[] memory vote, uint256 entryCount) internal pure {
         if (vote.length != entryCount) revert IVerifierCommittee.WrongVerdictCount(vote.length, entryCount);
-        for (uint256 i = 0; i < entryCount; i++) {
-            (uint256 train, uint256 test) = (vote[i] >> PART_BITS, vote[i] & PART_MASK);
-            uint256 trainKind = train >> KIND_SHIFT;
-            uint256 testKind = test >> KIND_SHIFT;
-            bool isTrain = trainKind >= SCORED && trainKind <= WITHHELD;
-            bool isTest = testKind <= WITHHELD && testKind != INVALID;
-            if (trainKind == INVALID && testKind != NONE) isTest = false;
-            if (!isTrain || !isTest || !_isCanonical(train) || !_isCanonical(test)) {
-                revert IVerifierCommittee.InvalidVerdict(i);
+        unchecked {
+            for (uint256 i = 0; i < entryCount; i++) {
+                if (!_isVerdict(vote[i])) revert IVerifierCommittee.InvalidVerdict(i);
             }
         }
     }
@@ -94,9 +88,12 @@ library Verdicts {
     /// @notice Kinds and scores of an outcome without its fingerprints, five entries to a word.
     function compress(uint256[] memory outcome) internal pure returns (uint256[] memory words) {
         words = new uint256[]((outcome.length + PER_WORD - 1) / PER_WORD);
-        for (uint256 i = 0; i < outcome.length; i++) {
-            uint256 plain = (_plain(outcome[i] >> PART_BITS) << PLAIN_BITS) | _plain(outcome[i] & PART_MASK);
-            words[i / PER_WORD] |= plain << (2 * PLAIN_BITS * (i % PER_WORD));
+        unchecked {
+            for (uint256 i = 0; i < outcome.length; i++) {
+                uint256 part = outcome[i];
+                uint256 plain = (_plain(part >> PART_BITS) << PLAIN_BITS) | _plain(part & PART_MASK);
+                words[i / PER_WORD] |= plain << (2 * PLAIN_BITS * (i % PER_WORD));
+            }
         }
     }
 
@@ -151,10 +148,23 @@ library Verdicts {
         }
     }
 
+    function _isVerdict(uint256 word) private pure returns (bool) {
+        (uint256 train, uint256 test) = (word >> PART_BITS, word & PART_MASK);
+        (uint256 trainKind, uint256 testKind) = (train >> KIND_SHIFT, test >> KIND_SHIFT);
+        if (trainKind == SCORED && testKind == SCORED) return _isScore(train) && _isScore(test);
+        if (trainKind == NONE || trainKind > WITHHELD || testKind > WITHHELD || testKind == INVALID) {
+            return false;
+        }
+        if (trainKind == INVALID && testKind != NONE) return false;
+        return _isCanonical(train, trainKind) && _isCanonical(test, testKind);
+    }
+
     /// @dev Only a score has a number and a fingerprint.
-    function _isCanonical(uint256 part) private pure returns (bool) {
-        uint256 kind = part >> KIND_SHIFT;
-        if (kind != SCORED) return part == kind << KIND_SHIFT;
+    function _isCanonical(uint256 part, uint256 kind) private pure returns (bool) {
+        return kind == SCORED ? _isScore(part) : part == kind << KIND_SHIFT;
+    }
+
+    function _isScore(uint256 part) private pure returns (bool) {
         return (part >> PPM_SHIFT) & PPM_MASK <= PPM;
     }
 
