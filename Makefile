@@ -29,14 +29,14 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient check format gas lock clean kubo
+.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED_PY) $(INSTALLED_NODE) ## Install every pinned dependency (first run: minutes; later: nothing)
 
-$(INSTALLED_PY): requirements.txt tools/uv.txt
+$(INSTALLED_PY): requirements.txt tools/uv.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "error: $$($(PYTHON) --version) found, Python 3.11 needed; try: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv \
@@ -44,6 +44,7 @@ $(INSTALLED_PY): requirements.txt tools/uv.txt
 	@.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/uv.txt
 	@echo "Installing the Python packages (5 GB with torch) ..."
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes requirements.txt
+	@.venv/bin/uv pip install -q --no-deps --python .venv/bin/python --editable .
 	@touch $@
 
 $(INSTALLED_NODE): package-lock.json .npmrc
@@ -140,6 +141,12 @@ bench-encryption: bench-tools ## Encryption and decryption side by side: pymife,
 
 bench-gradient: setup ## The gradient chain's core: mining beside bare training, odds, verifying, agreement (takes minutes)
 	@python -m benchmarks.gradient
+
+bench-exact: setup ## Judging exactly beside float32 and an epoch of training, for small and large models (takes minutes)
+	@python -m benchmarks.exact
+
+exact: setup ## The hashes of exact logits over instruction sets, BLAS kernels, threads, chunks, back ends and Pythons
+	@python -m tools.exact_evidence
 
 recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
 	@python -m attacks.recover_pixels --rows 100

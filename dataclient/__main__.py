@@ -17,9 +17,10 @@ from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MarketParameters
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.pins import UNPIN_AFTER_S
 from pole.shell import command
 

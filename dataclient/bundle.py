@@ -2,22 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from pydantic import Field, ValidationError
-from torch import nn
+from pydantic import Field, ValidationError, field_validator
 
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
+from pole.exact.model import ExactModel
+from pole.exact.task import model_of
 from pole.learning.mapping import Statistics, project
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Document, Manifest
-from pole.task.model import new_model
 from pole.task.rows import discretise
-from pole.task.weights import load_model
 
 MODEL_FILE = "model.safetensors"
 DESCRIPTION_FILE = "model.json"
@@ -47,7 +45,10 @@ class Origin(Document):
 
 
 class Description(Document):
-    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself."""
+    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself.
+
+    A model that was bought under a manifest of version 1 stays usable; `manifest_cid` is that of the manifest it had.
+    """
 
     version: int = 1
     model: str
@@ -59,6 +60,12 @@ class Description(Document):
     origin: Origin
     own_train_ppm: int
     own_test_ppm: int
+
+    @field_validator("manifest", mode="before")
+    @classmethod
+    def _of_version_1(cls, manifest: Any) -> Any:
+        is_old = isinstance(manifest, dict) and manifest.get("version") == 1
+        return {**manifest, "version": 2} if is_old else manifest
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,9 @@ class Bundle:
         except OSError as exc:
             raise BadInput(f"cannot write to {folder}: {exc.strerror}; choose another --out") from exc
 
-    def model(self) -> nn.Module:
-        """The model with its weights, in evaluation mode. Raises ModelInvalid."""
-        model = new_model(self.description.manifest)
-        load_model(self.weights, model)
-        return model.eval()
+    def model(self) -> ExactModel:
+        """The model with its weights. Raises ModelInvalid."""
+        return model_of(self.description.manifest, self.weights)
 
     def features(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Plain rows [n, *shape], in the units of the training data, to what the model sees."""
@@ -92,15 +97,11 @@ class Bundle:
         mapped = project(manifest.mapping, bytes.fromhex(description.previous_hash), whole)
         return constants(description.normalisation).apply(mapped)
 
-    def probabilities(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Class probabilities [n, classes] of plain rows [n, *shape]."""
+    def logits(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+        """Exact outputs [n, classes] of plain rows [n, *shape]."""
         model = self.model()
-        parts = []
-        for start in range(0, len(x), ROWS_AT_ONCE):
-            features = torch.from_numpy(self.features(x[start : start + ROWS_AT_ONCE]))
-            with torch.inference_mode():
-                parts.append(torch.softmax(model(features), dim=1).numpy())
-        return np.concatenate(parts)
+        starts = range(0, len(x), ROWS_AT_ONCE)
+        return np.concatenate([model.logits(self.features(x[start : start + ROWS_AT_ONCE])) for start in starts])
 
 
 def constants(normalisation: Normalisation) -> Statistics:

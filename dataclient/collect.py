@@ -5,20 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
 from dataclient.prepare import read_rows
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Header, Task, TaskState
 from pole.errors import BadInput
+from pole.exact.task import model_of, task_score_ppm
 from pole.learning.mapping import project, statistics
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
 from pole.task.manifest import Manifest
-from pole.task.model import new_model
-from pole.task.scoring import score_ppm
-from pole.task.weights import load_model
 
 UNSOLVED = {
     TaskState.PENDING: "it is waiting for a round; keep `serve` running",
@@ -80,7 +77,7 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     weights = client.store.get(header.model, manifest.max_model_bytes)
     own = own_features(home, manifest, header.previous_hash)
-    model = _loaded(manifest, weights)
+    model = model_of(manifest, weights)
     plain = home.plain()
     description = Description(
         model=str(header.model),
@@ -90,16 +87,10 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
         origin=_origin(client, header),
-        own_train_ppm=score_ppm(model, own.train_x, own.train_y, manifest.metric),
-        own_test_ppm=score_ppm(model, own.test_x, own.test_y, manifest.metric),
+        own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x), own.train_y),
+        own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x), own.test_y),
     )
     return Bundle(description, weights)
-
-
-def _loaded(manifest: Manifest, weights: bytes) -> nn.Module:
-    model = new_model(manifest)
-    load_model(weights, model)
-    return model
 
 
 def _origin(client: RoleContext, header: Header) -> Origin:
@@ -121,8 +112,8 @@ def own_features(home: TaskHome, manifest: Manifest, previous_hash: bytes) -> Ow
     constants = statistics(manifest.mapping, [mapped])
     return OwnFeatures(
         constants.apply(mapped),
-        training.labels.copy(),  # torch warns of read-only arrays
+        training.labels,
         constants.apply(project(manifest.mapping, previous_hash, test.x)),
-        test.labels.copy(),
+        test.labels,
         Normalisation(mean=constants.mean.astype(float).tolist(), scale=constants.scale.astype(float).tolist()),
     )

@@ -30,7 +30,7 @@ class Predictions:
     """`classes`: indices; `clipped_fraction`: share of values outside the range that the model was trained on."""
 
     classes: npt.NDArray[np.int64]
-    confidences: npt.NDArray[np.float32]
+    confidences: npt.NDArray[np.float64]
     accuracy: float | None
     clipped_fraction: float
 
@@ -101,15 +101,21 @@ def _labels(texts: list[str], bundle: Bundle, path: Path) -> npt.NDArray[np.int6
 
 
 def predict(bundle: Bundle, rows: NewRows) -> Predictions:
-    """Most probable class of every row."""
-    probabilities = bundle.probabilities(rows.x)
-    classes = probabilities.argmax(axis=1).astype(np.int64)
+    """Class of every row, exactly as the verifiers found it; the confidence is the softmax of its logit."""
+    logits = bundle.logits(rows.x)
+    classes = logits.argmax(axis=1).astype(np.int64)
     return Predictions(
         classes,
-        probabilities.max(axis=1),
+        _softmax(logits).max(axis=1),
         None if rows.labels is None else float((classes == rows.labels).mean()),
         clipped_fraction(rows.x, bundle.description.manifest.data.discretisation),
     )
+
+
+def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of every row [n, classes]; the largest logit is taken off first, so nothing overflows."""
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def clipped_fraction(x: npt.NDArray[np.generic], discretisation: Discretisation) -> float:

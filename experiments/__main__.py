@@ -12,7 +12,7 @@ from experiments import report
 from experiments.settings import Settings
 from pole.encryption.simd.backend import all_cores
 from pole.errors import BadInput
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 
 # Modules are imported when they are run: each needs its own part of the project.
 NAMES = {

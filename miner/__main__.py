@@ -10,9 +10,10 @@ import click
 
 from miner.gradient.commands import enrolment, gradient
 from pole.money import wei_to_ether
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.pins import UNPIN_AFTER_S
 
 
@@ -36,11 +37,6 @@ def cli() -> None:
     default="miner.training.default:train",
     show_default=True,
     help="Training method as module:function; see docs/miner-plugin.md.",
-)
-@click.option(
-    "--margin-ppm",
-    type=click.IntRange(0, 1_000_000),
-    help="Train accuracy beyond the required one.  [default: the task's tolerance, at most a quarter of the rest]",
 )
 @click.option(
     "--commit-latency",
@@ -68,7 +64,6 @@ def run(
     threads: int,
     seed: int | None,
     trainer: str,
-    margin_ppm: int | None,
     commit_latency: float | None,
     min_reward_wei: int,
     max_data_bytes: int,
@@ -93,7 +88,6 @@ def run(
         device=choose_device(device),
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         limits=limits,
-        margin_ppm=margin_ppm,
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,

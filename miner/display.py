@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from miner.training.api import TrainingProgress
-from pole.task.scoring import PPM
+from pole.task.estimate import PPM
 
 SECONDS_PER_LINE = 2.0
 

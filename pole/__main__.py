@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 
 from pole import __version__
 from pole.errors import BadInput
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 
 # By name, so that only what is asked for is imported: `pole --version` must not wait for what trains.
 _COMMANDS = {

@@ -15,6 +15,7 @@ from pole.chain.profiles import PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
 from pole.errors import BadInput, PoleError
 from pole.learning.idle import publish_idle_task
+from pole.settings import variable
 from pole.storage.cid import Cid
 from pole.storage.store import open_store
 
@@ -36,7 +37,7 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
     help="Reading of equation (2): R_w / (H_w - H_o) * O_num, or as printed.",
 )
 @click.option(
-    "--store", envvar="POLE_STORE", default="~/.pole/store", show_default=True, help="Where the idle task is put."
+    "--store", envvar=variable("store"), default="~/.pole/store", show_default=True, help="Where the idle task is put."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: deployments/<chain id>.json]")
 def cli(profile_name: str | None, alias: str | None, ommer_formula: str, store: str, out: Path | None) -> None:

@@ -13,11 +13,10 @@ from pathlib import Path
 from eth_account import Account
 
 from pole.errors import PoleError
-from pole.journal.locks import LOCKS_VARIABLE
 from pole.node.cli import RPC_VARIABLE
 from pole.node.keyfile import create_account
 from pole.node.passwords import PASSWORD_VARIABLE
-from pole.storage.ipfs import CACHE_VARIABLE
+from pole.settings import variable
 from testbed.chain import MNEMONIC, DevChain
 
 ROOT = Path(__file__).parents[1]
@@ -152,9 +151,9 @@ class Stage:
 
     def environment(self, actor: Actor | None = None) -> Mapping[str, str]:
         """What a process of the stage finds in its environment, password and node included."""
-        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), LOCKS_VARIABLE: str(self.folder / "locks")}
+        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), variable("locks"): str(self.folder / "locks")}
         # Copies of what an actor fetched are its own, as on a machine of its own.
-        own |= {} if actor is None else {CACHE_VARIABLE: str(actor.home / "fetched")}
+        own |= {} if actor is None else {variable("ipfs_cache"): str(actor.home / "fetched")}
         return {**os.environ, **own, RPC_VARIABLE: self.chain.rpc_url, PASSWORD_VARIABLE: self._password}
 
 

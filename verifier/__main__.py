@@ -1,4 +1,7 @@
-"""The verifier's command line: `python -m verifier`."""
+"""The verifier's command line: `python -m verifier`.
+
+What judges is imported inside the command that needs it: torch alone takes seconds.
+"""
 
 import sys
 from typing import Any
@@ -6,11 +9,11 @@ from typing import Any
 import click
 
 from pole.money import ether_to_wei, wei_to_ether
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from verifier.judging.messages import JudgingLimits
-from verifier.node import VerifierNode
 
 
 class Ether(click.ParamType):
@@ -62,6 +65,8 @@ def run(
     rounds: int | None,
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
+    from verifier.node import VerifierNode  # needs torch
+
     limits = JudgingLimits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
     window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency

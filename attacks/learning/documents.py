@@ -82,7 +82,7 @@ def nesting(ground: Ground) -> Outcome:
     contents = {
         "lists": b"[" * half + b"]" * half,
         "objects": b'{"model":' * (half // 8),
-        "lists in a field": b'{"version":1,"name":' + b"[" * half + b"]" * half + b"}",
+        "lists in a field": b'{"version":2,"name":' + b"[" * half + b"]" * half + b"}",
         "numbers": b'{"version":' + b"9" * half + b"}",
     }
     said = {name: measured(content) for name, content in contents.items()}

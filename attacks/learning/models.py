@@ -74,10 +74,10 @@ def _trusting_reader(content: bytes, _what: str, _error: type[PoleError]) -> Ten
 
 
 def not_finite(ground: Ground) -> Outcome:
-    """Weights that are not numbers, infinite, or so large that every output is."""
+    """Weights that are not numbers or infinite. The largest that are numbers are valid, and worth what they score."""
     made = commission(ground.folder)
     files = {}
-    for name, value in (("NaN", float("nan")), ("infinity", float("inf")), ("3e38", 3e38)):
+    for name, value in (("NaN", float("nan")), ("infinity", float("inf"))):
         model = made.new_model()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -128,7 +128,7 @@ ATTACKS: list[Attack[Ground]] = [
         "content",
         "send files that promise too much",
         bomb,
-        Weakening("headers are believed", patches={"pole.task.weights.read_tensors": _trusting_reader}),
+        Weakening("headers are believed", patches={"pole.task.model_file.read_tensors": _trusting_reader}),
     ),
     Attack(
         "not-finite",
@@ -136,11 +136,8 @@ ATTACKS: list[Attack[Ground]] = [
         "send weights that are no numbers",
         not_finite,
         Weakening(
-            "neither weights nor outputs are checked",
-            patches={
-                "pole.task.weights._check_finite": lambda *_: None,
-                "pole.task.scoring._checked": lambda logits, _: logits,
-            },
+            "weights are not checked",
+            patches={"pole.task.model_file.check_finite": lambda *_: None},
         ),
     ),
     Attack(
@@ -149,7 +146,7 @@ ATTACKS: list[Attack[Ground]] = [
         "send code instead of weights",
         pickled,
         Weakening(
-            "pickles are read", patches={"pole.task.weights.read_tensors": partial(_unpickling_reader, read_tensors)}
+            "pickles are read", patches={"pole.task.model_file.read_tensors": partial(_unpickling_reader, read_tensors)}
         ),
     ),
     Attack(

@@ -21,7 +21,7 @@ from benchmarks.load.crew import Member, Plan
 from pole.atomicfile import write_atomically
 from pole.errors import PoleError
 from pole.node import logs
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 from testbed.markdown import markdown_table
 from testbed.processes import ROOT, Actor
 

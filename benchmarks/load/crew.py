@@ -159,7 +159,6 @@ def _miner_options(member: Member, seed: int) -> MinerOptions:
         device=torch.device("cpu"),
         seed=seed + member.number,
         limits=MinerLimits(0, 8 << 30),
-        margin_ppm=0,
         commit_latency_s=None,
         is_idle_allowed=False,
         withdraw_over_wei=None,

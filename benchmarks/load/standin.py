@@ -11,8 +11,8 @@ from dataclient.drafting.template import render
 from dataclient.sources.load import SourceOptions
 from dataclient.task_file import Encryption, TaskFile, TermsSection
 from miner.training.api import TrainingJob, TrainingProgress
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import DenseMapping, Discretisation, GraphModel, Linear
-from pole.task.scoring import score_ppm
 
 REQUIRED_PPM = 400_000
 _VECTORS, _BITS, _LARGEST = 8, 6, 8.0
@@ -31,7 +31,7 @@ def train(job: TrainingJob) -> Iterator[nn.Module]:
     with torch.no_grad():
         weight.copy_(torch.from_numpy(means + noise))
         bias.copy_(torch.from_numpy(-0.5 * (means**2).sum(axis=1)))
-    job.report(TrainingProgress(1, 1, 0.0, score_ppm(model, job.train_x, job.train_y, job.metric)))
+    job.report(TrainingProgress(1, 1, 0.0, estimate_ppm(model, job.train_x, job.train_y, job.metric)))
     yield model
 
 

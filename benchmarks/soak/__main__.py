@@ -20,7 +20,7 @@ from benchmarks.soak.cast import Cast, cast_for
 from pole.atomicfile import write_atomically
 from pole.errors import PoleError
 from pole.node import logs
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 from testbed.markdown import markdown_table
 
 _ACTORS, _MINERS, _VERIFIERS = 6, 2, 2

@@ -10,7 +10,7 @@ from benchmarks.load.arena import STAKE_ETHER, Arena
 from testbed.processes import Actor
 
 ROLES = ("dataclient", "miner", "verifier")
-_MINER = ["run", "--device", "cpu", "--threads", "1", "--margin-ppm", "0", "--trainer", "benchmarks.load.standin:train"]
+_MINER = ["run", "--device", "cpu", "--threads", "1", "--trainer", "benchmarks.load.standin:train"]
 COMMANDS = {"dataclient": ["serve"], "miner": _MINER, "verifier": ["run", "--stake", str(STAKE_ETHER)]}
 _LATEST_KILL_S, _LONGEST_DEATH_S = 8.0, 4.0
 

@@ -8,7 +8,7 @@ from dataclient.drafting.template import render
 from dataclient.prepare import check_task
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from pole.chain.structs import MarketParameters
-from pole.task.scoring import PPM
+from pole.task.estimate import PPM
 
 WORTH_IT = 0.15  # of the way from guessing to perfect
 

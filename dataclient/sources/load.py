@@ -1,24 +1,17 @@
 """Where rows come from: one entry point for every kind of source, each loader in its own module."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from dataclient.sources.images import load_cifar10, load_image_folder, load_mnist
 from dataclient.sources.plain import PlainData, check_constant, check_rows, limit_rows, listed, split
 from dataclient.sources.tables import load_csv, load_npz
 from pole.errors import BadInput
 from pole.paths import expanded
 
 SKLEARN_SETS = ("iris", "digits", "wine", "breast_cancer")
-TORCHVISION_SETS: dict[str, Callable[[Path], PlainData]] = {
-    "mnist": load_mnist,
-    "fashion_mnist": load_mnist,
-    "cifar10": load_cifar10,
-}
+TORCHVISION_SETS = ("mnist", "fashion_mnist", "cifar10")
 
 
 class SourceOptions(BaseModel):
@@ -52,6 +45,8 @@ def _load(options: SourceOptions) -> PlainData:
         return _load_torchvision(name, options.data_dir)
     path = expanded(options.source)
     if path.is_dir():
+        from dataclient.sources.images import load_image_folder  # needs Pillow, which not everybody has
+
         return load_image_folder(path, _image_size(options.image_size))
     if not path.is_file():
         raise BadInput(
@@ -83,7 +78,9 @@ def _load_torchvision(name: str, data_dir: str | None) -> PlainData:
     directory = expanded(data_dir)
     if not directory.is_dir():
         raise BadInput(f"--data-dir {data_dir} is not a folder")
-    return TORCHVISION_SETS[name](directory)
+    from dataclient.sources.images import load_cifar10, load_mnist
+
+    return load_cifar10(directory) if name == "cifar10" else load_mnist(directory)
 
 
 def load_sklearn(name: str) -> PlainData:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from miner.training.api import TrainingJob, TrainingProgress
-from pole.task.scoring import score_ppm
+from pole.task.estimate import estimate_ppm
 
 
 def train(job: TrainingJob) -> Iterator[nn.Module]:
@@ -21,5 +21,5 @@ def train(job: TrainingJob) -> Iterator[nn.Module]:
     with torch.no_grad():
         weight.copy_(torch.from_numpy(means))
         bias.copy_(torch.from_numpy(-0.5 * (means**2).sum(axis=1)))
-    job.report(TrainingProgress(1, 1, 0.0, score_ppm(model, job.train_x, job.train_y, job.metric)))
+    job.report(TrainingProgress(1, 1, 0.0, estimate_ppm(model, job.train_x, job.train_y, job.metric)))
     yield model

@@ -16,7 +16,6 @@ from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.manifest import Manifest
 from pole.task.model import model_bytes
-from pole.task.scoring import PPM
 
 FLOAT32_BYTES = 4
 
@@ -105,16 +104,6 @@ def collect(
     keys = fetch_keys(store, manifest, the_round.keys)
     features = load_features(store, manifest, terms.manifest, the_round.previous_hash, keys, None, cache_dir, progress)
     return Assignment(terms, manifest, features)
-
-
-def target_ppm(terms: RoundTerms, margin_ppm: int | None) -> int:
-    """Train accuracy to stop at: the required one plus a margin, so that no verifier's own result falls below it.
-
-    By default the margin is the task's tolerance, but at most a quarter of what is left up to 100 %.
-    """
-    spare = PPM - terms.required_train_ppm
-    margin = min(terms.tolerance_ppm, spare // 4) if margin_ppm is None else margin_ppm
-    return min(PPM, terms.required_train_ppm + margin)
 
 
 def commit_reserve_s(terms: RoundTerms, commit_latency_s: float | None) -> float:

@@ -12,7 +12,6 @@ from miner.learning.assignment import (
     check_manifest,
     collect,
     commit_reserve_s,
-    target_ppm,
     terms_of,
 )
 from miner.learning.deadline import Deadline
@@ -45,7 +44,6 @@ class MinerOptions:
     device: torch.device
     seed: int
     limits: MinerLimits
-    margin_ppm: int | None
     commit_latency_s: float | None
     is_idle_allowed: bool
     withdraw_over_wei: int | None
@@ -225,7 +223,7 @@ class MinerNode(Node):
         """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
         round_id, terms = current.round_id, assignment.terms
         known = self.solutions.candidate(round_id)
-        target = target_ppm(terms, self.options.margin_ppm) if current.phase is Phase.TRAINING else 1
+        target = terms.required_train_ppm if current.phase is Phase.TRAINING else 1
         deadline = self._deadline(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
         with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
             job = TrainingJob(

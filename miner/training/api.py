@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
+from pole.exact.fast import prepare
+from pole.exact.task import has_raw_features, task_score_ppm
+from pole.task.estimate import Metric
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
-from pole.task.scoring import Metric, score_ppm
 from pole.task.weights import load_model, save_model
 
 SAMPLE_ROWS = 256
@@ -88,7 +90,7 @@ class Candidate:
 
 
 def judge(job: TrainingJob, model: nn.Module) -> Candidate:
-    """Scores a model as a verifier will: written to a file, read back into a new model, in float32 on the CPU.
+    """Scores a model as a verifier will, to the row: written to a file, read back, and evaluated exactly.
 
     Raises ModelInvalid if the model does not fit the task's specification.
     """
@@ -96,7 +98,8 @@ def judge(job: TrainingJob, model: nn.Module) -> Candidate:
     with torch.random.fork_rng(devices=[]):
         fresh = job.new_model()
     load_model(content, fresh)
-    return Candidate(content, score_ppm(fresh, job.train_x, job.train_y, job.metric))
+    predictions = prepare(fresh, has_raw_features(job.manifest)).predict(job.train_x)
+    return Candidate(content, task_score_ppm(job.manifest, predictions, job.train_y))
 
 
 def best_candidate(
@@ -134,7 +137,7 @@ def scoring_time_s(job: TrainingJob) -> float:
         model = job.new_model()
     sample = slice(0, SAMPLE_ROWS)
     start = time.monotonic()
-    score_ppm(model, job.train_x[sample], job.train_y[sample], "accuracy")
+    prepare(model, has_raw_features(job.manifest)).predict(job.train_x[sample])
     return (time.monotonic() - start) * max(1.0, len(job.train_x) / SAMPLE_ROWS)
 
 

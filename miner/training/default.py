@@ -14,13 +14,12 @@ import structlog
 import torch
 from torch import nn
 
-from miner.training.adamw import AdamW
 from miner.training.api import TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
-from miner.training.checkpoint import load_checkpoint, save_checkpoint
+from miner.training.checkpoint import forget, load_checkpoint, save_checkpoint
 from miner.training.whitening import HALF, foldable_layer, is_exact, whitening_of
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import TorchvisionModel
-from pole.task.scoring import score_ppm
 
 MIN_STEPS_PER_MEASUREMENT = 25
 SECONDS_PER_CHECKPOINT = 15.0
@@ -33,6 +32,9 @@ BFLOAT16_FROM_PARAMETERS = 1_000_000
 EXACTNESS_ROWS = 512
 
 log = structlog.get_logger()
+
+# The first optimizer loads torch's compiler, which takes a second. A miner imports this before any clock runs.
+torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
 
 
 def train(job: TrainingJob) -> Iterator[nn.Module]:
@@ -56,7 +58,7 @@ class DefaultTrainer:
         self.generator = torch.Generator().manual_seed(job.seed)
         self.batch_rows = batch_rows(len(self.y), job.device)
         self.peak_rate, self.is_half_precision = peak_rate(job), is_half_precision(self.model, job.device)
-        self.optimizer = AdamW(self.model.parameters(), WEIGHT_DECAY)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), weight_decay=WEIGHT_DECAY, fused=True)
         self.schedule = Schedule(len(self.y) // self.batch_rows + 1)
         self.step = load_checkpoint(job.checkpoint_path, self.model, self.optimizer)
         self.best_ppm, self.best_state = -1, copy.deepcopy(self.model.state_dict())
@@ -93,7 +95,9 @@ class DefaultTrainer:
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
-        self.optimizer.step(self.peak_rate * self.schedule.share(self.step, self.job.seconds_left()))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak_rate * self.schedule.share(self.step, self.job.seconds_left())
+        self.optimizer.step()
         self.step += 1
         return loss.detach()
 
@@ -101,9 +105,9 @@ class DefaultTrainer:
         """Whether the model now reaches the target; remembers the best, and goes back to it if training diverged."""
         if not math.isfinite(loss):
             self.model.load_state_dict(self.best_state)
-            self.optimizer.forget()
+            forget(self.optimizer)
             return False
-        train_ppm = score_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
+        train_ppm = estimate_ppm(self.model, self.x, self.y, self.job.metric, self.job.device)
         self.job.report(TrainingProgress(epoch, self.step, loss, train_ppm))
         if train_ppm > self.best_ppm:
             self.best_ppm, self.best_state = train_ppm, copy.deepcopy(self.model.state_dict())

@@ -3,7 +3,6 @@
 Source: PoLe, section 3.4, steps 1, 2 and 4 (Abdalla, Bourse, De Caro, Pointcheval 2015 over secp256k1).
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -15,11 +14,11 @@ from pole.encryption.keys import MasterKey, PublicKey
 from pole.encryption.reference import CoincurveBackend
 from pole.encryption.simd.cache import has_ifma, kernel_cache
 from pole.errors import BadInput
+from pole.settings import read_settings
 from pole.timing import OnProgress
 
 Etas = Sequence[Sequence[int]]
 BackendName = Literal["auto", "coincurve", "numba", "torch"]
-BACKEND_VARIABLE = "POLE_ENCRYPTION_BACKEND"
 
 
 class Backend(Protocol):
@@ -141,7 +140,7 @@ def backend(name: BackendName | None = None, rows: int = 0) -> Backend:
 
     `rows`: how many there are in all, if they come in pieces. `torch` is for GPUs, and never chosen by itself.
     """
-    wanted = name or os.environ.get(BACKEND_VARIABLE) or "auto"
+    wanted = name or read_settings().encryption_backend
     if wanted == "auto":
         return AutomaticBackend(rows)
     if wanted == "coincurve":
@@ -152,7 +151,4 @@ def backend(name: BackendName | None = None, rows: int = 0) -> Backend:
         from pole.encryption.gpu.backend import TorchBackend
 
         return TorchBackend()
-    raise BadInput(
-        f"there is no encryption backend {wanted!r}; use auto, coincurve, numba or torch"
-        + ("" if name else f" in ${BACKEND_VARIABLE}")
-    )
+    raise BadInput(f"there is no encryption backend {wanted!r}; use auto, coincurve, numba or torch")

@@ -19,8 +19,8 @@ from pole.errors import BadInput
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.samples import Samples
 from pole.storage.tensorfile import MAX_HEADER_BYTES, write_tensors
+from pole.task.estimate import estimate_ppm
 from pole.task.model import model_bytes, new_model
-from pole.task.scoring import score_ppm
 from pole.task.weights import load_model
 
 
@@ -153,12 +153,12 @@ class FlatNetwork:
         """Training accuracy, on the manifest's first rows to be scored, and test accuracy, on all."""
         rows = self.manifest.scored_training_rows
         return (
-            score_ppm(self.model, samples.train_x[:rows], samples.train_y[:rows], "accuracy", self.device),
+            estimate_ppm(self.model, samples.train_x[:rows], samples.train_y[:rows], "accuracy", self.device),
             self.test_ppm(samples),
         )
 
     def test_ppm(self, samples: Samples) -> int:
-        return score_ppm(self.model, samples.test_x, samples.test_y, "accuracy", self.device)
+        return estimate_ppm(self.model, samples.test_x, samples.test_y, "accuracy", self.device)
 
     def _flat_buffers(self, parts: list[Part], dtype: torch.dtype) -> Tensor:
         """Moves the model's buffers into one tensor; batch normalisation updates them in place."""

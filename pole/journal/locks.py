@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pole.errors import JournalError, refused_write
 from pole.paths import expanded
+from pole.settings import read_settings
 
-LOCKS_VARIABLE = "POLE_LOCKS"
 _MAX_NOTE_BYTES = 4096
 
 
@@ -47,7 +47,7 @@ def holder_of(path: Path) -> str | None:
 
 def account_lock_path(address: str, chain_id: int, genesis_hash: str) -> Path:
     """Where the lock on an account of a chain is."""
-    folder = expanded(os.environ.get(LOCKS_VARIABLE) or "~/.pole/locks")
+    folder = expanded(read_settings().locks)
     return folder / f"{chain_id}-{genesis_hash[2:10]}-{address}.lock"
 
 

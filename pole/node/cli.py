@@ -1,9 +1,6 @@
-"""Shared by the command lines of all roles: options, the context they open, and how errors become exit statuses."""
+"""Shared by the command lines of all roles: options, and the context they open."""
 
 import functools
-import io
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,23 +8,13 @@ from typing import Any
 import click
 
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
-from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.settings import variable
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
-RPC_VARIABLE = "POLE_RPC"
-
-# Documented in docs/operations.md; 64 and above as in sysexits.h.
-EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
-
-# Packages that only some commands need, and the extra of ours that brings each.
-_EXTRAS = {
-    **dict.fromkeys(("torch", "torchvision", "torchmetrics"), "train"),
-    **dict.fromkeys(("sklearn", "PIL"), "data"),
-    **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
-}
+RPC_VARIABLE = variable("rpc")
 
 
 def role_options(
@@ -49,7 +36,7 @@ def role_options(
         ),
         click.option(
             "--store",
-            envvar="POLE_STORE",
+            envvar=variable("store"),
             default="~/.pole/store",
             show_default=True,
             help="Content store: a folder, or an IPFS daemon's API such as /ip4/127.0.0.1/tcp/5001.",
@@ -103,37 +90,6 @@ def role_options(
         return wrapped
 
     return decorate
-
-
-def exit_code(command: click.Command) -> int:
-    """Run a role's command line; an error becomes one line on stderr and a status, as docs/operations.md lists them."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # as stderr does: a file's name need not be UTF-8
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        command.main(standalone_mode=False)
-    except click.ClickException as exc:
-        exc.show()
-        return exc.exit_code if isinstance(exc, click.UsageError) else EXIT_FAILED
-    except (click.Abort, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
-    except PoleError as exc:
-        logs.report(exc)
-        return EXIT_TRY_AGAIN if isinstance(exc, (TransientChainError, StoreUnavailable, JournalFull)) else EXIT_FAILED
-    except ModuleNotFoundError as exc:
-        if exc.name not in _EXTRAS:
-            logs.report(exc)
-            return EXIT_UNEXPECTED
-        logs.report(
-            BadInput(f"this needs {exc.name}; install it: pip install 'useful-proof-of-work[{_EXTRAS[exc.name]}]'")
-        )
-        return EXIT_FAILED
-    except BrokenPipeError:  # the reader of a pipe is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
-    except Exception as exc:
-        logs.report(exc)
-        return EXIT_UNEXPECTED
-    return 0
 
 
 def _split(given: dict[str, Any]) -> tuple[RoleSettings, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_keys.constants import SECPK1_N
 from eth_utils.address import is_address, to_checksum_address
+from pydantic_core import from_json
 
 from pole.errors import BadInput
 from pole.node.passwords import read_password
@@ -92,10 +94,11 @@ def find_keyfile(source: str) -> Path:
 def read_keyfile(path: Path) -> dict[str, Any]:
     """The JSON of a v3 key file, still encrypted, its names in lower case; raises BadInput naming what is wrong."""
     try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        # Not the standard library's parser: its recursion can overflow the C stack, and that kills the process.
+        content = from_json(path.read_bytes().removeprefix(BOM_UTF8))
     except OSError as exc:
         raise BadInput(f"cannot read key file {path}: {exc.strerror}; check the path") from exc
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise BadInput(f"{path} is not a key file: {exc}; {_NEEDED}") from None
     parts = {name.lower(): part for name, part in content.items()} if isinstance(content, dict) else {}
     if "crypto" not in parts:

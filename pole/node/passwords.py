@@ -1,14 +1,14 @@
 """Passwords of key files: from a file, from the environment, or asked for; never from an argument."""
 
 import getpass
-import os
 import sys
 from pathlib import Path
 
 from pole.errors import BadInput
 from pole.paths import expanded
+from pole.settings import read_settings, variable
 
-PASSWORD_VARIABLE = "POLE_PASSWORD"  # noqa: S105 (the variable's name)
+PASSWORD_VARIABLE = variable("password")
 
 
 def read_password(password_file: Path | None, prompt: str) -> str:
@@ -32,8 +32,8 @@ def _given(password_file: Path | None) -> str | None:
     """None if a person is to be asked, and is there."""
     if password_file is not None:
         return _in_file(expanded(password_file))
-    if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
-        return password
+    if (password := read_settings().password) is not None:
+        return password.get_secret_value()
     if not sys.stdin.isatty():
         raise BadInput(f"no password: give --password-file or set {PASSWORD_VARIABLE} (there is no terminal to ask on)")
     return None

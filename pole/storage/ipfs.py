@@ -4,10 +4,9 @@ Peers, daemon and gateway are not trusted: nothing is returned, parsed or kept t
 asked for.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +26,7 @@ from pole.errors import (
     StoreUnavailable,
 )
 from pole.paths import expanded
+from pole.settings import Settings, variable
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.folder import FolderStore
 from pole.storage.kubo import Kubo, reason_of
@@ -35,11 +35,6 @@ from pole.urls import keep_secret, shown
 
 T = TypeVar("T")
 
-AUTHORIZATION_VARIABLE = "POLE_IPFS_AUTHORIZATION"
-AUTHORIZATION_FILE_VARIABLE = "POLE_IPFS_AUTHORIZATION_FILE"
-GATEWAY_VARIABLE = "POLE_IPFS_GATEWAY"
-CACHE_VARIABLE = "POLE_IPFS_CACHE"
-PATIENCE_VARIABLE = "POLE_IPFS_PATIENCE_S"
 
 _UNUSED_AFTER_S = 24 * 3600
 _SWEEP_EVERY_S = 3600.0
@@ -60,7 +55,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class IpfsSettings:
-    """What a location does not say. Comes from the environment: arguments can be read by every user of a machine."""
+    """What a location does not say."""
 
     cache_folder: Path
     gateway: str | None = field(default=None, repr=False)
@@ -68,13 +63,11 @@ class IpfsSettings:
     limits: TransferLimits = field(default_factory=TransferLimits)
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "IpfsSettings":
-        """Raises BadInput."""
-        limits = TransferLimits()
-        if text := environment.get(PATIENCE_VARIABLE):
-            limits = TransferLimits(first_s=_seconds(text))
-        cache_folder = expanded(environment.get(CACHE_VARIABLE) or "~/.pole/fetched")
-        return cls(cache_folder, environment.get(GATEWAY_VARIABLE) or None, _authorization(environment), limits)
+    def of(cls, given: Settings) -> "IpfsSettings":
+        """As the environment says; raises BadInput."""
+        gateway = given.ipfs_gateway.get_secret_value() if given.ipfs_gateway else None
+        limits = TransferLimits(first_s=given.ipfs_patience_s)
+        return cls(expanded(given.ipfs_cache), gateway, _authorization(given), limits)
 
 
 class IpfsStore:
@@ -189,7 +182,7 @@ class WebGateway:
         except ValueError:
             is_readable = False
         if not is_readable or url.scheme not in ("http", "https") or url.query or url.fragment or "@" in url.netloc:
-            raise BadInput(f"{GATEWAY_VARIABLE} is no gateway's address; give e.g. http://127.0.0.1:8080")
+            raise BadInput(f"{variable('ipfs_gateway')} is no gateway's address; give e.g. http://127.0.0.1:8080")
         keep_secret(address)
         self.address, self.limits = address.rstrip("/"), limits
 
@@ -226,26 +219,16 @@ def _significance(failure: StoreError) -> int:
     return next((place for place, kind in enumerate(kinds) if isinstance(failure, kind)), len(kinds))
 
 
-def _authorization(environment: Mapping[str, str]) -> str | None:
+def _authorization(given: Settings) -> str | None:
     """The header's value: a credential, so no message may show it."""
-    path = environment.get(AUTHORIZATION_FILE_VARIABLE)
+    path = given.ipfs_authorization_file
     if path:
         try:
             value = expanded(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
-            raise BadInput(f"cannot read {AUTHORIZATION_FILE_VARIABLE} {path}; check it") from exc
+            raise BadInput(f"cannot read {variable('ipfs_authorization_file')} {path}; check it") from exc
     else:
-        value = environment.get(AUTHORIZATION_VARIABLE, "").strip()
+        value = given.ipfs_authorization.get_secret_value().strip() if given.ipfs_authorization else ""
     if not value.isprintable() or not value.isascii():
         raise BadInput(f"the authorization for IPFS is not one line of ASCII; give e.g. 'Bearer ...' in {path or 'it'}")
     return value or None
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value <= 3600.0:
-        raise BadInput(f"{PATIENCE_VARIABLE} is {text!r}; give seconds, at most 3600")
-    return value

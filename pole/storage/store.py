@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pole.errors import BadInput
 from pole.paths import expanded
+from pole.settings import read_settings
 from pole.storage.cid import Cid
 from pole.storage.folder import FolderStore
 from pole.urls import shown
@@ -69,7 +70,7 @@ def open_store(location: str) -> Store:
     if location.startswith(_DAEMON_PREFIXES):
         from pole.storage.ipfs import IpfsSettings, IpfsStore  # its client library is an extra of the package
 
-        return IpfsStore(location, IpfsSettings.from_environment())
+        return IpfsStore(location, IpfsSettings.of(read_settings()))
     if "://" in location:
         raise BadInput(
             f"store {shown(location)} is neither a directory, such as ~/.pole/store, nor an IPFS daemon, such as "

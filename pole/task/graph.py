@@ -1,28 +1,21 @@
-"""Declared graphs of layers: the rules of every layer type, shapes through the graph, and the network that runs it.
+"""Declared graphs of layers: the rules of every layer type, and shapes through the graph. Needs no torch.
 
-A row's shape is (features,) or (channels, height, width), without the batch dimension. Nothing is allocated before
-the whole graph has been measured: modules are first built on torch's "meta" device, which has shapes and no memory.
+A row's shape is (features,) or (channels, height, width), without the batch dimension.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import torch
-from torch import Tensor, nn
-
 from pole.errors import ManifestInvalid
 from pole.task.manifest import (
-    Activation,
     AnyLayer,
     Convolution,
-    Dropout,
     GlobalPool,
     GraphModel,
     Layer,
     Linear,
-    Normalisation,
     Pool,
     Reshape,
     Shape,
@@ -49,53 +42,6 @@ class Step:
     finished: tuple[str, ...]
 
 
-class GraphNetwork(nn.Module):
-    """Runs the steps in order: float32 [n, *input shape] -> logits [n, classes]. Submodules have the layers' names."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        super().__init__()
-        self._plan = [(step.layer.name, step.inputs, step.finished) for step in steps]
-        for step in steps:
-            # Not add_module: it refuses names of nn.Module's own attributes, which vary with torch's version.
-            self._modules[step.layer.name] = module_of(step)
-
-    def forward(self, x: Tensor) -> Tensor:
-        outputs = {INPUT: x}
-        for name, inputs, finished in self._plan:
-            outputs[name] = self.get_submodule(name)(*(outputs[source] for source in inputs))
-            for source in finished:
-                del outputs[source]
-        return outputs[self._plan[-1][0]]
-
-    def get_submodule(self, target: str) -> nn.Module:
-        """A layer by its name, even if nn.Module has an attribute of that name."""
-        return self._modules.get(target) or super().get_submodule(target)
-
-
-class Sum(nn.Module):
-    """Element-wise sum of its inputs."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        total = inputs[0] + inputs[1]
-        for summand in inputs[2:]:
-            total = total + summand
-        return total
-
-
-class Concatenation(nn.Module):
-    """Inputs side by side, along channels or features."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return torch.cat(inputs, dim=1)
-
-
-class GlobalAverage(nn.Module):
-    """[n, channels, height, width] -> [n, channels]."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
-
-
 def plan_graph(model: GraphModel, input_shape: RowShape, classes: int) -> list[Step]:
     """Names, connections and shapes of the whole graph; raises ManifestInvalid that names the offending layer."""
     sources = _connections(model)
@@ -116,11 +62,6 @@ def plan_graph(model: GraphModel, input_shape: RowShape, classes: int) -> list[S
         )
         for layer in model.layers
     ]
-
-
-def module_of(step: Step) -> nn.Module:
-    """The torch module of a layer, initialised from torch's global seed on the current default device."""
-    return _MODULES[step.layer.type](step.layer, step.input_shapes[0])
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -246,46 +187,6 @@ _SHAPES: dict[str, Callable[[Any, RowShape], RowShape]] = {
     "flatten": lambda _, shape: (math.prod(shape),),
     "reshape": _reshape_shape,
     **dict.fromkeys(("batch_norm", "layer_norm", "relu", "silu", "gelu", "tanh", "sigmoid", "dropout"), _same_shape),
-}
-
-
-# --- modules ---------------------------------------------------------------------------------------------------------
-
-
-def _convolution(layer: Convolution, shape: RowShape) -> nn.Module:
-    return nn.Conv2d(shape[0], layer.channels, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
-
-
-def _batch_norm(_: Normalisation, shape: RowShape) -> nn.Module:
-    return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
-
-
-def _dropout(layer: Dropout, _: RowShape) -> nn.Module:
-    return nn.Dropout(layer.probability)
-
-
-def _plain(kind: type[nn.Module]) -> Callable[[Activation | Shape | GlobalPool, RowShape], nn.Module]:
-    return lambda _layer, _shape: kind()
-
-
-_MODULES: dict[str, Callable[[Any, RowShape], nn.Module]] = {
-    "linear": lambda layer, shape: nn.Linear(shape[0], layer.size, bias=layer.bias),
-    "conv2d": _convolution,
-    "max_pool": lambda layer, _: nn.MaxPool2d(layer.kernel, layer.stride),
-    "average_pool": lambda layer, _: nn.AvgPool2d(layer.kernel, layer.stride),
-    "global_average_pool": _plain(GlobalAverage),
-    "batch_norm": _batch_norm,
-    "layer_norm": lambda _, shape: nn.LayerNorm(shape),
-    "relu": _plain(nn.ReLU),
-    "silu": _plain(nn.SiLU),
-    "gelu": _plain(nn.GELU),
-    "tanh": _plain(nn.Tanh),
-    "sigmoid": _plain(nn.Sigmoid),
-    "dropout": _dropout,
-    "flatten": _plain(nn.Flatten),
-    "reshape": lambda layer, _: nn.Unflatten(1, tuple(layer.shape)),
-    "add": _plain(Sum),
-    "concat": _plain(Concatenation),
 }
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import from_json
 
 from pole.document import Document, canonical_json, parse_document
 from pole.encryption.points import PointForm
@@ -156,7 +157,7 @@ class DataSet(Document):
 
 
 class Manifest(Document):
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     name: Title
     model: AnyModel
     metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
@@ -187,6 +188,11 @@ class Manifest(Document):
     @classmethod
     def from_bytes(cls, content: bytes) -> "Manifest":
         """Raises ManifestInvalid, naming the first offending field. Does not build the model: pole.task.model does."""
+        if len(content) <= MAX_MANIFEST_BYTES and _says_version_1(content):
+            raise ManifestInvalid(
+                "manifest has version 1, from before exact evaluation: its scores depended on the machine; commission "
+                "the task anew (what an old deployment owes can still be withdrawn)"
+            )
         return parse_document(
             cls,
             content,
@@ -195,6 +201,14 @@ class Manifest(Document):
             error=ManifestInvalid,
             see="docs/manifest.md",
         )
+
+
+def _says_version_1(content: bytes) -> bool:
+    try:
+        document = from_json(content)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("version") == 1
 
 
 def check_data_set(data: DataSet) -> None:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from pole.errors import ManifestInvalid
-from pole.task.graph import GraphNetwork, RowShape, Step, module_of, plan_graph
+from pole.task.architectures import check_stem, folded_row
+from pole.task.graph import RowShape, Step, plan_graph
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
+from pole.task.network import GraphNetwork, module_of
 
 MAX_PARAMETERS = 200_000_000  # VGG-16 has 138 million
 # Numbers of one row that are alive at once: evaluation in batches of 256 rows then needs at most 8 GiB.
@@ -160,9 +162,8 @@ def _torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) ->
     # Imported here: it costs a second, and graphs do not need it.
     from torchvision import models
 
-    if spec.stem != "stock" and spec.architecture != "resnet18":
-        raise ManifestInvalid(f"stem {spec.stem!r} is for resnet18; use 'stock' with {spec.architecture}")
-    shape = _as_image(input_shape)
+    check_stem(spec)
+    shape = folded_row(input_shape)
     builders: dict[str, Callable[..., nn.Module]] = {
         "vgg16": models.vgg16,
         "vgg16_bn": models.vgg16_bn,
@@ -174,23 +175,6 @@ def _torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) ->
     else:
         _adapt_vgg(model, shape)
     return model if len(input_shape) == 3 else nn.Sequential(nn.Unflatten(1, shape), model)
-
-
-def _as_image(shape: RowShape) -> tuple[int, int, int]:
-    """Reading: flat features fold into a square map, of one channel (256 -> 1x16x16) or three (2700 -> 3x30x30).
-
-    At most one of the two is possible. Source: PoLe, section 4 (VGG-16 behind the secure mapping layer)
-    """
-    if len(shape) == 3:
-        return (shape[0], shape[1], shape[2])
-    for channels in (1, 3):
-        side = math.isqrt(shape[0] // channels)
-        if channels * side * side == shape[0]:
-            return (channels, side, side)
-    raise ManifestInvalid(
-        f"{shape[0]} features fold into no square map of 1 or 3 channels, as this architecture needs; "
-        "choose other vectors and segments, such as 256 (1x16x16) or 2700 (3x30x30) outputs"
-    )
 
 
 def _adapt_vgg(model: nn.Module, shape: tuple[int, int, int]) -> None:

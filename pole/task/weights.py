@@ -11,10 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pole.errors import ModelInvalid
-from pole.storage.tensorfile import read_tensors, write_tensors
-
-_LISTED_NAMES = 5
+from pole.storage.tensorfile import write_tensors
+from pole.task.model_file import TensorKind, check_finite, read_model_file
 
 
 def save_model(model: nn.Module) -> bytes:
@@ -24,7 +22,7 @@ def save_model(model: nn.Module) -> bytes:
     """
     tensors = {name: _array(tensor) for name, tensor in model.state_dict().items()}
     for name, array in tensors.items():
-        _check_finite(name, array)
+        check_finite(name, array)
     return write_tensors(tensors)
 
 
@@ -34,38 +32,12 @@ def load_model(content: bytes, model: nn.Module) -> None:
 
     The model comes from `pole.task.model.build_model`: the file cannot add, omit, resize or retype a tensor.
     """
-    tensors = read_tensors(content, "model file", ModelInvalid).tensors
     wanted = model.state_dict()
-    _check_names(set(tensors), set(wanted))
-    for name, tensor in wanted.items():
-        _check_like(name, tensors[name], tensor)
-        _check_finite(name, tensors[name])
+    kinds = {name: TensorKind(tuple(tensor.shape), _dtype(tensor)) for name, tensor in wanted.items()}
+    tensors = read_model_file(content, kinds)
     for name, tensor in wanted.items():
         # A copy: the arrays are read-only views into the file, which torch does not know how to respect.
         tensor.copy_(torch.from_numpy(tensors[name].copy()))
-
-
-def _check_names(present: set[str], wanted: set[str]) -> None:
-    for problem, names in (("lacks", wanted - present), ("has unknown", present - wanted)):
-        if names:
-            listed = ", ".join(f"{name!r:.100}" for name in sorted(names)[:_LISTED_NAMES])
-            raise ModelInvalid(
-                f"model file {problem} {len(names)} tensor(s): {listed}{' …' if len(names) > _LISTED_NAMES else ''}; "
-                "save exactly the state of the model that the manifest specifies"
-            )
-
-
-def _check_like(name: str, array: NDArray[Any], wanted: torch.Tensor) -> None:
-    if array.shape != tuple(wanted.shape):
-        raise ModelInvalid(f"tensor {name!r} has shape {array.shape}; the specification says {tuple(wanted.shape)}")
-    dtype = _dtype(wanted)
-    if array.dtype != dtype:
-        raise ModelInvalid(f"tensor {name!r} has dtype {array.dtype}; it must be {dtype}")
-
-
-def _check_finite(name: str, array: NDArray[Any]) -> None:
-    if not np.isfinite(array).all():
-        raise ModelInvalid(f"tensor {name!r} holds NaN or infinity; the training has diverged, or the file is hostile")
 
 
 def _dtype(tensor: torch.Tensor) -> np.dtype[Any]:

@@ -26,7 +26,7 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.errors import BadInput
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 from pole.timing import Timing
 from scripts.demo import report
 from scripts.demo.view import View

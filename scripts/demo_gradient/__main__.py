@@ -18,7 +18,7 @@ from pole.chain.contracts import Contracts, GradientChain
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import GradientTask
 from pole.errors import BadInput
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 from scripts.demo import report
 from scripts.demo.__main__ import side_by_side
 from scripts.demo_gradient.figure import Chain, draw

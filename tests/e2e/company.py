@@ -8,8 +8,7 @@ import pytest
 from testbed.processes import Actor
 from tests.e2e.world import World
 
-# The margin: to train well beyond what is required, lest a weak model tie with it.
-_MINER = ["run", "--device", "cpu", "--threads", "1", "--seed", "1", "--margin-ppm", "200000"]
+_MINER = ["run", "--device", "cpu", "--threads", "1", "--seed", "1", "--trainer", "testbed.patient:train"]
 SHOWN = pytest.StashKey[World]()
 """Whose logs a failed test shows."""
 COMMANDS = {"dataclient": ["serve"], "miner": _MINER, "verifier": ["run", "--stake", "2"]}

@@ -13,9 +13,9 @@ from pole.chain.contracts import Contracts
 from pole.chain.structs import Round
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_manifest
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
-from pole.task.scoring import score_ppm
 from pole.task.weights import save_model
 from tests.e2e.site import Site
 from tests.unit.commission import train_quickly
@@ -40,7 +40,7 @@ class Workshop:
         return new_model(self.manifest)
 
     def train_ppm(self, model: nn.Module) -> int:
-        return score_ppm(model, self.features.train_x, self.features.train_y, self.manifest.metric)
+        return estimate_ppm(model, self.features.train_x, self.features.train_y, self.manifest.metric)
 
     def weak_model(self) -> nn.Module:
         """A trained model that has forgotten every second class: right about half of the rows."""

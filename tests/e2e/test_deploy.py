@@ -34,7 +34,7 @@ def ape_run_deploy(network: str, folder: Path, *options: str) -> "subprocess.Com
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits, load_iris
 from torch import nn
 
-from miner.training.adamw import AdamW
 from pole.encryption import MasterKey, backend
 from pole.learning.features import Features, load_features
 from pole.learning.functional_keys import FunctionalKeys, issue_keys
@@ -106,11 +105,11 @@ def _commission(
 def train_quickly(model: nn.Module, x: NDArray[np.float32], y: NDArray[np.int64], seed: int = 0) -> nn.Module:
     """Good enough to be told from chance, in a fraction of a second."""
     torch.manual_seed(seed)
-    optimizer = AdamW(model.parameters(), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.0)
     for _ in range(200):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(torch.from_numpy(x)), torch.from_numpy(y)).backward()  # type: ignore[no-untyped-call]
-        optimizer.step(0.02)
+        optimizer.step()
     return model
 
 

@@ -16,7 +16,7 @@ from web3 import HTTPProvider, Web3
 from pole.chain.deployment import CONTRACT_NAMES, DeployedContract, Deployment
 from pole.chain.profiles import LOCAL
 from pole.journal.journal import Journal
-from pole.journal.locks import LOCKS_VARIABLE
+from pole.settings import variable
 from pole.storage.cid import cid_of
 from testbed.artifacts import compiled
 from testbed.chain import development_chain
@@ -50,7 +50,7 @@ def denormal_numbers() -> Iterator[None]:
 def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Other test runs on this machine use the same published accounts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(LOCKS_VARIABLE, str(tmp_path_factory.mktemp("locks")))
+        patch.setenv(variable("locks"), str(tmp_path_factory.mktemp("locks")))
         yield
 
 

@@ -73,7 +73,6 @@ class LocalNodes:
             device=torch.device("cpu"),
             seed=1,
             limits=MinerLimits(min_reward_wei=0, max_data_bytes=1 << 30),
-            margin_ppm=None,
             commit_latency_s=None,
             is_idle_allowed=is_idle_allowed,
             withdraw_over_wei=None,

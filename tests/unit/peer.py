@@ -47,8 +47,9 @@ class Talk:
         self.sent_bytes += len(piece)
 
     def answer(self, body: bytes, status: str = "200 OK", headers: str = "") -> None:
-        """A complete and proper answer."""
-        self.say(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+        """A complete and proper answer, the last on its connection: nobody may send a second request into its end."""
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{headers}\r\n"
+        self.say(head.encode() + body)
 
 
 Answer = Callable[[Talk], None]
@@ -93,7 +94,7 @@ def peer(answer: Answer) -> Iterator[Peer]:
                 with suppress(OSError):
                     talk.connection.shutdown(socket.SHUT_RDWR)
             for thread in [acceptor, *threads]:
-                thread.join(10)
+                thread.join(120)
 
 
 def _serve(talk: Talk, answer: Answer) -> None:
@@ -104,13 +105,15 @@ def _serve(talk: Talk, answer: Answer) -> None:
 
 
 def _read_request(talk: Talk) -> None:
-    """Headers, and a chunked body up to its end."""
+    """Headers and the whole body: a socket closed with something unread in it resets the connection."""
     raw = b""
     while b"\r\n\r\n" not in raw:
         raw += _more(talk)
     head, _, body = raw.partition(b"\r\n\r\n")
     talk.request = head.decode()
     while talk.header("Transfer-Encoding") == "chunked" and not body.endswith(b"\r\n0\r\n\r\n"):
+        body += _more(talk)
+    while len(body) < int(talk.header("Content-Length") or 0):
         body += _more(talk)
     talk.body = body
 

@@ -12,16 +12,18 @@ import pytest
 
 from tests.paths import ROOT
 
-FLOORS = ("gradient", "learning", "node", "task", "chain", "encryption", "journal", "storage")
+FLOORS = ("gradient", "learning", "node", "exact", "task", "chain", "encryption", "journal", "storage")
 ROLES = ("dataclient", "miner", "verifier")
 PRODUCT = ("pole", *ROLES)
 AROUND = ("testbed", "attacks", "benchmarks", "scripts", "tools", "experiments", "tests")
 PROTOCOLS = ("gradient", "learning")
 FORBIDDEN = {
+    "exact": ("chain", "exact knows no network: nothing of the chain"),
     "task": ("chain", "task knows no network: nothing of the chain"),
     "chain": ("encryption", "chain and encryption know nothing of each other"),
     "encryption": ("task", "encryption knows nothing of tasks"),
 }
+TORCH = ("torch", "torchmetrics", "torchvision")
 STORAGE_OF_TASKS = ("pole.storage.cid", "pole.storage.tensorfile")
 JOINING = ("__main__", "cli", "node")
 """The modules of a role, beside its packages, in which the two protocols may meet."""
@@ -108,8 +110,8 @@ def _floor_rule(arrow: Arrow) -> str:
         return ""
     if above in FORBIDDEN and below == FORBIDDEN[above][0]:
         return FORBIDDEN[above][1]
-    if above == "task" and below == "storage" and arrow.imported not in STORAGE_OF_TASKS:
-        return f"task knows no network: of storage only {' and '.join(STORAGE_OF_TASKS)}"
+    if above in ("task", "exact") and below == "storage" and arrow.imported not in STORAGE_OF_TASKS:
+        return f"{above} knows no network: of storage only {' and '.join(STORAGE_OF_TASKS)}"
     if FLOORS.index(above) > FLOORS.index(below):
         return f"pole.{above} lies below pole.{below}"
     return ""
@@ -133,9 +135,18 @@ def _must_keep_to_one(module: str) -> bool:
 
 
 def _library_rule(arrow: Arrow) -> str:
+    if _floor(arrow.importer) == "exact" and not _is_fast(arrow.importer) and _top(arrow.imported) in TORCH:
+        return "the reference of exact evaluation needs no torch"
+    is_inside = _floor(arrow.importer) == _floor(arrow.imported) == "exact"
+    if is_inside and _is_fast(arrow.importer) != _is_fast(arrow.imported):
+        return "the two exact evaluations share no code"
     if _top(arrow.importer) in PRODUCT and _top(arrow.imported) == "ape":
         return "the product never imports ape, a tool of the tests"
     return ""
+
+
+def _is_fast(module: str) -> bool:
+    return f"{module}.".startswith("pole.exact.fast.")
 
 
 def _top(module: str) -> str:
@@ -192,6 +203,13 @@ def test_violations__one_of_each_kind__all_found_with_line_and_rule() -> None:
         ("pole.encryption.keys", "import pole.task.manifest", "encryption knows nothing of tasks"),
         ("pole.task.rows", "import pole.chain.client", "task knows no network: nothing of the chain"),
         ("pole.task.rows", "import pole.storage.ipfs", "task knows no network: of storage only"),
+        ("pole.task.graph", "import pole.exact.plan", "pole.task lies below pole.exact"),
+        ("pole.exact.plan", "import pole.node.cli", "pole.exact lies below pole.node"),
+        ("pole.exact.plan", "import pole.chain.client", "exact knows no network: nothing of the chain"),
+        ("pole.exact.model", "import pole.storage.ipfs", "exact knows no network: of storage only"),
+        ("pole.exact.model", "import torch", "the reference of exact evaluation needs no torch"),
+        ("pole.exact.layers", "import pole.exact.fast.layers", "the two exact evaluations share no code"),
+        ("pole.exact.fast.layers", "import pole.exact.tables", "the two exact evaluations share no code"),
         ("pole.money", "import pole.storage.cid", "the ground imports nothing of pole.storage"),
         ("pole.learning.idle", "import pole.gradient.pace", "the two protocols never import each other"),
         ("pole.gradient.pace", "import pole.learning.idle", "the two protocols never import each other"),
@@ -226,6 +244,7 @@ def test_violations__arrows_downwards__none() -> None:
         "pole.learning.advance": "import pole.chain.turns, pole.encryption, pole.errors\nfrom pole.task import rows",
         "pole.task.rows": "import pole.encryption.points, pole.storage.cid, pole.storage.tensorfile, numpy",
         "pole.money": "import pole.errors",
+        "pole.exact.fast.layers": "import torch, pole.exact.fast.weights, pole.task.network",
         "miner.node": "import miner.learning.node, miner.gradient.node",
         "dataclient.drafting.costs": "import pole.learning.mapping, pole.learning.features",
         "tests.unit.test_x": "import ape, pole.chain.client, miner.node, testbed.chain",

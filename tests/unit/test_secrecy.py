@@ -22,9 +22,10 @@ from pole.chain.structs import Verdict
 from pole.encryption.keys import MasterKey
 from pole.errors import BadInput, PoleError, StoreError
 from pole.node import logs
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.commands import last_status
 from pole.node.context import RoleContext, RoleSettings
+from pole.node.exit import exit_code
 from pole.node.keyfile import create_account, load_account
 from pole.node.loop import Node, Waiting
 from pole.storage.cid import cid_of

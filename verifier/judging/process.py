@@ -14,13 +14,14 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from pole.settings import variable
 from pole.task.manifest import Document
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 
 # Nothing else of the verifier's environment reaches the process: no password, no authorization, no node's address.
 PASSED_ENVIRONMENT = (
     *("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH"),
-    *("POLE_IPFS_GATEWAY", "POLE_IPFS_CACHE", "POLE_IPFS_PATIENCE_S"),
+    *map(variable, ("ipfs_gateway", "ipfs_cache", "ipfs_patience_s")),
     *("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE"),
 )
 

@@ -6,10 +6,10 @@ Source: PoLe, Algorithm 2
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
 from pole.errors import (
     ContentMismatch,
@@ -19,18 +19,20 @@ from pole.errors import (
     PoleError,
     StoreError,
 )
+from pole.exact.fast import ExactNetwork, prepare
+from pole.exact.task import has_raw_features, task_score_ppm
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
 from pole.task.model import new_model
-from pole.task.scoring import ROWS_PER_BATCH, score_ppm
 from pole.task.weights import load_model
 from pole.timing import NOTHING
 from verifier.judging.messages import Finding, FindingKind
 from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch
 from verifier.learning.messages import ModelsRequest, RoundInputs
 
+REHEARSED_ROWS = 256
 _LOOKERS = 32
 
 
@@ -103,8 +105,9 @@ class RoundJudge:
             content = self.store.get(cid, self.manifest.max_model_bytes)
             model = new_model(self.manifest)
             load_model(content, model)
-            train_ppm = score_ppm(model, self.train.train_x, self.train.train_y, self.manifest.metric)
-            test_ppm = self._test_ppm(model)
+            network = prepare(model, has_raw_features(self.manifest))
+            train_ppm = self._score_ppm(network, self.train.train_x, self.train.train_y)
+            test_ppm = self._test_ppm(network)
         except (ModelInvalid, ContentTooLarge) as exc:
             return Finding(kind=FindingKind.JUDGED, entry=entry, reason=str(exc))
         except StoreError as exc:
@@ -117,15 +120,16 @@ class RoundJudge:
         A specification that cannot be built makes all models invalid. One that does not fit into this process has to
         end it here, before `ready`, and not over a miner's model: the client would get that miner's bond.
         """
-        model, rows = new_model(self.manifest), slice(0, ROWS_PER_BATCH)
-        with suppress(ModelInvalid):  # what an untrained model yields says nothing about the others
-            score_ppm(model, self.train.train_x[rows], self.train.train_y[rows], "accuracy")
+        prepare(new_model(self.manifest), has_raw_features(self.manifest)).predict(self.train.train_x[:REHEARSED_ROWS])
 
-    def _test_ppm(self, model: nn.Module) -> int:
+    def _score_ppm(self, network: ExactNetwork, x: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
+        return task_score_ppm(self.manifest, network.predict(x), labels)
+
+    def _test_ppm(self, network: ExactNetwork) -> int:
         """0 where there is no test set to rank by."""
         if self.test is None or self.test.test_x is None or self.test.test_y is None:
             return 0
-        return score_ppm(model, self.test.test_x, self.test.test_y, self.manifest.metric)
+        return self._score_ppm(network, self.test.test_x, self.test.test_y)
 
     def _test_features(self) -> Features | None:
         """None if the released test set is missing or useless: the client's fault, no reason to fail the miners."""

@@ -32,6 +32,7 @@ from pole.encryption.simd.batches import Words, aligned, run_batch, write_powers
 from pole.encryption.simd.encryptor import Encryptor
 from pole.encryption.simd.lanes import LANES
 from pole.errors import BadInput
+from pole.settings import read_settings
 from pole.timing import OnProgress
 
 T = TypeVar("T")
@@ -132,14 +133,17 @@ class NumbaBackend:
                     waiting.append((rows, pool.submit(work, rows)))
 
 
+_OMP_VARIABLE = "OMP_NUM_THREADS"
+
+
 def default_threads() -> int:
     """POLE_THREADS, else OMP_NUM_THREADS (what `make` sets, so that nodes on one machine share it), else all cores."""
-    for name in ("POLE_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "")
-        if text:
-            if not text.isdecimal() or not int(text):
-                raise BadInput(f"{name} is {text!r}; give a number of threads, at least 1")
-            return int(text)
+    if (threads := read_settings().threads) is not None:
+        return threads
+    if text := os.environ.get(_OMP_VARIABLE):
+        if not text.isdecimal() or not int(text):
+            raise BadInput(f"{_OMP_VARIABLE} is {text!r}; give a number of threads, at least 1")
+        return int(text)
     return all_cores()
 
 

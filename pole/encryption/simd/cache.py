@@ -8,6 +8,7 @@ from pathlib import Path
 from llvmlite import binding
 
 from pole.paths import expanded
+from pole.settings import read_settings
 
 _SOURCES = ("../program", "codec", "field", "inversion", "kernels", "lanes", "portable")
 
@@ -15,7 +16,7 @@ _SOURCES = ("../program", "codec", "field", "inversion", "kernels", "lanes", "po
 @cache
 def has_ifma() -> bool:
     """Whether the processor multiplies 52-bit limbs by itself; POLE_NO_IFMA=1 pretends that it does not."""
-    return bool(binding.get_host_cpu_features().get("avx512ifma")) and os.environ.get("POLE_NO_IFMA") != "1"
+    return bool(binding.get_host_cpu_features().get("avx512ifma")) and not read_settings().no_ifma
 
 
 @cache

@@ -26,6 +26,7 @@ from pole.node.doctor.machine import is_writable
 from pole.node.keyfile import find_keyfile, read_keyfile
 from pole.node.passwords import PASSWORD_VARIABLE
 from pole.paths import expanded
+from pole.settings import read_settings
 from pole.urls import shown
 
 _PPM = 10**6
@@ -85,7 +86,7 @@ def check_password(file: Path | None) -> Check:
         if not file.read_bytes().strip():
             return problem(f"{file} is empty", f"write the password into it: editor {shlex.quote(str(file))}")
         return _open_to_others(file, "has the password", "600") or ok(f"from {file}")
-    if os.environ.get(PASSWORD_VARIABLE) is not None:
+    if read_settings().password is not None:
         return ok(f"from {PASSWORD_VARIABLE}")
     if sys.stdin.isatty():
         return ok("asked for on this terminal")

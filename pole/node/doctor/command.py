@@ -17,6 +17,7 @@ from pole.node.doctor.account import ROLES
 from pole.node.doctor.check import Check, Verdict
 from pole.node.doctor.examine import Examination, examine
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.settings import variable
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
 _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
@@ -24,13 +25,15 @@ _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
 
 @click.command()
 @click.option("--role", type=click.Choice([*ROLES, "all"]), default="all", show_default=True, help="Check for this.")
-@click.option("--rpc", envvar="POLE_RPC", default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP).")
+@click.option("--rpc", envvar=variable("rpc"), default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP).")
 @click.option(
     "--deployment",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Deployment file.  [default: deployments/<chain id>.json]",
 )
-@click.option("--store", envvar="POLE_STORE", default="~/.pole/store", show_default=True, help="Folder or IPFS daemon.")
+@click.option(
+    "--store", envvar=variable("store"), default="~/.pole/store", show_default=True, help="Folder or IPFS daemon."
+)
 @click.option("--home", type=click.Path(path_type=Path), help="The role's folder.  [default: ~/.pole/ROLE]")
 @click.option("--account", help="ape account alias, or path of a key file; it is not decrypted.")
 @click.option(

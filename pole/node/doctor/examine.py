@@ -31,6 +31,7 @@ def examine(of: Examination) -> Iterator[Check]:
     """Every check as it is done. Nothing is sent, made or changed."""
     _keep_secrets(of)
     yield machine.check_python()
+    yield machine.check_settings()
     yield machine.check_torch()
     yield machine.check_kernels()
     yield machine.check_disk(_homes(of) + ([] if storage.is_daemon(of.store) else [Path(of.store)]))

@@ -11,6 +11,7 @@ from pathlib import Path
 from pole.encryption.simd.cache import has_ifma, kernel_cache
 from pole.node.doctor.check import Check, check, ok, problem, warning
 from pole.paths import expanded
+from pole.settings import read_settings, unknown_variables
 
 _OLDEST, _NEWEST = (3, 11), (3, 13)
 _GB = 10**9
@@ -25,6 +26,17 @@ def check_python(found: tuple[int, ...] = sys.version_info[:3]) -> Check:
         return ok(text)
     wanted = f"{_OLDEST[0]}.{_OLDEST[1]} to {_NEWEST[0]}.{_NEWEST[1]}"
     return problem(f"{text}; {wanted} are supported", "uv venv --python 3.13, and install the project into it")
+
+
+@check("settings")
+def check_settings() -> Check:
+    """The variables of the environment, by name alone: some are secret."""
+    read_settings()
+    if unknown := unknown_variables():
+        return warning(
+            f"nothing reads {', '.join(unknown)}", "correct the name (docs/operations.md lists all), or unset"
+        )
+    return ok("every variable of the environment is as it should be")
 
 
 @check("torch")

@@ -4,15 +4,18 @@ import importlib.util
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from pole.node.doctor.check import Check, check, ok, problem
 from pole.node.doctor.machine import is_writable
 from pole.paths import expanded
+from pole.settings import read_settings
 from pole.storage.cid import cid_of
+from pole.storage.transfer import TransferLimits
 from pole.urls import keep_secret, shown
 
-_PATIENCE_S = "5"
+_PATIENCE_S = 5.0
 _HOST_AND_PORT = re.compile(r"^[^/]+:\d+(/.*)?$")
 _DAEMON = re.compile(r"^(https?://|/(ip4|ip6|dns|dns4|dns6|dnsaddr|unix)/)")
 
@@ -38,12 +41,13 @@ def check_store(location: str) -> Check:
 def _check_daemon(location: str) -> Check:
     if importlib.util.find_spec("ipfshttpclient") is None:
         return problem("IPFS needs a package that is missing", "pip install 'useful-proof-of-work[ipfs]'")
-    from pole.storage.ipfs import AUTHORIZATION_VARIABLE, GATEWAY_VARIABLE, PATIENCE_VARIABLE, IpfsSettings, IpfsStore
+    from pole.storage.ipfs import IpfsSettings, IpfsStore
 
-    for secret in filter(None, map(os.environ.get, (GATEWAY_VARIABLE, AUTHORIZATION_VARIABLE))):
-        keep_secret(secret)
-    settings = IpfsSettings.from_environment({PATIENCE_VARIABLE: _PATIENCE_S} | dict(os.environ))
-    IpfsStore(location, settings).has(cid_of(b""))
+    given = read_settings()
+    for secret in filter(None, (given.ipfs_gateway, given.ipfs_authorization)):
+        keep_secret(secret.get_secret_value())
+    patient = IpfsSettings.of(given)
+    IpfsStore(location, replace(patient, limits=TransferLimits(first_s=_PATIENCE_S))).has(cid_of(b""))
     return ok(f"the IPFS daemon at {_place(location)} answers")
 
 

@@ -19,7 +19,7 @@ from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-from pole.task.scoring import score_ppm
+from pole.task.estimate import estimate_ppm
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
 from tests.unit.local_nodes import ETHER, LocalNodes
 
@@ -62,8 +62,8 @@ def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskH
     assert features.test_y is not None
     verdict = Verdict(
         True,
-        score_ppm(model, features.train_x, features.train_y, "accuracy"),
-        score_ppm(model, features.test_x, features.test_y, "accuracy"),
+        estimate_ppm(model, features.train_x, features.train_y, "accuracy"),
+        estimate_ppm(model, features.test_x, features.test_y, "accuracy"),
     )
     hand.vote(verdict)
     for _ in range(6):

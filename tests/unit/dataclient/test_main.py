@@ -14,7 +14,7 @@ from dataclient.task_file import read_task_file
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MarketParameters
-from pole.node.cli import exit_code
+from pole.node.exit import exit_code
 from tests.unit.client_round import write_small_task
 
 Run = Callable[..., tuple[int, str, str]]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from pole import __version__
 from pole.__main__ import cli
-from pole.node.cli import exit_code
+from pole.node.exit import EXTRAS, exit_code
 
 ROLES = ("account", "client", "miner", "verifier")
 
@@ -72,3 +72,27 @@ def test_completion__every_shell__prints_a_script_for_pole(shell: str) -> None:
     said = CliRunner().invoke(cli, ["completion", shell])
     assert said.exit_code == 0
     assert "_POLE_COMPLETE" in said.output
+
+
+def test_help__no_extra_installed__every_command_has_it() -> None:
+    program = f"""
+import sys
+from importlib.abc import MetaPathFinder
+import click
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {sorted(EXTRAS)}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+from pole.__main__ import cli
+def walk(command, path):
+    with click.Context(command) as context:
+        assert command.get_help(context)
+        print(path)
+        for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+            walk(command.get_command(context, name), f"{{path}} {{name}}")
+walk(cli, "pole")
+"""
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    assert {"pole client submit", "pole miner gradient run", "pole verifier stake"} <= set(said.stdout.splitlines())

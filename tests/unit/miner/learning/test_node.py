@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from miner.learning.assignment import RoundTerms, check_manifest, commit_reserve_s, target_ppm
+from miner.learning.assignment import RoundTerms, check_manifest, commit_reserve_s
 from miner.learning.deadline import REFRESH_S, Deadline
 from miner.learning.solutions import Solutions
 from miner.limits import MinerLimits, NotWorthIt
@@ -51,22 +51,6 @@ def terms(**changes: Any) -> RoundTerms:
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("required", "tolerance", "margin", "expected"),
-    [
-        (950_000, 10_000, None, 960_000),
-        (980_000, 50_000, None, 985_000),
-        (1_000_000, 10_000, None, 1_000_000),
-        (950_000, 10_000, 0, 950_000),
-        (950_000, 10_000, 100_000, 1_000_000),
-    ],
-)
-def test_target__required_plus_margin__within_reach(
-    required: int, tolerance: int, margin: int | None, expected: int
-) -> None:
-    assert target_ppm(terms(required_train_ppm=required, tolerance_ppm=tolerance), margin) == expected
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
+from torch.optim import AdamW
 
-from miner.training.adamw import AdamW
 from miner.training.api import (
     Candidate,
     TrainingJob,
@@ -23,7 +24,7 @@ from miner.training.api import (
 from miner.training.checkpoint import load_checkpoint, save_checkpoint
 from miner.training.default import Schedule, batch_rows, train
 from pole.errors import BadInput, ModelInvalid
-from pole.task.scoring import score_ppm
+from pole.task.estimate import estimate_ppm
 from pole.task.weights import load_model
 from tests.paths import ROOT
 from tests.unit.commission import Commission, commission_digits, commission_iris
@@ -177,10 +178,10 @@ def test_train__iris__reaches_the_target_within_seconds_as_a_verifier_sees_it(ir
     assert best.train_ppm >= 950_000
     model, features = iris.new_model(), iris.features(tmp_path)
     load_model(best.content, model)
-    assert score_ppm(model, features.train_x, features.train_y, "accuracy") == best.train_ppm
+    assert estimate_ppm(model, features.train_x, features.train_y, "accuracy") == best.train_ppm
     assert features.test_x is not None
     assert features.test_y is not None
-    assert score_ppm(model, features.test_x, features.test_y, "accuracy") > 850_000
+    assert estimate_ppm(model, features.test_x, features.test_y, "accuracy") > 850_000
 
 
 def test_train__digits__reaches_the_target(tmp_path: Path) -> None:
@@ -234,50 +235,69 @@ def test_load_checkpoint__damaged_file__starts_afresh(damage: bytes, iris: Commi
     model, path = iris.new_model(), tmp_path / "checkpoint"
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     path.write_bytes(damage)
-    assert load_checkpoint(path, model, AdamW(model.parameters(), 0.0)) == 0
+    assert load_checkpoint(path, model, AdamW(model.parameters())) == 0
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_load_checkpoint__of_another_model__starts_afresh(iris: Commission, tmp_path: Path) -> None:
     model, other = iris.new_model(), nn.Linear(2, 2)
-    save_checkpoint(tmp_path / "checkpoint", other, AdamW(other.parameters(), 0.0), 7)
-    assert load_checkpoint(tmp_path / "checkpoint", model, AdamW(model.parameters(), 0.0)) == 0
+    save_checkpoint(tmp_path / "checkpoint", other, AdamW(other.parameters()), 7)
+    assert load_checkpoint(tmp_path / "checkpoint", model, AdamW(model.parameters())) == 0
 
 
 # --- optimizer and schedule ------------------------------------------------------------------------------------------
 
 
-def descend(model: nn.Module, steps: int, optimizer: AdamW | torch.optim.Optimizer) -> None:
+def adamw(model: nn.Module) -> AdamW:
+    return AdamW(model.parameters(), lr=0.01, weight_decay=0.1, fused=True)
+
+
+def descend(model: nn.Module, steps: int, optimizer: AdamW) -> None:
     x = torch.from_numpy(np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32))
     for _ in range(steps):
         optimizer.zero_grad()
         model(x).square().mean().backward()
-        optimizer.step(0.01) if isinstance(optimizer, AdamW) else optimizer.step()
+        optimizer.step()
 
 
-def test_adamw__many_steps__as_the_library() -> None:
-    torch.manual_seed(0)
-    ours, theirs = nn.Linear(4, 3), nn.Linear(4, 3)
-    theirs.load_state_dict(ours.state_dict())
-    descend(ours, 50, AdamW(ours.parameters(), weight_decay=0.1))
-    descend(theirs, 50, torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1))
-    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
-    assert torch.allclose(ours.bias, theirs.bias, atol=1e-6)
-
-
-def test_adamw__restored_half_way__goes_on_exactly(tmp_path: Path) -> None:
+def test_checkpoint__restored_half_way__goes_on_exactly(tmp_path: Path) -> None:
     torch.manual_seed(0)
     whole, halves = nn.Linear(4, 3), nn.Linear(4, 3)
     halves.load_state_dict(whole.state_dict())
-    descend(whole, 20, AdamW(whole.parameters(), 0.1))
-    first = AdamW(halves.parameters(), 0.1)
+    descend(whole, 20, adamw(whole))
+    first = adamw(halves)
     descend(halves, 10, first)
     save_checkpoint(tmp_path / "checkpoint", halves, first, 10)
     resumed = nn.Linear(4, 3)
-    second = AdamW(resumed.parameters(), 0.1)
+    second = adamw(resumed)
     assert load_checkpoint(tmp_path / "checkpoint", resumed, second) == 10
     descend(resumed, 10, second)
     assert torch.equal(resumed.weight, whole.weight)
+
+
+def test_load_checkpoint__written_by_version_0_1__its_memory_of_gradients_is_taken_up(tmp_path: Path) -> None:
+    model = nn.Linear(4, 3)
+    tensors = {f"model.{name}": torch.ones_like(tensor) for name, tensor in model.state_dict().items()}
+    for i, shape in enumerate([(3, 4), (3,)]):
+        tensors |= {f"optimizer.average.{i}": torch.full(shape, 2.0), f"optimizer.square.{i}": torch.full(shape, 3.0)}
+    save_file(tensors | {"optimizer.step": torch.tensor(7), "step": torch.tensor(9)}, tmp_path / "checkpoint")
+    optimizer = adamw(model)
+    assert load_checkpoint(tmp_path / "checkpoint", model, optimizer) == 9
+    moments = optimizer.state[model.bias]
+    assert (moments["step"].item(), moments["exp_avg"].tolist(), moments["exp_avg_sq"].tolist()) == (
+        7,
+        [2.0] * 3,
+        [3.0] * 3,
+    )
+
+
+def test_load_checkpoint__memory_of_other_shapes__only_the_weights_are_taken_up(tmp_path: Path) -> None:
+    model = nn.Linear(4, 3)
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    save_file(tensors | {"optimizer.average.0": torch.ones(2), "step": torch.tensor(9)}, tmp_path / "checkpoint")
+    optimizer = adamw(model)
+    assert load_checkpoint(tmp_path / "checkpoint", model, optimizer) == 9
+    assert not optimizer.state
 
 
 def test_schedule__within_a_cycle__falls_from_one_to_its_floor_and_restarts() -> None:

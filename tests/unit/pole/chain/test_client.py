@@ -281,7 +281,7 @@ class MeetingTransactions(TransactionJournal):
 
     @contextmanager
     def sending(self) -> Iterator[None]:
-        self._meeting.wait(20)
+        self._meeting.wait(300)
         with super().sending():
             yield
 

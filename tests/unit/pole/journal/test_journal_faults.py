@@ -13,12 +13,14 @@ import pytest
 from pole.chain.deployment import Deployment
 from pole.errors import JournalError, JournalFull
 from pole.journal.journal import Journal
-from pole.journal.locks import LOCKS_VARIABLE, account_lock
+from pole.journal.locks import account_lock
 from pole.journal.transactions import SignedTransaction, TransactionState
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.keyfile import create_account
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.settings import variable
 
 FRAME, FRAME_HEADER = 4096 + 24, 24
 STEP = 97  # a prime, so that cuts fall at every kind of place
@@ -166,7 +168,7 @@ def test_account_lock__other_home__second_process_is_refused_until_the_first_die
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     genesis, other_genesis = "0x" + "12" * 32, "0x" + "34" * 32
-    monkeypatch.setenv(LOCKS_VARIABLE, str(tmp_path / "locks"))
+    monkeypatch.setenv(variable("locks"), str(tmp_path / "locks"))
     holder = subprocess.Popen([sys.executable, "-c", HOLDER], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     try:

@@ -76,7 +76,7 @@ class Task:
             for rows, cid in self.files
         ]
         return {
-            "version": 1,
+            "version": 2,
             "name": "small",
             "model": {"kind": "graph", "layers": [{"type": "linear", "name": "last", "size": 3}]},
             "data": {
@@ -272,7 +272,7 @@ def test_load_features__progress__counts_rows_of_all_files_upwards(task: Task) -
 def test_load_features__several_files__asked_for_together(task: Task, tmp_path: Path) -> None:
     """No row file is answered before all three were asked for."""
     row_files = {str(cid) for _, cid in [*task.files, task.test]}
-    together = threading.Barrier(len(row_files), timeout=30)
+    together = threading.Barrier(len(row_files), timeout=300)
 
     def answer(talk: Talk) -> None:
         [cid] = parse_qs(urlsplit(talk.path).query)["arg"]

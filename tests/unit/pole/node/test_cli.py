@@ -24,8 +24,9 @@ from pole.errors import (
     WrongChain,
 )
 from pole.journal.journal import Journal
-from pole.node.cli import exit_code, role_options
+from pole.node.cli import role_options
 from pole.node.context import RoleContext
+from pole.node.exit import exit_code
 from pole.node.keyfile import create_account
 
 Invoke = Callable[..., int]
@@ -201,7 +202,7 @@ def test_account_commands__create_import_show__agree(tmp_path: Path) -> None:
 
     def pole(*arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "pole", "account", *arguments]
-        return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, input=typed, capture_output=True, text=True, timeout=600, check=False)
 
     imported = pole("import", str(tmp_path / "key.json"), password, typed=key + "\n")
     assert (imported.returncode, imported.stdout) == (0, "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266\n")

@@ -73,6 +73,15 @@ def test_load_account__not_a_keyfile__refused(tmp_path: Path, password_file: Pat
         load_account(str(path), password_file)
 
 
+def test_read_keyfile__nested_deeper_than_the_stack__refused_by_a_process_that_lives_on(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 1_000_000)
+    program = "import sys; sys.setrecursionlimit(2_000_000)\n"  # as libraries for Ethereum do when they are imported
+    program += "from pathlib import Path; from pole.node.keyfile import read_keyfile; read_keyfile(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", program, str(tmp_path / "deep.json")]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (finished.returncode, "is not a key file" in finished.stderr) == (1, True), finished.stderr
+
+
 def test_load_account__crypto_part_is_nonsense__refused(tmp_path: Path, password_file: Path) -> None:
     path = tmp_path / "key.json"
     path.write_text(json.dumps({"version": 3, "crypto": {"kdf": "none", "kdfparams": {}}}))

@@ -216,7 +216,9 @@ def test_run__done__ends_and_restores_handlers(context: Any) -> None:
 )
 def test_run__signal__stops_at_once_with_success(tmp_path: Path, number: signal.Signals, busy: str) -> None:
     program = f"""
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
 from types import SimpleNamespace
 import structlog
@@ -234,7 +236,7 @@ Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, lo
     assert process.stdout is not None
     assert process.stdout.readline() == "acting\n"
     process.send_signal(number)
-    output, _ = process.communicate(timeout=10)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "stopping as asked" in output or "close" in busy
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopped"

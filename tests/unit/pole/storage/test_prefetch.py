@@ -85,7 +85,7 @@ class _Gate:
     """Answers that wait for each other, and the largest number of them at the same time."""
 
     def __init__(self, together: int) -> None:
-        self._barrier = threading.Barrier(together, timeout=30)
+        self._barrier = threading.Barrier(together, timeout=300)
         self._lock = threading.Lock()
         self._active: set[int] = set()
         self.seen: list[set[int]] = []

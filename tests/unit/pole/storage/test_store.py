@@ -259,7 +259,7 @@ def test_put__three_processes_write_the_same_content__all_succeed_and_nothing_is
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(600)
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert _names(store) == sorted(str(cid_of(content)) for content in contents)
 

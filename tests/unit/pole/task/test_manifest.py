@@ -27,7 +27,7 @@ from tests.paths import ROOT
 CID = str(cid_of(b"rows"))
 
 DIGITS: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "name": "digits",
     "model": {
         "kind": "graph",
@@ -73,8 +73,13 @@ def _changed(changes: dict[str, Any]) -> bytes:
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
+def test_from_bytes__version_1__refused_by_name() -> None:
+    with pytest.raises(ManifestInvalid, match=r"version 1, from before exact evaluation.*commission the task anew"):
+        Manifest.from_bytes(_changed({"version": 1}))
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"null", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"version": 1}', b"\x80\x04\x95pickle"]
+    "content", [b"", b"{", b"null", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"version": 2}', b"\x80\x04\x95pickle"]
 )
 def test_from_bytes__not_a_manifest__refused(content: bytes) -> None:
     with pytest.raises(ManifestInvalid, match="manifest is invalid") as caught:
@@ -90,7 +95,7 @@ def test_from_bytes__too_large__refused_unparsed() -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"version": 2}, "version"),
+        ({"version": 3}, "version"),
         ({"surprise": 1}, "surprise: Extra inputs"),
         ({"name": ""}, "name"),
         ({"name": "\x1b[2Jowned"}, "name: .*cannot be printed"),

@@ -16,7 +16,7 @@ class Meeting(FolderStore):
     barrier = threading.Barrier(COUNT)
 
     def open_file(self, cid: Cid, max_bytes: int) -> Path:
-        self.barrier.wait(30)
+        self.barrier.wait(300)
         return super().open_file(cid, max_bytes)
 
 

@@ -14,9 +14,9 @@ from web3 import Web3
 
 from pole.chain.deployment import Deployment
 from pole.journal.journal import Journal
-from pole.node.cli import exit_code
 from pole.node.doctor.check import Check, check, problem
 from pole.node.doctor.command import doctor, print_row
+from pole.node.exit import exit_code
 from pole.urls import keep_secret
 from tests.unit.checking import KEY, PROBLEM, contents, says
 from tests.unit.peer import nobody

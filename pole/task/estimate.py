@@ -1,6 +1,6 @@
-"""Scores a model in parts per million, so that every node finds the same number for the same model.
+"""What float32 makes of a model's score: quick, and good to a row or so, for trainers and the gradient chain.
 
-Source: PoLe, Algorithm 2 (CalcAccuracy)
+Rounding depends on the machine, so no verdict rests on it: those are exact (pole.exact).
 """
 
 from fractions import Fraction
@@ -20,7 +20,7 @@ ROWS_PER_BATCH = 256
 Metric = Literal["accuracy", "macro_f1", "balanced_accuracy"]
 
 
-def score_ppm(
+def estimate_ppm(
     model: nn.Module,
     x: NDArray[np.float32] | torch.Tensor,
     y: NDArray[np.int64] | torch.Tensor,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
-from pole.task.scoring import Metric, score_ppm
+from pole.task.estimate import Metric, estimate_ppm
 
 
 class Answers(nn.Module):
@@ -33,7 +33,7 @@ class Constant(nn.Module):
 
 def score(predicted: list[int], labels: list[int], metric: Metric, classes: int = 3) -> int:
     x = np.array(predicted, dtype=np.float32)[:, None]
-    return score_ppm(Answers(classes), x, np.array(labels, dtype=np.int64), metric)
+    return estimate_ppm(Answers(classes), x, np.array(labels, dtype=np.int64), metric)
 
 
 def test_score__no_rows__refused() -> None:
@@ -55,13 +55,13 @@ def test_score__label_that_the_model_does_not_know__refused(label: int) -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_score__outputs_not_finite__model_invalid(value: float) -> None:
     with pytest.raises(ModelInvalid, match="not finite"):
-        score_ppm(Constant(value), np.zeros((4, 1), np.float32), np.zeros(4, np.int64), "accuracy")
+        estimate_ppm(Constant(value), np.zeros((4, 1), np.float32), np.zeros(4, np.int64), "accuracy")
 
 
 @pytest.mark.parametrize("shape", [(), (3, 2)])
 def test_score__outputs_of_wrong_shape__model_invalid(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelInvalid, match=r"need \(4, classes\)"):
-        score_ppm(Constant(0.0, shape), np.zeros((4, 1), np.float32), np.zeros(4, np.int64), "accuracy")
+        estimate_ppm(Constant(0.0, shape), np.zeros((4, 1), np.float32), np.zeros(4, np.int64), "accuracy")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_score__model_in_training_mode__is_judged_in_evaluation_mode_and_left_as
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 64), nn.Dropout(0.9), nn.Linear(64, 3)).train()
     x, y = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32), np.zeros(300, np.int64)
-    assert len({score_ppm(model, x, y, "accuracy") for _ in range(5)}) == 1
+    assert len({estimate_ppm(model, x, y, "accuracy") for _ in range(5)}) == 1
     assert model.training
 
 

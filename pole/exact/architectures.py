@@ -1,0 +1,135 @@
+"""The torchvision architectures as steps; their tensors have the names that torchvision gives them.
+
+Source: docs/exact-evaluation.md, Architectures; https://github.com/pytorch/vision (vgg.py, resnet.py)
+"""
+
+from math import prod
+
+from pole.exact.steps import INPUT, RowShape, Step, Window
+from pole.task.architectures import check_stem, folded_row
+from pole.task.layers import TorchvisionModel
+
+# Channels of the convolutions of VGG-16, by the poolings between them.
+_VGG_16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+_VGG_MAP = 7
+_VGG_HIDDEN = 4096
+_RESNET_CHANNELS = (64, 128, 256, 512)
+
+
+def plan_architecture(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> list[Step]:
+    """Raises ManifestInvalid for rows or a stem that the architecture cannot have."""
+    check_stem(spec)
+    builder = _Builder(input_shape)
+    if spec.architecture == "resnet18":
+        _resnet(builder, classes, is_cifar=spec.stem == "cifar")
+    else:
+        _vgg(builder, classes, has_norm=spec.architecture == "vgg16_bn")
+    return builder.steps
+
+
+class _Builder:
+    """Adds steps one after another; each reads `source`, or without it the step before."""
+
+    def __init__(self, input_shape: RowShape) -> None:
+        self.steps: list[Step] = []
+        self.last = INPUT
+        self._shapes: dict[str, RowShape] = {INPUT: input_shape}
+        self._prefix = ""
+        if len(input_shape) == 1:
+            self._add("reshape", "reshape", folded_row(input_shape))
+            self._prefix = "1."
+
+    @property
+    def shape(self) -> RowShape:
+        return self._shapes[self.last]
+
+    def convolution(self, name: str, channels: int, window: Window, has_bias: bool = True, source: str = "") -> None:
+        _, height, width = self._shapes[source or self.last]
+        shape = (channels, window.over(height), window.over(width))
+        self._add("conv2d", name, shape, source, window, has_bias)
+
+    def max_pool(self, name: str, window: Window) -> None:
+        channels, height, width = self.shape
+        self._add("max_pool", name, (channels, window.over(height), window.over(width)), "", window)
+
+    def linear(self, name: str, size: int) -> None:
+        self._add("linear", name, (size,))
+
+    def same(self, kind: str, name: str) -> None:
+        """A step that keeps the shape."""
+        self._add(kind, name, self.shape)
+
+    def shaped(self, kind: str, name: str, shape: RowShape) -> None:
+        self._add(kind, name, shape)
+
+    def plus(self, name: str, other: str) -> None:
+        shapes = (self.shape, self._shapes[other])
+        self._put(Step("add", name, (self.last, other), shapes, self.shape, name))
+
+    def _add(
+        self,
+        kind: str,
+        name: str,
+        shape: RowShape,
+        source: str = "",
+        window: Window | None = None,
+        has_bias: bool = True,
+    ) -> None:
+        source = source or self.last
+        self._put(Step(kind, name, (source,), (self._shapes[source],), shape, self._prefix + name, window, has_bias))
+
+    def _put(self, step: Step) -> None:
+        self.steps.append(step)
+        self._shapes[step.name] = step.shape
+        self.last = step.name
+
+
+def _vgg(net: _Builder, classes: int, has_norm: bool) -> None:
+    number = 0
+    side = min(net.shape[1:])
+    for block in _VGG_16:
+        for channels in block:
+            net.convolution(f"features.{number}", channels, Window(3, 1, 1))
+            if has_norm:
+                net.same("batch_norm", f"features.{number + 1}")
+            number += 3 if has_norm else 2
+            net.same("relu", f"features.{number - 1}")
+        if side >= 2:
+            net.max_pool(f"features.{number}", Window(2, 2, 0))
+        side = max(1, side // 2)
+        number += 1
+    net.shaped("adaptive_average_pool", "avgpool", (net.shape[0], _VGG_MAP, _VGG_MAP))
+    net.shaped("flatten", "flatten", (prod(net.shape),))
+    for i in (0, 3):
+        net.linear(f"classifier.{i}", _VGG_HIDDEN)
+        net.same("relu", f"classifier.{i + 1}")
+    net.linear("classifier.6", classes)
+
+
+def _resnet(net: _Builder, classes: int, is_cifar: bool) -> None:
+    net.convolution("conv1", 64, Window(3, 1, 1) if is_cifar else Window(7, 2, 3), has_bias=False)
+    net.same("batch_norm", "bn1")
+    net.same("relu", "relu")
+    if not is_cifar:
+        net.max_pool("maxpool", Window(3, 2, 1))
+    for number, channels in enumerate(_RESNET_CHANNELS, start=1):
+        _block(net, f"layer{number}.0", channels, stride=1 if number == 1 else 2)
+        _block(net, f"layer{number}.1", channels, stride=1)
+    net.shaped("global_average_pool", "avgpool", net.shape[:1])
+    net.linear("fc", classes)
+
+
+def _block(net: _Builder, name: str, channels: int, stride: int) -> None:
+    """Two convolutions beside a shortcut; where the map gets smaller, so does the shortcut, by a convolution."""
+    shortcut = source = net.last
+    if stride > 1:
+        net.convolution(f"{name}.downsample.0", channels, Window(1, stride, 0), has_bias=False)
+        net.same("batch_norm", f"{name}.downsample.1")
+        shortcut = net.last
+    net.convolution(f"{name}.conv1", channels, Window(3, stride, 1), has_bias=False, source=source)
+    net.same("batch_norm", f"{name}.bn1")
+    net.same("relu", f"{name}.relu1")
+    net.convolution(f"{name}.conv2", channels, Window(3, 1, 1), has_bias=False)
+    net.same("batch_norm", f"{name}.bn2")
+    net.plus(f"{name}.add", shortcut)
+    net.same("relu", f"{name}.relu2")

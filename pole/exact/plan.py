@@ -1,0 +1,108 @@
+"""A model as a list of steps with their shapes and tensors: what exact evaluation runs, for graphs and architectures.
+
+A batch_norm that alone reads a linear or conv2d is folded into it. Source: docs/exact-evaluation.md, Weights
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pole.errors import ManifestInvalid
+from pole.exact.architectures import plan_architecture
+from pole.exact.steps import RowShape, Step, Window
+from pole.task.graph import Step as GraphStep
+from pole.task.graph import plan_graph
+from pole.task.manifest import AnyModel, Convolution, GraphModel, Linear, Pool
+from pole.task.model_file import TensorKind
+
+_FLOAT = np.dtype(np.float32)
+_STATISTICS = ("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in the order of evaluation; `finished` are, for each step, the outputs that no later one reads."""
+
+    steps: tuple[Step, ...]
+    finished: tuple[tuple[str, ...], ...]
+    input_shape: RowShape
+    classes: int
+
+    @property
+    def tensors(self) -> dict[str, TensorKind]:
+        """All tensors of the model file, by name."""
+        return {name: kind for step in self.steps for name, kind in _tensors(step)}
+
+
+def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
+    """Raises ManifestInvalid for a model that does not fit together, as `pole.task.model.build_model` does.
+
+    The caps on a model's size are not checked here.
+    """
+    if len(input_shape) not in (1, 3) or min(input_shape) < 1:
+        raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
+    if isinstance(spec, GraphModel):
+        steps = [_step_of(step) for step in plan_graph(spec, input_shape, classes)]
+    else:
+        steps = plan_architecture(spec, input_shape, classes)
+    folded = _folded(steps)
+    return Plan(tuple(folded), tuple(_finished(folded)), input_shape, classes)
+
+
+def _step_of(planned: GraphStep) -> Step:
+    layer = planned.layer
+    window = None
+    if isinstance(layer, Convolution | Pool):
+        padding = layer.padding if isinstance(layer, Convolution) else 0
+        window = Window(layer.kernel, layer.stride, padding)
+    has_bias = layer.bias if isinstance(layer, Linear | Convolution) else True
+    return Step(
+        layer.type, layer.name, planned.inputs, planned.input_shapes, planned.shape, layer.name, window, has_bias
+    )
+
+
+# --- folding ---------------------------------------------------------------------------------------------------------
+
+
+def _folded(steps: Sequence[Step]) -> list[Step]:
+    """The steps, with every batch_norm that can be folded in one with the layer that it reads."""
+    readers = Counter(name for step in steps for name in step.inputs)
+    by_name = {step.name: step for step in steps}
+    absorbed: dict[str, Step] = {}
+    gone = set[str]()
+    for step in steps:
+        source = by_name.get(step.inputs[0])
+        if step.kind == "batch_norm" and source and source.kind in ("linear", "conv2d") and readers[source.name] == 1:
+            absorbed[step.name] = replace(source, name=step.name, norm=step.tensors)
+            gone.add(source.name)
+    return [absorbed.get(step.name, step) for step in steps if step.name not in gone]
+
+
+def _finished(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
+    last_reader = {name: step.name for step in steps for name in step.inputs}
+    return [tuple(name for name, reader in last_reader.items() if reader == step.name) for step in steps]
+
+
+# --- tensors ---------------------------------------------------------------------------------------------------------
+
+
+def _tensors(step: Step) -> Iterator[tuple[str, TensorKind]]:
+    if step.kind in ("linear", "conv2d"):
+        yield f"{step.tensors}.weight", TensorKind(_weight_shape(step), _FLOAT)
+        if step.has_bias:
+            yield f"{step.tensors}.bias", TensorKind(step.shape[:1], _FLOAT)
+    elif step.kind == "layer_norm":
+        for each in ("weight", "bias"):
+            yield f"{step.tensors}.{each}", TensorKind(step.shape, _FLOAT)
+    norm = step.tensors if step.kind == "batch_norm" else step.norm
+    if norm:
+        for each in _STATISTICS:
+            yield f"{norm}.{each}", TensorKind(step.shape[:1], _FLOAT)
+        yield f"{norm}.num_batches_tracked", TensorKind((), np.dtype(np.int64))
+
+
+def _weight_shape(step: Step) -> tuple[int, ...]:
+    shape = (step.shape[0], step.input_shapes[0][0])
+    return (*shape, step.window.kernel, step.window.kernel) if step.window else shape
