@@ -5,6 +5,7 @@ import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Commitments} from "./libraries/Commitments.sol";
+import {Majority} from "./libraries/Majority.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
 import {VerifierStakes} from "./VerifierStakes.sol";
 
@@ -29,12 +30,13 @@ abstract contract BallotCount is VerifierStakes {
     /// @dev A ballot as its tally sees it.
     /// @param choices of each member: 0 if it did not reveal, `UNKNOWN` if nobody opened its digest, else the position of
     /// its list plus one
-    /// @param support of each list
+    /// @param support of each list, and its digest
     struct Count {
         address[] members;
         uint256[] weights;
         uint256[] choices;
         uint256[] support;
+        bytes32[] digests;
     }
 
     uint256 private constant UNKNOWN = type(uint256).max;
@@ -43,17 +45,25 @@ abstract contract BallotCount is VerifierStakes {
     mapping(uint64 ballotId => Seat[]) internal _seats;
     mapping(uint64 ballotId => mapping(address account => Member)) internal _memberOf;
     EnumerableSet.UintSet internal _openBallots;
-    /// @dev Contracts without a function: code is the cheapest place for what never changes.
-    mapping(uint64 ballotId => address) private _outcomes;
     /// @inheritdoc IVerifierCommittee
     mapping(uint64 ballotId => mapping(bytes32 digest => bool)) public override isOpened;
 
     /// @inheritdoc IVerifierCommittee
     function outcome(uint64 ballotId) public view override returns (Verdict[] memory verdicts) {
-        address kept = _outcomes[ballotId];
+        address kept = _ballots[ballotId].outcomeCode;
         if (kept == address(0)) return verdicts;
-        uint256[] memory words = abi.decode(Clones.fetchCloneArgs(kept), (uint256[]));
-        return Verdicts.expand(words, _ballots[ballotId].entryCount);
+        uint256[] memory words = _kept(kept);
+        uint256[] memory plain = new uint256[](words.length - 1);
+        for (uint256 i = 0; i < plain.length; i++) {
+            plain[i] = words[i + 1];
+        }
+        return Verdicts.expand(plain, _ballots[ballotId].entryCount);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function outcomeDigest(uint64 ballotId) external view override returns (bytes32 digest) {
+        address kept = _ballots[ballotId].outcomeCode;
+        return kept == address(0) ? bytes32(0) : bytes32(_kept(kept)[0]);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -82,17 +92,38 @@ abstract contract BallotCount is VerifierStakes {
     /// @dev What was decided, then penalties, then what fee and penalties make together goes to those inside.
     function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
         Count memory count = _count(ballotId, closing, lists);
-        uint256[] memory decided =
-            Verdicts.decide(lists, count.support, closing.revealedStakeWei, closing.entryCount);
-        bytes32 digest = Commitments.ballot(address(this), ballotId, decided);
-        closing.outcomeDigest = digest;
+        (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
         closing.transcript = keccak256(abi.encode(closing.transcript, digest));
-        // slither-disable-next-line reentrancy-benign: the new contract's constructor calls nobody
-        _outcomes[ballotId] =
-            Clones.cloneWithImmutableArgs(address(0), abi.encode(Verdicts.compress(decided)));
+        closing.outcomeCode = _keep(digest, decided);
         emit BallotTallied(ballotId, digest, decided);
         _enter(ballotId, closing, BallotPhase.Closed, 0);
-        _settle(ballotId, closing, count, _stances(lists, decided));
+        Verdicts.Stance[] memory stances = new Verdicts.Stance[](lists.length);
+        for (uint256 i = 0; i < stances.length; i++) {
+            stances[i] = Verdicts.stance(lists[i], decided, count.digests[i] == digest);
+        }
+        _settle(ballotId, closing, count, stances);
+    }
+
+    /// @dev A vote that holds the majority alone decides everything, as it would part by part.
+    function _decide(uint64 ballotId, Ballot storage closing, uint256[][] memory lists, Count memory count)
+        private
+        view
+        returns (uint256[] memory decided, bytes32 digest)
+    {
+        uint256 totalWei = closing.revealedStakeWei;
+        for (uint256 i = 0; i < lists.length; i++) {
+            if (Majority.isDecided(count.support[i], totalWei)) return (lists[i], count.digests[i]);
+        }
+        decided = Verdicts.decide(lists, count.support, totalWei, closing.entryCount);
+        digest = Commitments.ballot(address(this), ballotId, decided);
+    }
+
+    /// @dev Makes a contract that has no function and holds the outcome in its code, the cheapest place for what never
+    /// changes.
+    // slither-disable-next-line reentrancy-benign: its constructor calls nobody
+    function _keep(bytes32 digest, uint256[] memory decided) private returns (address) {
+        bytes memory kept = abi.encodePacked(digest, Verdicts.compress(decided));
+        return Clones.cloneWithImmutableArgs(address(0), kept);
     }
 
     /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
@@ -113,21 +144,22 @@ abstract contract BallotCount is VerifierStakes {
             _giveBack(ballotId, settled, accounts, count.weights);
             return;
         }
+        uint256[] memory weights = count.weights;
         for (uint256 i = 0; i < accounts.length; i++) {
             uint256 choice = count.choices[i];
             if (choice == 0) {
-                count.weights[i] = 0;
+                weights[i] = 0;
                 continue;
             }
             Verdicts.Stance stance = choice == UNKNOWN ? Verdicts.Stance.Noise : stances[choice - 1];
             if (stance == Verdicts.Stance.Inside) continue;
             bool isBlank = stance == Verdicts.Stance.Blank;
             uint256 penaltyPpm = isBlank ? _parameters.absencePenaltyPpm : _parameters.noisePenaltyPpm;
-            _slash(ballotId, accounts[i], count.weights[i], penaltyPpm, isBlank);
-            count.weights[i] = 0;
+            _slash(ballotId, accounts[i], weights[i], penaltyPpm, isBlank);
+            weights[i] = 0;
         }
         bytes32 account = _ballotAccount(ballotId);
-        _share(ballotId, account, _escrowWei(account), accounts, count.weights);
+        _share(account, _escrowWei(account), accounts, weights);
     }
 
     /// @dev The penalties go to all members, what the chain paid in to the chain.
@@ -163,11 +195,14 @@ abstract contract BallotCount is VerifierStakes {
     {
         bool isInTime = block.timestamp < counted.deadline;
         bytes32[] memory digests = _digests(ballotId, counted.entryCount, lists, isInTime);
+        count.digests = digests;
         count.support = new uint256[](lists.length);
         (count.members, count.weights) = _membersOf(ballotId);
         count.choices = new uint256[](count.members.length);
-        for (uint256 i = 0; i < count.members.length; i++) {
-            bytes32 digest = _memberOf[ballotId][count.members[i]].digest;
+        mapping(address account => Member) storage memberOf = _memberOf[ballotId];
+        address[] memory accounts = count.members;
+        for (uint256 i = 0; i < accounts.length; i++) {
+            bytes32 digest = memberOf[accounts[i]].digest;
             if (digest == bytes32(0)) continue;
             uint256 choice = _positionOf(digests, digest);
             count.choices[i] = choice;
@@ -209,15 +244,10 @@ abstract contract BallotCount is VerifierStakes {
         }
     }
 
-    function _stances(uint256[][] memory lists, uint256[] memory decided)
-        private
-        pure
-        returns (Verdicts.Stance[] memory stances)
-    {
-        stances = new Verdicts.Stance[](lists.length);
-        for (uint256 i = 0; i < lists.length; i++) {
-            stances[i] = Verdicts.stance(lists[i], decided);
-        }
+    /// @dev The words in a contract's code; in front of them goes what the decoder needs.
+    function _kept(address kept) private view returns (uint256[] memory words) {
+        bytes memory code = Clones.fetchCloneArgs(kept);
+        return abi.decode(bytes.concat(abi.encode(32, code.length / 32), code), (uint256[]));
     }
 
     /// @return choice the position plus one; `UNKNOWN` if it is not among them

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
@@ -15,6 +16,7 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 contract VerifierCommittee is BallotCount {
     using EnumerableSet for EnumerableSet.AddressSet;
     using EnumerableSet for EnumerableSet.UintSet;
+    using SafeCast for uint256;
 
     uint16 public constant MAX_ENTRIES = 64;
     /// @inheritdoc IVerifierCommittee
@@ -185,7 +187,7 @@ contract VerifierCommittee is BallotCount {
         }
         _openBallots.add(ballotId);
         opened.memberCount = uint16(accounts.length);
-        opened.snapshotStakeWei = uint112(totalWei);
+        opened.snapshotStakeWei = totalWei.toUint96();
     }
 
     /// @dev Ballots keep a hash chain over the votes, in the order of the transactions, for the block's body.

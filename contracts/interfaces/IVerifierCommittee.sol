@@ -47,7 +47,7 @@ interface IVerifierCommittee {
     /// @param refundAccount the chain's escrow account that gets back what the chain paid in, if the ballot is void or no
     /// vote is inside; the penalties are shared by all members then
     /// @param transcript hash chain over the ballot's commits and reveals, and its outcome
-    /// @param outcomeDigest `Commitments.ballot` of the decided list; of a vote, if one alone decided everything
+    /// @param outcomeCode whose code is the outcome, see `outcome`
     struct Ballot {
         address chain;
         uint16 entryCount;
@@ -59,10 +59,10 @@ interface IVerifierCommittee {
         uint16 revealedCount;
         uint112 committedStakeWei;
         uint112 revealedStakeWei;
-        uint112 snapshotStakeWei;
+        uint96 snapshotStakeWei;
+        address outcomeCode;
         bytes32 refundAccount;
         bytes32 transcript;
-        bytes32 outcomeDigest;
     }
 
     /// @param voteOpeningWindowS how long lists may be opened where the revealed votes differ
@@ -102,8 +102,6 @@ interface IVerifierCommittee {
     /// @param outcome packed like a vote, with the fingerprints
     event BallotTallied(uint64 indexed ballotId, bytes32 outcomeDigest, uint256[] outcome);
     event Slashed(uint64 indexed ballotId, address indexed verifier, uint256 amountWei, bool wasAbsent);
-    /// @param ballotId 0 for money that `distribute` shared
-    event FeePaid(uint64 indexed ballotId, address indexed verifier, uint256 amountWei);
 
     /// @notice A constructor parameter under which no ballot could work.
     error InvalidParameter(bytes32 name, uint256 value);
@@ -183,6 +181,9 @@ interface IVerifierCommittee {
     function isOpened(uint64 ballotId, bytes32 digest) external view returns (bool);
     /// @notice What was decided about every entry; empty until the ballot is closed.
     function outcome(uint64 ballotId) external view returns (Verdict[] memory);
+    /// @notice `Commitments.ballot` of what was decided, with its fingerprints; a vote's digest, if one vote alone decided
+    /// everything. 0 until the ballot is closed.
+    function outcomeDigest(uint64 ballotId) external view returns (bytes32);
     /// @notice The outcome of the first ballot, with the entries whose train part was undecided taken from a second one
     /// over just those, in their order. Nothing is taken from one that is not closed.
     /// @param firstBallotId 0: there was no second one, see `outcome`

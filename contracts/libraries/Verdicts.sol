@@ -24,9 +24,9 @@ library Verdicts {
     uint256 private constant PPM_SHIFT = 64;
     uint256 private constant PPM_MASK = 2 ** 24 - 1;
 
-    /// @dev What is kept of a part: 4 bits of kind, 20 bits of ppm (10^6 < 2^20).
-    uint256 private constant PLAIN_BITS = 24;
-    uint256 private constant PER_WORD = 5;
+    /// @dev What is kept of a part: 20 bits, its ppm or, of one without a score, its kind above all ppm.
+    uint256 private constant PLAIN_BITS = 20;
+    uint256 private constant PER_WORD = 6;
 
     uint256 private constant NONE = uint256(IVerifierCommittee.VerdictKind.None);
     uint256 private constant SCORED = uint256(IVerifierCommittee.VerdictKind.Scored);
@@ -34,13 +34,20 @@ library Verdicts {
     uint256 private constant UNAVAILABLE = uint256(IVerifierCommittee.VerdictKind.Unavailable);
     uint256 private constant WITHHELD = uint256(IVerifierCommittee.VerdictKind.Withheld);
     uint256 private constant UNDECIDED = uint256(IVerifierCommittee.VerdictKind.Undecided);
+    /// @dev Both kinds, and what lies above the parts.
+    uint256 private constant KINDS_MASK =
+        ~((PART_MASK << PART_BITS) | PART_MASK) | (255 << (KIND_SHIFT + PART_BITS)) | (255 << KIND_SHIFT);
+    uint256 private constant BOTH_SCORED = (SCORED << (KIND_SHIFT + PART_BITS)) | (SCORED << KIND_SHIFT);
 
     /// @notice Refuses every list but the one way to write each vote.
     function check(uint256[] memory vote, uint256 entryCount) internal pure {
         if (vote.length != entryCount) revert IVerifierCommittee.WrongVerdictCount(vote.length, entryCount);
         unchecked {
             for (uint256 i = 0; i < entryCount; i++) {
-                if (!_isVerdict(vote[i])) revert IVerifierCommittee.InvalidVerdict(i);
+                uint256 word = vote[i];
+                bool isScored =
+                    word & KINDS_MASK == BOTH_SCORED && _isScore(word >> PART_BITS) && _isScore(word);
+                if (!isScored && !_isVerdict(word)) revert IVerifierCommittee.InvalidVerdict(i);
             }
         }
     }
@@ -53,10 +60,6 @@ library Verdicts {
         pure
         returns (uint256[] memory outcome)
     {
-        // A vote that holds the majority alone decides everything.
-        for (uint256 i = 0; i < votes.length; i++) {
-            if (Majority.isDecided(weights[i], total)) return votes[i];
-        }
         outcome = new uint256[](entryCount);
         for (uint256 entry = 0; entry < entryCount; entry++) {
             outcome[entry] = _decide(votes, weights, total, entry);
@@ -65,12 +68,18 @@ library Verdicts {
 
     /// @notice Judges a vote by the parts that were decided with something to know: blank ones, and what is undecided,
     /// speak against nobody.
-    function stance(uint256[] memory vote, uint256[] memory outcome) internal pure returns (Stance) {
+    /// @param isSame the vote is the outcome, so that the first part that matters says all
+    function stance(uint256[] memory vote, uint256[] memory outcome, bool isSame)
+        internal
+        pure
+        returns (Stance)
+    {
         bool isMet;
         bool isBlank;
         for (uint256 i = 0; i < outcome.length; i++) {
             (uint256 word, uint256 decided) = (vote[i], outcome[i]);
-            if (word == decided && isMet) continue;
+            if (isMet && isSame) break;
+            if (isMet && word == decided) continue;
             for (uint256 shift = 0; shift <= PART_BITS; shift += PART_BITS) {
                 uint256 part = (decided >> shift) & PART_MASK;
                 uint256 kind = part >> KIND_SHIFT;
@@ -85,14 +94,23 @@ library Verdicts {
         return isMet ? Stance.Inside : Stance.Neutral;
     }
 
-    /// @notice Kinds and scores of an outcome without its fingerprints, five entries to a word.
+    /// @notice Kinds and scores of an outcome without its fingerprints, six entries to a word.
     function compress(uint256[] memory outcome) internal pure returns (uint256[] memory words) {
         words = new uint256[]((outcome.length + PER_WORD - 1) / PER_WORD);
+        uint256 word;
+        uint256 shift;
         unchecked {
             for (uint256 i = 0; i < outcome.length; i++) {
-                uint256 part = outcome[i];
-                uint256 plain = (_plain(part >> PART_BITS) << PLAIN_BITS) | _plain(part & PART_MASK);
-                words[i / PER_WORD] |= plain << (2 * PLAIN_BITS * (i % PER_WORD));
+                uint256 parts = outcome[i];
+                uint256 plain = parts & KINDS_MASK == BOTH_SCORED
+                    ? ((parts >> (PART_BITS + PPM_SHIFT - PLAIN_BITS)) & (PPM_MASK << PLAIN_BITS))
+                        | ((parts >> PPM_SHIFT) & PPM_MASK)
+                    : (_plain(parts >> PART_BITS) << PLAIN_BITS) | _plain(parts & PART_MASK);
+                word |= plain << shift;
+                shift += 2 * PLAIN_BITS;
+                if (shift < 2 * PLAIN_BITS * PER_WORD && i + 1 != outcome.length) continue;
+                words[i / PER_WORD] = word;
+                (word, shift) = (0, 0);
             }
         }
     }
@@ -151,7 +169,6 @@ library Verdicts {
     function _isVerdict(uint256 word) private pure returns (bool) {
         (uint256 train, uint256 test) = (word >> PART_BITS, word & PART_MASK);
         (uint256 trainKind, uint256 testKind) = (train >> KIND_SHIFT, test >> KIND_SHIFT);
-        if (trainKind == SCORED && testKind == SCORED) return _isScore(train) && _isScore(test);
         if (trainKind == NONE || trainKind > WITHHELD || testKind > WITHHELD || testKind == INVALID) {
             return false;
         }
@@ -169,11 +186,15 @@ library Verdicts {
     }
 
     function _plain(uint256 part) private pure returns (uint256) {
-        return ((part >> KIND_SHIFT) << 20) | ((part >> PPM_SHIFT) & PPM_MASK);
+        unchecked {
+            uint256 kind = part >> KIND_SHIFT;
+            return kind == SCORED ? part >> PPM_SHIFT & PPM_MASK : PPM + 1 + kind;
+        }
     }
 
     function _fields(uint256 plain) private pure returns (IVerifierCommittee.VerdictKind kind, uint32 ppm) {
-        kind = IVerifierCommittee.VerdictKind((plain >> 20) & 15);
-        ppm = uint32(plain & (2 ** 20 - 1));
+        plain &= 2 ** PLAIN_BITS - 1;
+        if (plain <= PPM) return (IVerifierCommittee.VerdictKind.Scored, uint32(plain));
+        return (IVerifierCommittee.VerdictKind(plain - PPM - 1), 0);
     }
 }

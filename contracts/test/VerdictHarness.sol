@@ -42,7 +42,8 @@ contract VerdictHarness {
         pure
         returns (Verdicts.Stance)
     {
-        return Verdicts.stance(vote, outcome);
+        bool isSame = keccak256(abi.encode(vote)) == keccak256(abi.encode(outcome));
+        return Verdicts.stance(vote, outcome, isSame);
     }
 
     function compress(uint256[] calldata outcome) external pure returns (uint256[] memory words) {

@@ -209,9 +209,9 @@ class Ballot:
     committed_stake_wei: int
     revealed_stake_wei: int
     snapshot_stake_wei: int
+    outcome_code: str
     refund_account: bytes
     transcript: bytes
-    outcome_digest: bytes
 
 
 @dataclass(frozen=True)

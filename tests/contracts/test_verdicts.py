@@ -120,7 +120,7 @@ def test_check__any_possible_vote__passes(judging: Any, vote: Vote) -> None:
 @given(st.lists(st.one_of(verdicts, st.just(UNDECIDED)), min_size=1, max_size=64))
 def test_expand__of_compress__is_the_outcome(judging: Any, outcome: Vote) -> None:
     words = judging.compress(packed(outcome))
-    assert len(words) == -(-len(outcome) // 5)
+    assert len(words) == -(-len(outcome) // 6)
     assert plain(judging.expand(words, len(outcome))) == outcome
 
 

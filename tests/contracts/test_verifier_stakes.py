@@ -241,10 +241,9 @@ def test_distribute__unequal_stakes__shares_by_stake(
 ) -> None:
     staked.stake(sender=verifiers[1], value=2 * MIN_STAKE_WEI)
     fund(reservoir, staked, chain_account, 100)
-    receipt = staked.distribute(TREASURE, sender=chain_account)
+    staked.distribute(TREASURE, sender=chain_account)
     # A third and two thirds of 100, rounded down; the wei left goes to the first.
     assert [reservoir.creditOf(verifier) for verifier in verifiers[:2]] == [34, 66]
-    assert staked.FeePaid(0, verifiers[1], 66) in receipt.events
     assert reservoir.balanceOf(staked, ESCROW, TREASURE) == 0
     money(reservoir)
 

@@ -40,7 +40,7 @@ abstract contract Recount is Roles {
         uint256[] memory expected = _expected(seen_, committee.ballot(ballotId).entryCount);
         committee.tally(ballotId, _lists(ballotId, seen_));
         bytes32 digest = Commitments.ballot(address(committee), ballotId, expected);
-        if (committee.ballot(ballotId).outcomeDigest != digest) {
+        if (committee.outcomeDigest(ballotId) != digest) {
             _violate("I33: an outcome is not what more than half of the revealed weight says");
         }
         _checkPenalties(ballotId, seen_, expected, stakesWei);

@@ -55,6 +55,10 @@ class VerifierCommittee(BaseContract):
         """What was decided about every entry; empty until the ballot is closed."""
         return [from_abi(Verdict, part) for part in self._read("outcome", ballot_id)]
 
+    def outcome_digest(self, ballot_id: int) -> bytes:
+        """`pole.chain.commitments.ballot_digest` of the packed outcome; 32 zero bytes until the ballot is closed."""
+        return bytes(self._read("outcomeDigest", ballot_id))
+
     def repeated_outcome(self, first_ballot_id: int, ballot_id: int) -> list[Verdict]:
         """The verdicts of a round: the first ballot's, with what it left undecided taken from the second.
 

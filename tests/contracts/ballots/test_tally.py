@@ -160,8 +160,7 @@ def test_tally__all_agree__one_list_closes_at_once(count: Count, verifiers: list
     assert count.phase == BallotPhase.OPENING
     receipt = count.tally(verifiers[2], sender=stranger)
     assert (count.phase, count.outcome) == (BallotPhase.CLOSED, VOTE)
-    closed = count.committee.ballot(count.ballot_id)
-    assert closed.outcomeDigest == count.digest(VOTE)
+    assert count.committee.outcomeDigest(count.ballot_id) == count.digest(VOTE)
     assert count.committee.BallotTallied(count.ballot_id, count.digest(VOTE), packed(VOTE)) in receipt.events
 
 

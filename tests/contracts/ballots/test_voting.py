@@ -56,7 +56,7 @@ def test_open_ballot__seated_verifiers__are_its_members_by_stake(
     opened = seated.ballot(1)
     deadline = receipt.timestamp + WINDOW_S
     assert (opened.chain, opened.refundAccount) == (chain_account, REFUND_ACCOUNT)
-    assert (opened.entryCount, opened.phase, opened.outcomeDigest) == (2, BallotPhase.COMMIT, ZERO_HASH)
+    assert (opened.entryCount, opened.phase, seated.outcomeDigest(1)) == (2, BallotPhase.COMMIT, ZERO_HASH)
     assert (opened.memberCount, opened.snapshotStakeWei) == (4, 4 * MIN_STAKE_WEI + 7)
     assert opened.deadline == deadline
     assert seated.members(1) == seated.seated()
