@@ -172,7 +172,7 @@ def false_claims(ground: Ground) -> Outcome:
     rounds.release(chain, current)
     rounds.reveal(chain, current, chain.attacker)
     rounds.advance(chain, current)
-    ended = rounds.vote_and_finish(chain, current, {each: [rounds.INVALID] for each in verifiers})
+    ended = rounds.vote_and_finish(chain, current, {each: [INVALID] for each in verifiers})
     fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
     won_wei = chain.contracts.reward_reservoir.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
     evidence = (

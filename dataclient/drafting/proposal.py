@@ -33,7 +33,6 @@ from pole.task.manifest import (
 THRESHOLD_MARGIN_PPM = 30_000
 PPM_PER_PERCENT = 10_000
 MIN_TIME_LIMIT_S = 120
-MIN_TOLERANCE_PPM, MAX_TOLERANCE_PPM = 5_000, 50_000
 TRAINING_PASSES = 50
 FLOPS_PER_S = 2e9
 SEGMENTED_FROM = 256
@@ -94,7 +93,6 @@ def _propose(
         reward_ether=wishes.reward_ether,
         time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
         required_train_ppm=required_ppm,
-        tolerance_ppm=propose_tolerance_ppm(min(training.rows, test_rows)),
         solutions_wanted=wishes.solutions_wanted,
     )
     task = TaskFile(
@@ -219,11 +217,6 @@ def threshold_ppm(measured_ppm: int, classes: int) -> int:
     chance_ppm = 1_000_000 // classes
     wanted = max(measured_ppm - THRESHOLD_MARGIN_PPM, (measured_ppm + chance_ppm) // 2)
     return max(PPM_PER_PERCENT, min(wanted, measured_ppm) // PPM_PER_PERCENT * PPM_PER_PERCENT)
-
-
-def propose_tolerance_ppm(rows: int) -> int:
-    """Room for one row on which two devices disagree, so that rounding slashes no honest verifier."""
-    return min(MAX_TOLERANCE_PPM, max(MIN_TOLERANCE_PPM, math.ceil(1_000_000 / rows)))
 
 
 def propose_time_limit_s(model: GraphModel, outputs: tuple[int, ...], rows: int, miner_setup_s: float) -> int:

@@ -54,9 +54,14 @@ def pack_verdict(train: Part, test: Part) -> int:
     return _pack_part(train) << _PART_BITS | _pack_part(test)
 
 
+def unpack_verdict(word: int) -> Verdict:
+    """What one word says, without the fingerprints."""
+    return Verdict(*_plain(word >> _PART_BITS), *_plain(word))
+
+
 def unpack_verdicts(words: Sequence[int]) -> list[Verdict]:
     """What a vote or an outcome says, without the fingerprints."""
-    return [Verdict(*_plain(word >> _PART_BITS), *_plain(word)) for word in words]
+    return [unpack_verdict(word) for word in words]
 
 
 def _pack_part(part: Part) -> int:
@@ -66,3 +71,7 @@ def _pack_part(part: Part) -> int:
 
 def _plain(part: int) -> tuple[VerdictKind, int]:
     return VerdictKind(part >> _KIND_SHIFT & 0xFF), part >> _PPM_SHIFT & 0xFFFFFF
+
+
+INVALID = pack_verdict(Part(VerdictKind.INVALID), Part(VerdictKind.NONE))
+"""The word of a model that fails verification."""

@@ -1,11 +1,15 @@
 """VerifierCommittee: stakes, seats, and the ballots that both chains vote in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
+from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
+
+
+_FIRST_LOOK_BLOCKS = 256
 
 
 class VerifierCommittee(BaseContract):
@@ -46,6 +50,33 @@ class VerifierCommittee(BaseContract):
     def digest_of(self, ballot_id: int, address: str) -> bytes:
         """Of a member's revealed vote, see `pole.chain.commitments.ballot_digest`; 32 zero bytes until revealed."""
         return bytes(self._read("digestOf", ballot_id, address))
+
+    def digests(self, ballot_id: int) -> dict[str, bytes]:
+        """Of all votes revealed so far, by member."""
+        found = {member: self.digest_of(ballot_id, member) for member in self.members(ballot_id)}
+        return {member: digest for member, digest in found.items() if any(digest)}
+
+    def digest(self, ballot_id: int, words: Sequence[int]) -> bytes:
+        """What a list of words hashes to on this ballot, see `pole.chain.commitments.ballot_digest`."""
+        return ballot_digest(self._client.deployment.chain_id, self.address, ballot_id, words)
+
+    def opened_lists(self, ballot_id: int, digests: Collection[bytes]) -> dict[bytes, list[int]]:
+        """The lists behind these digests, by digest, as far as they were opened; each is checked against its digest.
+
+        Looks back through the events until all are found, so that a long chain costs no more than a short one.
+        """
+        first, last = self._client.deployment.block_number, self._client.block_number()
+        found: dict[bytes, list[int]] = {}
+        reach = _FIRST_LOOK_BLOCKS
+        while digests:
+            start = max(first, last - reach)
+            for event in self._client.logs(self.name, "VoteOpened", start, last, ballotId=ballot_id):
+                words = [int(word) for word in event.arguments["verdicts"]]
+                found[self.digest(ballot_id, words)] = words
+            if start == first or set(digests) <= found.keys():
+                break
+            reach *= 8
+        return {digest: found[digest] for digest in digests if digest in found}
 
     def is_opened(self, ballot_id: int, digest: bytes) -> bool:
         """Whether somebody showed the list behind this digest, so that every tally needs it."""

@@ -13,6 +13,7 @@ from dataclient.status import status_table
 from dataclient.submit import read_orders
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Phase, Verdict
+from pole.chain.verdicts import unpack_verdict
 from pole.errors import BadInput, PoleError
 from pole.learning.mapping import mapping_matrix, rank
 from pole.learning.round_files import fetch_manifest
@@ -20,6 +21,7 @@ from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.task.estimate import estimate_ppm
+from testbed import rounds
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
 from tests.unit.local_nodes import ETHER, LocalNodes
 
@@ -60,18 +62,17 @@ def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskH
     model = hand.model(client.store.get(model_cid, 1 << 20))
     assert features.test_x is not None
     assert features.test_y is not None
-    verdict = Verdict(
-        True,
+    word = rounds.scored(
         estimate_ppm(model, features.train_x, features.train_y, "accuracy"),
         estimate_ppm(model, features.test_x, features.test_y, "accuracy"),
     )
-    hand.vote(verdict)
+    hand.vote(word)
     for _ in range(6):
         if server.act() is None:
             break
         local_nodes.rpc("evm_mine")
     hand.send("VerifierCommittee", "requestUnstake")
-    return model_cid, verdict
+    return model_cid, unpack_verdict(word)
 
 
 def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(

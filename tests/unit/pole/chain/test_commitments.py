@@ -78,7 +78,7 @@ def test_commitments__salt_of_wrong_size__refused(salt: bytes) -> None:
     with pytest.raises(BadInput, match=f"this one has {len(salt)}"):
         solution_commitment(1, address, 1, address, bytes(32), cid, salt)
     with pytest.raises(BadInput, match=f"this one has {len(salt)}"):
-        vote_commitment(1, address, 1, address, [], salt)
+        vote_commitment(1, address, 1, address, bytes(32), salt)
 
 
 def test_body_root__without_values__refused() -> None:
