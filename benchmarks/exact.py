@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pole.task.scoring import score_ppm
 from torch import nn
 
 from miner.training.api import TrainingJob
@@ -22,7 +23,6 @@ from miner.training.default import DefaultTrainer
 from pole.exact.fast import prepare
 from pole.task.manifest import AnyModel, GraphModel, Manifest, TorchvisionModel
 from pole.task.model import build_model
-from pole.task.scoring import score_ppm
 from testbed.markdown import markdown_table
 
 CLASSES = 10

@@ -52,7 +52,11 @@ class TermsSection(Section):
     @classmethod
     def _tolerance_is_of_old_files(cls, given: Any) -> Any:
         """Verdicts are exact; the field of older files says nothing any more."""
-        return {name: value for name, value in given.items() if name != "tolerance_ppm"} if isinstance(given, dict) else given
+        return (
+            {name: value for name, value in given.items() if name != "tolerance_ppm"}
+            if isinstance(given, dict)
+            else given
+        )
 
     @field_validator("reward_ether")
     @classmethod

@@ -9,7 +9,7 @@ OwnList = Callable[[int], Sequence[int] | None]
 """The words that an account votes on a ballot, if it does; see `pole.chain.verdicts`."""
 
 
-def no_list(ballot_id: int) -> None:  # noqa: ARG001 - an OwnList
+def no_list(ballot_id: int) -> None:
     """Of a role that does not vote."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pole.chain.structs import VerdictKind
 from pole.errors import (
     ContentMismatch,
     ContentNotFound,
@@ -19,7 +20,6 @@ from pole.errors import (
     PoleError,
     StoreError,
 )
-from pole.chain.structs import VerdictKind
 from pole.exact.fast import ExactNetwork, prepare
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import has_raw_features, task_score_ppm

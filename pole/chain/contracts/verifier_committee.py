@@ -8,7 +8,6 @@ from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
 
-
 _FIRST_LOOK_BLOCKS = 256
 
 

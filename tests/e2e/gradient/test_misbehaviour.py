@@ -2,8 +2,8 @@
 
 import pytest
 
-from pole.chain.verdicts import INVALID
 from pole.chain.gradient_structs import GradientTask, GradientTaskState, Height, HeightPhase
+from pole.chain.verdicts import INVALID
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import Published, publish_hardened

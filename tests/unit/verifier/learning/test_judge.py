@@ -224,9 +224,7 @@ def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_mode
     assert session.problem
 
 
-def test_judge__test_set_of_wrong_shape__counts_as_withheld(
-    iris: Commission, cache: Path, honest: bytes
-) -> None:
+def test_judge__test_set_of_wrong_shape__counts_as_withheld(iris: Commission, cache: Path, honest: bytes) -> None:
     wrong = iris.store.put(rows_to_bytes(Rows(np.zeros((30, 5), np.uint8), np.zeros(30, np.int64))))
     session = judge(inputs_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
     assert session.judgements[0].verdict.is_valid
