@@ -151,14 +151,18 @@ class Bench:
         lists = list(dict.fromkeys(map(tuple, votes)))
         if len(lists) > 1:
             self.call("anyone", "close vote reveals", self.anyone, functions.advance(ballot_id))
-            lists = self._open(ballot_id, cast) if is_split else self._open(ballot_id, dict([next(iter(cast.items()))]))
+            lists = (
+                self._open_votes(ballot_id, cast)
+                if is_split
+                else self._open_votes(ballot_id, dict([next(iter(cast.items()))]))
+            )
             _pass_time(self.web3, LOCAL.committee.vote_opening_window_s)
         step = SPLIT_TALLY if is_split else TALLY
         self.call(*step, self.anyone, functions.tally(ballot_id, lists))
         if functions.ballot(ballot_id).call()[2] != BallotPhase.CLOSED:
             raise RuntimeError(f"ballot {ballot_id} was not closed")
 
-    def _open(self, ballot_id: int, cast: dict[Any, Sequence[int]]) -> list[tuple[int, ...]]:
+    def _open_votes(self, ballot_id: int, cast: dict[Any, Sequence[int]]) -> list[tuple[int, ...]]:
         functions = self.contract("VerifierCommittee").functions
         for verifier, vote in cast.items():
             self.call(*OPEN, verifier, functions.openVote(ballot_id, verifier, vote))

@@ -4,9 +4,9 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dataclient.sources.load import SourceOptions
 from pole.encryption.points import PointForm
@@ -52,11 +52,9 @@ class TermsSection(Section):
     @classmethod
     def _tolerance_is_of_old_files(cls, given: Any) -> Any:
         """Verdicts are exact; the field of older files says nothing any more."""
-        return (
-            {name: value for name, value in given.items() if name != "tolerance_ppm"}
-            if isinstance(given, dict)
-            else given
-        )
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name != "tolerance_ppm"}
 
     @field_validator("reward_ether")
     @classmethod

@@ -39,9 +39,9 @@ def scored(train_ppm: int, test_ppm: int, root: bytes = ROOT) -> int:
     return pack_verdict(*(Part(VerdictKind.SCORED, ppm, root) for ppm in (train_ppm, test_ppm)))
 
 
-def without(test: VerdictKind, root: bytes = ROOT) -> int:
-    """The word of a model with the claimed train accuracy whose test part has no score."""
-    return pack_verdict(Part(VerdictKind.SCORED, CLAIM_PPM, root), Part(test))
+def untested(train_ppm: int, test: VerdictKind = VerdictKind.NONE) -> int:
+    """The word of a valid model whose test part has no score."""
+    return pack_verdict(Part(VerdictKind.SCORED, train_ppm, ROOT), Part(test))
 
 
 def stake(chain: Chain, *verifiers: str, stake_wei: int = STAKE_WEI) -> None:

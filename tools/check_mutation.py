@@ -65,10 +65,10 @@ MUTATIONS = (
         failures=("I28:",),
     ),
     Mutation(
-        what="half of the revealed weight decides",
+        what="a third of the revealed weight decides",
         contract="libraries/Majority.sol",
         line="return support * 2 > total;",
-        mutant="return support * 2 >= total;",
+        mutant="return support * 3 > total;",
         campaign="invariant_no_forbidden_transition",
         failures=("I33:",),
     ),

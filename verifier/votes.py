@@ -63,14 +63,14 @@ class VoteBook:
         return _after_vote(ballot)
 
     def recall(self, ballot_id: int) -> Vote | None:
-        """What was decided on this ballot, also by a process before this one. Raises JournalError for an old format."""
+        """What was decided on this ballot, also by a process before this one; raises JournalError for an old format."""
         fact = self._context.journal.recall(f"vote/{ballot_id}")
         if fact is None:
             return None
         if "words" not in fact:
             raise JournalError(
-                f"the vote on ballot {ballot_id} in {self._context.journal.path} is of a version before exact verdicts, "
-                "and its contracts are too; finish with that version, or use another --home"
+                f"the vote on ballot {ballot_id} in {self._context.journal.path} is of a version before exact verdicts; "
+                "its contracts are too: finish with that version, or use another --home"
             )
         return Vote([int(word, 16) for word in fact["words"]], bytes.fromhex(fact["salt"]))
 
@@ -110,8 +110,8 @@ class VoteBook:
     def _open(self, ballot: Ballot) -> None:
         """Shows the own list where the votes differ, so that it counts; also where they agree and nobody counts them.
 
-        One transaction is enough for all who voted alike: it is the first of them who sends it, the others do if half of
-        the time is over without it.
+        One transaction is enough for all who voted alike: the first of them sends it, the others do if half of the time
+        is over without it.
         """
         committee, ballot_id = self._context.contracts.verifier_committee, ballot.ballot_id
         own, digests = self.recall(ballot_id), committee.digests(ballot_id)

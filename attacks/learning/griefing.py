@@ -5,6 +5,7 @@ from attacks.record import Attack, Outcome, Weakening
 from benchmarks.gas import CALL_LIMIT_GAS
 from pole.chain.profiles import ETHER, PUBLIC
 from pole.chain.structs import AbortReason, Phase, TaskState
+from pole.chain.verdicts import INVALID
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain

@@ -68,18 +68,18 @@ class ProposedTask:
 
 
 def propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, *, test_rows: int = 1_000, miner_setup_s: float = 0.0
+    training: PlainData, options: SourceOptions, wishes: Wishes, *, miner_setup_s: float = 0.0
 ) -> ProposedTask:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
     try:
-        return _propose(training, options, wishes, test_rows, miner_setup_s)
+        return _propose(training, options, wishes, miner_setup_s)
     except ValidationError as exc:
         raise BadInput(f"{options.source} cannot be commissioned like this: {first_problem(exc)}") from exc
 
 
 def _propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, test_rows: int, miner_setup_s: float
+    training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float
 ) -> ProposedTask:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)

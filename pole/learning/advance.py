@@ -27,9 +27,10 @@ def advance_due(
     is_hurried = slots <= 1 or (ballot is not None and is_urgent(contracts, ballot, now_s))
     if not is_hurried and not is_my_turn(client, address, turns(contracts, current)):
         return False
-    if ballot is not None and is_counting:
-        if not advance_ballot(contracts, ballot, own, now_s) or not chain.is_due(current.round_id):
-            return False
+    if ballot is not None and is_counting and not advance_ballot(contracts, ballot, own, now_s):
+        return False
+    if not chain.is_due(current.round_id):
+        return False
     key = f"advance/round/{current.round_id}/{current.phase.name}/{current.deadline}"
     if current.phase is Phase.VOTING:
         key += f"/{current.ballot_id}"  # a ballot may be repeated

@@ -51,7 +51,7 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
     committee = world.contracts.verifier_committee
-    assert committee.digest_of(ballot_id, verifier.address) == committee.ballot(ballot_id).outcome_digest
+    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
     fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
     assert world.credited_since(start)[verifier.address] == fee_wei // 2

@@ -184,6 +184,6 @@ class GradientVoting:
         for entry, proposal in enumerate(proposals):
             judgement = review.judgement(entry)
             self.context.log.info(
-                f"ballot {ballot.ballot_id}, proposal {entry} of {proposal.miner} after {proposal.step} steps: {judgement}",
+                f"ballot {ballot.ballot_id}, proposal {entry} of {proposal.miner}, {proposal.step} steps: {judgement}",
                 reason=judgement.reason,
             )

@@ -15,9 +15,9 @@ class FindingKind(StrEnum):
     """What a line is about.
 
     `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
-    memory). `no_data`: nobody has a file of the client's, so far. `no_test_set`: the same of the released test set alone.
-    `hopeless`: manifest, keys or data are wrong for everybody: no model can be valid. `judged`: a verdict. `unavailable`:
-    a model's content cannot be had, so far. `done`: the request is answered.
+    memory). `no_data`: nobody has a file of the client's, so far. `no_test_set`: the same of the test set alone.
+    `hopeless`: manifest, keys or data are wrong for everybody: no model can be valid. `judged`: a verdict.
+    `unavailable`: a model's content cannot be had, so far. `done`: the request is answered.
     """
 
     READY = "ready"

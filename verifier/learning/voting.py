@@ -129,7 +129,7 @@ class LearningVoting:
         return True
 
     def _session_of(self, current: Round, ballot: Ballot) -> Session:
-        """What is known of the round's models; on a second ballot, what the first could not have is looked for again."""
+        """What is known of the round's models; on a second ballot, what could not be had is looked for again."""
         round_id, ballot_id, session = self._session
         if round_id != current.round_id:
             session = Session()
@@ -139,7 +139,7 @@ class LearningVoting:
         return session
 
     def _entries(self, current: Round, ballot: Ballot) -> list[int]:
-        """Which of the round's models this ballot is over, in its order: all, or those that the first left undecided."""
+        """Which of the round's models this ballot is over, in its order: all, or what the first one left undecided."""
         if current.first_ballot_id == 0 or ballot.ballot_id != current.ballot_id:
             return sorted(self._models(current))
         first = self.context.contracts.verifier_committee.outcome(current.first_ballot_id)

@@ -69,5 +69,5 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     world.restart(verifier)
     assert company.ended(task_id).state is GradientTaskState.COMPLETED
     committee = world.contracts.verifier_committee
-    assert committee.digest_of(ballot_id, verifier.address) == committee.ballot(ballot_id).outcome_digest
+    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
