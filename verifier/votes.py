@@ -69,7 +69,7 @@ class VoteBook:
             return None
         if "words" not in fact:
             raise JournalError(
-                f"the vote on ballot {ballot_id} in {self._context.journal.path} is of a version before exact verdicts; "
+                f"the vote on ballot {ballot_id} in {self._context.journal.path} is older than exact verdicts; "
                 "its contracts are too: finish with that version, or use another --home"
             )
         return Vote([int(word, 16) for word in fact["words"]], bytes.fromhex(fact["salt"]))

@@ -163,7 +163,7 @@ def release_without_content(ground: Ground) -> Outcome:
     current = rounds.open_round(chain)
     rounds.to_voting(chain, current, chain.miner(0), chain.miner(1))
     vote = [rounds.untested(ppm, VerdictKind.WITHHELD) for ppm in (950_000, 960_000)]
-    rounds.vote_and_finish(chain, current, {each: vote for each in verifiers})
+    rounds.vote_and_finish(chain, current, dict.fromkeys(verifiers, vote))
     is_better = rounds.winner(chain) == chain.miner(1)
     returned_wei = chain.contracts.reward_reservoir.credit_wei(chain.client)
     evidence = (

@@ -226,7 +226,7 @@ def half_flips(ground: Ground) -> Outcome:
     honest_lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2))
     lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2, 4))
     evidence = (
-        f"{won} model wins, after {second - first + 1} ballots; the honest lose {honest_lost_wei / ETHER} ETH of stake, "
+        f"{won} model wins, after {second - first + 1} ballots; the honest lose {honest_lost_wei / ETHER} ETH, "
         f"the colluders {lost_wei / ETHER}; the better model's miner has its bond back"
     )
     figures = {"honest_lost_wei": honest_lost_wei, "lost_wei": lost_wei, "ballots": second - first + 1}
@@ -321,7 +321,11 @@ ATTACKS: list[Attack[Ground]] = [
         ride_on_nothing,
         Weakening(
             "what could not be had costs nothing and earns the fee",
-            (Edit("libraries/Verdicts.sol", "if (isBlank) return Stance.Blank;", "if (isBlank) return Stance.Inside;"),),
+            (
+                Edit(
+                    "libraries/Verdicts.sol", "if (isBlank) return Stance.Blank;", "if (isBlank) return Stance.Inside;"
+                ),
+            ),
         ),
     ),
     Attack("hidden-list", "votes", "reveal a digest and show its list to nobody", hide_list, _HIDDEN_IS_INSIDE),

@@ -67,9 +67,7 @@ class ProposedTask:
     baseline_ppm: int | None
 
 
-def propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, *, miner_setup_s: float = 0.0
-) -> ProposedTask:
+def propose(training: PlainData, options: SourceOptions, wishes: Wishes, *, miner_setup_s: float = 0.0) -> ProposedTask:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
     try:
@@ -78,9 +76,7 @@ def propose(
         raise BadInput(f"{options.source} cannot be commissioned like this: {first_problem(exc)}") from exc
 
 
-def _propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float
-) -> ProposedTask:
+def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float) -> ProposedTask:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
     outputs = mapping.output_shape(training.shape)

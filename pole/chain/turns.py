@@ -26,7 +26,7 @@ def is_my_turn(client: ChainClient, address: str, slots: int = TURNS) -> bool:
 
 
 def is_ballot_due(contracts: Contracts, ballot: Ballot) -> bool:
-    """Whether the ballot may be moved on; it can be counted from the first moment of `Opening`, see `advance_ballot`."""
+    """Whether the ballot may be moved on; in `Opening` it can be counted at once, see `advance_ballot`."""
     return ballot.phase is BallotPhase.OPENING or contracts.verifier_committee.is_due(ballot.ballot_id)
 
 

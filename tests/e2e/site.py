@@ -30,6 +30,7 @@ PROFILE = Profile(
         unbonding_period_s=60,
         vote_commit_window_s=90,
         vote_reveal_window_s=90,
+        vote_opening_window_s=90,
         max_extensions=1,
         absence_penalty_ppm=20_000,
         noise_penalty_ppm=100_000,
