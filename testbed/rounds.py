@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pole.chain.commitments import solution_commitment, test_set_commitment, vote_commitment
+from eth_utils.crypto import keccak
+
+from pole.chain.commitments import ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.profiles import ETHER, PUBLIC
-from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, Verdict
+from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, Verdict, VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.errors import ChainError
 from pole.storage.cid import Cid, cid_of
 from testbed.contracts import Chain, Sent
@@ -13,8 +16,8 @@ from testbed.contracts import Chain, Sent
 BOND_WEI = PUBLIC.chain.miner_bond_wei
 CLIENT_BOND_WEI = PUBLIC.market.client_bond_wei
 STAKE_WEI = PUBLIC.committee.min_stake_wei
-REQUIRED_PPM, CLAIM_PPM, TOLERANCE_PPM = 900_000, 950_000, 10_000
-INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
+REQUIRED_PPM, CLAIM_PPM = 900_000, 950_000
+INVALID = Verdict(VerdictKind.INVALID, 0, VerdictKind.NONE, 0)
 SALT = bytes(range(1, 33))
 KEYS, TEST_SET = cid_of(b"functional keys"), cid_of(b"test set")
 
@@ -26,8 +29,8 @@ def model_of(who: str) -> Cid:
     return cid_of(f"model of {who}".encode())
 
 
-def good(test_ppm: int) -> Verdict:
-    return Verdict(is_valid=True, train_ppm=CLAIM_PPM, test_ppm=test_ppm)
+def good(test_ppm: int, train_ppm: int = CLAIM_PPM) -> Verdict:
+    return Verdict(VerdictKind.SCORED, train_ppm, VerdictKind.SCORED, test_ppm)
 
 
 def stake(chain: Chain, *verifiers: str, stake_wei: int = STAKE_WEI) -> None:
@@ -50,7 +53,6 @@ def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
         "time_limit_s": 3_600,
         "required_train_ppm": REQUIRED_PPM,
         "min_test_ppm": 0,
-        "tolerance_ppm": TOLERANCE_PPM,
         "solutions_wanted": 64,
     }
     return TaskTerms(**(given | changes))
@@ -138,7 +140,23 @@ def to_voting(chain: Chain, current: Round, *miners: str, client: str | None = N
 
 
 def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[Verdict], salt: bytes = SALT) -> bytes:
-    return vote_commitment(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, verifier, vote, salt)
+    digest = digest_of(chain, ballot_id, vote)
+    return vote_commitment(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, verifier, digest, salt)
+
+
+def digest_of(chain: Chain, ballot_id: int, vote: Sequence[Verdict]) -> bytes:
+    return ballot_digest(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, pack(vote))
+
+
+def pack(vote: Sequence[Verdict]) -> list[int]:
+    """Verifiers that found the same score found the same predictions."""
+    return [
+        pack_verdict(_part(verdict.train, verdict.train_ppm), _part(verdict.test, verdict.test_ppm)) for verdict in vote
+    ]
+
+
+def _part(kind: VerdictKind, ppm: int) -> Part:
+    return Part(kind, ppm, keccak(text=f"predictions with {ppm} ppm") if kind == VerdictKind.SCORED else b"")
 
 
 def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
@@ -150,9 +168,13 @@ def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
 
 
 def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
+    """And tally, with the lists of all; absent members are waited for."""
     for verifier, vote in votes.items():
-        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, list(vote), SALT)
-    advance_ballot(chain, ballot_id)
+        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, digest_of(chain, ballot_id, vote), SALT)
+    if not chain.contracts.verifier_committee.is_due(ballot_id):
+        wait_for(chain, chain.contracts.verifier_committee.ballot(ballot_id).deadline)
+    lists = [list(words) for words in dict.fromkeys(tuple(pack(vote)) for vote in votes.values())]
+    chain.do(chain.anyone, "VerifierCommittee", "tally", ballot_id, lists)
 
 
 def advance_ballot(chain: Chain, ballot_id: int) -> BallotPhase:

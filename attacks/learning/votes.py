@@ -21,7 +21,7 @@ _PPM = 1_000_000
 
 HONEST = [rounds.good(940_000), rounds.good(930_000)]
 """On two models: the first is better."""
-FLIPPED = [rounds.INVALID, Verdict(is_valid=True, train_ppm=_PPM, test_ppm=_PPM)]
+FLIPPED = [rounds.INVALID, rounds.good(_PPM, _PPM)]
 """The vote of those who want the second to win."""
 
 
