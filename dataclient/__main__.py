@@ -165,6 +165,20 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
     click.echo(f"wrote {out}; use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
 
 
+@cli.command("audit")
+@click.argument("task")
+@role_options("dataclient", is_exclusive=False)
+def audit_command(context: RoleContext, *, task: str) -> None:
+    """Recompute what the committee decided about the model that won TASK, prediction by prediction, on your own rows."""
+    from dataclient.audit import audit
+
+    found = audit(context, find_task_home(context.home, task))
+    for part in found:
+        click.echo(str(part))
+    if any(part.is_wrong for part in found):
+        raise BadInput("the outcome is not what the model predicts; the committee decided against the protocol")
+
+
 @cli.command("predict")
 @click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("rows", type=_FILE)

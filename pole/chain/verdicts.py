@@ -38,6 +38,12 @@ class Part:
         if not is_scored and (self.ppm or self.root):
             raise BadInput(f"a part that is {self.kind.name.lower()} has neither a score nor a root; leave them out")
 
+    @property
+    def packed(self) -> int:
+        """The 96 bits of a word."""
+        hashed = fingerprint(self.ppm, self.root) if self.kind == VerdictKind.SCORED else 0
+        return self.kind << _KIND_SHIFT | self.ppm << _PPM_SHIFT | hashed
+
 
 def fingerprint(ppm: int, root: bytes) -> int:
     """64 bits of a scored part that nobody can guess without its predictions."""
@@ -51,12 +57,12 @@ def pack_verdict(train: Part, test: Part) -> int:
         raise BadInput(f"no vote says {train.kind.name.lower()} of training and {test.kind.name.lower()} of testing")
     if train.kind == VerdictKind.INVALID and test.kind != VerdictKind.NONE:
         raise BadInput(f"an invalid model has no test part; vote none, not {test.kind.name.lower()}")
-    return _pack_part(train) << _PART_BITS | _pack_part(test)
+    return train.packed << _PART_BITS | test.packed
 
 
 def unpack_verdict(word: int) -> Verdict:
     """What one word says, without the fingerprints."""
-    return Verdict(*_plain(word >> _PART_BITS), *_plain(word))
+    return Verdict(*plain_part(word >> _PART_BITS), *plain_part(word))
 
 
 def unpack_verdicts(words: Sequence[int]) -> list[Verdict]:
@@ -64,12 +70,13 @@ def unpack_verdicts(words: Sequence[int]) -> list[Verdict]:
     return [unpack_verdict(word) for word in words]
 
 
-def _pack_part(part: Part) -> int:
-    hashed = fingerprint(part.ppm, part.root) if part.kind == VerdictKind.SCORED else 0
-    return part.kind << _KIND_SHIFT | part.ppm << _PPM_SHIFT | hashed
+def part_of(word: int, is_train: bool) -> int:
+    """One half of a word."""
+    return word >> _PART_BITS if is_train else word & ((1 << _PART_BITS) - 1)
 
 
-def _plain(part: int) -> tuple[VerdictKind, int]:
+def plain_part(part: int) -> tuple[VerdictKind, int]:
+    """Kind and ppm of a packed part."""
     return VerdictKind(part >> _KIND_SHIFT & 0xFF), part >> _PPM_SHIFT & 0xFFFFFF
 
 

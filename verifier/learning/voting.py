@@ -13,6 +13,7 @@ from verifier.background import BackgroundWorker
 from verifier.judging.messages import JudgingLimits
 from verifier.judging.process import JudgingProcess
 from verifier.judging.session import Session
+from verifier.keeping import Keeper
 from verifier.learning.messages import RoundInputs
 from verifier.learning.models import judge_all
 from verifier.votes import Vote, VoteBook
@@ -34,6 +35,7 @@ class LearningVoting:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.judge = JudgingProcess(limits)
         self.votes = VoteBook(context)
+        self.keeper = Keeper(context)
         self.is_wanted_elsewhere = is_wanted_elsewhere
         self._worker = BackgroundWorker()
         self._session: tuple[int, int, Session] = (0, 0, Session())
@@ -77,6 +79,7 @@ class LearningVoting:
             return known
         models, entries = self._models(current), self._entries(current, ballot)
         session = self._session_of(current, ballot)
+        self.keeper.plan(models.values(), ballot)
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, entries, session, seconds_left)):
             return Waiting("judging to finish", ballot.deadline, "judge again")
@@ -108,6 +111,7 @@ class LearningVoting:
             judge_all(self.judge, self.inputs(current, has_test_set=False), models, session, give_up_at_s, entries)
         session.retry_at_s = time.monotonic() + RETRY_S
         self._log_opening(current, session)
+        self.keeper.pin([models[entry] for entry in session.judgements])
 
     def _log_opening(self, current: Round, session: Session) -> None:
         if session.opening.rows:

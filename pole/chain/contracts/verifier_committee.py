@@ -96,6 +96,11 @@ class VerifierCommittee(BaseContract):
         """
         return [from_abi(Verdict, part) for part in self._read("repeatedOutcome", first_ballot_id, ballot_id)]
 
+    def outcome_words(self, ballot_id: int) -> list[int]:
+        """What was decided with its fingerprints, from the events; empty until the ballot is closed."""
+        events = self._client.logs(self.name, "BallotTallied", ballotId=ballot_id)
+        return [int(word) for event in events[-1:] for word in event.arguments["outcome"]]
+
     def parameters(self) -> CommitteeParameters:
         parameters: CommitteeParameters = self._read_once(CommitteeParameters)
         return parameters
