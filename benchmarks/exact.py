@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pole.task.scoring import score_ppm
 from torch import nn
 
 from miner.training.api import TrainingJob
 from miner.training.default import DefaultTrainer
 from pole.exact.fast import prepare
+from pole.task.estimate import estimate_ppm
 from pole.task.manifest import AnyModel, GraphModel, Manifest, TorchvisionModel
 from pole.task.model import build_model
 from testbed.markdown import markdown_table
@@ -108,7 +108,7 @@ def measured(case: Case, repeats: int) -> Times:
     y = random.integers(0, CLASSES, case.rows)
     float32, weights, rows = [], [], []
     for _ in range(repeats):
-        float32.append(_seconds(lambda: score_ppm(model, x, y, "accuracy")))
+        float32.append(_seconds(lambda: estimate_ppm(model, x, y, "accuracy")))
         weights.append(_seconds(lambda: prepare(model)))
         rows.append(_seconds(partial(prepare(model).predict, x)))
     epochs = [_seconds(_epoch(case, x, y)) for _ in range(case.epoch_repeats)]

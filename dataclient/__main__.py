@@ -17,6 +17,7 @@ from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MarketParameters
+from pole.errors import BadInput
 from pole.node.cli import role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
@@ -169,7 +170,7 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
 @click.argument("task")
 @role_options("dataclient", is_exclusive=False)
 def audit_command(context: RoleContext, *, task: str) -> None:
-    """Recompute what the committee decided about the model that won TASK, prediction by prediction, on your own rows."""
+    """Recompute what was decided about the model that won TASK, prediction by prediction, on the client's own rows."""
     from dataclient.audit import audit
 
     found = audit(context, find_task_home(context.home, task))

@@ -188,7 +188,7 @@ _RETURNED = "if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;\n          
 _BONDS_RETURNED = Weakening(
     "every bond is returned",
     (
-        Edit("RoundTreasury.sol", "uint256(voted.submissionCount - voted.revealedCount) * MINER_BOND_WEI", "0"),
+        Edit("LearningChain.sol", "uint256(silent) * MINER_BOND_WEI", "0"),
         Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += MINER_BOND_WEI;\n            if (false)"),
     ),
 )

@@ -155,7 +155,7 @@ def copy_vote(ground: Ground) -> Outcome:
     stolen = rounds.reveal_vote(chain, ballot_id, copier, HONEST)
     rounds.tally(chain, ballot_id, HONEST)
     lost_wei = _lost_wei(chain, copier)
-    evidence = f"{stolen.said}, and slashed {lost_wei / ETHER} ETH as absent"
+    evidence = f"{stolen.said}, and slashed {lost_wei / ETHER} ETH for its silence"
     is_defended = not entered.error and bool(stolen.error) and lost_wei > 0
     return Outcome(is_defended, evidence, {"error": stolen.error, "lost_wei": lost_wei})
 
