@@ -169,7 +169,8 @@ def replay_vote(ground: Ground) -> Outcome:
     old = chain.contracts.verifier_committee.vote_commitment(first, replayer)
     chain.do(replayer, "VerifierCommittee", "commitVote", second, old)
     rounds.commit_votes(chain, second, _votes(chain, HONEST, HONEST, HONEST))
-    replayed = rounds.reveal_vote(chain, second, replayer, HONEST)
+    digest = rounds.digest(chain, first, HONEST)
+    replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", second, digest, rounds.SALT)
     return Outcome(bool(replayed.error), replayed.said, {"error": replayed.error})
 
 

@@ -57,6 +57,7 @@ MET: dict[str, dict[str, object]] = {
     "junk-commits": {"lost_wei": 64 * 10**17, "error": "RoundFull"},
     "held-chain": {"lost_wei": 0},
     "false-claims": {"won_wei": 10**17, "fee_wei": 10**17},
+    "provoked-rounding": {"verdicts": 1},
     "pickle": {"is_run": False},
     "manifest-of-1-gb": {"error": "ContentTooLarge"},
 }
