@@ -137,9 +137,7 @@ def provoke_rounding(ground: Ground) -> Outcome:
     made = commission(ground.folder)
     model = made.store.put(save_model(_teetering(made)))
     words = {_judged_on(ground, made, model, threads) for threads in (1, 2)}
-    evidence = (
-        f"verifiers with one and two threads find {len(words)} verdict(s), by the fingerprints of all predictions"
-    )
+    evidence = f"verifiers with one and two threads find {len(words)} verdict(s), with all fingerprints"
     return Outcome(len(words) == 1, evidence, {"verdicts": len(words)})
 
 
@@ -177,7 +175,8 @@ class _Float32:
         dtype = torch.bfloat16 if self.has_short_floats else torch.float32
         with torch.no_grad():
             logits = self._module.to(dtype)(torch.from_numpy(rows).to(dtype))
-        return logits.argmax(dim=1).numpy()
+        found: NDArray[np.int64] = logits.argmax(dim=1).numpy()
+        return found
 
 
 ATTACKS: list[Attack[Ground]] = [
