@@ -150,17 +150,17 @@ def test_act__model_vanished__waits_and_votes_it_unavailable_only_at_the_end(loc
     assert unpack_verdicts(vote.words) == [Verdict(VerdictKind.UNAVAILABLE, 0, VerdictKind.NONE, 0)]
 
 
-def test_act__training_set_vanished__never_blames_a_model(local_nodes: LocalNodes, digits: Commission) -> None:
+def test_act__training_set_vanished__says_so_at_the_end_and_never_blames_a_model(local_nodes: LocalNodes, digits: Commission) -> None:
     miner, verifier = (
         local_nodes.miner(local_nodes.funded()),
-        local_nodes.verifier(local_nodes.funded(), reserve_s=25.0),
+        local_nodes.verifier(local_nodes.funded(), reserve_s=12.0),
     )
     verifier._top_up()
     until_phase([miner], Phase.VOTING)
     (digits.store.root / digits.manifest.data.training_set[0].cid).unlink()
     assert digits.manifest.data.training_set[0].cid in verifier.act().what
     assert verifier.voting.votes.recall(1) is None
-    local_nodes.pass_time(seconds_to_deadline(verifier) - 30)
+    local_nodes.pass_time(seconds_to_deadline(verifier) - 20)
     step_until([verifier], lambda: has_voted(verifier))
     vote = verifier.voting.votes.recall(1)
     assert vote is not None
