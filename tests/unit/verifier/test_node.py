@@ -150,7 +150,9 @@ def test_act__model_vanished__waits_and_votes_it_unavailable_only_at_the_end(loc
     assert unpack_verdicts(vote.words) == [Verdict(VerdictKind.UNAVAILABLE, 0, VerdictKind.NONE, 0)]
 
 
-def test_act__training_set_vanished__says_so_at_the_end_and_never_blames_a_model(local_nodes: LocalNodes, digits: Commission) -> None:
+def test_act__training_set_vanished__votes_withheld_and_blames_no_model(
+    local_nodes: LocalNodes, digits: Commission
+) -> None:
     miner, verifier = (
         local_nodes.miner(local_nodes.funded()),
         local_nodes.verifier(local_nodes.funded(), reserve_s=12.0),
