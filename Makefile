@@ -65,7 +65,7 @@ test: test-contracts test-invariants test-unit test-e2e ## All kinds of tests, i
 # Its contract tests are those of coverage-contracts; what they spend is measured apart, on optimised code.
 test-full: WHICH :=
 test-full: FORGE_PROFILE := default
-test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage: what CI runs
+test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage
 
 campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load and soak in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test

@@ -14,6 +14,7 @@ from pole.chain.node_errors import RevertDecoder, node_errors
 from pole.chain.structs import MarketParameters, TaskTerms
 from pole.errors import BadInput, InsufficientFunds
 from pole.journal.transactions import TransactionState
+from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
@@ -109,7 +110,7 @@ def submit(client: RoleContext, order: TaskOrder, progress: OnProgress | None = 
     if order.submitted is not None:
         return order.submitted
     prepared = prepare(order.task, order.home, client.store, progress)
-    _check_stored(client, order, prepared)
+    check_stored(client, order, prepared)
     receipt = client.contracts.task_market.submit(
         terms_of(client, order.task, prepared), value_wei=order.payment.value_wei, key=_key(order.home)
     )
@@ -135,8 +136,10 @@ def finish_interrupted(client: RoleContext) -> None:
             submit(client, TaskOrder(home, task, payment, None))
 
 
-def _check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> None:
-    """Miners must find what is paid for: a task prepared with another store is not submitted with this one."""
+def check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> None:
+    """Miners must find what is paid for, and take it: a task prepared with another store, or by a version whose
+    manifests are refused by now, is not submitted. Raises BadInput or ManifestInvalid.
+    """
     cids = [prepared.manifest, *(part.cid for part in order.home.progress().parts)]
     missing = [cid for cid in cids if not client.store.has(Cid.parse(cid))]
     if missing:
@@ -144,6 +147,7 @@ def _check_stored(client: RoleContext, order: TaskOrder, prepared: Prepared) -> 
             f"task {order.home.name!r} was prepared with another store ({missing[0]} is not in this one); "
             "give the same --store, or say --again to prepare it once more"
         )
+    fetch_manifest(client.store, prepared.manifest_cid)
 
 
 def terms_of(client: RoleContext, task: TaskFile, prepared: Prepared) -> TaskTerms:

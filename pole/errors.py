@@ -40,6 +40,10 @@ class ModelInvalid(PoleError):
     """A model file does not fit the model specification, or is malformed or hostile."""
 
 
+class InexactMachine(PoleError):
+    """This machine computes something else than all others: it must not judge, and no model is wrong for it."""
+
+
 class DataInvalid(PoleError):
     """A file of rows does not fit the manifest, or is malformed or hostile."""
 

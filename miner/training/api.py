@@ -132,13 +132,18 @@ def _judged(job: TrainingJob, model: nn.Module) -> Candidate | None:
 
 
 def scoring_time_s(job: TrainingJob) -> float:
-    """How long `judge` will take, extrapolated from a sample of the rows: time to keep in reserve at the end."""
+    """How long `judge` will take, extrapolated from a sample of the rows: time to keep in reserve at the end.
+
+    Rounding the weights takes the same time for any number of rows, so only the rest grows with them.
+    """
     with torch.random.fork_rng(devices=[]):
         model = job.new_model()
     sample = slice(0, SAMPLE_ROWS)
     start = time.monotonic()
-    prepare(model, has_raw_features(job.manifest)).predict(job.train_x[sample])
-    return (time.monotonic() - start) * max(1.0, len(job.train_x) / SAMPLE_ROWS)
+    network = prepare(model, has_raw_features(job.manifest))
+    prepared = time.monotonic()
+    network.predict(job.train_x[sample])
+    return prepared - start + (time.monotonic() - prepared) * max(1.0, len(job.train_x) / SAMPLE_ROWS)
 
 
 def load_trainer(location: str) -> Trainer:

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from pole.errors import BadInput
+from pole.errors import BadInput, InexactMachine
 from pole.exact.grid import COARSE, FINE, RAW, Floats, Grid, settle
 from pole.exact.layers import layer_of, output_grid
 from pole.exact.plan import Plan
@@ -68,9 +68,9 @@ def read_model(content: bytes, plan: Plan, is_raw: bool = False) -> ExactModel:
 
 
 def _check_subnormal() -> None:
-    """Raises BadInput if this thread reads the smallest weights as zero, as libraries set processors to for speed."""
+    """Raises InexactMachine if this thread reads the smallest weights as zero, as some libraries have it do."""
     if np.array([1], np.uint32).view(np.float32).astype(np.float64)[0] != 2.0**-149:
-        raise BadInput("this process takes subnormal numbers for zero; judge models in one that does not")
+        raise InexactMachine("this process takes subnormal numbers for zero; judge models in one that does not")
 
 
 def _values_alive(plan: Plan) -> int:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pole.errors import BadInput
+from pole.errors import InexactMachine
 from pole.exact.grid import FINE, Floats
 
 Integers = NDArray[np.int32]
@@ -40,14 +40,14 @@ class Table(NamedTuple):
 def table(kind: str) -> Integers:
     """Entry i belongs to |v| = i; int32, read-only. The last entry is the asymptote, and holds for all |v| beyond.
 
-    `kind`: tanh, sigmoid (of |v|), silu or gelu (what they are below max(v, 0)). Raises BadInput if this machine
+    `kind`: tanh, sigmoid (of |v|), silu or gelu (what they are below max(v, 0)). Raises InexactMachine if this one
     computes another table than the one that all others use.
     """
     recipe = TABLES[kind]
     entries = _rounded(recipe)
     entries = entries[: int(np.flatnonzero(entries != recipe.bound)[-1]) + 2]
     if (found := hashlib.sha256(entries.astype("<i4").tobytes()).hexdigest()) != recipe.sha256:
-        raise BadInput(f"this machine computes {kind} as a table with SHA-256 {found}; it cannot judge models")
+        raise InexactMachine(f"this machine computes {kind} as a table with SHA-256 {found}; it cannot judge models")
     entries.flags.writeable = False
     return entries
 

@@ -191,7 +191,7 @@ class Manifest(Document):
         if len(content) <= MAX_MANIFEST_BYTES and _says_version_1(content):
             raise ManifestInvalid(
                 "manifest has version 1, from before exact evaluation: its scores depended on the machine; commission "
-                "the task anew (what an old deployment owes can still be withdrawn)"
+                "the task anew with `submit --again` (bring one that is on the market to its end with version 0.2)"
             )
         return parse_document(
             cls,

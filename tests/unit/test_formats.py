@@ -3,10 +3,13 @@
 import shutil
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dataclient.prepare import prepare, read_rows
+from dataclient.submit import check_stored
 from dataclient.task_file import read_task_file
 from dataclient.task_folder import TaskHome
 from pole.encryption.keys import MasterKey
@@ -68,6 +71,15 @@ def test_manifest__of_an_old_version__refused_by_name(old: Path) -> None:
     content = FolderStore(old / "store").get(Cid.parse(MANIFEST), MAX_MANIFEST_BYTES)
     with pytest.raises(ManifestInvalid, match="manifest has version 1"):
         Manifest.from_bytes(content)
+
+
+def test_task_folder__prepared_by_an_old_version__not_paid_for(old: Path) -> None:
+    home, client = TaskHome(old / "task"), SimpleNamespace(store=FolderStore(old / "store"))
+    order: Any = SimpleNamespace(home=home)
+    prepared = home.prepared()
+    assert prepared is not None
+    with pytest.raises(ManifestInvalid, match=r"version 1.*submit --again"):
+        check_stored(client, order, prepared)  # type: ignore[arg-type]
 
 
 def test_task_folder__of_an_old_version__its_rows_make_a_task_of_today(old: Path) -> None:

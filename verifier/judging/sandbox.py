@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from pole.errors import ContentTooLarge, StoreError
+from pole.errors import ContentTooLarge, InexactMachine, StoreError
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 
 # Written while judging: nothing but lines to a pipe, which no limit on files covers.
@@ -78,5 +78,7 @@ def may_heal(exc: BaseException) -> bool:
     """Whether this is about what the verifier can reach or hold just now, not about what the client published."""
     if isinstance(exc, StoreError):
         return not isinstance(exc, ContentTooLarge)
+    if isinstance(exc, InexactMachine):
+        return True
     # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
     return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)

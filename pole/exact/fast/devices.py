@@ -4,19 +4,19 @@ import functools
 
 import torch
 
-from pole.errors import PoleError
+from pole.errors import InexactMachine
 
 _SIDE = 1 << 10
 
 
 @functools.cache
 def check_products(device: torch.device) -> None:
-    """Raises PoleError if sums of up to 53 bits are not exact: a GPU's libraries may emulate float64 with less.
+    """Raises InexactMachine if sums of up to 53 bits are not exact: a GPU's libraries may emulate float64 with less.
 
     Processors are not asked: float64 is IEEE 754 there.
     """
     if device.type != "cpu" and not has_exact_products(device):
-        raise PoleError(
+        raise InexactMachine(
             f"{device} multiplies float64 matrices inexactly; turn the emulation of float64 off, or use cpu"
         )
 

@@ -22,7 +22,8 @@ def prepare(module: nn.Module, is_raw_input: bool = False, device: torch.device 
     """The exact evaluation, on this device, of a module that pole.task.model builds; the module is only read.
 
     `is_raw_input`: the manifest's mapping has `normalisation: none`. Tracing patches torch for a moment: no other
-    thread may run a module then. Raises ModelInvalid for a module of another kind, PoleError for an inexact device.
+    thread may run a module then. Raises ModelInvalid for a module of another kind, or
+    InexactMachine.
     """
     check_products(torch.device(device))
     tracer = _Tracer()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pole.errors import PoleError
+from pole.errors import InexactMachine
 from pole.exact.fast.weights import Grid
 
 UNIT = 65_536
@@ -74,7 +74,7 @@ KINDS = {
 
 
 def entries(name: str) -> Tensor:
-    """Entry i is 65536 * F(i / 65536), rounded: float64 [entries]. Raises PoleError if the hash is another."""
+    """Entry i is 65536 * F(i / 65536), rounded: float64 [entries]. Raises InexactMachine if the hash is another."""
     kind = KINDS[name]
     exact = UNIT * kind.approximate(torch.arange(kind.entries, dtype=torch.float64) / UNIT)
     table = torch.round(exact)
@@ -82,7 +82,9 @@ def entries(name: str) -> Tensor:
         table[index] = _precise_entry(kind, index)
     digest = hashlib.sha256(table.to(torch.int32).numpy().astype("<i4").tobytes()).hexdigest()
     if digest != kind.sha256:
-        raise PoleError(f"the table of {name} has the SHA-256 {digest}, not {kind.sha256}; torch computes wrongly here")
+        raise InexactMachine(
+            f"the table of {name} has the SHA-256 {digest}, not {kind.sha256}; torch computes wrongly here"
+        )
     return table
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch import nn
 
-from pole.errors import BadInput, ModelInvalid
+from pole.errors import BadInput, InexactMachine, ModelInvalid
 from pole.exact import ExactModel, plan_model, read_model
 from pole.storage.tensorfile import write_tensors
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
@@ -119,7 +119,7 @@ def test_exact_model__subnormal_numbers_read_as_zero__refused() -> None:
     tensors = {"l0.weight": np.array([[1e-45], [0]], np.float32)}
     assert torch.set_flush_denormal(True)
     try:
-        with pytest.raises(BadInput, match="subnormal"):
+        with pytest.raises(InexactMachine, match="subnormal"):
             ExactModel(plan, tensors)
     finally:
         torch.set_flush_denormal(False)

@@ -17,6 +17,7 @@ import torch
 
 from pole.chain.structs import Verdict
 from pole.document import Document
+from pole.errors import InexactMachine
 from pole.exact.task import model_of, task_score_ppm
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
@@ -28,6 +29,7 @@ from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, 
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 from verifier.judging.process import JudgingProcess
 from verifier.judging.session import INVALID, Session
+from verifier.learning.judge import findings
 from verifier.learning.messages import ModelsRequest, RoundInputs
 from verifier.learning.models import judge_all
 
@@ -105,6 +107,19 @@ def save_without_checks(model: torch.nn.Module) -> bytes:
     from safetensors.torch import save
 
     return save(model.state_dict())
+
+
+def test_findings__machine_that_computes_otherwise__says_retry_and_condemns_nobody(
+    iris: Commission, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise InexactMachine("the table of silu is another")
+
+    monkeypatch.setattr("verifier.learning.judge.prepare", broken)
+    model = iris.store.put(b"a model")
+    said = list(findings(ModelsRequest(inputs=inputs_of(iris, cache), models=[(0, str(model))])))
+    assert [finding.kind for finding in said] == [FindingKind.RETRY]
+    assert "table of silu" in said[0].reason
 
 
 @pytest.mark.parametrize("size", [3e38, 1e-44, -0.0])
