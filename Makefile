@@ -175,7 +175,7 @@ $(INSTALLED_AUDIT): requirements-audit.txt | setup
 audit: audit-tools ## slither without findings
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.check_slither
 
-formal: audit-tools ## halmos proves the ommer reward and the median; two broken formulas must fail
+formal: audit-tools ## halmos proves the ommer reward and the majority; three broken formulas must fail
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.prove
 
 coverage-python: setup ## The roles' and the shared modules' coverage by the unit tests: 90 % of lines

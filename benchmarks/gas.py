@@ -1,8 +1,9 @@
 """`make gas`: what every step of a round costs, and whether the largest round keeps within the bounds.
 
-Each size plays two rounds on its own anvil: one whose verifiers agree within the tolerance (all values differ, in the
-order that is worst for the median), and one with as many noisy verifiers as a majority bears and all miners returning.
-The more expensive one counts, so that slashing, first-time accounts and the referenced ommer are in the figures.
+Each size plays three rounds, on anvils of its own: one whose verifiers agree; one with as many noisy verifiers as
+a majority bears, whose votes are not opened, and all miners returning; and one in which no two votes are alike, every
+vote is opened and each part of each entry is decided by its own majority. The dearest counts, so that slashing,
+first-time accounts and the referenced ommer are in the figures.
 """
 
 import sys
@@ -17,23 +18,27 @@ from rich.table import Table
 from web3 import HTTPProvider, Web3
 
 from pole.chain.abi import to_abi
-from pole.chain.commitments import solution_commitment, test_set_commitment, vote_commitment
+from pole.chain.commitments import ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.deployment import ContractName, Deployment
 from pole.chain.profiles import LOCAL
-from pole.chain.structs import BallotPhase, Phase, TaskTerms, Verdict
+from pole.chain.structs import BallotPhase, Phase, TaskTerms, VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.storage.cid import RAW, Cid
 from testbed.chain import MNEMONIC, development_chain
 from testbed.deployer import deploy_with_web3
 
 MINER_COUNTS = (3, 16, 64)
 VERIFIER_COUNTS = (3, 21)
-CALL_LIMIT_GAS = 16_777_216
-"""EIP-7825: no transaction on mainnet may use more."""
+CALL_LIMIT_GAS = 6_000_000
+"""No call of the protocol may use more; EIP-7825 allows 16,777,216."""
 MINER_LIMIT_GAS = 200_000
 """A miner's commit and reveal together must stay under this."""
 MINER_TOTAL = ("miner", "commit + reveal")
+TALLY, SPLIT_TALLY = ("anyone", "tally, a digest decides"), ("anyone", "tally, all opened")
+REVEAL, OPEN = ("verifier", "reveal vote"), ("verifier", "open vote")
+STEP_LIMITS_GAS = {REVEAL: 90_000, OPEN: 300_000, TALLY: 1_000_000, SPLIT_TALLY: 4_000_000}
+"""What the ballots promise, whatever the number of models and verifiers."""
 
-TOLERANCE_PPM = 10_000
 _CLAIM_PPM = 950_000
 _SALT = bytes(range(1, 33))
 _TEST_SET = Cid(RAW, Web3.keccak(text="test set"))
@@ -41,6 +46,8 @@ _FIRST_MINER, _FIRST_VERIFIER = 2, 70
 ACCOUNTS = _FIRST_VERIFIER + max(VERIFIER_COUNTS)
 
 Step = tuple[str, str]
+Votes = list[Sequence[int]]
+"""One packed list per verifier."""
 
 
 @dataclass
@@ -88,8 +95,8 @@ class Bench:
         for verifier in self.verifiers:
             self.call("verifier", "stake", verifier, stake, LOCAL.committee.min_stake_wei)
 
-    def play(self, noisy: int) -> None:
-        """One round from submission to block; the last `noisy` verifiers vote outside the tolerance."""
+    def play(self, votes: Votes, *, is_split: bool = False) -> None:
+        """One round from submission to block."""
         self._submit()
         chain = self.contract("LearningChain").functions
         self.call("anyone", "open the round", self.anyone, chain.openRound())
@@ -97,7 +104,7 @@ class Bench:
         self.call("client", "publish keys", self.client, chain.publishKeys(round_id, to_abi(_TEST_SET)))
         self._solve(round_id)
         self.call("anyone", "end the reveals, open the ballot", self.anyone, chain.advance(round_id))
-        self._vote(chain.round(round_id).call()[12], noisy)
+        self._vote(chain.round(round_id).call()[12], votes, is_split)
         self.call("anyone", "finalise the block", self.anyone, chain.advance(round_id))
         if chain.round(round_id).call()[3] != Phase.FINALISED:
             raise RuntimeError(f"round {round_id} ended without a block")
@@ -105,7 +112,7 @@ class Bench:
     def _submit(self) -> None:
         market = self.contract("TaskMarket")
         commitment = test_set_commitment(self.chain_id, market.address, self.client, _TEST_SET, _SALT)
-        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, TOLERANCE_PPM, len(self.miners))
+        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, len(self.miners))
         payment_wei = LOCAL.market.client_bond_wei + 10**18
         self.call("client", "submit", self.client, market.functions.submit(to_abi(terms)), payment_wei)
 
@@ -126,38 +133,73 @@ class Bench:
             reveal = chain.functions.reveal(round_id, to_abi(_model(round_id, miner)), _SALT)
             self.measurement.add(*MINER_TOTAL, used_gas[miner] + self.call("miner", "reveal", miner, reveal))
 
-    def _vote(self, ballot_id: int, noisy: int) -> None:
+    def _vote(self, ballot_id: int, votes: Votes, is_split: bool) -> None:
+        """Commit, reveal, open what has to be opened, tally."""
         committee = self.contract("VerifierCommittee")
-        votes = dict(zip(self.verifiers, self._votes(noisy), strict=True))
-        for verifier, vote in votes.items():
-            hashed = vote_commitment(self.chain_id, committee.address, ballot_id, verifier, vote, _SALT)
-            self.call("verifier", "commit vote", verifier, committee.functions.commitVote(ballot_id, hashed))
-        self.call("anyone", "close vote commits", self.anyone, committee.functions.advance(ballot_id))
-        for verifier, vote in votes.items():
-            reveal = committee.functions.revealVote(ballot_id, to_abi(vote), _SALT)
-            self.call("verifier", "reveal vote", verifier, reveal)
-        self.call("anyone", "tally the ballot", self.anyone, committee.functions.advance(ballot_id))
-        if committee.functions.ballot(ballot_id).call()[3] != BallotPhase.CLOSED:
+        functions = committee.functions
+        cast = dict(zip(self.verifiers, votes, strict=True))
+        digests = {
+            verifier: ballot_digest(self.chain_id, committee.address, ballot_id, vote)
+            for verifier, vote in cast.items()
+        }
+        for verifier, digest in digests.items():
+            hashed = vote_commitment(self.chain_id, committee.address, ballot_id, verifier, digest, _SALT)
+            self.call("verifier", "commit vote", verifier, functions.commitVote(ballot_id, hashed))
+        self.call("anyone", "close vote commits", self.anyone, functions.advance(ballot_id))
+        for verifier, digest in digests.items():
+            self.call(*REVEAL, verifier, functions.revealVote(ballot_id, digest, _SALT))
+        lists = list(dict.fromkeys(map(tuple, votes)))
+        if len(lists) > 1:
+            self.call("anyone", "close vote reveals", self.anyone, functions.advance(ballot_id))
+            lists = (
+                self._open_votes(ballot_id, cast)
+                if is_split
+                else self._open_votes(ballot_id, dict([next(iter(cast.items()))]))
+            )
+            _pass_time(self.web3, LOCAL.committee.vote_opening_window_s)
+        step = SPLIT_TALLY if is_split else TALLY
+        self.call(*step, self.anyone, functions.tally(ballot_id, lists))
+        if functions.ballot(ballot_id).call()[2] != BallotPhase.CLOSED:
             raise RuntimeError(f"ballot {ballot_id} was not closed")
 
-    def _votes(self, noisy: int) -> Iterator[list[Verdict]]:
-        """Falling values, which the median's insertion sort likes least."""
-        for voter in range(len(self.verifiers)):
-            is_noisy = voter >= len(self.verifiers) - noisy
-            offset_ppm = -voter - (2 * TOLERANCE_PPM if is_noisy else 0)
-            yield [
-                Verdict(True, _CLAIM_PPM + offset_ppm, 940_000 - entry + offset_ppm)
-                for entry in range(len(self.miners))
-            ]
+    def _open_votes(self, ballot_id: int, cast: dict[Any, Sequence[int]]) -> list[tuple[int, ...]]:
+        functions = self.contract("VerifierCommittee").functions
+        for verifier, vote in cast.items():
+            self.call(*OPEN, verifier, functions.openVote(ballot_id, verifier, vote))
+        return [tuple(vote) for vote in cast.values()]
+
+    def agreed(self) -> Votes:
+        """All verifiers find the same."""
+        vote = [_scored(_CLAIM_PPM, 940_000 - entry) for entry in range(len(self.miners))]
+        return [vote] * len(self.verifiers)
+
+    def noisy(self) -> Votes:
+        """As many as a majority bears have another root each; the first is of the majority."""
+        count = (len(self.verifiers) - 1) // 2
+        votes = self.agreed()
+        for place in range(1, count + 1):
+            votes[-place] = [_scored(_CLAIM_PPM, 1_000 * place, bytes([place])) for _ in self.miners]
+        return votes
+
+    def split(self) -> Votes:
+        """No two votes are alike: as many as a majority bears are noise, and all differ on one test part."""
+        votes = self.noisy()
+        for place, vote in enumerate(votes):
+            first = _scored(_CLAIM_PPM, 900_000 + place, bytes([place + 100]))
+            votes[place] = [vote[0] >> 96 << 96 | first % (1 << 96), *vote[1:]]
+        return votes
 
 
 def measure(miners: int, verifiers: int) -> Measurement:
-    """Play both rounds of one size."""
+    """Play the three rounds of one size."""
     measurement = Measurement(miners, verifiers)
     with _bench(measurement) as bench:
         bench.stake()
-        bench.play(noisy=0)
-        bench.play(noisy=(verifiers - 1) // 2)
+        bench.play(bench.agreed())
+        bench.play(bench.noisy())
+    with _bench(measurement) as bench:
+        bench.stake()
+        bench.play(bench.split(), is_split=True)
     return measurement
 
 
@@ -168,6 +210,9 @@ def violations(measurement: Measurement) -> list[str]:
         for (role, step), gas in measurement.gas.items()
         if gas > CALL_LIMIT_GAS
     ]
+    for step, limit in STEP_LIMITS_GAS.items():
+        if (used := measurement.gas.get(step, 0)) > limit:
+            found.append(f"{measurement.name}: {', '.join(step)}: {used:,} gas exceed {limit:,}")
     if (total := measurement.gas.get(MINER_TOTAL, 0)) >= MINER_LIMIT_GAS:
         found.append(f"{measurement.name}: a miner's commit + reveal: {total:,} gas, not under {MINER_LIMIT_GAS:,}")
     return found
@@ -175,7 +220,7 @@ def violations(measurement: Measurement) -> list[str]:
 
 def gas_table(measurements: Sequence[Measurement]) -> Table:
     """One row per role and step, one column per size."""
-    table = Table(title="Gas per step (dearest of two rounds)")
+    table = Table(title="Gas per step (dearest of three rounds)")
     table.add_column("role")
     table.add_column("step")
     for measurement in measurements:
@@ -198,8 +243,17 @@ def _model(round_id: int, miner: str) -> Cid:
     return Cid(RAW, Web3.keccak(text=f"{round_id} {miner}"))
 
 
-def _pass_time(web3: Web3) -> None:
-    web3.provider.make_request("evm_increaseTime", [1])  # type: ignore[arg-type]
+def _scored(train_ppm: int, test_ppm: int, tag: bytes = b"") -> int:
+    """A valid entry; verifiers with other tags have found other predictions."""
+    train, test = (
+        Part(VerdictKind.SCORED, ppm, Web3.keccak(tag + bytes([part])))
+        for part, ppm in enumerate((train_ppm, test_ppm))
+    )
+    return pack_verdict(train, test)
+
+
+def _pass_time(web3: Web3, seconds: int = 1) -> None:
+    web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
     web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
 
 

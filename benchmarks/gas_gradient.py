@@ -1,23 +1,23 @@
 """What every step of a height on the gradient chain costs; a part of `make gas`.
 
 Two heights are played on one anvil: at the first all verifiers find every proposal invalid, so that every bond is lost;
-the second makes a block, with as many noisy verifiers as a majority bears.
+the second makes a block, with as many noisy verifiers as a majority bears, whose votes nobody opens.
 """
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 from eth_account import Account
 from rich.console import Console
 from web3 import HTTPProvider, Web3
 
-from benchmarks.gas import ACCOUNTS, TOLERANCE_PPM, VERIFIER_COUNTS, Bench, Measurement, report
+from benchmarks.gas import ACCOUNTS, VERIFIER_COUNTS, Bench, Measurement, Votes, report
 from pole.chain.abi import to_abi
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import GradientTerms, HeightPhase, Rules
 from pole.chain.profiles import LOCAL
-from pole.chain.structs import Verdict
+from pole.chain.structs import VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.storage.cid import RAW, Cid
 from testbed.chain import MNEMONIC, development_chain
@@ -35,7 +35,6 @@ _TERMS = GradientTerms(
     block_reward_wei=10**15,
     block_count=2,
     target_test_ppm=0,
-    tolerance_ppm=TOLERANCE_PPM,
     target_interval_s=600,
     block_time_limit_s=3_600,
     min_step=1,
@@ -52,16 +51,18 @@ class GradientBench(Bench):
         self.chain = self.contract("GradientChain").functions
         self.is_valid = True
 
-    def play(self, noisy: int) -> None:
+    def play_heights(self) -> None:
+        """A height at which everything is bad, and one that makes a block."""
         self._enrol()
         self._open()
         self.is_valid = False
-        self._play_height(0)
+        bad = pack_verdict(Part(VerdictKind.INVALID), Part(VerdictKind.NONE))
+        self._play_height([[bad] * len(self.miners)] * len(self.verifiers))
         self._enrol()
         self._stop()
         self._open()
         self.is_valid = True
-        self._play_height(noisy)
+        self._play_height(self.noisy())
 
     def _enrol(self) -> None:
         for miner in self.miners:
@@ -72,13 +73,13 @@ class GradientBench(Bench):
         self.call("client", "submit", self.client, self.chain.submit(to_abi(_TERMS)), cost_wei)
         self.call("anyone", "open the task", self.anyone, self.chain.openTask())
 
-    def _play_height(self, noisy: int) -> None:
+    def _play_height(self, votes: Votes) -> None:
         height = self.chain.current().call()[0]
         for miner in self.miners:
             propose = self.chain.propose(height, 1, 0, to_abi(_WEIGHTS), to_abi(_WEIGHTS))
             self.call("miner", "propose", miner, propose)
         self.call("anyone", "open the ballot", self.anyone, self.chain.advance())
-        self._vote(self.chain.current().call()[5], noisy)
+        self._vote(self.chain.current().call()[5], votes, is_split=False)
         step = "accept a block" if self.is_valid else "reject all proposals"
         self.call("anyone", step, self.anyone, self.chain.advance())
 
@@ -88,12 +89,6 @@ class GradientBench(Bench):
         self.call("anyone", "stop the task", self.anyone, self.chain.advance())
         if self.chain.current().call()[2] != HeightPhase.IDLE:
             raise RuntimeError("the task that timed out was not stopped")
-
-    def _votes(self, noisy: int) -> Iterator[list[Verdict]]:
-        if self.is_valid:
-            yield from super()._votes(noisy)
-        else:
-            yield from ([Verdict(False, 0, 0)] * len(self.miners) for _ in self.verifiers)
 
 
 def measure_gradient(proposals: int, verifiers: int) -> Measurement:
@@ -105,7 +100,7 @@ def measure_gradient(proposals: int, verifiers: int) -> Measurement:
         deployment = deploy_with_web3(web3, Account.from_mnemonic(MNEMONIC), _PROFILE, _WEIGHTS)
         bench = GradientBench(web3, deployment, measurement)
         bench.stake()
-        bench.play(noisy=(verifiers - 1) // 2)
+        bench.play_heights()
     return measurement
 
 

@@ -77,15 +77,14 @@ abstract contract BlockLedger is ILearningChain {
     }
 
     /// @inheritdoc ILearningChain
-    function isIncluded(Header calldata blockHeader, uint256 index, bytes32 value, bytes32[] calldata proof)
+    function isIncluded(uint64 atHeight, uint256 index, bytes32 value, bytes32[] calldata proof)
         external
         view
         override
         returns (bool)
     {
-        bytes32 given = Headers.hash(blockHeader);
-        if (given != headerHash(blockHeader.height)) revert UnknownHeader(blockHeader.height, given);
-        return Headers.isIncluded(blockHeader.bodyRoot, index, value, proof);
+        _checkHeight(atHeight);
+        return Headers.isIncluded(_headers[atHeight].bodyRoot, index, value, proof);
     }
 
     /// @dev Appends the block of `ranked[0]` and pays R_w, R_r and the reference reward.

@@ -122,9 +122,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         HeightPhase phase = _current.phase;
         if (phase == HeightPhase.Idle) return false;
         if (phase == HeightPhase.Voting) {
-            IVerifierCommittee.BallotPhase ballotPhase = COMMITTEE.ballot(_current.ballotId).phase;
-            return ballotPhase == IVerifierCommittee.BallotPhase.Closed
-                || ballotPhase == IVerifierCommittee.BallotPhase.Void;
+            return _ballotPhase() >= IVerifierCommittee.BallotPhase.Closed;
         }
         if (block.timestamp >= _current.deadline) return true;
         return phase == HeightPhase.Collect && _current.proposalCount == MAX_PROPOSALS;
@@ -144,7 +142,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         _endTask(GradientTaskState.Stopped, StopReason.TimedOut);
     }
 
-    /// @dev The committee shares the ballot's fee; a void ballot's goes to the client.
+    /// @dev The committee shares the ballot's fee; a void ballot's comes back to the budget.
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCollect() private {
         Height storage working = _current;
@@ -152,9 +150,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
             _void();
             return;
         }
-        GradientTask storage judged = _tasks[working.taskId];
-        working.ballotId =
-            COMMITTEE.openBallot(working.proposalCount, judged.terms.tolerancePpm, judged.client);
+        working.ballotId = COMMITTEE.openBallot(working.proposalCount, _account(working.taskId));
         working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
         _enter(HeightPhase.Voting, 0);
         _moveFee(working.taskId, _account(working.ballotId));
@@ -175,11 +171,11 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function _endVoting() private {
-        if (COMMITTEE.ballot(_current.ballotId).phase == IVerifierCommittee.BallotPhase.Void) _void();
+        if (_ballotPhase() == IVerifierCommittee.BallotPhase.Void) _void();
         else _settle(COMMITTEE.outcome(_current.ballotId));
     }
 
-    /// @dev Nothing was decided: every bond stays, and the search goes on while there is hope and money.
+    /// @dev Nothing was decided: every bond that is left stays, and the search goes on while there is hope and money.
     function _void() private {
         Height storage working = _current;
         emit ProposalsRejected(working.height, working.ballotId, true);
@@ -194,31 +190,35 @@ contract GradientChain is GradientTasks, GradientBlocks {
         }
     }
 
-    /// @dev The earliest valid proposal is the block; the invalid ones lose their bonds to the client.
+    /// @dev The earliest valid proposal is the block; the bad ones lose their bonds to the task, whose surplus is the
+    /// client's; those left undecided lose nothing.
     // It calls our own contracts, which call nobody back.
     // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _settle(IVerifierCommittee.Verdict[] memory verdicts) private {
         Height storage working = _current;
-        uint64 taskId = working.taskId;
         uint256 accepted = verdicts.length;
-        uint256 lostWei;
+        bool isUndecided;
         for (uint256 i = verdicts.length; i > 0; i--) {
             address miner = _proposals[i - 1].miner;
-            if (!verdicts[i - 1].isValid) {
-                lostWei += _slash(miner, _account(taskId));
+            IVerifierCommittee.VerdictKind kind = verdicts[i - 1].train;
+            if (_isBad(kind)) {
+                _slash(miner, _account(working.taskId));
                 continue;
             }
             _miners[miner].hasProposal = false;
-            accepted = i - 1;
+            if (kind == IVerifierCommittee.VerdictKind.Scored) accepted = i - 1;
+            else isUndecided = true;
         }
-        GradientTask storage judged = _tasks[taskId];
         if (accepted < verdicts.length) {
-            _creditBudget(taskId, judged.client, lostWei);
             _accept(_proposals[accepted], verdicts[accepted]);
             return;
         }
         // The ballot was held for nothing: its fee comes out of the bonds, not out of the budget.
-        _creditBudget(taskId, judged.client, lostWei - judged.feeWei);
+        _creditSurplus(working.taskId);
+        if (isUndecided) {
+            _void();
+            return;
+        }
         emit ProposalsRejected(working.height, working.ballotId, false);
         working.voidBallots = 0;
         _resumeSearch();
@@ -243,7 +243,9 @@ contract GradientChain is GradientTasks, GradientBlocks {
         paid.searchedS = accepted.searchedS;
         paid.blocksDone++;
         _creditBudget(taskId, accepted.miner, paid.terms.blockRewardWei);
+        _creditSurplus(taskId);
 
+        // An undecided test accuracy counts as 0.
         uint32 targetTestPpm = paid.terms.targetTestPpm;
         bool isReached = targetTestPpm != 0 && verdict.testPpm >= targetTestPpm;
         if (isReached || paid.blocksDone == paid.terms.blockCount) {
@@ -298,6 +300,10 @@ contract GradientChain is GradientTasks, GradientBlocks {
         return _tasks[_current.taskId].searchedS + (uint40(block.timestamp) - _current.searchStartedAt);
     }
 
+    function _ballotPhase() private view returns (IVerifierCommittee.BallotPhase phase) {
+        (phase,) = COMMITTEE.result(_current.ballotId);
+    }
+
     function _checkOpen(uint64 atHeight) private view {
         Height storage working = _current;
         if (atHeight != working.height) revert WrongHeight(atHeight, working.height);
@@ -317,5 +323,12 @@ contract GradientChain is GradientTasks, GradientBlocks {
         if (proposer.enrolledAtBlock >= fixedAtBlock) {
             revert EnrolledTooLate(msg.sender, proposer.enrolledAtBlock, fixedAtBlock);
         }
+    }
+
+    /// @dev A proposal whose content could not be fetched is as bad as one that does not replay.
+    function _isBad(IVerifierCommittee.VerdictKind kind) private pure returns (bool) {
+        return
+            kind == IVerifierCommittee.VerdictKind.Invalid
+                || kind == IVerifierCommittee.VerdictKind.Unavailable;
     }
 }

@@ -16,8 +16,6 @@ abstract contract GradientTasks is GradientMiners {
     using IndexedHeap for IndexedHeap.Heap;
 
     uint256 private constant PPM = 1_000_000;
-    /// @notice More would let two medians of one model differ visibly.
-    uint32 public constant MAX_TOLERANCE_PPM = 50_000;
     /// @notice Search time of all blocks together: no task may hold the chain longer, and no sum of times overflows.
     uint32 public constant MAX_TASK_S = 365 days;
 
@@ -128,7 +126,17 @@ abstract contract GradientTasks is GradientMiners {
         }
     }
 
-    /// @dev Void ballots spend fees that no block was made for, so the budget may pay for fewer blocks than wanted.
+    /// @dev The client gets what the budget holds beyond the blocks still to be made: lost bonds, and a fee that no
+    /// verifier earned.
+    function _creditSurplus(uint64 taskId) internal {
+        GradientTask storage paying = _tasks[taskId];
+        uint256 blocksLeft = paying.terms.blockCount - paying.blocksDone;
+        uint256 neededWei = blocksLeft * (uint256(paying.terms.blockRewardWei) + paying.feeWei);
+        uint256 leftWei = _budgetLeft(taskId);
+        if (leftWei > neededWei) _creditBudget(taskId, paying.client, leftWei - neededWei);
+    }
+
+    /// @dev A ballot may spend a fee that no block was made for, so the budget may pay for fewer blocks than wanted.
     function _canPayBlock(uint64 taskId) internal view returns (bool) {
         GradientTask storage paying = _tasks[taskId];
         return _budgetLeft(taskId) >= uint256(paying.terms.blockRewardWei) + paying.feeWei;
@@ -162,7 +170,6 @@ abstract contract GradientTasks is GradientMiners {
             revert InvalidTerm("blockRewardWei", terms.blockRewardWei);
         }
         if (terms.targetTestPpm > PPM) revert InvalidTerm("targetTestPpm", terms.targetTestPpm);
-        if (terms.tolerancePpm > MAX_TOLERANCE_PPM) revert InvalidTerm("tolerancePpm", terms.tolerancePpm);
         if (terms.blockTimeLimitS == 0 || terms.blockTimeLimitS > MAX_BLOCK_TIME_LIMIT_S) {
             revert InvalidTerm("blockTimeLimitS", terms.blockTimeLimitS);
         }

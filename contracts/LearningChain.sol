@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {BlockLedger} from "./BlockLedger.sol";
+import {RoundJudgement} from "./RoundJudgement.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
@@ -10,14 +11,12 @@ import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
 import {Commitments} from "./libraries/Commitments.sol";
-import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title LearningChain
 /// @notice See the documentation in {ILearningChain}.
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
-contract LearningChain is RoundTreasury, BlockLedger {
+contract LearningChain is RoundJudgement {
     uint256 private constant PPM = 1_000_000;
-    uint32 private constant MAX_TOLERANCE_PPM = 50_000;
     /// @notice Rounds that are opened for a task before it is refunded.
     uint8 public constant MAX_ATTEMPTS = 2;
 
@@ -192,9 +191,8 @@ contract LearningChain is RoundTreasury, BlockLedger {
         Phase phase = queried.phase;
         if (_isOver(phase)) return false;
         if (phase == Phase.Voting) {
-            IVerifierCommittee.BallotPhase ballotPhase = _ballot(queried).phase;
-            return ballotPhase == IVerifierCommittee.BallotPhase.Closed
-                || ballotPhase == IVerifierCommittee.BallotPhase.Void;
+            (IVerifierCommittee.BallotPhase ballotPhase,) = _result(queried);
+            return ballotPhase >= IVerifierCommittee.BallotPhase.Closed;
         }
         if (block.timestamp >= queried.deadline) return true;
         if (phase == Phase.Reveal) return queried.revealedCount == queried.submissionCount;
@@ -273,39 +271,56 @@ contract LearningChain is RoundTreasury, BlockLedger {
             _abortAndSettle(roundId, state, AbortReason.QuorumLost, revealed);
         } else {
             _enter(roundId, ending, Phase.Voting, 0);
-            ITaskMarket.Task memory task = _task(ending.taskId);
-            uint32 tolerancePpm = ending.taskId == 0 ? _idleTask.tolerancePpm : task.terms.tolerancePpm;
-            _openBallot(state, tolerancePpm, task.verifierFeeWei);
+            uint16 silent = ending.submissionCount - ending.revealedCount;
+            _openBallot(ending, ending.revealedCount, uint256(silent) * MINER_BOND_WEI);
         }
     }
 
+    /// @dev A ballot that leaves entries undecided is repeated once, for them.
     function _endVoting(uint64 roundId, RoundState storage state) private {
-        IVerifierCommittee.Ballot memory ballot = _ballot(state.round);
-        if (ballot.phase == IVerifierCommittee.BallotPhase.Void) {
+        Round storage voted = state.round;
+        (IVerifierCommittee.BallotPhase ballotPhase, bytes32 transcript) = _result(voted);
+        bool isFirst = voted.firstBallotId == 0;
+        if (isFirst && ballotPhase == IVerifierCommittee.BallotPhase.Void) {
             _abortAndSettle(roundId, state, AbortReason.QuorumLost, _revealedSet(state));
+            return;
+        }
+        voted.transcript = keccak256(abi.encode(voted.transcript, transcript));
+        Judgement memory judged = _judge(state);
+        if (isFirst && judged.undecidedCount != 0 && _isCommitteeSeated()) {
+            voted.firstBallotId = voted.ballotId;
+            _openBallot(voted, judged.undecidedCount, 0);
         } else {
-            _finalise(roundId, state, ballot.transcript);
+            _finalise(roundId, state, judged);
         }
     }
 
-    /// @dev The committee's medians make the block, or show that there is none to make.
+    /// @dev What the committee decided makes the block, or shows that there is none to make.
     // slither-disable-next-line reentrancy-benign,reentrancy-events: it calls our own contracts, which call nobody back
-    function _finalise(uint64 roundId, RoundState storage state, bytes32 ballotTranscript) private {
+    function _finalise(uint64 roundId, RoundState storage state, Judgement memory judged) private {
         Round storage ended = state.round;
-        (Candidate[] memory candidates, uint256 valid) = _judged(state);
-        Candidate[] memory ranked = _ranked(candidates, valid, ended.isTestSetReleased);
+        if (judged.isDataWithheld) ended.isTestSetReleased = false;
+        bool isByTest = ended.isTestSetReleased && judged.isTested;
+        Candidate[] memory ranked = _ranked(judged.candidates, judged.valid, isByTest);
         ITaskMarket.Task memory task = _task(ended.taskId);
-        if (valid == 0) {
-            _abortAndSettle(roundId, state, AbortReason.NoValidSolution, 0);
-        } else if (_isBelowFloor(ended, ranked[0].testPpm, task.terms.minTestPpm)) {
-            _abortAndSettle(roundId, state, AbortReason.BelowFloor, valid);
-        } else {
+        bool isSolved = judged.valid != 0;
+        bool isBelowFloor =
+            isSolved && ended.isOvertime && isByTest && ranked[0].testPpm < task.terms.minTestPpm;
+        uint256 returned = judged.valid | judged.unjudged;
+        if (isSolved && !isBelowFloor) {
             _enter(roundId, ended, Phase.Finalised, 0);
-            uint256 ommersAtHeight = ended.isOvertime ? 0 : _size(valid) - 1;
-            bytes32[] memory body = _body(ended, task.terms.manifest, ballotTranscript);
+            uint256 ommersAtHeight = ended.isOvertime ? 0 : _size(judged.valid) - 1;
+            bytes32[] memory body = _body(ended, task.terms.manifest);
             _appendBlock(roundId, ended.taskId, ranked, uint16(ommersAtHeight), body);
-            _settleBonds(roundId, state, valid);
+            _settleBonds(roundId, state, returned);
             _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, ranked[0].miner);
+        } else if (judged.unjudged != 0) {
+            _abort(roundId, ended, AbortReason.Undecided);
+            _settleBonds(roundId, state, returned);
+            _closeForMiners(state, judged.unjudged);
+        } else {
+            AbortReason reason = isBelowFloor ? AbortReason.BelowFloor : AbortReason.NoValidSolution;
+            _abortAndSettle(roundId, state, reason, returned);
         }
     }
 
@@ -318,80 +333,23 @@ contract LearningChain is RoundTreasury, BlockLedger {
     }
 
     /// @dev What a block commits to. `Source: PoLe, section 3.3`
-    function _body(Round storage ended, Cid memory manifest, bytes32 ballotTranscript)
-        private
-        returns (bytes32[] memory body)
-    {
+    function _body(Round storage ended, Cid memory manifest) private returns (bytes32[] memory body) {
         body = new bytes32[](5);
         body[0] = MARKET.taskListHash();
         body[1] = MARKET.takeNewTasks();
         body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
-        body[3] = keccak256(abi.encode(ended.transcript, ballotTranscript));
+        body[3] = ended.transcript;
         if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
-    }
-
-    /// @return candidates per submission; zeros where it was not revealed
-    /// @return valid the set of the valid; in time the committee's train accuracy must reach the required one as well
-    function _judged(RoundState storage state)
-        private
-        view
-        returns (Candidate[] memory candidates, uint256 valid)
-    {
-        IVerifierCommittee.Verdict[] memory verdicts = COMMITTEE.outcome(state.round.ballotId);
-        uint32 neededTrainPpm = state.round.isOvertime ? 0 : state.terms.requiredTrainPpm;
-        candidates = new Candidate[](state.round.submissionCount);
-        uint256 entry;
-        for (uint256 i = 0; i < candidates.length; i++) {
-            Submission memory revealed = _submission(state, i);
-            if (!revealed.isRevealed) continue;
-            IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
-            candidates[i] = Candidate(revealed.miner, revealed.model, verdict.trainPpm, verdict.testPpm);
-            if (verdict.isValid && verdict.trainPpm >= neededTrainPpm) valid |= 1 << i;
-        }
-    }
-
-    function _ballot(Round storage voted) private view returns (IVerifierCommittee.Ballot memory) {
-        return COMMITTEE.ballot(voted.ballotId);
     }
 
     function _checkNoRound() private view {
         if (!_isOver(_states[roundCount].round.phase)) revert RoundInProgress(roundCount);
     }
 
-    /// @dev A client that withheld the test set cannot invoke its floor: it would get a model for its bond alone.
-    function _isBelowFloor(Round storage ended, uint32 testPpm, uint32 minTestPpm)
-        private
-        view
-        returns (bool)
-    {
-        return ended.isOvertime && ended.isTestSetReleased && testPpm < minTestPpm;
-    }
-
-    /// @dev The winner and the best ommers, best first: by test accuracy, by train accuracy without a test set.
-    function _ranked(Candidate[] memory candidates, uint256 valid, bool isTestSetReleased)
-        private
-        pure
-        returns (Candidate[] memory ranked)
-    {
-        uint256[] memory scores = new uint256[](candidates.length);
-        for (uint256 i = 0; i < scores.length; i++) {
-            if (!_has(valid, i)) continue;
-            scores[i] = 1 + (isTestSetReleased ? candidates[i].testPpm : candidates[i].trainPpm);
-        }
-        uint256[] memory positions = Ranking.best(scores, 1 + MAX_OMMERS);
-        ranked = new Candidate[](positions.length);
-        for (uint256 i = 0; i < positions.length; i++) {
-            ranked[i] = candidates[positions[i]];
-        }
-    }
-
     function _checkIdleTask(IdleTask memory idle) private pure {
         Cids.check(idle.manifest);
         if (idle.timeLimitS == 0) revert InvalidParameter("timeLimitS", 0);
         if (idle.requiredTrainPpm > PPM) revert InvalidAccuracy(idle.requiredTrainPpm);
-        if (idle.tolerancePpm > MAX_TOLERANCE_PPM) {
-            revert InvalidParameter("tolerancePpm", idle.tolerancePpm);
-        }
         if (idle.solutionsWanted == 0 || idle.solutionsWanted > MAX_SUBMISSIONS) {
             revert InvalidParameter("solutionsWanted", idle.solutionsWanted);
         }

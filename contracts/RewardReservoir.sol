@@ -69,7 +69,9 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         override
         onlyOperator
     {
-        _credit(pot, account, payee, amountWei);
+        _owe(pot, account, payee, amountWei);
+        _take(pot, account, amountWei);
+        totalCredits += amountWei;
     }
 
     /// @inheritdoc IRewardReservoir
@@ -81,10 +83,15 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         // Check: every payee has its amount.
         if (payees.length != amountsWei.length) revert LengthMismatch(payees.length, amountsWei.length);
 
-        // Effect: credit each.
+        // Effect: credit each, out of one debit.
+        uint256 sumWei;
         for (uint256 i = 0; i < payees.length; i++) {
-            if (amountsWei[i] > 0) _credit(pot, account, payees[i], amountsWei[i]);
+            if (amountsWei[i] == 0) continue;
+            sumWei += amountsWei[i];
+            _owe(pot, account, payees[i], amountsWei[i]);
         }
+        _take(pot, account, sumWei);
+        totalCredits += sumWei;
     }
 
     /// @inheritdoc IRewardReservoir
@@ -106,16 +113,13 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         if (!wasSent) revert WithdrawalFailed(to, amountWei);
     }
 
-    // slither-disable-next-line costly-loop: each payee is paid on its own
-    function _credit(Pot pot, bytes32 account, address payee, uint256 amountWei) private {
+    /// @dev One payee's part of a credit; the caller of this debits the account.
+    function _owe(Pot pot, bytes32 account, address payee, uint256 amountWei) private {
         // Check: nobody could withdraw the zero address's credit.
         if (payee == address(0)) revert ZeroAddress();
 
-        // Effect: from the caller's account to the payee's credit.
-        _take(pot, account, amountWei);
+        // Effect: the payee's credit.
         creditOf[payee] += amountWei;
-        totalCredits += amountWei;
-
         emit Credited(msg.sender, pot, account, payee, amountWei);
     }
 

@@ -52,16 +52,32 @@ abstract contract RoundTreasury is RoundLedger {
         COMMITTEE.distribute(committeeAccount);
     }
 
-    /// @dev Opens the ballot over what was revealed; the verifier fee and the bonds of those who did not reveal are
-    /// what the verifiers can earn.
-    function _openBallot(RoundState storage state, uint32 tolerancePpm, uint256 feeWei) internal {
-        Round storage voted = state.round;
-        voted.ballotId = COMMITTEE.openBallot(voted.revealedCount, tolerancePpm, state.terms.client);
+    /// @dev Opens a ballot; the verifiers can earn these bonds and all escrow but the reward: the fee, and what a ballot
+    /// before this one gave back.
+    function _openBallot(Round storage voted, uint256 entryCount, uint256 forfeitedWei) internal {
         bytes32 account = _account(voted.taskId);
+        voted.ballotId = COMMITTEE.openBallot(uint16(entryCount), account);
         bytes32 ballotAccount = _account(voted.ballotId);
-        uint256 forfeitedWei = uint256(voted.submissionCount - voted.revealedCount) * MINER_BOND_WEI;
+        uint256 feeWei = _held(IRewardReservoir.Pot.Escrow, account) - _task(voted.taskId).rewardWei;
         _moveToCommittee(IRewardReservoir.Pot.Escrow, account, ballotAccount, feeWei);
         _moveToCommittee(IRewardReservoir.Pot.Bond, account, ballotAccount, forfeitedWei);
+    }
+
+    /// @dev Ends the task with its escrow in equal shares for the miners in the set; the dust goes to the first.
+    // slither-disable-next-line calls-loop: at most one per submission, to our own reservoir
+    function _closeForMiners(RoundState storage state, uint256 set) internal {
+        uint64 taskId = state.round.taskId;
+        bytes32 account = _account(taskId);
+        uint256 shareWei = _held(IRewardReservoir.Pot.Escrow, account) / _size(set);
+        address first;
+        for (uint256 i = 0; set != 0; i++) {
+            if (_has(set, 0)) {
+                if (first == address(0)) first = state.miners[i];
+                else _credit(IRewardReservoir.Pot.Escrow, account, state.miners[i], shareWei);
+            }
+            set >>= 1;
+        }
+        _closeTask(taskId, ITaskMarket.TaskState.Refunded, first);
     }
 
     /// @dev Hands everything back to the market and the task to the list.
@@ -71,11 +87,10 @@ abstract contract RoundTreasury is RoundLedger {
         MARKET.relist(taskId);
     }
 
-    /// @dev Ends the task, if there is one, with all escrow left going to `payee`.
+    /// @dev All escrow left goes to `payee`, and the task ends, if there is one.
     function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
-        if (taskId == 0) return;
         _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
-        MARKET.close(taskId, outcome);
+        if (taskId != 0) MARKET.close(taskId, outcome);
     }
 
     /// @dev Returns the bonds of the submissions in the set. A client that withheld the test set loses its bond in equal
@@ -142,7 +157,10 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     function _creditRest(IRewardReservoir.Pot pot, bytes32 account, address payee) private {
-        uint256 amountWei = _held(pot, account);
+        _credit(pot, account, payee, _held(pot, account));
+    }
+
+    function _credit(IRewardReservoir.Pot pot, bytes32 account, address payee, uint256 amountWei) private {
         if (amountWei != 0) RESERVOIR.credit(pot, account, payee, amountWei);
     }
 

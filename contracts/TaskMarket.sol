@@ -15,8 +15,6 @@ contract TaskMarket is ITaskMarket {
     using SafeCast for uint256;
 
     uint256 private constant PPM = 1_000_000;
-    /// @notice More would let two medians of one model differ visibly.
-    uint32 public constant MAX_TOLERANCE_PPM = 50_000;
     /// @notice Solutions that a round has room for; the chain's limit as well.
     uint16 public constant MAX_SUBMISSIONS = 64;
 
@@ -209,9 +207,6 @@ contract TaskMarket is ITaskMarket {
         }
         if (terms.requiredTrainPpm > PPM) revert InvalidAccuracy(terms.requiredTrainPpm);
         if (terms.minTestPpm > PPM) revert InvalidAccuracy(terms.minTestPpm);
-        if (terms.tolerancePpm > MAX_TOLERANCE_PPM) {
-            revert InvalidTolerance(terms.tolerancePpm, MAX_TOLERANCE_PPM);
-        }
         if (terms.solutionsWanted == 0 || terms.solutionsWanted > MAX_SUBMISSIONS) {
             revert InvalidSolutionsWanted(terms.solutionsWanted, MAX_SUBMISSIONS);
         }

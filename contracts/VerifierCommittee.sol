@@ -1,33 +1,26 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
+import {BallotCount} from "./BallotCount.sol";
 import {VerifierStakes} from "./VerifierStakes.sol";
 
 /// @title VerifierCommittee
 /// @notice See the documentation in {IVerifierCommittee}.
-contract VerifierCommittee is VerifierStakes {
+contract VerifierCommittee is BallotCount {
     using EnumerableSet for EnumerableSet.AddressSet;
-
-    /// @dev A verifier's place in one ballot. The weight is the stake at opening; it stays when the stake is slashed.
-    struct Member {
-        uint96 weightWei;
-        bytes32 commitment;
-        uint256[] packedVote;
-    }
+    using EnumerableSet for EnumerableSet.UintSet;
+    using SafeCast for uint256;
 
     uint16 public constant MAX_ENTRIES = 64;
-
     /// @inheritdoc IVerifierCommittee
     uint64 public override nextBallotId = 1;
-    mapping(uint64 ballotId => Ballot) private _ballots;
-    mapping(uint64 ballotId => address[]) private _members;
-    mapping(uint64 ballotId => mapping(address account => Member)) private _memberOf;
-    mapping(uint64 ballotId => uint256[]) private _packedOutcomes;
 
     /// @param reservoir must already list this contract as an operator
     /// @param chains may open ballots; fixed for ever; may be deployed later
@@ -36,7 +29,7 @@ contract VerifierCommittee is VerifierStakes {
     {}
 
     /// @inheritdoc IVerifierCommittee
-    function openBallot(uint16 entryCount, uint32 tolerancePpm, address refundTo)
+    function openBallot(uint16 entryCount, bytes32 refundAccount)
         external
         override
         onlyChain
@@ -52,10 +45,9 @@ contract VerifierCommittee is VerifierStakes {
         Ballot storage opened = _ballots[ballotId];
         opened.chain = msg.sender;
         opened.entryCount = entryCount;
-        opened.tolerancePpm = tolerancePpm;
         opened.phase = BallotPhase.Commit;
         opened.deadline = uint40(block.timestamp) + _parameters.voteCommitWindowS;
-        opened.refundTo = refundTo;
+        opened.refundAccount = refundAccount;
         opened.transcript = keccak256(abi.encode(block.chainid, address(this), ballotId));
         _snapshot(ballotId, opened);
 
@@ -83,36 +75,68 @@ contract VerifierCommittee is VerifierStakes {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function revealVote(uint64 ballotId, Verdict[] calldata verdicts, bytes32 salt) external override {
+    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt) external override {
         // Check: in time, committed, not yet revealed, and what was committed to.
         Ballot storage voted = _ballots[ballotId];
         _checkOpen(ballotId, voted, BallotPhase.Reveal);
         Member storage member = _memberOf[ballotId][msg.sender];
         if (member.commitment == bytes32(0)) revert NotCommitted(ballotId, msg.sender);
-        if (member.packedVote.length != 0) revert AlreadyRevealed(ballotId, msg.sender);
-        if (verdicts.length != voted.entryCount) revert WrongVerdictCount(verdicts.length, voted.entryCount);
-        Verdict[] memory vote = verdicts;
-        Verdicts.check(vote);
-        bytes32 actual = Commitments.vote(address(this), ballotId, msg.sender, vote, salt);
+        if (member.digest != bytes32(0)) revert AlreadyRevealed(ballotId, msg.sender);
+        if (digest == bytes32(0)) revert EmptyDigest();
+        bytes32 actual = Commitments.vote(address(this), ballotId, msg.sender, digest, salt);
         if (actual != member.commitment) revert CommitmentMismatch(member.commitment, actual);
 
         // Effect: count it.
-        member.packedVote = Verdicts.pack(vote);
+        member.digest = digest;
         voted.revealedCount++;
         voted.revealedStakeWei += member.weightWei;
         _record(voted);
-        emit VoteRevealed(ballotId, msg.sender, verdicts);
+        emit VoteRevealed(ballotId, msg.sender, digest);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function openVote(uint64 ballotId, address voter, uint256[] calldata verdicts) external override {
+        // Check: in time, revealed, not yet opened, and a vote that can be counted.
+        Ballot storage voted = _ballots[ballotId];
+        _checkOpen(ballotId, voted, BallotPhase.Opening);
+        bytes32 expected = _memberOf[ballotId][voter].digest;
+        if (expected == bytes32(0)) revert NotRevealed(ballotId, voter);
+        if (isOpened[ballotId][expected]) revert AlreadyOpened(ballotId, expected);
+        bytes32 actual = Commitments.ballot(address(this), ballotId, verdicts);
+        if (actual != expected) revert CommitmentMismatch(expected, actual);
+        Verdicts.check(verdicts, voted.entryCount);
+
+        // Effect: it counts, for everybody who revealed this digest.
+        isOpened[ballotId][expected] = true;
+        emit VoteOpened(ballotId, expected, verdicts);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function tally(uint64 ballotId, uint256[][] calldata lists)
+        external
+        override
+        returns (BallotPhase phase)
+    {
+        Ballot storage tallied = _ballots[ballotId];
+        if (tallied.phase == BallotPhase.Reveal) {
+            _checkDue(ballotId, tallied);
+            _endReveal(ballotId, tallied);
+            if (tallied.phase != BallotPhase.Opening) return tallied.phase;
+        }
+        if (tallied.phase != BallotPhase.Opening) {
+            revert WrongBallotPhase(ballotId, tallied.phase, BallotPhase.Opening);
+        }
+        _close(ballotId, tallied, lists);
+        return tallied.phase;
     }
 
     /// @inheritdoc IVerifierCommittee
     function advance(uint64 ballotId) external override returns (BallotPhase phase) {
         Ballot storage advanced = _ballots[ballotId];
-        if (!_isDue(advanced)) revert NotDue(ballotId, advanced.phase, advanced.deadline);
-        if (advanced.phase == BallotPhase.Commit) {
-            _endCommit(ballotId, advanced);
-        } else {
-            _endReveal(ballotId, advanced);
-        }
+        _checkDue(ballotId, advanced);
+        if (advanced.phase == BallotPhase.Commit) _endCommit(ballotId, advanced);
+        else if (advanced.phase == BallotPhase.Reveal) _endReveal(ballotId, advanced);
+        else _close(ballotId, advanced, new uint256[][](0));
         return advanced.phase;
     }
 
@@ -122,8 +146,8 @@ contract VerifierCommittee is VerifierStakes {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function members(uint64 ballotId) external view override returns (address[] memory) {
-        return _members[ballotId];
+    function members(uint64 ballotId) external view override returns (address[] memory accounts) {
+        (accounts,) = _membersOf(ballotId);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -137,13 +161,13 @@ contract VerifierCommittee is VerifierStakes {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function votes(uint64 ballotId, address account) external view override returns (Verdict[] memory) {
-        return _unpack(ballotId, _memberOf[ballotId][account].packedVote);
+    function digestOf(uint64 ballotId, address account) external view override returns (bytes32) {
+        return _memberOf[ballotId][account].digest;
     }
 
     /// @inheritdoc IVerifierCommittee
-    function outcome(uint64 ballotId) external view override returns (Verdict[] memory) {
-        return _unpack(ballotId, _packedOutcomes[ballotId]);
+    function result(uint64 ballotId) external view override returns (BallotPhase phase, bytes32 transcript) {
+        return (_ballots[ballotId].phase, _ballots[ballotId].transcript);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -151,18 +175,19 @@ contract VerifierCommittee is VerifierStakes {
         return _isDue(_ballots[ballotId]);
     }
 
+    // slither-disable-next-line unused-return: the id is new
     function _snapshot(uint64 ballotId, Ballot storage opened) private {
         address[] memory accounts = _seated.values();
         uint256 totalWei;
         for (uint256 i = 0; i < accounts.length; i++) {
-            Verifier storage seat = _verifiers[accounts[i]];
-            seat.openBallots++;
-            _memberOf[ballotId][accounts[i]].weightWei = uint96(seat.stakeWei);
-            totalWei += seat.stakeWei;
+            uint96 weightWei = uint96(_verifiers[accounts[i]].stakeWei);
+            _seats[ballotId].push(Seat(accounts[i], weightWei));
+            _memberOf[ballotId][accounts[i]].weightWei = weightWei;
+            totalWei += weightWei;
         }
-        _members[ballotId] = accounts;
+        _openBallots.add(ballotId);
         opened.memberCount = uint16(accounts.length);
-        opened.snapshotStakeWei = uint128(totalWei);
+        opened.snapshotStakeWei = totalWei.toUint96();
     }
 
     /// @dev Ballots keep a hash chain over the votes, in the order of the transactions, for the block's body.
@@ -185,7 +210,7 @@ contract VerifierCommittee is VerifierStakes {
     function _endReveal(uint64 ballotId, Ballot storage ending) private {
         if (ending.revealedCount < ending.committedCount) _slashAbsent(ballotId, ending.phase);
         if (_isQuorum(ending.revealedStakeWei, ending)) {
-            _close(ballotId, ending);
+            _enter(ballotId, ending, BallotPhase.Opening, _parameters.voteOpeningWindowS);
         } else {
             _extendOrVoid(ballotId, ending, _parameters.voteRevealWindowS);
         }
@@ -195,8 +220,8 @@ contract VerifierCommittee is VerifierStakes {
         if (ending.extensions == _parameters.maxExtensions) {
             _enter(ballotId, ending, BallotPhase.Void, 0);
             _release(ballotId);
-            _sharePenalties(ballotId, _members[ballotId], _weights(ballotId));
-            _refund(ballotId, ending.refundTo);
+            (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
+            _giveBack(ballotId, ending, accounts, weights);
             return;
         }
         ending.extensions++;
@@ -204,95 +229,28 @@ contract VerifierCommittee is VerifierStakes {
         emit BallotExtended(ballotId, ending.extensions, ending.deadline);
     }
 
-    function _enter(uint64 ballotId, Ballot storage entering, BallotPhase phase, uint32 windowS) private {
-        entering.phase = phase;
-        entering.deadline = windowS == 0 ? 0 : uint40(block.timestamp) + windowS;
-        emit BallotPhaseChanged(ballotId, phase, entering.deadline);
-    }
-
-    /// @dev Medians, then penalties, then what fee and penalties make together goes to those inside the tolerance.
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
-    function _close(uint64 ballotId, Ballot storage closing) private {
-        (address[] memory voters, uint256[] memory weights, Verdict[][] memory cast) =
-            _revealedVotes(ballotId, closing);
-        Verdict[] memory medians = Verdicts.medians(cast, weights, closing.entryCount);
-        _packedOutcomes[ballotId] = Verdicts.pack(medians);
-        _enter(ballotId, closing, BallotPhase.Closed, 0);
-
-        uint256 insideCount;
-        uint256 noisePenaltyPpm = _parameters.noisePenaltyPpm;
-        for (uint256 i = 0; i < voters.length; i++) {
-            if (Verdicts.isWithin(cast[i], medians, closing.tolerancePpm)) {
-                insideCount++;
-            } else {
-                _slash(ballotId, voters[i], weights[i], noisePenaltyPpm, false);
-                weights[i] = 0;
-            }
-        }
-        _release(ballotId);
-        if (insideCount == 0) {
-            _refund(ballotId, closing.refundTo);
-        } else {
-            bytes32 account = _ballotAccount(ballotId);
-            _share(ballotId, account, _escrowWei(account), voters, weights);
-        }
-    }
-
-    /// @dev Members lose their obligation to this ballot; their stakes may leave again.
-    function _release(uint64 ballotId) private {
-        address[] memory accounts = _members[ballotId];
-        for (uint256 i = 0; i < accounts.length; i++) {
-            _verifiers[accounts[i]].openBallots--;
-        }
-    }
-
     function _slashAbsent(uint64 ballotId, BallotPhase phase) private {
-        address[] memory accounts = _members[ballotId];
-        uint256 penaltyPpm = _parameters.absencePenaltyPpm;
+        (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
+        bool isCommit = phase == BallotPhase.Commit;
+        // Silence after a commit may hide a guess: it costs no less than the guess would.
+        uint256 penaltyPpm = isCommit
+            ? _parameters.absencePenaltyPpm
+            : Math.max(_parameters.absencePenaltyPpm, _parameters.noisePenaltyPpm);
         for (uint256 i = 0; i < accounts.length; i++) {
             Member storage member = _memberOf[ballotId][accounts[i]];
             bool hasCommitted = member.commitment != bytes32(0);
-            bool isAbsent =
-                phase == BallotPhase.Commit ? !hasCommitted : hasCommitted && member.packedVote.length == 0;
-            if (isAbsent) _slash(ballotId, accounts[i], member.weightWei, penaltyPpm, true);
+            bool isAbsent = isCommit ? !hasCommitted : hasCommitted && member.digest == bytes32(0);
+            if (isAbsent) _slash(ballotId, accounts[i], weights[i], penaltyPpm, true);
         }
-    }
-
-    function _revealedVotes(uint64 ballotId, Ballot storage closing)
-        private
-        view
-        returns (address[] memory voters, uint256[] memory weights, Verdict[][] memory cast)
-    {
-        address[] memory accounts = _members[ballotId];
-        voters = new address[](closing.revealedCount);
-        weights = new uint256[](voters.length);
-        cast = new Verdict[][](voters.length);
-        uint256 count;
-        for (uint256 i = 0; i < accounts.length; i++) {
-            Member storage member = _memberOf[ballotId][accounts[i]];
-            if (member.packedVote.length == 0) continue;
-            voters[count] = accounts[i];
-            weights[count] = member.weightWei;
-            cast[count] = Verdicts.unpack(member.packedVote, closing.entryCount);
-            count++;
-        }
-    }
-
-    function _weights(uint64 ballotId) private view returns (uint256[] memory weights) {
-        address[] memory accounts = _members[ballotId];
-        weights = new uint256[](accounts.length);
-        for (uint256 i = 0; i < accounts.length; i++) {
-            weights[i] = _memberOf[ballotId][accounts[i]].weightWei;
-        }
-    }
-
-    function _unpack(uint64 ballotId, uint256[] memory words) private view returns (Verdict[] memory) {
-        return Verdicts.unpack(words, words.length == 0 ? 0 : _ballots[ballotId].entryCount);
     }
 
     function _checkOpen(uint64 ballotId, Ballot storage voted, BallotPhase needed) private view {
         if (voted.phase != needed) revert WrongBallotPhase(ballotId, voted.phase, needed);
         if (block.timestamp >= voted.deadline) revert DeadlinePassed(ballotId, voted.deadline);
+    }
+
+    function _checkDue(uint64 ballotId, Ballot storage checked) private view {
+        if (!_isDue(checked)) revert NotDue(ballotId, checked.phase, checked.deadline);
     }
 
     function _isDue(Ballot storage queried) private view returns (bool) {
@@ -302,7 +260,7 @@ contract VerifierCommittee is VerifierStakes {
         if (queried.phase == BallotPhase.Reveal) {
             return queried.revealedCount == queried.committedCount || block.timestamp >= queried.deadline;
         }
-        return false;
+        return queried.phase == BallotPhase.Opening && block.timestamp >= queried.deadline;
     }
 
     /// @dev Two thirds of the stake that was seated when the ballot opened.

@@ -40,6 +40,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         if (given.minStakeWei == 0) revert InvalidParameter("minStakeWei", 0);
         if (given.voteCommitWindowS == 0) revert InvalidParameter("voteCommitWindowS", 0);
         if (given.voteRevealWindowS == 0) revert InvalidParameter("voteRevealWindowS", 0);
+        if (given.voteOpeningWindowS == 0) revert InvalidParameter("voteOpeningWindowS", 0);
         if (given.absencePenaltyPpm > PPM) {
             revert InvalidParameter("absencePenaltyPpm", given.absencePenaltyPpm);
         }
@@ -78,8 +79,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
         Verifier storage leaver = _verifiers[msg.sender];
         uint40 releaseAt = leaver.releaseAt;
         if (releaseAt == 0) revert NotUnbonding(msg.sender);
-        if (block.timestamp < releaseAt || leaver.openBallots != 0) {
-            revert UnbondingNotOver(msg.sender, releaseAt, leaver.openBallots);
+        uint16 openBallots = _openBallotsOf(msg.sender);
+        if (block.timestamp < releaseAt || openBallots != 0) {
+            revert UnbondingNotOver(msg.sender, releaseAt, openBallots);
         }
 
         // Effect: as if it had never staked.
@@ -99,7 +101,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         for (uint256 i = 0; i < payees.length; i++) {
             stakesWei[i] = _verifiers[payees[i]].stakeWei;
         }
-        _share(0, account, _escrowWei(account), payees, stakesWei);
+        _share(account, _escrowWei(account), payees, stakesWei);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -108,8 +110,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function verifier(address account) external view override returns (Verifier memory) {
-        return _verifiers[account];
+    function verifier(address account) external view override returns (Verifier memory found) {
+        found = _verifiers[account];
+        found.openBallots = _openBallotsOf(account);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -166,46 +169,46 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @dev Shares this much of an escrow account by weight; the rounding dust goes to the first payee with a weight.
-    function _share(
-        uint64 ballotId,
-        bytes32 account,
-        uint256 totalWei,
-        address[] memory payees,
-        uint256[] memory weights
-    ) internal {
+    function _share(bytes32 account, uint256 totalWei, address[] memory payees, uint256[] memory weights)
+        internal
+    {
         if (totalWei == 0) return;
         uint256 totalWeight;
         uint256 first = payees.length;
-        for (uint256 i = payees.length; i > 0; i--) {
-            totalWeight += weights[i - 1];
-            if (weights[i - 1] != 0) first = i - 1;
-        }
         uint256 restWei = totalWei;
         uint256[] memory amountsWei = new uint256[](payees.length);
-        for (uint256 i = 0; i < payees.length; i++) {
-            amountsWei[i] = Math.mulDiv(totalWei, weights[i], totalWeight);
-            restWei -= amountsWei[i];
+        // Nothing can overflow: sums of wei and of stakes fit 96 bits, and the parts never exceed the whole.
+        unchecked {
+            for (uint256 i = payees.length; i > 0; i--) {
+                totalWeight += weights[i - 1];
+                if (weights[i - 1] != 0) first = i - 1;
+            }
+            for (uint256 i = 0; i < payees.length; i++) {
+                uint256 amountWei = totalWei * weights[i] / totalWeight;
+                amountsWei[i] = amountWei;
+                restWei -= amountWei;
+            }
         }
         amountsWei[first] += restWei;
-        for (uint256 i = 0; i < payees.length; i++) {
-            if (amountsWei[i] != 0) emit FeePaid(ballotId, payees[i], amountsWei[i]);
-        }
         RESERVOIR.creditMany(IRewardReservoir.Pot.Escrow, account, payees, amountsWei);
     }
 
     /// @dev Shares a ballot's penalties among all its members, so that nobody gains from a ballot that others cannot
     /// take part in: neither the client, who may have commissioned what no verifier can judge, nor its accomplice.
     function _sharePenalties(uint64 ballotId, address[] memory accounts, uint256[] memory weights) internal {
-        _share(ballotId, _ballotAccount(ballotId), _penaltiesWei[ballotId], accounts, weights);
+        _share(_ballotAccount(ballotId), _penaltiesWei[ballotId], accounts, weights);
     }
 
-    function _refund(uint64 ballotId, address refundTo) internal {
+    /// @dev The chain gets back what it paid in, to do with it what it would have done without the ballot.
+    function _refund(uint64 ballotId, address chain, bytes32 refundAccount) internal {
         bytes32 account = _ballotAccount(ballotId);
+        IRewardReservoir.Pot pot = IRewardReservoir.Pot.Escrow;
         uint256 amountWei = _escrowWei(account);
-        if (amountWei != 0) {
-            RESERVOIR.credit(IRewardReservoir.Pot.Escrow, account, refundTo, amountWei);
-        }
+        if (amountWei != 0) RESERVOIR.move(pot, account, chain, pot, refundAccount, amountWei);
     }
+
+    /// @dev Counted when asked: to write it down for each member would cost every ballot 21 words, twice.
+    function _openBallotsOf(address account) internal view virtual returns (uint16 count);
 
     function _smallestSeat() private view returns (address smallest, uint256 smallestWei) {
         smallestWei = type(uint256).max;

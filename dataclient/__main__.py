@@ -17,6 +17,7 @@ from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MarketParameters
+from pole.errors import BadInput
 from pole.node.cli import role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
@@ -163,6 +164,20 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None)
     for line in _report(fetch_model(context, home, out)):
         click.echo(line)
     click.echo(f"wrote {out}; use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
+
+
+@cli.command("audit")
+@click.argument("task")
+@role_options("dataclient", is_exclusive=False)
+def audit_command(context: RoleContext, *, task: str) -> None:
+    """Recompute what was decided about the model that won TASK, prediction by prediction, on the client's own rows."""
+    from dataclient.audit import audit
+
+    found = audit(context, find_task_home(context.home, task))
+    for part in found:
+        click.echo(str(part))
+    if any(part.is_wrong for part in found):
+        raise BadInput("the outcome is not what the model predicts; the committee decided against the protocol")
 
 
 @cli.command("predict")

@@ -166,6 +166,5 @@ def terms_of(client: RoleContext, task: TaskFile, prepared: Prepared) -> TaskTer
         time_limit_s=task.terms.time_limit_s,
         required_train_ppm=task.terms.required_train_ppm,
         min_test_ppm=task.terms.min_test_ppm,
-        tolerance_ppm=task.terms.tolerance_ppm,
         solutions_wanted=task.terms.solutions_wanted,
     )

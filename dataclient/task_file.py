@@ -4,9 +4,9 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from dataclient.sources.load import SourceOptions
 from pole.encryption.points import PointForm
@@ -46,8 +46,15 @@ class TermsSection(Section):
     time_limit_s: Annotated[int, Field(ge=1, le=(1 << 32) - 1)]
     required_train_ppm: Annotated[int, Field(ge=1, le=1_000_000)]
     min_test_ppm: Ppm = 0
-    tolerance_ppm: Annotated[int, Field(ge=0, le=50_000)] = 5_000
     solutions_wanted: Annotated[int, Field(ge=1, le=64)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tolerance_is_of_old_files(cls, given: Any) -> Any:
+        """Verdicts are exact; the field of older files says nothing any more."""
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if name != "tolerance_ppm"}
 
     @field_validator("reward_ether")
     @classmethod

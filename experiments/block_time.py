@@ -21,7 +21,7 @@ from experiments.report import Claim, Report
 from experiments.settings import Settings
 from experiments.training import Training, accuracy_of
 from pole.chain.profiles import PUBLIC
-from pole.chain.structs import Round, Verdict
+from pole.chain.structs import Round
 from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.artifacts import compiled
@@ -182,7 +182,7 @@ def _round(chain: Chain, data: Data, settings: Settings, trained: Path, verifier
     chain.do(client, "LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)
     rounds.reveal(chain, current, solution.miner)
     rounds.advance(chain, current)
-    verdict = Verdict(is_valid=True, train_ppm=solution.train_ppm, test_ppm=solution.test_ppm)
+    verdict = rounds.scored(solution.train_ppm, solution.test_ppm)
     rounds.vote_and_finish(chain, current, {verifier: [verdict] for verifier in verifiers})
     return current, solution
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pole.chain.commitments import solution_commitment, test_set_commitment, vote_commitment
+from pole.chain.commitments import ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.profiles import ETHER, PUBLIC
-from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, Verdict
+from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.errors import ChainError
 from pole.storage.cid import Cid, cid_of
 from testbed.contracts import Chain, Sent
@@ -13,12 +14,14 @@ from testbed.contracts import Chain, Sent
 BOND_WEI = PUBLIC.chain.miner_bond_wei
 CLIENT_BOND_WEI = PUBLIC.market.client_bond_wei
 STAKE_WEI = PUBLIC.committee.min_stake_wei
-REQUIRED_PPM, CLAIM_PPM, TOLERANCE_PPM = 900_000, 950_000, 10_000
-INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
+REQUIRED_PPM, CLAIM_PPM = 900_000, 950_000
+ROOT = bytes(range(32))
+"""Of all predictions; on chain, it is nothing but a part of the fingerprint."""
 SALT = bytes(range(1, 33))
 KEYS, TEST_SET = cid_of(b"functional keys"), cid_of(b"test set")
 
-Votes = Mapping[str, Sequence[Verdict]]
+Votes = Mapping[str, Sequence[int]]
+"""Packed words by verifier, see `pole.chain.verdicts`."""
 
 
 def model_of(who: str) -> Cid:
@@ -26,8 +29,19 @@ def model_of(who: str) -> Cid:
     return cid_of(f"model of {who}".encode())
 
 
-def good(test_ppm: int) -> Verdict:
-    return Verdict(is_valid=True, train_ppm=CLAIM_PPM, test_ppm=test_ppm)
+def good(test_ppm: int, root: bytes = ROOT) -> int:
+    """The word of a model with the claimed train accuracy; another `root` stands for other predictions."""
+    return scored(CLAIM_PPM, test_ppm, root)
+
+
+def scored(train_ppm: int, test_ppm: int, root: bytes = ROOT) -> int:
+    """The word of a valid model."""
+    return pack_verdict(*(Part(VerdictKind.SCORED, ppm, root) for ppm in (train_ppm, test_ppm)))
+
+
+def untested(train_ppm: int, test: VerdictKind = VerdictKind.NONE) -> int:
+    """The word of a valid model whose test part has no score."""
+    return pack_verdict(Part(VerdictKind.SCORED, train_ppm, ROOT), Part(test))
 
 
 def stake(chain: Chain, *verifiers: str, stake_wei: int = STAKE_WEI) -> None:
@@ -50,7 +64,6 @@ def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
         "time_limit_s": 3_600,
         "required_train_ppm": REQUIRED_PPM,
         "min_test_ppm": 0,
-        "tolerance_ppm": TOLERANCE_PPM,
         "solutions_wanted": 64,
     }
     return TaskTerms(**(given | changes))
@@ -137,8 +150,18 @@ def to_voting(chain: Chain, current: Round, *miners: str, client: str | None = N
     advance(chain, current)
 
 
-def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[Verdict], salt: bytes = SALT) -> bytes:
-    return vote_commitment(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, verifier, vote, salt)
+def digest(chain: Chain, ballot_id: int, vote: Sequence[int]) -> bytes:
+    return ballot_digest(chain.chain_id, chain.address("VerifierCommittee"), ballot_id, vote)
+
+
+def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], salt: bytes = SALT) -> bytes:
+    committee, hashed = chain.address("VerifierCommittee"), digest(chain, ballot_id, vote)
+    return vote_commitment(chain.chain_id, committee, ballot_id, verifier, hashed, salt)
+
+
+def reveal_vote(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], salt: bytes = SALT) -> Sent:
+    hashed = digest(chain, ballot_id, vote)
+    return chain.attempt(verifier, "VerifierCommittee", "revealVote", ballot_id, hashed, salt)
 
 
 def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
@@ -150,9 +173,19 @@ def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
 
 
 def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
+    """And count them, with all lists."""
     for verifier, vote in votes.items():
-        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, list(vote), SALT)
-    advance_ballot(chain, ballot_id)
+        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, digest(chain, ballot_id, vote), SALT)
+    tally(chain, ballot_id, *votes.values())
+
+
+def tally(chain: Chain, ballot_id: int, *votes: Sequence[int]) -> BallotPhase:
+    """End the reveals and count the ballot; `votes`: what was revealed, once or several times."""
+    if not chain.contracts.verifier_committee.is_due(ballot_id):
+        wait_for(chain, chain.contracts.verifier_committee.ballot(ballot_id).deadline)
+    lists = [list(words) for words in dict.fromkeys(map(tuple, votes))]
+    chain.do(chain.anyone, "VerifierCommittee", "tally", ballot_id, lists)
+    return chain.contracts.verifier_committee.ballot(ballot_id).phase
 
 
 def advance_ballot(chain: Chain, ballot_id: int) -> BallotPhase:

@@ -14,9 +14,9 @@ from pathlib import Path
 from tools.contracts_copy import copy_contracts, mutate
 
 TIMEOUT_S = 600
-# The longest loops: three pairs of the median, six distances of the reward.
+# The longest loops: three votes of a majority, six distances of the reward.
 LOOP = "7"
-LIBRARIES = ("OmmerRewards.sol", "WeightedMedian.sol")
+LIBRARIES = ("OmmerRewards.sol", "Majority.sol")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,13 @@ BREAKS = (
         "return uncapped;",
         "check_fraction__is_at_most_the_winners",
     ),
-    Break("WeightedMedian.sol", "passed * 2 >= total", "passed * 2 > total", "check_median__of_two"),
+    Break("Majority.sol", "return support * 2 > total;", "return support * 2 >= total;", "check_majority__of_two"),
+    Break(
+        "Majority.sol",
+        "if (weight > lead) return (value, weight - lead);",
+        "if (weight > lead) return (value, weight);",
+        "check_step__keeps_the_margin",
+    ),
 )
 
 

@@ -34,8 +34,9 @@ class VerifierNode(Node):
 
     def act(self) -> Waiting:
         context = self.context
-        advance_due(context.chain, context.contracts, context.address)
+        advance_due(context.chain, context.contracts, context.address, own=self.voting.votes.own_list)
         self._top_up()
+        self.voting.keeper.let_go()
         gradient = self.gradient.act()
         current = context.contracts.learning_chain.current_round()
         self._note_end(current)

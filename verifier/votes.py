@@ -1,24 +1,30 @@
-"""Votes on ballots of either chain: decided once, journaled, committed, revealed."""
+"""Votes on ballots of either chain: decided once, journaled, committed, revealed, and opened where they differ."""
 
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pole.chain.commitments import SALT_BYTES, vote_commitment
-from pole.chain.structs import Ballot, BallotPhase, Verdict
+from pole.chain.structs import Ballot, BallotPhase
+from pole.chain.turns import is_urgent
+from pole.chain.verdicts import unpack_verdicts
+from pole.errors import JournalError, TransactionReverted
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What a vote's commitment binds, in entry order. The salt is secret until the reveal."""
+    """What a vote's commitment binds: packed words in entry order, see `pole.chain.verdicts`.
 
-    verdicts: list[Verdict]
+    The salt is secret until the reveal; so are the words, whose fingerprints others could copy.
+    """
+
+    words: list[int]
     salt: bytes
 
     def __repr__(self) -> str:
-        return f"Vote({self.verdicts})"
+        return f"Vote({unpack_verdicts(self.words)})"
 
 
 class VoteBook:
@@ -45,56 +51,91 @@ class VoteBook:
             if isinstance(vote, Waiting):
                 return vote
             self.commit(ballot, vote)
-        if ballot.phase is BallotPhase.REVEAL and has_committed and not committee.votes(ballot_id, address):
+        has_revealed = any(committee.digest_of(ballot_id, address))
+        if ballot.phase is BallotPhase.REVEAL and has_committed and not has_revealed:
             own = self.recall(ballot_id)
             if own is None:
                 self._context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
                 return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
             self.reveal(ballot, own)
+        if ballot.phase is BallotPhase.OPENING and has_revealed:
+            self._open(ballot)
         return _after_vote(ballot)
 
     def recall(self, ballot_id: int) -> Vote | None:
-        """What was decided on this ballot, also by a process before this one."""
+        """What was decided on this ballot, also by a process before this one; raises JournalError for an old format."""
         fact = self._context.journal.recall(f"vote/{ballot_id}")
         if fact is None:
             return None
-        return Vote([Verdict(*verdict) for verdict in fact["verdicts"]], bytes.fromhex(fact["salt"]))
+        if "words" not in fact:
+            raise JournalError(
+                f"the vote on ballot {ballot_id} in {self._context.journal.path} is older than exact verdicts; "
+                "its contracts are too: finish with that version, or use another --home"
+            )
+        return Vote([int(word, 16) for word in fact["words"]], bytes.fromhex(fact["salt"]))
 
-    def decide(self, ballot_id: int, verdicts: list[Verdict]) -> Vote:
+    def own_list(self, ballot_id: int) -> list[int] | None:
+        """The words of this account's vote, for a tally; see `pole.chain.tally`."""
+        vote = self.recall(ballot_id)
+        return None if vote is None else vote.words
+
+    def decide(self, ballot_id: int, words: list[int]) -> Vote:
         """Once and for all; a vote that was decided before stands."""
-        fact = {
-            "verdicts": [[verdict.is_valid, verdict.train_ppm, verdict.test_ppm] for verdict in verdicts],
-            "salt": secrets.token_bytes(SALT_BYTES).hex(),
-        }
+        fact = {"words": [f"{word:x}" for word in words], "salt": secrets.token_bytes(SALT_BYTES).hex()}
         self._context.journal.remember_once(f"vote/{ballot_id}", lambda: fact)
         vote = self.recall(ballot_id)
         assert vote is not None
         return vote
 
     def commit(self, ballot: Ballot, vote: Vote) -> None:
-        deployment = self._context.chain.deployment
+        committee, deployment = self._context.contracts.verifier_committee, self._context.chain.deployment
         commitment = vote_commitment(
             deployment.chain_id,
-            deployment.address("VerifierCommittee"),
+            committee.address,
             ballot.ballot_id,
             self._context.address,
-            vote.verdicts,
+            committee.digest(ballot.ballot_id, vote.words),
             vote.salt,
         )
-        key = f"vote-commit/{ballot.ballot_id}"
-        self._context.contracts.verifier_committee.commit_vote(ballot.ballot_id, commitment, key=key)
+        committee.commit_vote(ballot.ballot_id, commitment, key=f"vote-commit/{ballot.ballot_id}")
         self.sent += 1
-        self._context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.verdicts)} verdicts")
+        self._context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.words)} verdicts")
 
     def reveal(self, ballot: Ballot, vote: Vote) -> None:
-        self._context.contracts.verifier_committee.reveal_vote(ballot.ballot_id, vote.verdicts, vote.salt)
+        committee = self._context.contracts.verifier_committee
+        committee.reveal_vote(ballot.ballot_id, committee.digest(ballot.ballot_id, vote.words), vote.salt)
         self.sent += 1
-        self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.verdicts)} verdicts")
+        self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.words)} verdicts")
+
+    def _open(self, ballot: Ballot) -> None:
+        """Shows the own list where the votes differ, so that it counts; also where they agree and nobody counts them.
+
+        One transaction is enough for all who voted alike: the first of them sends it, the others do if half of the time
+        is over without it.
+        """
+        committee, ballot_id = self._context.contracts.verifier_committee, ballot.ballot_id
+        own, digests = self.recall(ballot_id), committee.digests(ballot_id)
+        digest = digests.get(self._context.address)
+        if own is None or digest != committee.digest(ballot_id, own.words) or committee.is_opened(ballot_id, digest):
+            return
+        if not is_urgent(self._context.contracts, ballot, self._context.chain.block_time()):
+            first = next(member for member in digests if digests[member] == digest)
+            if len(set(digests.values())) == 1 or first != self._context.address:
+                return
+        try:
+            committee.open_vote(ballot_id, self._context.address, own.words, key=f"vote-open/{ballot_id}")
+        except TransactionReverted as exc:  # somebody else has opened it, or counted the ballot
+            self._context.log.info(f"ballot {ballot_id}: the list was not opened: {exc}")
+            return
+        self.sent += 1
+        self._context.log.warning(f"ballot {ballot_id}: the votes differ; opened my list of {len(own.words)} verdicts")
 
 
 def _after_vote(ballot: Ballot) -> Waiting:
     if ballot.phase is BallotPhase.COMMIT:
         return Waiting("the other verifiers to commit their votes", ballot.deadline, "reveal mine")
     if ballot.phase is BallotPhase.REVEAL:
-        return Waiting("the other verifiers to reveal their votes", ballot.deadline, "see what was decided")
+        return Waiting("the other verifiers to reveal their votes", ballot.deadline, "count them")
+    if ballot.phase is BallotPhase.OPENING:
+        return Waiting("the lists of votes that differ", ballot.deadline, "count them")
     return Waiting("somebody to settle what was decided", None, "look for the next")

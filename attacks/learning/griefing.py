@@ -5,6 +5,7 @@ from attacks.record import Attack, Outcome, Weakening
 from benchmarks.gas import CALL_LIMIT_GAS
 from pole.chain.profiles import ETHER, PUBLIC
 from pole.chain.structs import AbortReason, Phase, TaskState
+from pole.chain.verdicts import INVALID
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain
@@ -172,7 +173,7 @@ def false_claims(ground: Ground) -> Outcome:
     rounds.release(chain, current)
     rounds.reveal(chain, current, chain.attacker)
     rounds.advance(chain, current)
-    ended = rounds.vote_and_finish(chain, current, {each: [rounds.INVALID] for each in verifiers})
+    ended = rounds.vote_and_finish(chain, current, {each: [INVALID] for each in verifiers})
     fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
     won_wei = chain.contracts.reward_reservoir.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
     evidence = (
@@ -187,7 +188,7 @@ _RETURNED = "if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;\n          
 _BONDS_RETURNED = Weakening(
     "every bond is returned",
     (
-        Edit("RoundTreasury.sol", "uint256(voted.submissionCount - voted.revealedCount) * MINER_BOND_WEI", "0"),
+        Edit("LearningChain.sol", "uint256(silent) * MINER_BOND_WEI", "0"),
         Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += MINER_BOND_WEI;\n            if (false)"),
     ),
 )

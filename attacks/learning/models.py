@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
 
 from attacks.learning.commission import Commission, commission
@@ -17,8 +19,16 @@ from attacks.learning.examiner import VALID, broken, examine, judge
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
 from pole.errors import PoleError
+from pole.storage.cid import Cid
 from pole.storage.tensorfile import TensorFile, read_tensors
 from pole.task.weights import save_model
+from verifier.judging.messages import JudgingLimits
+from verifier.judging.process import JudgingProcess
+from verifier.judging.session import Session
+from verifier.learning.judge import RoundJudge
+from verifier.learning.models import judge_all
+
+_PATIENCE_S = 300.0
 
 
 def _outcome(said: Mapping[str, str]) -> Outcome:
@@ -122,7 +132,61 @@ def copied(ground: Ground) -> Outcome:
     return Outcome(is_defended, f"the first is valid; the second: {said[1]}", {"second": said[1]})
 
 
+def provoke_rounding(ground: Ground) -> Outcome:
+    """Two classes whose logits hardly differ: what rounds otherwise predicts otherwise, and is slashed for it."""
+    made = commission(ground.folder)
+    model = made.store.put(save_model(_teetering(made)))
+    words = {_judged_on(ground, made, model, threads) for threads in (1, 2)}
+    evidence = f"verifiers with one and two threads find {len(words)} verdict(s), with all fingerprints"
+    return Outcome(len(words) == 1, evidence, {"verdicts": len(words)})
+
+
+def _teetering(made: Commission) -> torch.nn.Module:
+    """The second class has the weights of the first, but for less than a thousandth."""
+    model = made.new_model()
+    last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        noise = torch.linspace(-1, 1, last.weight.shape[1]) * 2**-11
+        last.weight[1] = last.weight[0] * (1 + noise)
+        last.bias[1] = last.bias[0]
+    return model
+
+
+def _judged_on(ground: Ground, made: Commission, model: Cid, threads: int) -> int:
+    """The word that a verifier with so many threads votes."""
+    inputs, session = made.inputs(ground.folder), Session()
+    if ground.is_weakened:
+        _Float32.has_short_floats = threads > 1
+        return RoundJudge(made.store, inputs).judge(0, model).word
+    with JudgingProcess(JudgingLimits(threads=threads)) as process:
+        judge_all(process, inputs, {0: model}, session, time.monotonic() + _PATIENCE_S)
+    return session.judgements[0].word
+
+
+class _Float32:
+    """Stands in for exact evaluation: what torch makes of it, on machines that round after 24 bits and after 8."""
+
+    has_short_floats = False
+
+    def __init__(self, module: torch.nn.Module, _is_raw: bool = False) -> None:
+        self._module = module
+
+    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+        dtype = torch.bfloat16 if self.has_short_floats else torch.float32
+        with torch.no_grad():
+            logits = self._module.to(dtype)(torch.from_numpy(rows).to(dtype))
+        found: NDArray[np.int64] = logits.argmax(dim=1).numpy()
+        return found
+
+
 ATTACKS: list[Attack[Ground]] = [
+    Attack(
+        "provoked-rounding",
+        "content",
+        "make honest verifiers on unlike machines disagree",
+        provoke_rounding,
+        Weakening("models are evaluated in floating point", patches={"verifier.learning.judge.prepare": _Float32}),
+    ),
     Attack(
         "safetensors-bomb",
         "content",

@@ -7,7 +7,7 @@ from typing import Any
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
 from pole.chain.profiles import ETHER, PUBLIC
-from pole.chain.structs import Phase, Verdict
+from pole.chain.structs import Phase
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain, Sent
@@ -89,7 +89,7 @@ def _extreme_round(chain: Chain) -> tuple[int, int]:
     chain.rpc("evm_setNextBlockTimestamp", 253_402_300_800)
     current = rounds.open_round(chain, chain.attacker)
     rounds.to_voting(chain, current, chain.miner(0), client=chain.attacker)
-    rounds.vote_and_finish(chain, current, {chain.verifier(0): [Verdict(True, 1_000_000, 1_000_000)]})
+    rounds.vote_and_finish(chain, current, {chain.verifier(0): [rounds.scored(1_000_000, 1_000_000)]})
     due_wei = payment_wei - -(-payment_wei * PUBLIC.market.verifier_fee_ppm // 1_000_000)
     return chain.contracts.reward_reservoir.credit_wei(chain.miner(0)) - rounds.BOND_WEI, due_wei
 

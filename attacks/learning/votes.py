@@ -8,20 +8,22 @@ from eth_utils.crypto import keccak
 
 from attacks.learning.ground import Ground
 from attacks.record import Attack, Outcome, Weakening
-from pole.chain.abi import to_abi
 from pole.chain.profiles import ETHER, PUBLIC
-from pole.chain.structs import BallotPhase, Round, Verdict
+from pole.chain.structs import AbortReason, BallotPhase, Round, VerdictKind
+from pole.chain.verdicts import INVALID, Part, pack_verdict
 from testbed import rounds
 from testbed.artifacts import Edit
 from testbed.contracts import Chain
 
-_VOTE = "VOTE, block.chainid, committee, ballotId, verifier, verdicts, salt"
-_TYPES = ("bytes32", "uint256", "address", "uint64", "address", "(bool,uint32,uint32)[]", "bytes32")
+_VOTE = "VOTE, block.chainid, committee, ballotId, verifier, digest, salt"
+_TYPES = ("bytes32", "uint256", "address", "uint64", "address", "bytes32", "bytes32")
 _PPM = 1_000_000
+_INVENTED = bytes(range(32, 64))
+"""The root of predictions that nobody has made."""
 
 HONEST = [rounds.good(940_000), rounds.good(930_000)]
 """On two models: the first is better."""
-FLIPPED = [rounds.INVALID, Verdict(is_valid=True, train_ppm=_PPM, test_ppm=_PPM)]
+FLIPPED = [INVALID, rounds.scored(_PPM, _PPM, _INVENTED)]
 """The vote of those who want the second to win."""
 
 
@@ -32,8 +34,7 @@ def _without(field: str) -> Weakening:
     edit = Edit("libraries/Commitments.sol", f"abi.encode({_VOTE})", f"abi.encode({', '.join(names[i] for i in kept)})")
 
     def weak_commitment(*arguments: Any) -> bytes:
-        *others, verdicts, salt = arguments
-        values = [keccak(text="pole.vote.v1"), *others, to_abi(list(verdicts)), salt]
+        values = [keccak(text="pole.vote.v2"), *arguments]
         return keccak(encode([_TYPES[i] for i in kept], [values[i] for i in kept]))
 
     patches = {"testbed.rounds.vote_commitment": weak_commitment}
@@ -54,7 +55,7 @@ def _next_ballot(chain: Chain, models: int = 2) -> tuple[Chain, Round, int]:
     return chain, current, rounds.latest(chain).ballot_id
 
 
-def _votes(chain: Chain, *votes: Sequence[Verdict]) -> dict[str, Sequence[Verdict]]:
+def _votes(chain: Chain, *votes: Sequence[int]) -> dict[str, Sequence[int]]:
     return {chain.verifier(i): vote for i, vote in enumerate(votes)}
 
 
@@ -64,14 +65,80 @@ def _lost_wei(chain: Chain, verifier: str) -> int:
 
 
 def free_ride(ground: Ground) -> Outcome:
-    """A verifier evaluates nothing and guesses: the claim for train, a little less for test."""
+    """A verifier predicts nothing, and even so has heard the exact accuracies: it invents what they come from."""
+    guess = [rounds.good(940_000, _INVENTED), rounds.good(930_000, _INVENTED)]
+    return _lonely(ground, guess)
+
+
+def ride_on_nothing(ground: Ground) -> Outcome:
+    """A verifier fetches nothing and says so of every model, which can never be refuted."""
+    gone = pack_verdict(Part(VerdictKind.UNAVAILABLE), Part(VerdictKind.UNAVAILABLE))
+    return _lonely(ground, [gone, gone])
+
+
+def _lonely(ground: Ground, vote: Sequence[int]) -> Outcome:
+    """Three of four vote honestly; what this vote costs the fourth, and earns it."""
     chain, current, _ = _to_ballot(ground, 4)
-    guess = [rounds.good(rounds.CLAIM_PPM), rounds.good(rounds.CLAIM_PPM)]
-    rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, HONEST, guess))
+    rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, HONEST, vote))
     lazy = chain.verifier(3)
     lost_wei, gained_wei = _lost_wei(chain, lazy), chain.contracts.reward_reservoir.credit_wei(lazy)
     evidence = f"slashed {lost_wei / ETHER} ETH, earns {gained_wei / ETHER} ETH"
     return Outcome(lost_wei > 0 and not gained_wei, evidence, {"lost_wei": lost_wei, "gained_wei": gained_wei})
+
+
+def hide_list(ground: Ground) -> Outcome:
+    """A verifier reveals a digest and shows its list to nobody, so that nobody can count the ballot."""
+    chain, current, ballot_id = _to_ballot(ground, 4)
+    hidden = [rounds.good(1, _INVENTED), rounds.good(2, _INVENTED)]
+    votes = _votes(chain, HONEST, HONEST, HONEST, hidden)
+    rounds.commit_votes(chain, ballot_id, votes)
+    for verifier, vote in votes.items():
+        rounds.reveal_vote(chain, ballot_id, verifier, vote)
+    chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
+    chain.do(chain.verifier(0), "VerifierCommittee", "openVote", ballot_id, chain.verifier(0), HONEST)
+    early = chain.attempt(chain.anyone, "VerifierCommittee", "tally", ballot_id, [HONEST])
+    rounds.tally(chain, ballot_id, HONEST)
+    rounds.finish(chain, current)
+    lost_wei = _lost_wei(chain, chain.verifier(3))
+    is_defended = rounds.winner(chain) == chain.miner(0) and lost_wei > 0 and _lost_wei(chain, chain.verifier(0)) == 0
+    evidence = f"before the deadline: {early.said}; after it the others decide, and it loses {lost_wei / ETHER} ETH"
+    return Outcome(is_defended, evidence, {"error": early.error, "lost_wei": lost_wei})
+
+
+def omit_list(ground: Ground) -> Outcome:
+    """Who counts the ballot leaves out the majority's list, so that the honest ones count as noise."""
+    chain, _, ballot_id = _to_ballot(ground, 4)
+    votes = _votes(chain, HONEST, HONEST, HONEST, FLIPPED)
+    rounds.commit_votes(chain, ballot_id, votes)
+    for verifier, vote in votes.items():
+        rounds.reveal_vote(chain, ballot_id, verifier, vote)
+    chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
+    for voter, vote in ((chain.verifier(0), HONEST), (chain.verifier(3), FLIPPED)):
+        chain.do(voter, "VerifierCommittee", "openVote", ballot_id, voter, vote)
+    rounds.wait_for(chain, chain.contracts.verifier_committee.ballot(ballot_id).deadline)
+    counted = chain.attempt(chain.verifier(3), "VerifierCommittee", "tally", ballot_id, [FLIPPED])
+    honest_lost_wei = _lost_wei(chain, chain.verifier(0))
+    evidence = f"{counted.said}; the honest lose {honest_lost_wei / ETHER} ETH"
+    is_defended = bool(counted.error) and not honest_lost_wei
+    return Outcome(is_defended, evidence, {"error": counted.error, "honest_lost_wei": honest_lost_wei})
+
+
+def serve_late(ground: Ground) -> Outcome:
+    """The client serves the test set just as verifiers give up, so that half of them have it: a model for nothing?"""
+    chain, current, _ = _to_ballot(ground, 4)
+    withheld = [rounds.untested(rounds.CLAIM_PPM, VerdictKind.WITHHELD)] * 2
+    rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, withheld, withheld))
+    lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(4))
+    paid = _is_miner_paid(chain, current)
+    evidence = f"ranked by training, a miner is paid: {paid}; the verifiers lose {lost_wei / ETHER} ETH"
+    return Outcome(paid and not lost_wei, evidence, {"lost_wei": lost_wei})
+
+
+def _is_miner_paid(chain: Chain, current: Round) -> bool:
+    """Whether one of the two miners got the reward on top of its bond."""
+    reward_wei = chain.contracts.task_market.task(current.task_id).reward_wei
+    credits = [chain.contracts.reward_reservoir.credit_wei(chain.miner(i)) for i in range(2)]
+    return any(credit >= reward_wei + rounds.BOND_WEI for credit in credits)
 
 
 def copy_vote(ground: Ground) -> Outcome:
@@ -84,11 +151,11 @@ def copy_vote(ground: Ground) -> Outcome:
     entered = chain.attempt(copier, "VerifierCommittee", "commitVote", ballot_id, copied)
     rounds.advance_ballot(chain, ballot_id)
     for verifier in (chain.verifier(i) for i in range(3)):
-        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, HONEST, rounds.SALT)
-    stolen = chain.attempt(copier, "VerifierCommittee", "revealVote", ballot_id, HONEST, rounds.SALT)
-    rounds.advance_ballot(chain, ballot_id)
+        rounds.reveal_vote(chain, ballot_id, verifier, HONEST)
+    stolen = rounds.reveal_vote(chain, ballot_id, copier, HONEST)
+    rounds.tally(chain, ballot_id, HONEST)
     lost_wei = _lost_wei(chain, copier)
-    evidence = f"{stolen.said}, and slashed {lost_wei / ETHER} ETH as absent"
+    evidence = f"{stolen.said}, and slashed {lost_wei / ETHER} ETH for its silence"
     is_defended = not entered.error and bool(stolen.error) and lost_wei > 0
     return Outcome(is_defended, evidence, {"error": stolen.error, "lost_wei": lost_wei})
 
@@ -102,7 +169,8 @@ def replay_vote(ground: Ground) -> Outcome:
     old = chain.contracts.verifier_committee.vote_commitment(first, replayer)
     chain.do(replayer, "VerifierCommittee", "commitVote", second, old)
     rounds.commit_votes(chain, second, _votes(chain, HONEST, HONEST, HONEST))
-    replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", second, HONEST, rounds.SALT)
+    digest = rounds.digest(chain, first, HONEST)
+    replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", second, digest, rounds.SALT)
     return Outcome(bool(replayed.error), replayed.said, {"error": replayed.error})
 
 
@@ -110,11 +178,11 @@ def vote_late(ground: Ground) -> Outcome:
     """A verifier commits to a vote only after the others have revealed theirs."""
     chain, _, ballot_id = _to_ballot(ground, 4)
     rounds.commit_votes(chain, ballot_id, _votes(chain, HONEST, HONEST, HONEST))
-    chain.do(chain.verifier(0), "VerifierCommittee", "revealVote", ballot_id, HONEST, rounds.SALT)
+    rounds.reveal_vote(chain, ballot_id, chain.verifier(0), HONEST)
     late = chain.verifier(3)
     hashed = rounds.vote_hash(chain, ballot_id, late, HONEST)
     entered = chain.attempt(late, "VerifierCommittee", "commitVote", ballot_id, hashed)
-    opened = chain.attempt(late, "VerifierCommittee", "revealVote", ballot_id, HONEST, rounds.SALT)
+    opened = rounds.reveal_vote(chain, ballot_id, late, HONEST)
     evidence = f"{entered.said}, then {opened.said}"
     return Outcome(bool(opened.error), evidence, {"error": entered.error, "then": opened.error})
 
@@ -146,28 +214,54 @@ def third_absent(ground: Ground) -> Outcome:
 
 
 def half_flips(ground: Ground) -> Outcome:
-    """Half of the stake votes the better model invalid, and of the other what the honest say: what happens then."""
-    chain, current, _ = _to_ballot(ground, 4)
-    flipped = [rounds.INVALID, HONEST[1]]
-    rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, flipped, flipped))
+    """Half of the stake votes the better model invalid, twice, and of the other what the honest say."""
+    chain, current, first = _to_ballot(ground, 4)
+    flipped = [INVALID, HONEST[1]]
+    votes = _votes(chain, HONEST, HONEST, flipped, flipped)
+    _count(chain, first, votes)
+    rounds.advance(chain, current)
+    second = rounds.latest(chain).ballot_id
+    _count(chain, second, _votes(chain, HONEST[:1], HONEST[:1], [INVALID], [INVALID]))
+    rounds.finish(chain, current)
     won = "the better" if rounds.winner(chain) == chain.miner(0) else "the other"
-    test_ppm = chain.contracts.learning_chain.header(chain.contracts.learning_chain.height()).test_ppm
     honest_lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2))
     lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(2, 4))
     evidence = (
-        f"{won} model wins, with {test_ppm / 10_000:.0f} % test accuracy; "
-        f"the honest lose {honest_lost_wei / ETHER} ETH of stake, the colluders {lost_wei / ETHER}"
+        f"{won} model wins, after {second - first + 1} ballots; the honest lose {honest_lost_wei / ETHER} ETH, "
+        f"the colluders {lost_wei / ETHER}; the better model's miner has its bond back"
     )
-    figures = {"honest_lost_wei": honest_lost_wei, "lost_wei": lost_wei, "test_ppm": test_ppm}
+    figures = {"honest_lost_wei": honest_lost_wei, "lost_wei": lost_wei, "ballots": second - first + 1}
     return Outcome(won == "the better", evidence, figures)
+
+
+def half_undecides(ground: Ground) -> Outcome:
+    """Half of the stake votes the only model invalid, twice: does the client get it for nothing?"""
+    chain, current, ballot_id = _to_ballot(ground, 4, models=1)
+    good = HONEST[:1]
+    for _ in range(2):
+        _count(chain, ballot_id, _votes(chain, good, good, [INVALID], [INVALID]))
+        rounds.advance(chain, current)
+        ballot_id = rounds.latest(chain).ballot_id
+    ended = rounds.latest(chain)
+    got_wei = chain.contracts.reward_reservoir.credit_wei(chain.miner(0)) - rounds.BOND_WEI
+    evidence = f"{ended.abort_reason.name}: the escrow, {got_wei / ETHER} ETH, goes to the miner, not to the client"
+    reward_wei = chain.contracts.task_market.task(current.task_id).reward_wei
+    is_defended = ended.abort_reason is AbortReason.UNDECIDED and got_wei >= reward_wei
+    return Outcome(is_defended, evidence, {"got_wei": got_wei})
+
+
+def _count(chain: Chain, ballot_id: int, votes: dict[str, Sequence[int]]) -> None:
+    rounds.commit_votes(chain, ballot_id, votes)
+    rounds.reveal_votes(chain, ballot_id, votes)
 
 
 def third_flips_while_absent(ground: Ground) -> Outcome:
     """Three of nine equal stakes collude while three honest ones are away: half of those who vote."""
     chain, current, ballot_id = _to_ballot(ground, 9)
-    votes = _votes(chain, *[HONEST] * 3, *[[rounds.INVALID, HONEST[1]]] * 3)
-    rounds.commit_votes(chain, ballot_id, votes)
-    rounds.reveal_votes(chain, ballot_id, votes)
+    votes = _votes(chain, *[HONEST] * 3, *[[INVALID, HONEST[1]]] * 3)
+    _count(chain, ballot_id, votes)
+    rounds.advance(chain, current)
+    _count(chain, rounds.latest(chain).ballot_id, {who: vote[:1] for who, vote in votes.items()})
     rounds.finish(chain, current)
     is_flipped = rounds.winner(chain) != chain.miner(0)
     honest_lost_wei = sum(_lost_wei(chain, chain.verifier(i)) for i in range(3))
@@ -198,21 +292,84 @@ def over_third_voids(ground: Ground) -> Outcome:
     return Outcome(is_paid, evidence, {"cost_wei": cost_wei, "refund_wei": refund_wei})
 
 
+_ANY_ROOT_IS_RIGHT = Weakening(
+    "fingerprints are not compared",
+    (
+        Edit(
+            "libraries/Verdicts.sol",
+            "if (given == part) isMet = isMet || kind != NONE;",
+            "if (given >> PPM_SHIFT == part >> PPM_SHIFT) isMet = isMet || kind != NONE;",
+        ),
+    ),
+)
+_HIDDEN_IS_INSIDE = Weakening(
+    "a vote without a list is not noise",
+    (
+        Edit(
+            "BallotCount.sol",
+            "choice == UNKNOWN ? Verdicts.Stance.Noise : stances[choice - 1];",
+            "choice == UNKNOWN ? Verdicts.Stance.Inside : stances[choice - 1];",
+        ),
+    ),
+)
+
 ATTACKS: list[Attack[Ground]] = [
+    Attack("free-riding", "votes", "vote without evaluating", free_ride, _ANY_ROOT_IS_RIGHT),
     Attack(
-        "free-riding",
+        "voting-unavailable",
         "votes",
-        "vote without evaluating",
-        free_ride,
+        "say of every model that it could not be had",
+        ride_on_nothing,
         Weakening(
-            "every vote is inside the tolerance",
+            "what could not be had costs nothing and earns the fee",
             (
                 Edit(
-                    "VerifierCommittee.sol",
-                    "if (Verdicts.isWithin(cast[i], medians, closing.tolerancePpm)) {",
-                    "if (cast.length != 0) {",
+                    "libraries/Verdicts.sol", "if (isBlank) return Stance.Blank;", "if (isBlank) return Stance.Inside;"
                 ),
             ),
+        ),
+    ),
+    Attack("hidden-list", "votes", "reveal a digest and show its list to nobody", hide_list, _HIDDEN_IS_INSIDE),
+    Attack(
+        "omitted-list",
+        "votes",
+        "leave the majority's list out of the tally",
+        omit_list,
+        Weakening(
+            "a tally may leave lists out",
+            (
+                Edit(
+                    "BallotCount.sol",
+                    "else if (isInTime || isOpened[ballotId][digest]) revert MissingList(ballotId, digest);",
+                    "",
+                ),
+            ),
+        ),
+    ),
+    Attack(
+        "late-test-set",
+        "votes",
+        "serve the test set to half of the verifiers",
+        serve_late,
+        Weakening(
+            "a model without a test score is not valid",
+            (
+                Edit(
+                    "RoundJudgement.sol",
+                    "if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.isTested = false;",
+                    "if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.valid &= ~(1 << i);",
+                ),
+            ),
+        ),
+    ),
+    Attack(
+        "half-undecides",
+        "votes",
+        "get the only model for nothing with half of the stake",
+        half_undecides,
+        Weakening(
+            "the escrow goes back to the client",
+            (Edit("LearningChain.sol", "} else if (judged.unjudged != 0) {", "} else if (false) {"),),
         ),
     ),
     Attack("copy-vote", "votes", "open another's vote as one's own", copy_vote, _without("verifier")),
@@ -239,14 +396,8 @@ ATTACKS: list[Attack[Ground]] = [
         "flip the winner with a third of the stake",
         third_flips,
         Weakening(
-            "a model is valid only if all say so",
-            (
-                Edit(
-                    "libraries/Verdicts.sol",
-                    "return validWeight * 2 > totalWeight;",
-                    "return validWeight == totalWeight;",
-                ),
-            ),
+            "a minority decides",
+            (Edit("libraries/Majority.sol", "return support * 2 > total;", "return support * 2 < total;"),),
         ),
     ),
     Attack(

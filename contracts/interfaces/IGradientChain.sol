@@ -24,8 +24,8 @@ interface IGradientChain {
     }
 
     /// @notice Why a task was stopped; what was left of its budget went back to the client. `TimedOut`: less one ballot's
-    /// fee, which the seated verifiers share. `QuorumLost`: three void ballots in a row, or so many that the budget pays
-    /// for no further block.
+    /// fee, which the seated verifiers share. `QuorumLost`: three ballots in a row that were void or left all undecided,
+    /// or the budget pays for no further block.
     enum StopReason {
         None,
         TimedOut,
@@ -56,7 +56,6 @@ interface IGradientChain {
         uint128 blockRewardWei;
         uint32 blockCount;
         uint32 targetTestPpm;
-        uint32 tolerancePpm;
         uint32 targetIntervalS;
         uint32 blockTimeLimitS;
         uint32 minStep;
@@ -78,7 +77,7 @@ interface IGradientChain {
 
     /// @notice The height that is being worked on.
     /// @param deadline of `Search` (the task is stopped) or `Collect` (the ballot opens); else 0
-    /// @param voidBallots in a row at this height
+    /// @param voidBallots void, or closed with nothing accepted and something undecided, in a row at this height
     /// @param assignmentSeed fixed when the ballot opens: which verifier replays which segment
     struct Height {
         uint64 height;
@@ -163,6 +162,7 @@ interface IGradientChain {
         uint64 indexed height, uint64 indexed taskId, bytes32 headerHash, GradientHeader header
     );
     /// @notice No proposal was accepted; the search goes on from the same hash.
+    /// @param isVoid the ballot was void, or left a proposal undecided; false: all were found bad
     event ProposalsRejected(uint64 indexed height, uint64 indexed ballotId, bool isVoid);
     /// @param wrongSegments bit i: segment i of this proposal's trajectory does not replay
     event SegmentsReported(

@@ -25,7 +25,8 @@ interface ILearningChain {
     }
 
     /// @notice `KeysMissing`, `NoSolution` (overtime over), `NothingRevealed`, `QuorumLost`, `NoValidSolution`,
-    /// `BelowFloor` (overtime winner under the task's `minTestPpm`).
+    /// `BelowFloor` (overtime winner under the task's `minTestPpm`), `Undecided` (none was found valid, and of some the
+    /// committee could not say; their miners share the escrow).
     enum AbortReason {
         None,
         KeysMissing,
@@ -33,13 +34,18 @@ interface ILearningChain {
         NothingRevealed,
         QuorumLost,
         NoValidSolution,
-        BelowFloor
+        BelowFloor,
+        Undecided
     }
 
     /// @param taskId 0 in an idle round
     /// @param previousHash PHS: hash of the header at `height - 1`
     /// @param deadline end of the current phase; 0 where the phase has none (`Voting`: see the ballot)
     /// @param commitsClosedAt time from which no commit was accepted
+    /// @param isTestSetReleased false again if the committee decided that the client's data could not be had
+    /// @param ballotId the newest ballot, over all revealed submissions; if `firstBallotId` is not 0, over those whose
+    /// train part that one left undecided
+    /// @param firstBallotId 0 unless the ballot was repeated
     /// @param opener who opened the round; stands in for the client in an idle round
     /// @param transcript hash chain over the round's transactions; commits and reveals join it, in commit order, when
     /// revealing ends
@@ -57,6 +63,7 @@ interface ILearningChain {
         uint16 qualifiedCount;
         uint16 revealedCount;
         uint64 ballotId;
+        uint64 firstBallotId;
         address opener;
         Cid keys;
         Cid testSet;
@@ -99,7 +106,6 @@ interface ILearningChain {
         Cid manifest;
         uint32 timeLimitS;
         uint32 requiredTrainPpm;
-        uint32 tolerancePpm;
         uint16 solutionsWanted;
     }
 
@@ -144,7 +150,6 @@ interface ILearningChain {
     error CommitmentMismatch(bytes32 expected, bytes32 actual);
     error ReleaseTooEarly(uint64 roundId, uint40 commitsClosedAt);
     error UnknownHeight(uint64 height);
-    error UnknownHeader(uint64 height, bytes32 headerHash);
 
     /// @notice Pops the most valuable task and binds the previous header's hash. Anyone may call.
     function openRound() external returns (uint64 roundId);
@@ -184,8 +189,8 @@ interface ILearningChain {
     function ommers(uint64 atHeight) external view returns (Ommer[] memory);
     /// @notice O_num: all valid solutions of a height but the winner's; 0 after overtime.
     function ommerCount(uint64 atHeight) external view returns (uint16);
-    /// @notice Whether `leaf` number `index` is in the body of the block with this header.
-    function isIncluded(Header calldata blockHeader, uint256 index, bytes32 value, bytes32[] calldata proof)
+    /// @notice Whether `value` is number `index` in the body of the block at this height.
+    function isIncluded(uint64 atHeight, uint256 index, bytes32 value, bytes32[] calldata proof)
         external
         view
         returns (bool);

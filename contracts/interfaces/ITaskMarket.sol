@@ -22,7 +22,6 @@ interface ITaskMarket {
     /// @param timeLimitS seconds of training
     /// @param requiredTrainPpm train accuracy that qualifies a solution
     /// @param minTestPpm test accuracy below which an overtime winner is not paid (0: no floor)
-    /// @param tolerancePpm how far a vote may lie from the median
     /// @param solutionsWanted qualified solutions after which the test set may be released
     struct TaskTerms {
         Cid manifest;
@@ -30,12 +29,11 @@ interface ITaskMarket {
         uint32 timeLimitS;
         uint32 requiredTrainPpm;
         uint32 minTestPpm;
-        uint32 tolerancePpm;
         uint16 solutionsWanted;
     }
 
     /// @param rewardWei goes to the winner
-    /// @param verifierFeeWei goes to the verifiers inside the tolerance
+    /// @param verifierFeeWei goes to the verifiers whose votes agree with what was decided
     /// @param bondWei the client's; lost if it withholds the keys or the test set
     /// @param attempts rounds that were opened for this task
     struct Task {
@@ -82,7 +80,6 @@ interface ITaskMarket {
     error PaymentTooSmall(uint256 sentWei, uint256 neededWei);
     error InvalidTimeLimit(uint32 timeLimitS, uint32 maxTimeLimitS);
     error InvalidAccuracy(uint32 ppm);
-    error InvalidTolerance(uint32 tolerancePpm, uint32 maxTolerancePpm);
     error InvalidSolutionsWanted(uint16 solutionsWanted, uint16 maxSolutions);
     error EmptyTestSetCommitment();
 

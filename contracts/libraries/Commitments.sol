@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Cid} from "./Cids.sol";
-import {IVerifierCommittee} from "../interfaces/IVerifierCommittee.sol";
 
 /// @title Commitments
 /// @notice Every hash that hides something until later. Each binds the chain, the contract and the sender, so that
@@ -10,7 +9,8 @@ import {IVerifierCommittee} from "../interfaces/IVerifierCommittee.sol";
 library Commitments {
     bytes32 internal constant TEST_SET = keccak256("pole.test-set.v1");
     bytes32 internal constant SOLUTION = keccak256("pole.solution.v1");
-    bytes32 internal constant VOTE = keccak256("pole.vote.v1");
+    bytes32 internal constant BALLOT = keccak256("pole.ballot.v2");
+    bytes32 internal constant VOTE = keccak256("pole.vote.v2");
 
     function testSet(address market, address client, Cid memory cid, bytes32 salt)
         internal
@@ -35,13 +35,21 @@ library Commitments {
         );
     }
 
-    function vote(
-        address committee,
-        uint64 ballotId,
-        address verifier,
-        IVerifierCommittee.Verdict[] memory verdicts,
-        bytes32 salt
-    ) internal view returns (bytes32) {
-        return keccak256(abi.encode(VOTE, block.chainid, committee, ballotId, verifier, verdicts, salt));
+    /// @notice The digest of one list of verdicts: a vote, or an outcome. The same for whoever votes so.
+    /// @param verdicts packed, see `Verdicts`
+    function ballot(address committee, uint64 ballotId, uint256[] memory verdicts)
+        internal
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(BALLOT, block.chainid, committee, ballotId, verdicts));
+    }
+
+    function vote(address committee, uint64 ballotId, address verifier, bytes32 digest, bytes32 salt)
+        internal
+        view
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(VOTE, block.chainid, committee, ballotId, verifier, digest, salt));
     }
 }

@@ -2,110 +2,199 @@
 pragma solidity 0.8.37;
 
 import {IVerifierCommittee} from "../interfaces/IVerifierCommittee.sol";
-import {WeightedMedian} from "./WeightedMedian.sol";
+import {Majority} from "./Majority.sol";
 
 /// @title Verdicts
-/// @notice Packing, checking and judging of votes. A vote is one verdict per entry.
+/// @notice Checking, counting and judging of votes. A vote is a list of one word per entry: its two parts of 96 bits,
+/// train above test. A part is 8 bits of kind, 24 bits of ppm and a fingerprint of 64 bits.
 library Verdicts {
-    uint256 internal constant PPM = 1_000_000;
+    /// @notice How a vote stands to an outcome. `Neutral`: nothing was decided that a vote could meet or miss. `Blank`:
+    /// where it differs, it says that something could not be had. `Noise`: it says something else.
+    enum Stance {
+        Neutral,
+        Inside,
+        Blank,
+        Noise
+    }
 
-    /// @dev A packed verdict: isValid, 20 bits of trainPpm, 20 bits of testPpm (10^6 < 2^20).
-    uint256 private constant VERDICT_BITS = 41;
-    uint256 private constant PPM_BITS = 20;
+    uint256 private constant PPM = 1_000_000;
+    uint256 private constant PART_BITS = 96;
+    uint256 private constant PART_MASK = 2 ** PART_BITS - 1;
+    uint256 private constant KIND_SHIFT = 88;
+    uint256 private constant PPM_SHIFT = 64;
+    uint256 private constant PPM_MASK = 2 ** 24 - 1;
+
+    /// @dev What is kept of a part: 20 bits, its ppm or, of one without a score, its kind above all ppm.
+    uint256 private constant PLAIN_BITS = 20;
     uint256 private constant PER_WORD = 6;
 
-    /// @notice Refuses accuracies above one, and accuracies of invalid models.
-    function check(IVerifierCommittee.Verdict[] memory vote) internal pure {
-        for (uint256 i = 0; i < vote.length; i++) {
-            uint256 limit = vote[i].isValid ? PPM : 0;
-            if (vote[i].trainPpm > limit || vote[i].testPpm > limit) {
-                revert IVerifierCommittee.InvalidVerdict(i);
+    uint256 private constant NONE = uint256(IVerifierCommittee.VerdictKind.None);
+    uint256 private constant SCORED = uint256(IVerifierCommittee.VerdictKind.Scored);
+    uint256 private constant INVALID = uint256(IVerifierCommittee.VerdictKind.Invalid);
+    uint256 private constant UNAVAILABLE = uint256(IVerifierCommittee.VerdictKind.Unavailable);
+    uint256 private constant WITHHELD = uint256(IVerifierCommittee.VerdictKind.Withheld);
+    uint256 private constant UNDECIDED = uint256(IVerifierCommittee.VerdictKind.Undecided);
+    /// @dev Both kinds, and what lies above the parts.
+    uint256 private constant KINDS_MASK =
+        ~((PART_MASK << PART_BITS) | PART_MASK) | (255 << (KIND_SHIFT + PART_BITS)) | (255 << KIND_SHIFT);
+    uint256 private constant BOTH_SCORED = (SCORED << (KIND_SHIFT + PART_BITS)) | (SCORED << KIND_SHIFT);
+
+    /// @notice Refuses every list but the one way to write each vote.
+    function check(uint256[] memory vote, uint256 entryCount) internal pure {
+        if (vote.length != entryCount) revert IVerifierCommittee.WrongVerdictCount(vote.length, entryCount);
+        unchecked {
+            for (uint256 i = 0; i < entryCount; i++) {
+                uint256 word = vote[i];
+                bool isScored =
+                    word & KINDS_MASK == BOTH_SCORED && _isScore(word >> PART_BITS) && _isScore(word);
+                if (!isScored && !_isVerdict(word)) revert IVerifierCommittee.InvalidVerdict(i);
             }
         }
     }
 
-    /// @notice Six verdicts to a word: storing 64 of them takes 11 words instead of 64.
-    function pack(IVerifierCommittee.Verdict[] memory vote) internal pure returns (uint256[] memory words) {
-        words = new uint256[]((vote.length + PER_WORD - 1) / PER_WORD);
-        for (uint256 i = 0; i < vote.length; i++) {
-            uint256 packed = vote[i].isValid ? uint256(1) << (2 * PPM_BITS) : 0;
-            packed |= (uint256(vote[i].trainPpm) << PPM_BITS) | vote[i].testPpm;
-            words[i / PER_WORD] |= packed << (VERDICT_BITS * (i % PER_WORD));
-        }
-    }
-
-    function unpack(uint256[] memory words, uint256 count)
+    /// @notice The verdict on both parts of every entry: what more than half of `total` says, else `Undecided`.
+    /// @param votes votes[i] weighs weights[i]
+    /// @param total all revealed weight, known votes or not
+    function decide(uint256[][] memory votes, uint256[] memory weights, uint256 total, uint256 entryCount)
         internal
         pure
-        returns (IVerifierCommittee.Verdict[] memory vote)
+        returns (uint256[] memory outcome)
     {
-        vote = new IVerifierCommittee.Verdict[](count);
-        for (uint256 i = 0; i < count; i++) {
-            uint256 packed = words[i / PER_WORD] >> (VERDICT_BITS * (i % PER_WORD));
-            vote[i].isValid = (packed >> (2 * PPM_BITS)) & 1 == 1;
-            vote[i].trainPpm = uint32((packed >> PPM_BITS) & (2 ** PPM_BITS - 1));
-            vote[i].testPpm = uint32(packed & (2 ** PPM_BITS - 1));
-        }
-    }
-
-    /// @notice The verdict on every entry: valid if more than half of the weight says so, with the lower weighted
-    /// medians of what those say.
-    /// @param votes votes[i] weighs weights[i]
-    function medians(
-        IVerifierCommittee.Verdict[][] memory votes,
-        uint256[] memory weights,
-        uint256 entryCount
-    ) internal pure returns (IVerifierCommittee.Verdict[] memory outcome) {
-        outcome = new IVerifierCommittee.Verdict[](entryCount);
-        // Filled anew for every entry: memory costs more the more is in use.
-        uint256[] memory trainPairs = new uint256[](votes.length);
-        uint256[] memory testPairs = new uint256[](votes.length);
+        outcome = new uint256[](entryCount);
         for (uint256 entry = 0; entry < entryCount; entry++) {
-            if (!_pairs(votes, weights, entry, trainPairs, testPairs)) continue;
-            outcome[entry].isValid = true;
-            outcome[entry].trainPpm = uint32(WeightedMedian.lower(trainPairs));
-            outcome[entry].testPpm = uint32(WeightedMedian.lower(testPairs));
+            outcome[entry] = _decide(votes, weights, total, entry);
         }
     }
 
-    /// @notice Whether a vote agrees on every entry's validity and lies within `tolerancePpm` of every median.
-    function isWithin(
-        IVerifierCommittee.Verdict[] memory vote,
-        IVerifierCommittee.Verdict[] memory outcome,
-        uint256 tolerancePpm
-    ) internal pure returns (bool) {
+    /// @notice Judges a vote by the parts that were decided with something to know: blank ones, and what is undecided,
+    /// speak against nobody.
+    /// @param isSame the vote is the outcome, so that the first part that matters says all
+    function stance(uint256[] memory vote, uint256[] memory outcome, bool isSame)
+        internal
+        pure
+        returns (Stance)
+    {
+        bool isMet;
+        bool isBlank;
         for (uint256 i = 0; i < outcome.length; i++) {
-            if (vote[i].isValid != outcome[i].isValid) return false;
-            if (_distance(vote[i].trainPpm, outcome[i].trainPpm) > tolerancePpm) return false;
-            if (_distance(vote[i].testPpm, outcome[i].testPpm) > tolerancePpm) return false;
+            (uint256 word, uint256 decided) = (vote[i], outcome[i]);
+            if (isMet && isSame) break;
+            if (isMet && word == decided) continue;
+            for (uint256 shift = 0; shift <= PART_BITS; shift += PART_BITS) {
+                uint256 part = (decided >> shift) & PART_MASK;
+                uint256 kind = part >> KIND_SHIFT;
+                if (kind >= UNAVAILABLE) continue;
+                uint256 given = (word >> shift) & PART_MASK;
+                if (given == part) isMet = isMet || kind != NONE;
+                else if (given >> KIND_SHIFT >= UNAVAILABLE) isBlank = true;
+                else return Stance.Noise;
+            }
         }
-        return true;
+        if (isBlank) return Stance.Blank;
+        return isMet ? Stance.Inside : Stance.Neutral;
     }
 
-    /// @dev Fills in what each vote says of one entry; the votes that call it invalid weigh nothing in its medians.
-    /// @return isValid whether more than half of the weight calls the entry valid
-    function _pairs(
-        IVerifierCommittee.Verdict[][] memory votes,
-        uint256[] memory weights,
-        uint256 entry,
-        uint256[] memory trainPairs,
-        uint256[] memory testPairs
-    ) private pure returns (bool isValid) {
-        uint256 totalWeight;
-        uint256 validWeight;
-        for (uint256 i = 0; i < votes.length; i++) {
-            IVerifierCommittee.Verdict memory verdict = votes[i][entry];
-            uint256 weight = weights[i];
-            totalWeight += weight;
-            if (!verdict.isValid) weight = 0;
-            validWeight += weight;
-            trainPairs[i] = WeightedMedian.pair(verdict.trainPpm, uint128(weight));
-            testPairs[i] = WeightedMedian.pair(verdict.testPpm, uint128(weight));
+    /// @notice Kinds and scores of an outcome without its fingerprints, six entries to a word.
+    function compress(uint256[] memory outcome) internal pure returns (uint256[] memory words) {
+        words = new uint256[]((outcome.length + PER_WORD - 1) / PER_WORD);
+        uint256 word;
+        uint256 shift;
+        unchecked {
+            for (uint256 i = 0; i < outcome.length; i++) {
+                uint256 parts = outcome[i];
+                uint256 plain = parts & KINDS_MASK == BOTH_SCORED
+                    ? ((parts >> (PART_BITS + PPM_SHIFT - PLAIN_BITS)) & (PPM_MASK << PLAIN_BITS))
+                        | ((parts >> PPM_SHIFT) & PPM_MASK)
+                    : (_plain(parts >> PART_BITS) << PLAIN_BITS) | _plain(parts & PART_MASK);
+                word |= plain << shift;
+                shift += 2 * PLAIN_BITS;
+                if (shift < 2 * PLAIN_BITS * PER_WORD && i + 1 != outcome.length) continue;
+                words[i / PER_WORD] = word;
+                (word, shift) = (0, 0);
+            }
         }
-        return validWeight * 2 > totalWeight;
     }
 
-    function _distance(uint256 a, uint256 b) private pure returns (uint256) {
-        return a > b ? a - b : b - a;
+    function expand(uint256[] memory words, uint256 entryCount)
+        internal
+        pure
+        returns (IVerifierCommittee.Verdict[] memory verdicts)
+    {
+        verdicts = new IVerifierCommittee.Verdict[](entryCount);
+        for (uint256 i = 0; i < entryCount; i++) {
+            uint256 plain = words[i / PER_WORD] >> (2 * PLAIN_BITS * (i % PER_WORD));
+            (verdicts[i].test, verdicts[i].testPpm) = _fields(plain);
+            (verdicts[i].train, verdicts[i].trainPpm) = _fields(plain >> PLAIN_BITS);
+        }
+    }
+
+    /// @dev Both parts in the same two runs over the votes; nothing can overflow, see `Majority`.
+    function _decide(uint256[][] memory votes, uint256[] memory weights, uint256 total, uint256 entry)
+        private
+        pure
+        returns (uint256)
+    {
+        (uint256 train, uint256 test) = _leaders(votes, weights, entry);
+        uint256 trainSupport;
+        uint256 testSupport;
+        unchecked {
+            for (uint256 i = 0; i < votes.length; i++) {
+                uint256 word = votes[i][entry];
+                if (word >> PART_BITS == train) trainSupport += weights[i];
+                if (word & PART_MASK == test) testSupport += weights[i];
+            }
+        }
+        if (!Majority.isDecided(trainSupport, total)) train = UNDECIDED << KIND_SHIFT;
+        if (!Majority.isDecided(testSupport, total)) test = UNDECIDED << KIND_SHIFT;
+        return (train << PART_BITS) | test;
+    }
+
+    function _leaders(uint256[][] memory votes, uint256[] memory weights, uint256 entry)
+        private
+        pure
+        returns (uint256 train, uint256 test)
+    {
+        uint256 trainLead;
+        uint256 testLead;
+        unchecked {
+            for (uint256 i = 0; i < votes.length; i++) {
+                uint256 word = votes[i][entry];
+                uint256 weight = weights[i];
+                (train, trainLead) = Majority.count(train, trainLead, word >> PART_BITS, weight);
+                (test, testLead) = Majority.count(test, testLead, word & PART_MASK, weight);
+            }
+        }
+    }
+
+    function _isVerdict(uint256 word) private pure returns (bool) {
+        (uint256 train, uint256 test) = (word >> PART_BITS, word & PART_MASK);
+        (uint256 trainKind, uint256 testKind) = (train >> KIND_SHIFT, test >> KIND_SHIFT);
+        if (trainKind == NONE || trainKind > WITHHELD || testKind > WITHHELD || testKind == INVALID) {
+            return false;
+        }
+        if (trainKind == INVALID && testKind != NONE) return false;
+        return _isCanonical(train, trainKind) && _isCanonical(test, testKind);
+    }
+
+    /// @dev Only a score has a number and a fingerprint.
+    function _isCanonical(uint256 part, uint256 kind) private pure returns (bool) {
+        return kind == SCORED ? _isScore(part) : part == kind << KIND_SHIFT;
+    }
+
+    function _isScore(uint256 part) private pure returns (bool) {
+        return (part >> PPM_SHIFT) & PPM_MASK <= PPM;
+    }
+
+    function _plain(uint256 part) private pure returns (uint256) {
+        unchecked {
+            uint256 kind = part >> KIND_SHIFT;
+            return kind == SCORED ? part >> PPM_SHIFT & PPM_MASK : PPM + 1 + kind;
+        }
+    }
+
+    function _fields(uint256 plain) private pure returns (IVerifierCommittee.VerdictKind kind, uint32 ppm) {
+        plain &= 2 ** PLAIN_BITS - 1;
+        if (plain <= PPM) return (IVerifierCommittee.VerdictKind.Scored, uint32(plain));
+        return (IVerifierCommittee.VerdictKind(plain - PPM - 1), 0);
     }
 }

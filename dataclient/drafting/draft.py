@@ -30,10 +30,10 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     """Reads and splits the rows, and proposes a task. Raises BadInput for rows that cannot be commissioned."""
     training, test = training_and_test(load_source(options), options)
     features = training.x[0].size
-    proposal = propose(training, options, wishes, test_rows=test.rows)
+    proposal = propose(training, options, wishes)
     cost = encryption_cost(proposal.task, features, training.rows, test.rows)
     if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
-        proposal = propose(training, options, wishes, test_rows=test.rows, miner_setup_s=cost.decryption_s)
+        proposal = propose(training, options, wishes, miner_setup_s=cost.decryption_s)
     check_task(proposal.task, training, test.rows)
     rows = (
         f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"

@@ -33,7 +33,6 @@ from pole.task.manifest import (
 THRESHOLD_MARGIN_PPM = 30_000
 PPM_PER_PERCENT = 10_000
 MIN_TIME_LIMIT_S = 120
-MIN_TOLERANCE_PPM, MAX_TOLERANCE_PPM = 5_000, 50_000
 TRAINING_PASSES = 50
 FLOPS_PER_S = 2e9
 SEGMENTED_FROM = 256
@@ -68,20 +67,16 @@ class ProposedTask:
     baseline_ppm: int | None
 
 
-def propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, *, test_rows: int = 1_000, miner_setup_s: float = 0.0
-) -> ProposedTask:
+def propose(training: PlainData, options: SourceOptions, wishes: Wishes, *, miner_setup_s: float = 0.0) -> ProposedTask:
     """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
     _check_wishes(wishes)
     try:
-        return _propose(training, options, wishes, test_rows, miner_setup_s)
+        return _propose(training, options, wishes, miner_setup_s)
     except ValidationError as exc:
         raise BadInput(f"{options.source} cannot be commissioned like this: {first_problem(exc)}") from exc
 
 
-def _propose(
-    training: PlainData, options: SourceOptions, wishes: Wishes, test_rows: int, miner_setup_s: float
-) -> ProposedTask:
+def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float) -> ProposedTask:
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
     outputs = mapping.output_shape(training.shape)
@@ -94,7 +89,6 @@ def _propose(
         reward_ether=wishes.reward_ether,
         time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
         required_train_ppm=required_ppm,
-        tolerance_ppm=propose_tolerance_ppm(min(training.rows, test_rows)),
         solutions_wanted=wishes.solutions_wanted,
     )
     task = TaskFile(
@@ -219,11 +213,6 @@ def threshold_ppm(measured_ppm: int, classes: int) -> int:
     chance_ppm = 1_000_000 // classes
     wanted = max(measured_ppm - THRESHOLD_MARGIN_PPM, (measured_ppm + chance_ppm) // 2)
     return max(PPM_PER_PERCENT, min(wanted, measured_ppm) // PPM_PER_PERCENT * PPM_PER_PERCENT)
-
-
-def propose_tolerance_ppm(rows: int) -> int:
-    """Room for one row on which two devices disagree, so that rounding slashes no honest verifier."""
-    return min(MAX_TOLERANCE_PPM, max(MIN_TOLERANCE_PPM, math.ceil(1_000_000 / rows)))
 
 
 def propose_time_limit_s(model: GraphModel, outputs: tuple[int, ...], rows: int, miner_setup_s: float) -> int:

@@ -154,8 +154,6 @@ def _terms(terms: TermsSection) -> list[str]:
         f"required_train_ppm = {terms.required_train_ppm}",
         "# If nobody qualifies in time, the best model is paid nevertheless; unless its test accuracy is below this.",
         f"min_test_ppm = {terms.min_test_ppm}",
-        "# How far a verifier's vote may lie from the median (rounding differs between devices).",
-        f"tolerance_ppm = {terms.tolerance_ppm}",
         "# Qualified models after which training ends early and the test set is released.",
         f"solutions_wanted = {terms.solutions_wanted}",
     ]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 
-from dataclient.drafting.proposal import propose_discretisation, propose_tolerance_ppm
+from dataclient.drafting.proposal import propose_discretisation
 from dataclient.gradient.network import propose_network
 from dataclient.gradient.task_folder import GradientOrder, OrderHome, PreparedOrder
 from dataclient.sources.load import load_source, training_and_test
@@ -56,7 +56,6 @@ def prepare(order: GradientOrder, home: OrderHome, store: Store, parameters: Gra
     prepared = PreparedOrder(
         manifest=str(store.put(manifest.to_bytes())),
         genesis_weights=str(store.put(network.to_bytes())),
-        tolerance_ppm=propose_tolerance_ppm(min(test.rows, manifest.scored_training_rows, training.rows)),
         block_time_limit_s=order.block_time_limit_s or min(limit_s, parameters.max_block_time_limit_s),
         steps_per_s=rate,
         **_bounds(order, manifest, steps),

@@ -44,7 +44,6 @@ class PreparedOrder(Record):
 
     manifest: str
     genesis_weights: str
-    tolerance_ppm: int
     block_time_limit_s: int
     min_step: int
     max_step: int
@@ -59,7 +58,6 @@ class PreparedOrder(Record):
             block_reward_wei=order.block_reward_wei,
             block_count=order.block_count,
             target_test_ppm=order.target_test_ppm,
-            tolerance_ppm=self.tolerance_ppm,
             target_interval_s=order.target_interval_s,
             block_time_limit_s=self.block_time_limit_s,
             min_step=self.min_step,

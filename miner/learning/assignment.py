@@ -28,7 +28,6 @@ class RoundTerms:
     reward_wei: int
     time_limit_s: int
     required_train_ppm: int
-    tolerance_ppm: int
     solutions_wanted: int
 
 
@@ -45,9 +44,7 @@ def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
     """The terms of a round's task, or of the idle task."""
     if the_round.is_idle:
         idle = contracts.learning_chain.idle_task()
-        return RoundTerms(
-            idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.tolerance_ppm, idle.solutions_wanted
-        )
+        return RoundTerms(idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.solutions_wanted)
     task = contracts.task_market.task(the_round.task_id)
     terms = task.terms
     return RoundTerms(
@@ -55,7 +52,6 @@ def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
         task.reward_wei,
         terms.time_limit_s,
         terms.required_train_ppm,
-        terms.tolerance_ppm,
         terms.solutions_wanted,
     )
 

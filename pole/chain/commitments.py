@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from pole.chain.abi import to_abi
-from pole.chain.structs import Header, Verdict
+from pole.chain.structs import Header
 from pole.errors import BadInput
 from pole.storage.cid import Cid
 
@@ -18,7 +18,8 @@ SALT_BYTES = 32
 
 _TEST_SET = keccak(text="pole.test-set.v1")
 _SOLUTION = keccak(text="pole.solution.v1")
-_VOTE = keccak(text="pole.vote.v1")
+_BALLOT = keccak(text="pole.ballot.v2")
+_VOTE = keccak(text="pole.vote.v2")
 
 _HEADER_TYPE = "(uint64,uint64,address,bytes32,(uint8,bytes32),uint32,uint32,bytes32,bytes32,bytes32,uint64)"
 
@@ -49,13 +50,20 @@ def solution_commitment(
     return keccak(encode(types, values))
 
 
-def vote_commitment(
-    chain_id: int, committee: str, ballot_id: int, verifier: str, verdicts: Sequence[Verdict], salt: bytes
-) -> bytes:
-    """`Commitments.vote`: binds a verifier to its verdicts, in the ballot's entry order."""
+def ballot_digest(chain_id: int, committee: str, ballot_id: int, words: Sequence[int]) -> bytes:
+    """`Commitments.ballot`: one list of packed verdicts, in the ballot's entry order; the same for whoever votes so.
+
+    `words`: see `pole.chain.verdicts`. An outcome has a digest of the same kind.
+    """
+    types = ["bytes32", "uint256", "address", "uint64", "uint256[]"]
+    return keccak(encode(types, [_BALLOT, chain_id, committee, ballot_id, list(words)]))
+
+
+def vote_commitment(chain_id: int, committee: str, ballot_id: int, verifier: str, digest: bytes, salt: bytes) -> bytes:
+    """`Commitments.vote`: binds a verifier to the digest of its verdicts, see `ballot_digest`."""
     _check_salt(salt)
-    types = ["bytes32", "uint256", "address", "uint64", "address", "(bool,uint32,uint32)[]", "bytes32"]
-    return keccak(encode(types, [_VOTE, chain_id, committee, ballot_id, verifier, to_abi(list(verdicts)), salt]))
+    types = ["bytes32", "uint256", "address", "uint64", "address", "bytes32", "bytes32"]
+    return keccak(encode(types, [_VOTE, chain_id, committee, ballot_id, verifier, digest, salt]))
 
 
 def header_hash(header: Header) -> bytes:

@@ -48,7 +48,6 @@ class GradientTerms:
     block_reward_wei: int
     block_count: int
     target_test_ppm: int
-    tolerance_ppm: int
     target_interval_s: int
     block_time_limit_s: int
     min_step: int

@@ -16,7 +16,6 @@ class IdleTerms:
 
     time_limit_s: int
     required_train_ppm: int
-    tolerance_ppm: int
     solutions_wanted: int
 
 
@@ -43,6 +42,7 @@ LOCAL = Profile(
         unbonding_period_s=30,
         vote_commit_window_s=40,
         vote_reveal_window_s=20,
+        vote_opening_window_s=20,
         max_extensions=2,
         absence_penalty_ppm=20_000,
         noise_penalty_ppm=100_000,
@@ -64,7 +64,7 @@ LOCAL = Profile(
         exit_delay_s=30,
         max_block_time_limit_s=_HOUR_S,
     ),
-    IdleTerms(time_limit_s=30, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1),
 )
 """For one-second blocks on a development chain."""
 
@@ -81,6 +81,7 @@ PUBLIC = Profile(
         unbonding_period_s=7 * _DAY_S,
         vote_commit_window_s=2 * _HOUR_S,
         vote_reveal_window_s=30 * _MINUTE_S,
+        vote_opening_window_s=30 * _MINUTE_S,
         max_extensions=3,
         absence_penalty_ppm=10_000,
         noise_penalty_ppm=50_000,
@@ -102,7 +103,7 @@ PUBLIC = Profile(
         exit_delay_s=_DAY_S,
         max_block_time_limit_s=_DAY_S,
     ),
-    IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, tolerance_ppm=5_000, solutions_wanted=4),
+    IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4),
 )
 """For twelve-second blocks, nodes that restart, and people who sleep; the unbonding time covers every ballot."""
 

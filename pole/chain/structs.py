@@ -50,18 +50,31 @@ class AbortReason(IntEnum):
     QUORUM_LOST = 4
     NO_VALID_SOLUTION = 5
     BELOW_FLOOR = 6
+    UNDECIDED = 7
 
 
 class BallotPhase(IntEnum):
     NONE = 0
     COMMIT = 1
     REVEAL = 2
-    CLOSED = 3
-    VOID = 4
+    OPENING = 3
+    CLOSED = 4
+    VOID = 5
 
     @property
     def is_over(self) -> bool:
         return self in (BallotPhase.CLOSED, BallotPhase.VOID)
+
+
+class VerdictKind(IntEnum):
+    """What a part of a verdict says; `UNDECIDED` in outcomes only."""
+
+    NONE = 0
+    SCORED = 1
+    INVALID = 2
+    UNAVAILABLE = 3
+    WITHHELD = 4
+    UNDECIDED = 5
 
 
 class OmmerFormula(IntEnum):
@@ -76,7 +89,6 @@ class TaskTerms:
     time_limit_s: int
     required_train_ppm: int
     min_test_ppm: int
-    tolerance_ppm: int
     solutions_wanted: int
 
 
@@ -94,7 +106,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Round:
-    """`task_id` is 0 in an idle round; `deadline` is block time, 0 in a phase without one; CIDs are None until set."""
+    """`task_id` is 0 in an idle round; `deadline` is block time, 0 in a phase without one; CIDs are None until set.
+
+    `first_ballot_id` is 0 unless the ballot was repeated: then `ballot_id` is over those entries alone whose train part
+    the first one left undecided, in their order.
+    """
 
     round_id: int
     task_id: int
@@ -110,6 +126,7 @@ class Round:
     qualified_count: int
     revealed_count: int
     ballot_id: int
+    first_ballot_id: int
     opener: str
     keys: Cid | None
     test_set: Cid | None
@@ -166,9 +183,16 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Verdict:
-    is_valid: bool
+    """What was decided about one entry; a part that is not `SCORED` has 0 ppm."""
+
+    train: VerdictKind
     train_ppm: int
+    test: VerdictKind
     test_ppm: int
+
+    @property
+    def is_valid(self) -> bool:
+        return self.train == VerdictKind.SCORED
 
 
 @dataclass(frozen=True)
@@ -176,17 +200,17 @@ class Ballot:
     ballot_id: int
     chain: str
     entry_count: int
-    tolerance_ppm: int
     phase: BallotPhase
     deadline: int
     extensions: int
     member_count: int
     committed_count: int
     revealed_count: int
-    snapshot_stake_wei: int
     committed_stake_wei: int
     revealed_stake_wei: int
-    refund_to: str
+    snapshot_stake_wei: int
+    outcome_code: str
+    refund_account: bytes
     transcript: bytes
 
 
@@ -204,6 +228,7 @@ class CommitteeParameters:
     unbonding_period_s: int
     vote_commit_window_s: int
     vote_reveal_window_s: int
+    vote_opening_window_s: int
     max_extensions: int
     absence_penalty_ppm: int
     noise_penalty_ppm: int
@@ -225,5 +250,4 @@ class IdleTask:
     manifest: Cid
     time_limit_s: int
     required_train_ppm: int
-    tolerance_ppm: int
     solutions_wanted: int

@@ -33,6 +33,7 @@ COMMITTEE_PARAMETERS = {
     "unbondingPeriodS": 10 * MINUTE_S,
     "voteCommitWindowS": 2 * MINUTE_S,
     "voteRevealWindowS": 2 * MINUTE_S,
+    "voteOpeningWindowS": 2 * MINUTE_S,
     "maxExtensions": 2,
     "absencePenaltyPpm": 50_000,
     "noisePenaltyPpm": 200_000,
@@ -50,7 +51,6 @@ IDLE_TASK = {
     "manifest": {"codec": RAW_CODEC, "digest": keccak(text="idle manifest")},
     "timeLimitS": 5 * MINUTE_S,
     "requiredTrainPpm": 800_000,
-    "tolerancePpm": 5_000,
     "solutionsWanted": 2,
 }
 TASK_TERMS = {
@@ -59,7 +59,6 @@ TASK_TERMS = {
     "timeLimitS": 5 * MINUTE_S,
     "requiredTrainPpm": 900_000,
     "minTestPpm": 500_000,
-    "tolerancePpm": 5_000,
     "solutionsWanted": 2,
 }
 PAYMENT_WEI = 100_000 * GWEI
@@ -315,26 +314,27 @@ def commitments(chain: Any) -> SimpleNamespace:
     """The commitment hashes, written from the Solidity by hand so that a test does not check the code with itself."""
 
     def digest(tag: str, types: list[str], values: list[Any]) -> bytes:
-        head = [keccak(text=f"pole.{tag}.v1"), chain.chain_id]
+        head = [keccak(text=f"pole.{tag}"), chain.chain_id]
         return keccak(encode(["bytes32", "uint256", *types], [*head, *values]))
 
     def test_set(market: str, client: str, cid: tuple[int, bytes], salt: bytes) -> bytes:
         types = ["address", "address", "uint8", "bytes32", "bytes32"]
-        return digest("test-set", types, [market, client, *cid, salt])
+        return digest("test-set.v1", types, [market, client, *cid, salt])
 
     def solution(
         chain: str, round_id: int, miner: str, previous_hash: bytes, model: tuple[int, bytes], salt: bytes
     ) -> bytes:
         types = ["address", "uint64", "address", "bytes32", "uint8", "bytes32", "bytes32"]
-        return digest("solution", types, [chain, round_id, miner, previous_hash, *model, salt])
+        return digest("solution.v1", types, [chain, round_id, miner, previous_hash, *model, salt])
 
-    def vote(
-        committee: str, ballot_id: int, verifier: str, verdicts: list[tuple[bool, int, int]], salt: bytes
-    ) -> bytes:
-        types = ["address", "uint64", "address", "(bool,uint32,uint32)[]", "bytes32"]
-        return digest("vote", types, [committee, ballot_id, verifier, verdicts, salt])
+    def ballot(committee: str, ballot_id: int, words: list[int]) -> bytes:
+        return digest("ballot.v2", ["address", "uint64", "uint256[]"], [committee, ballot_id, words])
 
-    return SimpleNamespace(test_set=test_set, solution=solution, vote=vote)
+    def vote(committee: str, ballot_id: int, verifier: str, hashed: bytes, salt: bytes) -> bytes:
+        types = ["address", "uint64", "address", "bytes32", "bytes32"]
+        return digest("vote.v2", types, [committee, ballot_id, verifier, hashed, salt])
+
+    return SimpleNamespace(test_set=test_set, solution=solution, ballot=ballot, vote=vote)
 
 
 @off_chain

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.contracts.conftest import GRADIENT_PARAMETERS
-from tests.contracts.rounds import BOND, ESCROW, GWEI, Vote, account_of, make_cid, vote_on
+from tests.contracts.rounds import BOND, ESCROW, GWEI, Verdict, Vote, account_of, make_cid, valid, vote_on
 
 BOND_WEI = 2_000 * GWEI
 REWARD_WEI = 10_000 * GWEI
@@ -20,6 +20,7 @@ MAX_PROPOSALS = 8
 MIN_STEP, MAX_STEP = 2, 300
 INITIAL = 1 << 20
 HALF_LIFE_S = 3 * TARGET_S
+GOOD = valid(500_000, 400_000)
 
 assert (GRADIENT_PARAMETERS["minerBondWei"], GRADIENT_PARAMETERS["exitDelayS"]) == (BOND_WEI, EXIT_S)
 
@@ -30,7 +31,6 @@ TERMS: dict[str, Any] = {
     "blockRewardWei": REWARD_WEI,
     "blockCount": 3,
     "targetTestPpm": 0,
-    "tolerancePpm": 5_000,
     "targetIntervalS": TARGET_S,
     "blockTimeLimitS": LIMIT_S,
     "minStep": MIN_STEP,
@@ -150,7 +150,7 @@ class Play:
         vote_on(self.committee, self.commitments, self.current.ballotId, dict.fromkeys(members, vote))
         self.advance()
 
-    def mine_block(self, miner: Any, verdict: Any = (True, 500_000, 400_000)) -> None:
+    def mine_block(self, miner: Any, verdict: Verdict = GOOD) -> None:
         self.to_voting(miner)
         self.vote([verdict])
 

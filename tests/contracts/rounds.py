@@ -5,6 +5,7 @@ from enum import IntEnum
 from types import SimpleNamespace
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 GWEI = 10**9
@@ -20,11 +21,9 @@ ESCROW, BOND, STAKE = range(3)
 SALT = keccak(text="salt")
 ZERO_HASH = bytes(32)
 ZERO_ADDRESS = "0x" + "00" * 20
-INVALID = (False, 0, 0)
+ROOT = keccak(text="all predictions of this model on this part")
 
 Cid = tuple[int, bytes]
-Verdict = tuple[bool, int, int]
-Vote = Sequence[Verdict]
 
 
 class Phase(IntEnum):
@@ -32,11 +31,24 @@ class Phase(IntEnum):
 
 
 class AbortReason(IntEnum):
-    NONE, KEYS_MISSING, NO_SOLUTION, NOTHING_REVEALED, QUORUM_LOST, NO_VALID_SOLUTION, BELOW_FLOOR = range(7)
+    NONE, KEYS_MISSING, NO_SOLUTION, NOTHING_REVEALED, QUORUM_LOST, NO_VALID_SOLUTION, BELOW_FLOOR, UNDECIDED = range(8)
 
 
 class BallotPhase(IntEnum):
-    NONE, COMMIT, REVEAL, CLOSED, VOID = range(5)
+    NONE, COMMIT, REVEAL, OPENING, CLOSED, VOID = range(6)
+
+
+class Kind(IntEnum):
+    NONE, SCORED, INVALID, UNAVAILABLE, WITHHELD, UNDECIDED = range(6)
+
+
+Verdict = tuple[Kind, int, Kind, int]
+"""Kind and ppm of the train part, and of the test part."""
+Vote = Sequence[Verdict | int]
+"""One verdict per entry; a number is a packed one as it is."""
+INVALID: Verdict = (Kind.INVALID, 0, Kind.NONE, 0)
+GONE: Verdict = (Kind.UNAVAILABLE, 0, Kind.UNAVAILABLE, 0)
+UNDECIDED: Verdict = (Kind.UNDECIDED, 0, Kind.UNDECIDED, 0)
 
 
 class TaskState(IntEnum):
@@ -57,12 +69,35 @@ def account_of(number: int) -> bytes:
 
 
 def valid(train_ppm: int, test_ppm: int) -> Verdict:
-    return (True, train_ppm, test_ppm)
+    return (Kind.SCORED, train_ppm, Kind.SCORED, test_ppm)
 
 
-def plain(vote: Any) -> list[Verdict]:
-    """A vote as ape returns it, as tuples."""
-    return [(verdict.isValid, verdict.trainPpm, verdict.testPpm) for verdict in vote]
+def trained(train_ppm: int, test: Kind = Kind.NONE) -> Verdict:
+    """Valid, and without a test score."""
+    return (Kind.SCORED, train_ppm, test, 0)
+
+
+def pack_part(kind: int, ppm: int, root: bytes = ROOT) -> int:
+    """96 bits: 8 of kind, 24 of ppm, and the first 8 bytes of the hash over both and the root of all predictions."""
+    hashed = keccak(encode(["uint8", "uint32", "bytes32"], [kind, ppm, root]))
+    fingerprint = int.from_bytes(hashed[:8], "big") if kind == Kind.SCORED else 0
+    return int(kind) << 88 | ppm << 64 | fingerprint
+
+
+def pack(verdict: Verdict | int, root: bytes = ROOT) -> int:
+    if isinstance(verdict, int):
+        return verdict
+    train, train_ppm, test, test_ppm = verdict
+    return pack_part(train, train_ppm, root) << 96 | pack_part(test, test_ppm, root)
+
+
+def packed(vote: Vote) -> list[int]:
+    return [pack(verdict) for verdict in vote]
+
+
+def plain(outcome: Any) -> list[Verdict]:
+    """An outcome as ape returns it, as tuples."""
+    return [(Kind(each.train), each.trainPpm, Kind(each.test), each.testPpm) for each in outcome]
 
 
 def vote_on(committee: Any, commitments: Any, ballot_id: int, votes: dict[Any, Vote]) -> None:
@@ -71,13 +106,27 @@ def vote_on(committee: Any, commitments: Any, ballot_id: int, votes: dict[Any, V
         commit_vote(committee, commitments, ballot_id, verifier, vote)
     committee.advance(ballot_id, sender=next(iter(votes)))
     for verifier, vote in votes.items():
-        committee.revealVote(ballot_id, vote, SALT, sender=verifier)
-    committee.advance(ballot_id, sender=next(iter(votes)))
+        reveal_vote(committee, commitments, ballot_id, verifier, vote)
+    committee.tally(ballot_id, lists_of(votes), sender=next(iter(votes)))
+
+
+def lists_of(votes: dict[Any, Vote]) -> list[list[int]]:
+    """Every list once, as a tally needs them."""
+    return [list(words) for words in dict.fromkeys(tuple(packed(vote)) for vote in votes.values())]
+
+
+def digest_of(committee: Any, commitments: Any, ballot_id: int, vote: Vote) -> bytes:
+    return bytes(commitments.ballot(committee.address, ballot_id, packed(vote)))
 
 
 def commit_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
-    hashed = commitments.vote(committee.address, ballot_id, verifier.address, list(vote), SALT)
+    digest = digest_of(committee, commitments, ballot_id, vote)
+    hashed = commitments.vote(committee.address, ballot_id, verifier.address, digest, SALT)
     committee.commitVote(ballot_id, hashed, sender=verifier)
+
+
+def reveal_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
+    committee.revealVote(ballot_id, digest_of(committee, commitments, ballot_id, vote), SALT, sender=verifier)
 
 
 class Play:

@@ -2,14 +2,15 @@
 
 import pytest
 
-from benchmarks.gas import MINER_TOTAL, Measurement, measure, violations
+from benchmarks.gas import MINER_TOTAL, OPEN, REVEAL, SPLIT_TALLY, TALLY, Measurement, measure, violations
 from benchmarks.gas_gradient import MAX_PROPOSALS, measure_gradient
 
 
 def test_violations__call_and_miner_at_the_bounds__are_named() -> None:
-    measurement = Measurement(3, 3, {("anyone", "tally the ballot"): 16_777_217, MINER_TOTAL: 200_000})
-    assert violations(measurement) == [
-        "3 miners, 3 verifiers: anyone, tally the ballot: 16,777,217 gas exceed 16,777,216",
+    used_gas = {("anyone", "finalise"): 6_000_001, REVEAL: 90_001, TALLY: 1_000_000, MINER_TOTAL: 200_000}
+    assert violations(Measurement(3, 3, used_gas)) == [
+        "3 miners, 3 verifiers: anyone, finalise: 6,000,001 gas exceed 6,000,000",
+        "3 miners, 3 verifiers: verifier, reveal vote: 90,001 gas exceed 90,000",
         "3 miners, 3 verifiers: a miner's commit + reveal: 200,000 gas, not under 200,000",
     ]
 
@@ -19,13 +20,15 @@ def test_measure__64_miners_and_21_verifiers__within_the_bounds() -> None:
     measurement = measure(64, 21)
     assert violations(measurement) == []
     # The measurement covers every kind of call, and not only cheap ones.
-    assert len(measurement.gas) == 15
-    assert measurement.gas["anyone", "tally the ballot"] > 1_000_000
+    assert len(measurement.gas) == 18
+    assert measurement.gas[SPLIT_TALLY] > 2_000_000
+    assert measurement.gas[TALLY] > 500_000
+    assert min(measurement.gas[REVEAL], measurement.gas[OPEN]) > 50_000
 
 
 @pytest.mark.slow
 def test_measure_gradient__8_proposals_and_21_verifiers__within_the_bound() -> None:
     measurement = measure_gradient(MAX_PROPOSALS, 21)
     assert violations(measurement) == []
-    assert len(measurement.gas) == 13
-    assert measurement.gas["anyone", "tally the ballot"] > 1_000_000
+    assert len(measurement.gas) == 15
+    assert measurement.gas[TALLY] > 400_000

@@ -169,7 +169,7 @@ def test_credit_many__lengths_differ__reverts(filled: Any, chain_account: Any, m
 def test_credit_many__sum_over_balance__reverts_whole(
     filled: Any, chain_account: Any, miners: list[Any], reverts: Any
 ) -> None:
-    expected = {"operator": chain_account, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 40, "amountWei": 41}
+    expected = {"operator": chain_account, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 100, "amountWei": 101}
     with reverts(filled.InsufficientFunds, **expected):
         filled.creditMany(ESCROW, ACCOUNT, miners[:2], [60, 41], sender=chain_account)
     assert filled.creditOf(miners[0]) == 0

@@ -97,11 +97,6 @@ def test_submit__accuracy_over_one__reverts(market: Any, create_task: CreateTask
         create_task(market, **{field: 1_000_001})
 
 
-def test_submit__tolerance_over_limit__reverts(market: Any, create_task: CreateTask, reverts: Any) -> None:
-    with reverts(market.InvalidTolerance, tolerancePpm=50_001, maxTolerancePpm=50_000):
-        create_task(market, tolerancePpm=50_001)
-
-
 @pytest.mark.parametrize("wanted", [0, 65])
 def test_submit__solutions_wanted_out_of_range__reverts(
     market: Any, create_task: CreateTask, reverts: Any, wanted: int
@@ -119,7 +114,7 @@ def test_submit__reward_after_fee_one_wei_short__reverts(market: Any, create_tas
 
 
 def test_submit__less_than_the_bond__reverts(market: Any, client: Any, reverts: Any) -> None:
-    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 0, 1)
+    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1)
     needed_wei = BOND_WEI + -(-1_000 * GWEI * 10 // 9)
     with reverts(market.PaymentTooSmall, sentWei=1, neededWei=needed_wei):
         market.submit(terms, sender=client, value=1)
@@ -132,7 +127,7 @@ def test_submit__least_payment__keeps_exactly_the_minimum_reward(market: Any, cr
 
 def test_submit__limits_of_every_term__are_accepted(market: Any, create_task: CreateTask) -> None:
     terms = {"timeLimitS": 3_600, "requiredTrainPpm": 1_000_000, "minTestPpm": 1_000_000}
-    task_id = create_task(market, **terms, tolerancePpm=50_000, solutionsWanted=64)
+    task_id = create_task(market, **terms, solutionsWanted=64)
     assert market.task(task_id).state == PENDING
 
 

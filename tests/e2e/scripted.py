@@ -6,11 +6,11 @@ from typing import Any
 from web3.types import RPCEndpoint
 
 from pole.chain.client import ChainClient, Receipt
-from pole.chain.commitments import SALT_BYTES, solution_commitment, test_set_commitment, vote_commitment
+from pole.chain.commitments import SALT_BYTES, ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import ContractName
 from pole.chain.sender import Sender
-from pole.chain.structs import Round, TaskTerms, Verdict
+from pole.chain.structs import Round, TaskTerms
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
 from tests.e2e.site import Site, development_account
@@ -74,18 +74,26 @@ class ScriptedMiner(Participant):
 
 
 class ScriptedVerifier(Participant):
-    """Votes as told."""
+    """Votes as told; `words`: see `pole.chain.verdicts`."""
 
     def stake(self, amount_wei: int) -> None:
         self.send("VerifierCommittee", "stake", value_wei=amount_wei)
 
-    def commit_vote(self, ballot_id: int, verdicts: list[Verdict]) -> None:
+    def commit_vote(self, ballot_id: int, words: list[int]) -> None:
         address = self.site.deployment.address("VerifierCommittee")
-        commitment = vote_commitment(self._chain_id, address, ballot_id, self.address, verdicts, self.salt)
+        digest = self.digest(ballot_id, words)
+        commitment = vote_commitment(self._chain_id, address, ballot_id, self.address, digest, self.salt)
         self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
 
-    def reveal_vote(self, ballot_id: int, verdicts: list[Verdict]) -> None:
-        self.send("VerifierCommittee", "revealVote", ballot_id, verdicts, self.salt)
+    def reveal_vote(self, ballot_id: int, words: list[int]) -> None:
+        self.send("VerifierCommittee", "revealVote", ballot_id, self.digest(ballot_id, words), self.salt)
+
+    def open_vote(self, ballot_id: int, words: list[int]) -> None:
+        self.send("VerifierCommittee", "openVote", ballot_id, self.address, words)
+
+    def digest(self, ballot_id: int, words: list[int]) -> bytes:
+        address = self.site.deployment.address("VerifierCommittee")
+        return ballot_digest(self._chain_id, address, ballot_id, words)
 
     def leave(self) -> None:
         self.send("VerifierCommittee", "requestUnstake")
@@ -101,7 +109,7 @@ class ScriptedClient(Participant):
         parameters = self.contracts.task_market.parameters()
         net_ppm = 1_000_000 - parameters.verifier_fee_ppm
         value_wei = parameters.client_bond_wei + reward_wei * 1_000_000 // net_ppm
-        given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0, "tolerance_ppm": 5_000}
+        given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0}
         complete = TaskTerms(manifest, commitment, **{"solutions_wanted": 1, **given, **terms})
         receipt = self.send("TaskMarket", "submit", complete, value_wei=value_wei)
         [event] = self.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")

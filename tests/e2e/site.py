@@ -30,6 +30,7 @@ PROFILE = Profile(
         unbonding_period_s=60,
         vote_commit_window_s=90,
         vote_reveal_window_s=90,
+        vote_opening_window_s=90,
         max_extensions=1,
         absence_penalty_ppm=20_000,
         noise_penalty_ppm=100_000,
@@ -44,7 +45,7 @@ PROFILE = Profile(
         ommer_formula=OmmerFormula.FRACTION,
     ),
     LOCAL.gradient,
-    IdleTerms(time_limit_s=60, required_train_ppm=900_000, tolerance_ppm=10_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1),
 )
 """Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
 

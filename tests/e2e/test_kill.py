@@ -46,13 +46,12 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
         )
         world.kill(verifier)
     world.voting(task_id, BallotPhase.REVEAL)
-    assert not world.contracts.verifier_committee.votes(ballot_id, verifier.address)
+    assert not any(world.contracts.verifier_committee.digest_of(ballot_id, verifier.address))
     world.restart(verifier)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.verifier_committee.votes(
-        ballot_id, verifier.address
-    ) == world.contracts.verifier_committee.outcome(ballot_id)
+    committee = world.contracts.verifier_committee
+    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
     fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
     assert world.credited_since(start)[verifier.address] == fee_wei // 2

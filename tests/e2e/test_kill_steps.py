@@ -41,7 +41,7 @@ OWN_STEPS = {
     "miner": BOUND | fact("candidate") | fact_once("solution") | sent("commit") | sent("reveal") | fact("reported"),
     "verifier": BOUND | sent("top-up") | fact_once("vote") | sent("vote-commit") | sent("vote-reveal"),
 }
-ANYBODYS_STEPS = sent("open") | sent("advance/round") | sent("advance/ballot")
+ANYBODYS_STEPS = sent("open") | sent("advance/round") | sent("advance/ballot") | sent("tally/ballot")
 """Whoever is first takes them: reaching each in some role is enough."""
 
 

@@ -3,6 +3,9 @@
 import pytest
 
 from pole.chain.structs import BallotPhase, Phase, Round, Verdict
+from pole.chain.verdicts import INVALID as INVALID_WORD
+from pole.chain.verdicts import unpack_verdict
+from testbed import rounds
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner, ScriptedVerifier
@@ -13,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 CLIENT_BOND_WEI, MINER_BOND_WEI = PROFILE.market.client_bond_wei, PROFILE.chain.miner_bond_wei
 FULL_PPM = 1_000_000
-INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
+INVALID = unpack_verdict(INVALID_WORD)
 
 
 def test_miner__never_reveals__loses_its_bond_to_the_verifiers_and_the_round_goes_on(company: Company) -> None:
@@ -45,7 +48,7 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     lazy.stake(PROFILE.committee.min_stake_wei)
     start = world.chain.block_number()
     task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "lazy-verifier")
-    noise = [Verdict(is_valid=True, train_ppm=500_000, test_ppm=500_000)]
+    noise = [rounds.scored(500_000, 500_000)]
     ballot_id = world.voting(task_id, BallotPhase.COMMIT).ballot_id
     lazy.commit_vote(ballot_id, noise)
     world.voting(task_id, BallotPhase.REVEAL)

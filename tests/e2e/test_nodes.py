@@ -9,8 +9,10 @@ import pytest
 
 from pole.chain.commitments import header_hash
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round, TaskState, Verdict
+from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round, TaskState
+from pole.chain.verdicts import unpack_verdicts
 from pole.storage.cid import cid_of
+from testbed import rounds
 from testbed.chain import development_chain
 from tests.e2e.scripted import Participant, ScriptedClient, ScriptedMiner, ScriptedVerifier
 from tests.e2e.site import PROFILE, Site, deploy_site
@@ -23,7 +25,7 @@ MANIFEST, KEYS, TEST_SET = (cid_of(text) for text in (b"manifest", b"keys", b"te
 CLAIMS_PPM = [920_000, 950_000]
 MODELS = [b"first model", b"second model"]
 # The first miner wins: its model trained worse and tests better.
-VOTE = [Verdict(True, 920_000, 910_000), Verdict(True, 950_000, 900_000)]
+VOTE = [rounds.scored(920_000, 910_000), rounds.scored(950_000, 900_000)]
 
 
 class Play:
@@ -104,8 +106,9 @@ def vote(play: Play) -> None:
     assert play.advance_ballot() is BallotPhase.REVEAL
     for verifier in play.verifiers:
         verifier.reveal_vote(play.round.ballot_id, VOTE)
-    assert play.advance_ballot() is BallotPhase.CLOSED
-    assert play.contracts.verifier_committee.outcome(play.round.ballot_id) == VOTE
+    play.stranger.send("VerifierCommittee", "tally", play.round.ballot_id, [VOTE])
+    assert play.ballot.phase is BallotPhase.CLOSED
+    assert play.contracts.verifier_committee.outcome(play.round.ballot_id) == unpack_verdicts(VOTE)
 
 
 def check_block(play: Play) -> None:

@@ -12,7 +12,7 @@ import {VM} from "./Vm.sol";
 
 /// @notice A campaign with fixed seeds, to show that the random ones reach what they are there to check.
 contract Campaign {
-    uint256 private constant CALLS = 5_200;
+    uint256 private constant CALLS = 7_000;
     Handler private handler;
 
     function setUp() external {
@@ -43,7 +43,9 @@ contract Campaign {
     }
 
     function test_campaign__takes_every_way_of_a_ballot() external view {
+        _reached(handler.ballotsIn(IVerifierCommittee.BallotPhase.Opening), 50, "opened ballots");
         _reached(handler.ballotsIn(IVerifierCommittee.BallotPhase.Closed), 50, "closed ballots");
+        _reached(handler.seen(IVerifierCommittee.VoteOpened.selector), 50, "opened votes");
         _reached(handler.ballotsIn(IVerifierCommittee.BallotPhase.Void), 1, "void ballots");
         _reached(handler.seen(IVerifierCommittee.BallotExtended.selector), 1, "extended ballots");
         _reached(handler.seen(IVerifierCommittee.Slashed.selector), 20, "slashed verifiers");

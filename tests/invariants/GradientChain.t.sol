@@ -72,7 +72,6 @@ abstract contract GradientSystem is System {
         terms.rules = IGradientChain.Rules.Hardened;
         terms.blockRewardWei = REWARD_WEI;
         terms.blockCount = 3;
-        terms.tolerancePpm = 5_000;
         terms.targetIntervalS = 60;
         terms.blockTimeLimitS = LIMIT_S;
         terms.minStep = 2;
@@ -121,33 +120,47 @@ abstract contract GradientSystem is System {
         if (deadline > _nowS) _pass(deadline - _nowS);
     }
 
-    /// @dev Both verifiers cast this vote, and the height is settled.
-    function _vote(IVerifierCommittee.Verdict[] memory verdicts) internal {
+    /// @dev Both verifiers vote so, and the height is settled.
+    function _vote(uint256[] memory first, uint256[] memory second) internal {
         uint64 ballotId = gradient.current().ballotId;
+        bytes32[2] memory digests = [_digest(ballotId, first), _digest(ballotId, second)];
         for (uint160 i = 0; i < 2; i++) {
             address voter = _verifier(i);
-            bytes32 hashed = Commitments.vote(address(committee), ballotId, voter, verdicts, bytes32("salt"));
+            bytes32 hashed =
+                Commitments.vote(address(committee), ballotId, voter, digests[i], bytes32("salt"));
             VM.prank(voter);
             committee.commitVote(ballotId, hashed);
         }
         committee.advance(ballotId);
         for (uint160 i = 0; i < 2; i++) {
             VM.prank(_verifier(i));
-            committee.revealVote(ballotId, verdicts, bytes32("salt"));
+            committee.revealVote(ballotId, digests[i], bytes32("salt"));
         }
-        committee.advance(ballotId);
+        uint256[][] memory lists = new uint256[][](digests[0] == digests[1] ? 1 : 2);
+        lists[0] = first;
+        if (lists.length == 2) lists[1] = second;
+        committee.tally(ballotId, lists);
         _pass(1);
         gradient.advance();
         _pass(1);
     }
 
+    function _digest(uint64 ballotId, uint256[] memory words) private view returns (bytes32) {
+        return Commitments.ballot(address(committee), ballotId, words);
+    }
+
     /// @param valid bit i: entry i is valid
     function _voteBits(uint256 count, uint256 valid) internal {
-        IVerifierCommittee.Verdict[] memory verdicts = new IVerifierCommittee.Verdict[](count);
+        _vote(_words(count, valid), _words(count, valid));
+    }
+
+    function _words(uint256 count, uint256 valid) internal pure returns (uint256[] memory words) {
+        words = new uint256[](count);
         for (uint256 i = 0; i < count; i++) {
-            if ((valid >> i) % 2 == 1) verdicts[i] = IVerifierCommittee.Verdict(true, 500_000, 400_000);
+            uint256 scored =
+                (((1 << 88) | (uint256(500_000) << 64)) << 96) | (1 << 88) | (uint256(400_000) << 64);
+            words[i] = (valid >> i) % 2 == 1 ? scored : uint256(2) << 184;
         }
-        _vote(verdicts);
     }
 
     function _loseQuorum() internal {
@@ -238,9 +251,6 @@ contract GradientTasksTest is GradientSystem {
         terms = _terms();
         terms.targetTestPpm = 1_000_001;
         _refuse(terms, "targetTestPpm", 1_000_001);
-        terms = _terms();
-        terms.tolerancePpm = 50_001;
-        _refuse(terms, "tolerancePpm", 50_001);
     }
 
     function test_submit__time_or_count_out_of_range__reverts() external {
@@ -508,27 +518,43 @@ contract GradientHeightsTest is GradientSystem {
         VM.assertEq(uint256(gradient.task(2).state), 3, "not completed");
     }
 
-    function test_advance__void_ballots__stop_when_the_budget_is_short() external {
+    function test_advance__void_ballots__cost_nothing() external {
+        for (uint256 i = 0; i < 2; i++) {
+            _toVoting(1);
+            _loseQuorum();
+            VM.assertEq(gradient.current().voidBallots, i + 1, "void ballots");
+            VM.assertEq(_budget(), 3 * (REWARD_WEI + FEE_WEI), "budget");
+        }
         _toVoting(1);
         _loseQuorum();
-        VM.assertEq(reservoir.creditOf(CLIENT), FEE_WEI, "fee");
+        _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.QuorumLost);
+        VM.assertEq(reservoir.creditOf(CLIENT), 3 * (REWARD_WEI + FEE_WEI), "all of it");
+    }
+
+    function test_advance__undecided__costs_no_bond_and_no_fee() external {
+        _toVoting(1);
+        _vote(_words(1, 1), _words(1, 0));
+        _phaseIs(IGradientChain.HeightPhase.Search);
+        VM.assertEq(gradient.current().voidBallots, 1, "void ballots");
+        VM.assertEq(gradient.minerOf(_miner(0)).bondWei, MINER_BOND_WEI, "bond");
+        VM.assertEq(_budget(), 3 * (REWARD_WEI + FEE_WEI), "budget");
+        VM.assertEq(reservoir.creditOf(CLIENT), 0, "client");
+    }
+
+    /// @dev They agree on the test accuracy alone: that earns the fee, and makes no block.
+    function test_advance__undecided_but_paid__stops_when_the_budget_is_short() external {
+        _toVoting(1);
+        uint256[] memory other = _words(1, 1);
+        other[0] += 1 << 160;
+        _vote(_words(1, 1), other);
+        VM.assertEq(_budget(), 3 * (REWARD_WEI + FEE_WEI) - FEE_WEI, "budget");
         for (uint256 i = 0; i < 2; i++) {
             _phaseIs(IGradientChain.HeightPhase.Search);
             _toVoting(1);
             _voteBits(1, 1);
         }
         _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.QuorumLost);
-        VM.assertEq(reservoir.creditOf(CLIENT), REWARD_WEI + FEE_WEI, "the block that was not made");
-    }
-
-    function test_advance__void_ballot_of_the_last_block__stops_at_once() external {
-        for (uint256 i = 0; i < 2; i++) {
-            _toVoting(1);
-            _voteBits(1, 1);
-        }
-        _toVoting(1);
-        _loseQuorum();
-        _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.QuorumLost);
+        VM.assertEq(reservoir.creditOf(CLIENT), REWARD_WEI, "the block that was not made");
     }
 
     function test_advance__nobody_seated_three_times__stops() external {

@@ -5,11 +5,11 @@ import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
 import {Difficulty} from "../../contracts/libraries/Difficulty.sol";
-import {Roles} from "./Roles.sol";
+import {Voters} from "./Voters.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice What clients and miners do on the gradient chain when it is their turn.
-abstract contract GradientRoles is Roles {
+abstract contract GradientRoles is Voters {
     function isGradientOpen() public view returns (bool) {
         return gradient.current().phase != IGradientChain.HeightPhase.Idle;
     }
@@ -37,7 +37,6 @@ abstract contract GradientRoles is Roles {
         terms.blockRewardWei = uint128(MIN_REWARD_WEI + (seed >> 8) % 8_000);
         terms.blockCount = uint32(1 + (seed >> 24) % 4);
         terms.targetTestPpm = (seed >> 32) % 4 == 0 ? 700_000 : 0;
-        terms.tolerancePpm = uint32(1_000 + (seed >> 40) % 49_000);
         terms.blockTimeLimitS = uint32(60 + (seed >> 64) % 240);
         terms.targetIntervalS = uint32(5 + (seed >> 80) % 55);
         terms.minStep = isPaper ? 0 : uint32(1 + (seed >> 96) % 20);
@@ -133,7 +132,7 @@ abstract contract GradientRoles is Roles {
         if (current.phase == IGradientChain.HeightPhase.Voting && !gradient.isDue()) {
             IVerifierCommittee.Ballot memory ballot = committee.ballot(current.ballotId);
             if (ballot.deadline > _nowS) _pass(ballot.deadline - _nowS);
-            committee.advance(current.ballotId);
+            _endBallotPhase(current.ballotId);
             return;
         }
         if (current.deadline > _nowS) _pass(current.deadline - _nowS);
@@ -144,7 +143,7 @@ abstract contract GradientRoles is Roles {
     function _voteOnBlocks(uint64 ballotId, uint256 seed) private {
         uint64 height = gradient.current().height;
         if (uint256(keccak256(abi.encode("turnout", height))) % 6 == 0) _lapseGradient();
-        else if (committee.isDue(ballotId)) committee.advance(ballotId);
+        else if (committee.isDue(ballotId)) _endBallotPhase(ballotId);
         else _vote(ballotId, seed);
     }
 }

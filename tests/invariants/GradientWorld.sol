@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
+import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {System} from "./System.sol";
 import {Vm} from "./Vm.sol";
 
@@ -10,8 +11,11 @@ abstract contract GradientWorld is System {
     mapping(uint64 taskId => IGradientChain.GradientTaskState state) public gradientStateOf;
     mapping(IGradientChain.StopReason reason => uint256 count) public stoppedFor;
     mapping(bool isVoid => uint256 count) public rejected;
-    /// @notice Fees that void ballots took out of a task's budget.
-    mapping(uint64 taskId => uint256 amountWei) public voidFeesWei;
+    /// @notice What a task's budget lacks for the blocks still to be made: fees of ballots that no block came of, less
+    /// lost bonds.
+    mapping(uint64 taskId => uint256 amountWei) public shortWei;
+    mapping(uint64 ballotId => bool) private _isFeeBack;
+    uint256 private _lostBondsWei;
     /// @notice Sum of the intervals in a task's headers.
     mapping(uint64 taskId => uint256 seconds_) public intervalsS;
 
@@ -23,15 +27,25 @@ abstract contract GradientWorld is System {
                 && task.state != IGradientChain.GradientTaskState.Active
         ) return 0;
         budgetWei = gradient.costOf(task.terms) / task.terms.blockCount
-            * (task.terms.blockCount - task.blocksDone) - voidFeesWei[taskId];
+            * (task.terms.blockCount - task.blocksDone) - shortWei[taskId];
         IGradientChain.Height memory current = gradient.current();
-        if (current.taskId == taskId && current.phase == IGradientChain.HeightPhase.Voting) {
+        bool isVoting = current.phase == IGradientChain.HeightPhase.Voting;
+        if (current.taskId == taskId && isVoting && !_isFeeBack[current.ballotId]) {
             budgetWei -= task.feeWei;
         }
     }
 
+    /// @dev A ballot that nobody was right in, or that was void, gives its fee back.
+    function _watchRefund(Vm.Log memory log) internal {
+        if (log.topics[0] != IRewardReservoir.Moved.selector) return;
+        bool isRefund = log.topics[1] == bytes32(uint256(uint160(address(committee))))
+            && log.topics[3] == bytes32(uint256(uint160(address(gradient))));
+        if (isRefund) _isFeeBack[uint64(uint256(log.topics[2]))] = true;
+    }
+
     /// @param taskId the active one before the call
-    function _watchGradient(Vm.Log memory log, uint64 taskId) internal {
+    /// @param votedOn the ballot before the call
+    function _watchGradient(Vm.Log memory log, uint64 taskId, uint64 votedOn) internal {
         bytes32 kind = log.topics[0];
         if (kind == IGradientChain.GradientTaskSubmitted.selector) {
             _moveTask(uint64(uint256(log.topics[1])), IGradientChain.GradientTaskState.Pending);
@@ -47,11 +61,17 @@ abstract contract GradientWorld is System {
                 _moveTask(header.taskId, IGradientChain.GradientTaskState.Active);
             }
             intervalsS[header.taskId] += header.intervalS;
+            if (header.miner != address(0)) {
+                bool isBack = _isFeeBack[votedOn];
+                _settleShortage(header.taskId, 0, isBack ? gradient.task(header.taskId).feeWei : 0);
+            }
         } else if (kind == IGradientChain.ProposalsRejected.selector) {
-            bool isVoid = abi.decode(log.data, (bool));
-            rejected[isVoid]++;
-            // Ballot 0: none was opened, so none was paid for.
-            if (isVoid && log.topics[2] != 0) voidFeesWei[taskId] += gradient.task(taskId).feeWei;
+            rejected[abi.decode(log.data, (bool))]++;
+            uint64 ballotId = uint64(uint256(log.topics[2]));
+            bool isPaid = ballotId != 0 && !_isFeeBack[ballotId];
+            _settleShortage(taskId, isPaid ? gradient.task(taskId).feeWei : 0, 0);
+        } else if (kind == IGradientChain.MinerSlashed.selector) {
+            _lostBondsWei += abi.decode(log.data, (uint256));
         }
     }
 
@@ -101,6 +121,14 @@ abstract contract GradientWorld is System {
         if (from == IGradientChain.HeightPhase.Idle) return to == IGradientChain.HeightPhase.Search;
         return from == IGradientChain.HeightPhase.Voting
             && (to == IGradientChain.HeightPhase.Search || to == IGradientChain.HeightPhase.Idle);
+    }
+
+    /// @dev Lost bonds fill up the budget first; what is beyond its needs is the client's.
+    function _settleShortage(uint64 taskId, uint256 spentWei, uint256 backWei) private {
+        uint256 lackingWei = shortWei[taskId] + spentWei;
+        uint256 gainedWei = _lostBondsWei + backWei;
+        shortWei[taskId] = lackingWei > gainedWei ? lackingWei - gainedWei : 0;
+        _lostBondsWei = 0;
     }
 
     function _moveTask(uint64 taskId, IGradientChain.GradientTaskState to) private {

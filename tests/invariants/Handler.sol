@@ -166,7 +166,7 @@ contract Handler is Intruder {
         uint256 turnout = uint256(keccak256(abi.encode("turnout", ballotId))) % 8;
         bool isMissed = turnout == 0 || (turnout == 1 && phase == IVerifierCommittee.BallotPhase.Reveal);
         if (isMissed) _lapse();
-        else if (committee.isDue(ballotId)) committee.advance(ballotId);
+        else if (committee.isDue(ballotId)) _endBallotPhase(ballotId);
         else _vote(ballotId, seed);
     }
 
@@ -185,7 +185,7 @@ contract Handler is Intruder {
         if (round.phase == ILearningChain.Phase.Voting && !chain.isDue(roundId)) {
             IVerifierCommittee.Ballot memory ballot = committee.ballot(round.ballotId);
             if (ballot.deadline > _nowS) _pass(ballot.deadline - _nowS);
-            committee.advance(round.ballotId);
+            _endBallotPhase(round.ballotId);
             return;
         }
         if (round.deadline > _nowS) _pass(round.deadline - _nowS);

@@ -40,7 +40,7 @@ abstract contract Intruder is GradientRoles {
         } else if (kind == 3) {
             _mustFail(stranger, address(token), abi.encodeCall(IRewardToken.mint, (stranger, 1)));
         } else {
-            bytes memory data = abi.encodeCall(IVerifierCommittee.openBallot, (1, 0, stranger));
+            bytes memory data = abi.encodeCall(IVerifierCommittee.openBallot, (1, 0));
             _mustFail(stranger, address(committee), data);
         }
     }
@@ -62,6 +62,10 @@ abstract contract Intruder is GradientRoles {
             }
         } else if (kind == 7) {
             uint64 any = uint64(seed % (committee.nextBallotId() + 1));
+            if (round.ballotId != 0 && seed % 2 == 0) any = round.ballotId;
+            if (committee.ballot(any).phase == IVerifierCommittee.BallotPhase.Opening) {
+                _tryPartialTally(any, seed);
+            }
             if (!committee.isDue(any)) {
                 bytes memory data = abi.encodeCall(IVerifierCommittee.advance, (any));
                 _mustFail(_stranger(), address(committee), data);
@@ -70,6 +74,21 @@ abstract contract Intruder is GradientRoles {
             bytes memory data = abi.encodeCall(ITaskMarket.cancel, (round.taskId));
             if (isRoundOpen()) _mustFail(_clientOf(roundId), address(market), data);
         }
+    }
+
+    /// @dev A tallier that omits a list, adds one, or gives one twice.
+    function _tryPartialTally(uint64 ballotId, uint256 seed) internal {
+        uint256[][] memory lists = _lists(ballotId, _look(ballotId));
+        if (lists.length == 0) return;
+        uint256 change = (seed >> 8) % 3;
+        uint256[][] memory changed =
+            new uint256[][](change == 0 ? lists.length - 1 : change == 1 ? lists.length + 1 : lists.length);
+        for (uint256 i = 0; i < changed.length; i++) {
+            changed[i] = lists[i < lists.length ? i : 0];
+        }
+        if (change == 2) changed[seed % lists.length] = new uint256[](lists[0].length);
+        bytes memory data = abi.encodeCall(IVerifierCommittee.tally, (ballotId, changed));
+        _mustFail(_stranger(), address(committee), data);
     }
 
     /// @dev Openings of commitments to something else, and money that is not owed.

@@ -53,7 +53,6 @@ abstract contract Roles is World {
             timeLimitS: uint32(60 + (seed >> 8) % 240),
             requiredTrainPpm: REQUIRED_PPM,
             minTestPpm: (seed >> 16) % 2 == 0 ? 800_000 : 0,
-            tolerancePpm: uint32(1_000 + (seed >> 24) % 49_000),
             solutionsWanted: uint16(1 + (seed >> 40) % 4)
         });
         uint256 paymentWei = 2 * MIN_REWARD_WEI + (seed >> 48) % 1_000_000;
@@ -149,60 +148,6 @@ abstract contract Roles is World {
     function _canLeave(address verifier) internal view returns (bool) {
         IVerifierCommittee.Verifier memory leaver = committee.verifier(verifier);
         return leaver.releaseAt != 0 && _nowS >= leaver.releaseAt && leaver.openBallots == 0;
-    }
-
-    /// @dev The first member from a random one on that has not yet acted in the ballot's phase.
-    function _vote(uint64 ballotId, uint256 seed) internal {
-        IVerifierCommittee.Ballot memory ballot = committee.ballot(ballotId);
-        address[] memory members = committee.members(ballotId);
-        for (uint256 i = 0; i < members.length; i++) {
-            address member = members[(seed % members.length + i) % members.length];
-            bool hasCommitted = committee.commitmentOf(ballotId, member) != bytes32(0);
-            if (ballot.phase == IVerifierCommittee.BallotPhase.Commit) {
-                if (hasCommitted) continue;
-                _commitVote(ballotId, member);
-                return;
-            }
-            if (!hasCommitted || committee.votes(ballotId, member).length != 0) continue;
-            _revealVote(ballotId, member);
-            return;
-        }
-    }
-
-    function _commitVote(uint64 ballotId, address member) private {
-        IVerifierCommittee.Verdict[] memory verdicts = _verdictsOf(ballotId, member);
-        bytes32 salt = _saltOf(ballotId, member);
-        VM.prank(member);
-        committee.commitVote(ballotId, Commitments.vote(address(committee), ballotId, member, verdicts, salt));
-    }
-
-    function _revealVote(uint64 ballotId, address member) private {
-        IVerifierCommittee.Verdict[] memory verdicts = _verdictsOf(ballotId, member);
-        VM.prank(member);
-        committee.revealVote(ballotId, verdicts, _saltOf(ballotId, member));
-    }
-
-    /// @dev One in eight models is bad. Of the verifiers, one in sixteen calls all models bad and one guesses; the
-    /// others measure, each a little differently but inside the tolerance.
-    function _verdictsOf(uint64 ballotId, address member)
-        internal
-        view
-        returns (IVerifierCommittee.Verdict[] memory verdicts)
-    {
-        IVerifierCommittee.Ballot memory ballot = committee.ballot(ballotId);
-        verdicts = new IVerifierCommittee.Verdict[](ballot.entryCount);
-        uint256 mood = uint256(keccak256(abi.encode("mood", ballotId, member))) % 16;
-        if (mood == 0) return verdicts;
-        for (uint256 i = 0; i < verdicts.length; i++) {
-            uint256 truth = uint256(keccak256(abi.encode("truth", ballotId, i)));
-            uint256 noise = uint256(keccak256(abi.encode("noise", ballotId, i, member)));
-            if (mood == 1) truth = noise;
-            if (truth % 8 == 0) continue;
-            uint256 offPpm = noise % (ballot.tolerancePpm / 2);
-            verdicts[i].isValid = true;
-            verdicts[i].trainPpm = uint32(750_000 + (truth >> 8) % 200_000 + offPpm);
-            verdicts[i].testPpm = uint32(500_000 + (truth >> 64) % 400_000 + offPpm);
-        }
     }
 
     // --- secrets ---

@@ -67,6 +67,7 @@ abstract contract System {
             unbondingPeriodS: 300,
             voteCommitWindowS: 120,
             voteRevealWindowS: 120,
+            voteOpeningWindowS: 120,
             maxExtensions: 1,
             absencePenaltyPpm: 50_000,
             noisePenaltyPpm: 200_000
@@ -105,7 +106,6 @@ abstract contract System {
             manifest: Cid(Cids.RAW, keccak256("idle manifest")),
             timeLimitS: 120,
             requiredTrainPpm: 800_000,
-            tolerancePpm: 5_000,
             solutionsWanted: 2
         });
     }

@@ -80,10 +80,11 @@ abstract contract World is GradientWorld, Books {
             seen[logs[i].topics[0]]++;
             if (logs[i].emitter == address(reservoir)) {
                 _book(logs[i]);
+                _watchRefund(logs[i]);
             } else if (logs[i].emitter == address(market)) {
                 _checkTask(logs[i]);
             } else if (logs[i].emitter == address(gradient)) {
-                _watchGradient(logs[i], earlier.gradientHeight.taskId);
+                _watchGradient(logs[i], earlier.gradientHeight.taskId, earlier.gradientHeight.ballotId);
             } else {
                 _tally(logs[i]);
             }
@@ -160,10 +161,16 @@ abstract contract World is GradientWorld, Books {
     function _checkBallot(uint64 ballotId, IVerifierCommittee.BallotPhase from) private {
         IVerifierCommittee.BallotPhase to = committee.ballot(ballotId).phase;
         if (from == to) return;
-        bool isAllowed = from == IVerifierCommittee.BallotPhase.Commit
-            ? to == IVerifierCommittee.BallotPhase.Reveal || to == IVerifierCommittee.BallotPhase.Void
-            : from == IVerifierCommittee.BallotPhase.Reveal
-                && (to == IVerifierCommittee.BallotPhase.Closed || to == IVerifierCommittee.BallotPhase.Void);
+        bool isAllowed;
+        if (from == IVerifierCommittee.BallotPhase.Commit) {
+            isAllowed =
+                to == IVerifierCommittee.BallotPhase.Reveal || to == IVerifierCommittee.BallotPhase.Void;
+        } else if (from == IVerifierCommittee.BallotPhase.Reveal) {
+            isAllowed = to != IVerifierCommittee.BallotPhase.Commit;
+        } else {
+            isAllowed =
+                from == IVerifierCommittee.BallotPhase.Opening && to == IVerifierCommittee.BallotPhase.Closed;
+        }
         if (!isAllowed) _violate("I8: forbidden phase transition of a ballot");
     }
 

@@ -12,9 +12,9 @@ from dataclient.serve import Server
 from dataclient.submit import read_orders, submit
 from dataclient.task_file import parse_task
 from dataclient.task_folder import TaskHome
-from pole.chain.commitments import solution_commitment, vote_commitment
+from pole.chain.commitments import ballot_digest, solution_commitment, vote_commitment
 from pole.chain.sender import Sender
-from pole.chain.structs import Phase, Round, Verdict
+from pole.chain.structs import Phase, Round
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.node.context import RoleContext
@@ -116,21 +116,17 @@ class Hand:
     def reveal(self, model: Cid) -> None:
         self.send("LearningChain", "reveal", self.current().round_id, model, SALT)
 
-    def vote(self, verdict: Verdict) -> None:
-        """Commits and reveals one verdict; the only verifier's vote is the outcome."""
+    def vote(self, word: int) -> None:
+        """Commits and reveals one packed verdict; the only verifier's vote is the outcome."""
         ballot_id, deployment = self.current().ballot_id, self.context.chain.deployment
-        commitment = vote_commitment(
-            deployment.chain_id,
-            deployment.address("VerifierCommittee"),
-            ballot_id,
-            self.context.address,
-            [verdict],
-            SALT,
-        )
+        where = (deployment.chain_id, deployment.address("VerifierCommittee"), ballot_id)
+        digest = ballot_digest(*where, [word])
+        commitment = vote_commitment(*where, self.context.address, digest, SALT)
         self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
         if self.context.contracts.verifier_committee.is_due(ballot_id):
             self.send("VerifierCommittee", "advance", ballot_id)
-        self.send("VerifierCommittee", "revealVote", ballot_id, [verdict], SALT)
+        self.send("VerifierCommittee", "revealVote", ballot_id, digest, SALT)
+        self.send("VerifierCommittee", "tally", ballot_id, [[word]])
 
 
 class Killed(BaseException):

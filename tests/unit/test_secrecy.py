@@ -18,7 +18,7 @@ from dataclient.task_folder import Prepared
 from miner.learning.solutions import Solution
 from pole.chain.client import ChainClient
 from pole.chain.deployment import Deployment
-from pole.chain.structs import Verdict
+from pole.chain.verdicts import INVALID
 from pole.encryption.keys import MasterKey
 from pole.errors import BadInput, PoleError, StoreError
 from pole.node import logs
@@ -47,7 +47,7 @@ def holders() -> dict[str, tuple[Any, list[str]]]:
     account = development_account(3)
     return {
         "solution": (Solution(cid_of(b"model"), SALT, 900_000), salt_forms),
-        "vote": (Vote([Verdict(True, 1, 2)], SALT), salt_forms),
+        "vote": (Vote([INVALID], SALT), salt_forms),
         "prepared": (Prepared(manifest="m", test_set="t", salt=SALT.hex()), salt_forms),
         "master": (master, ["123456789123456789", "987654321987654321"]),
         "account": (account, [bytes(account.key).hex(), repr(bytes(account.key))]),

@@ -4,17 +4,24 @@ Source: DGG, Algorithm 2
 """
 
 from collections.abc import Iterator
+from typing import Any
 
+from pole.chain.structs import VerdictKind
 from pole.errors import ManifestInvalid, PoleError, StoreError
+from pole.exact.fast import prepare
+from pole.exact.roots import RowPart, predictions_root
+from pole.exact.scores import score_ppm
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.samples import fetch_samples
-from pole.gradient.verification import verify
+from pole.gradient.verification import BlockClaim, verify
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
+from pole.task.model import new_model
+from pole.task.weights import load_model
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
-from verifier.judging.sandbox import may_heal, serve
+from verifier.judging.sandbox import serve, why_not
 
 
 def main() -> None:
@@ -44,8 +51,7 @@ def findings(request: ProposalsRequest, judges: dict[tuple[str, str], "TaskJudge
             )
         judge.check(inputs)
     except (PoleError, MemoryError) as exc:
-        kind = FindingKind.RETRY if may_heal(exc) else FindingKind.HOPELESS
-        yield Finding(kind=kind, reason=f"{type(exc).__name__}: {exc}")
+        yield why_not(exc, VerdictKind.WITHHELD)
         return
     yield Finding(kind=FindingKind.READY)
     for claim in request.claims:
@@ -68,20 +74,38 @@ class TaskJudge:
             raise ManifestInvalid(f"the manifest's rules are {self.manifest.rules!r}, the task's are {inputs.rules!r}")
 
     def judge(self, inputs: HeightInputs, claim: Claim) -> Finding:
-        """One proposal; it is unavailable as long as one of its files is."""
+        """One proposal; it is unavailable as long as one of its files is.
+
+        Whether it replays is decided within a tolerance; its accuracies are exact, of the published weights.
+        """
+        block = claim.on(inputs)
         try:
-            found = verify(self.network, self.samples, self.store, claim.on(inputs), claim.segments)
+            found = verify(self.network, self.samples, self.store, block, claim.segments)
+            scores = self._scores(block) if found.is_valid else {}
         except StoreError as exc:
-            return Finding(kind=FindingKind.UNAVAILABLE, entry=claim.entry, reason=str(exc))
+            gone = VerdictKind.UNAVAILABLE
+            return Finding(kind=FindingKind.UNAVAILABLE, entry=claim.entry, train=gone, test=gone, reason=str(exc))
         return Finding(
             kind=FindingKind.JUDGED,
             entry=claim.entry,
-            is_valid=found.is_valid,
-            train_ppm=found.train_ppm,
-            test_ppm=found.test_ppm,
             wrong_segments=found.wrong_segments,
             reason=found.reason,
-        )
+        ).model_copy(update=scores)
+
+    def _scores(self, block: BlockClaim) -> dict[str, Any]:
+        """What a finding says of a valid block's accuracies: of the first training rows, and of all test rows."""
+        model = new_model(self.manifest)
+        load_model(self.store.get(block.weights, self.network.max_file_bytes), model)
+        network, rows, said = prepare(model), self.manifest.scored_training_rows, dict[str, Any]()
+        for part, x, y in (
+            (RowPart.TRAIN, self.samples.train_x[:rows], self.samples.train_y[:rows]),
+            (RowPart.TEST, self.samples.test_x, self.samples.test_y),
+        ):
+            predictions, name = network.predict(x.numpy()), part.name.lower()
+            said[name] = VerdictKind.SCORED
+            said[f"{name}_ppm"] = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.classes)
+            said[f"{name}_root"] = predictions_root(block.previous_hash, block.weights, part, predictions).hex()
+        return said
 
     def _rehearse(self) -> None:
         """One step and one file, for nothing but the errors: a task that does not fit into this process has to end it
@@ -92,6 +116,7 @@ class TaskJudge:
         self.network.step(self.samples.train_x[rows], self.samples.train_y[rows])
         self.network.restore(self.network.read(content))
         self.network.accuracies_ppm(self.samples)
+        prepare(new_model(self.manifest)).predict(self.samples.train_x[rows].numpy())
 
 
 if __name__ == "__main__":

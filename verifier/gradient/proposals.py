@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from pole.chain.contracts.gradient_chain import SegmentsReport
 from pole.chain.gradient_structs import Proposal
-from pole.chain.structs import Verdict
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.verification import assignment
 from pole.task.manifest import Document
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
-from verifier.judging.session import RequestOf, Session
+from verifier.judging.session import Judgement, RequestOf, Session
 
 Segments = Mapping[int, frozenset[int]]
 """By entry: which segments to replay besides the last."""
@@ -65,8 +64,10 @@ class HeightReview:
                 found[report.entry] = found.get(report.entry, frozenset()) | others
         return found
 
-    def verdicts(self, entries: int) -> list[Verdict]:
-        """In entry order; all entries must have been judged."""
-        return [
-            (self.recheck.judgements.get(entry) or self.session.judgements[entry]).verdict for entry in range(entries)
-        ]
+    def judgement(self, entry: int) -> Judgement:
+        """The last one; the entry must have been judged."""
+        return self.recheck.judgements.get(entry) or self.session.judgements[entry]
+
+    def words(self, entries: int) -> list[int]:
+        """What to vote, in entry order; all entries must have been judged."""
+        return [self.judgement(entry).word for entry in range(entries)]

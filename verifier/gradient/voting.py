@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pole.chain.gradient_structs import Height, HeightPhase, Proposal
 from pole.chain.structs import Ballot
+from pole.chain.turns import TURNS
 from pole.errors import ManifestInvalid
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.manifest import fetch_gradient_manifest
@@ -16,7 +17,7 @@ from verifier.gradient.messages import HeightInputs
 from verifier.gradient.proposals import HeightReview, Segments
 from verifier.judging.messages import JudgingLimits
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Judgement, Session, judge_entries
+from verifier.judging.session import Session, judge_entries
 from verifier.votes import Vote, VoteBook
 
 RETRY_S = 1.0
@@ -41,7 +42,7 @@ class GradientVoting:
     def act(self) -> Waiting | None:
         """One pass; None if no gradient task is active."""
         context = self.context
-        advance_gradient_due(context.chain, context.contracts, context.address)
+        self._advance()
         current = self.gradient_chain.current()
         match current.phase:
             case HeightPhase.IDLE:
@@ -57,8 +58,12 @@ class GradientVoting:
                 sent = self.votes.sent
                 waiting = self.votes.carry(ballot, lambda: self._vote(current, ballot))
                 if self.votes.sent > sent:  # whoever completes a phase moves it on: the miners wait for it
-                    advance_gradient_due(context.chain, context.contracts, context.address, slots=1)
+                    self._advance(slots=1)
                 return waiting
+
+    def _advance(self, slots: int = TURNS) -> None:
+        context = self.context
+        advance_gradient_due(context.chain, context.contracts, context.address, slots, self.votes.own_list)
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class GradientVoting:
             if suspects and not self._judge(review, review.recheck, proposals, suspects, seconds_left, suspects):
                 return self._not_yet(ballot, review.recheck, seconds_left)
         self._log(ballot, review, proposals)
-        return self.votes.decide(ballot.ballot_id, review.verdicts(len(proposals)))
+        return self.votes.decide(ballot.ballot_id, review.words(len(proposals)))
 
     def _judge(
         self,
@@ -117,8 +122,7 @@ class GradientVoting:
         if not self._worker.collect():
             return False
         if seconds_left <= self.reserve_s:
-            for entry, reason in session.unavailable.items():
-                session.judgements[entry] = Judgement(INVALID, f"it was not available in time: {reason}")
+            session.give_up(wanted)
         if set(wanted) <= set(session.judgements):
             return True
         if seconds_left > 0 and time.monotonic() >= session.retry_at_s:
@@ -132,7 +136,7 @@ class GradientVoting:
     def _not_yet(self, ballot: Ballot, session: Session, seconds_left: float) -> Waiting:
         trouble = "the replay to finish"
         if not self._worker.is_busy:
-            trouble = session.problem or "; ".join(session.unavailable.values()) or trouble
+            trouble = session.problem or "; ".join(each.reason for each in session.unavailable.values()) or trouble
         if seconds_left <= 0:
             return Waiting(f"the ballot to go on without my vote ({trouble})", ballot.deadline, "look again")
         return Waiting(trouble, ballot.deadline, "vote")
@@ -178,10 +182,8 @@ class GradientVoting:
 
     def _log(self, ballot: Ballot, review: HeightReview, proposals: Sequence[Proposal]) -> None:
         for entry, proposal in enumerate(proposals):
-            judgement = review.recheck.judgements.get(entry) or review.session.judgements[entry]
-            verdict = judgement.verdict
+            judgement = review.judgement(entry)
             self.context.log.info(
-                f"ballot {ballot.ballot_id}, proposal {entry} of {proposal.miner}: "
-                + (f"test {verdict.test_ppm} ppm after {proposal.step} steps" if verdict.is_valid else "invalid"),
+                f"ballot {ballot.ballot_id}, proposal {entry} of {proposal.miner}, {proposal.step} steps: {judgement}",
                 reason=judgement.reason,
             )

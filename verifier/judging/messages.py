@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pole.chain.structs import VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.task.manifest import Document
 from pole.timing import NOTHING, Timing
 
@@ -13,13 +15,14 @@ class FindingKind(StrEnum):
     """What a line is about.
 
     `ready`: the features stand, models come next. `retry`: something is missing or out of order that may heal (store,
-    memory). `no_test_set`: all is there but the released test set. `hopeless`: manifest, keys or data are wrong for
-    everybody: no model can be valid. `judged`: a verdict. `unavailable`: a model's content cannot be had, so far.
-    `done`: the request is answered.
+    memory). `no_data`: nobody has a file of the client's, so far. `no_test_set`: the same of the test set alone.
+    `hopeless`: manifest, keys or data are wrong for everybody: no model can be valid. `judged`: a verdict.
+    `unavailable`: a model's content cannot be had, so far. `done`: the request is answered.
     """
 
     READY = "ready"
     RETRY = "retry"
+    NO_DATA = "no_data"
     NO_TEST_SET = "no_test_set"
     HOPELESS = "hopeless"
     JUDGED = "judged"
@@ -28,20 +31,36 @@ class FindingKind(StrEnum):
 
 
 class Finding(Document):
-    """One finding; `entry` is -1 where it is about all entries. Accuracies are 0 unless the entry is valid.
+    """One finding; `entry` is -1 where it is about all entries.
 
+    `train`, `test`: what a vote says of both parts; only a scored one has a ppm and a root (32 bytes, in hexadecimal).
     `opening`: what was decrypted before the features stood.
     `wrong_segments`: bit i is segment i of a gradient proposal's trajectory that does not replay.
     """
 
     kind: Annotated[FindingKind, Field(strict=False)]
     entry: int = -1
-    is_valid: bool = False
+    train: Annotated[VerdictKind, Field(strict=False)] = VerdictKind.INVALID
     train_ppm: int = 0
+    train_root: str = ""
+    test: Annotated[VerdictKind, Field(strict=False)] = VerdictKind.NONE
     test_ppm: int = 0
+    test_root: str = ""
     wrong_segments: int = 0
     reason: str = ""
     opening: Timing = NOTHING
+
+    @property
+    def is_valid(self) -> bool:
+        return self.train == VerdictKind.SCORED
+
+    @property
+    def word(self) -> int:
+        """The entry's verdict as a vote says it."""
+        return pack_verdict(
+            Part(self.train, self.train_ppm, bytes.fromhex(self.train_root)),
+            Part(self.test, self.test_ppm, bytes.fromhex(self.test_root)),
+        )
 
 
 class JudgingLimits(Document):

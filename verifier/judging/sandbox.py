@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from pole.errors import ContentTooLarge, InexactMachine, StoreError
+from pole.chain.structs import VerdictKind
+from pole.errors import ContentMismatch, ContentNotFound, ContentTooLarge, InexactMachine, StoreError
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 
 # Written while judging: nothing but lines to a pipe, which no limit on files covers.
@@ -82,3 +83,11 @@ def may_heal(exc: BaseException) -> bool:
         return True
     # Bad input too, but the disk's or the memory's fault: a cache that cannot be written, features that do not fit.
     return isinstance(exc, MemoryError) or isinstance(exc.__cause__, OSError | MemoryError)
+
+
+def why_not(exc: BaseException, test: VerdictKind) -> Finding:
+    """Why nothing can be judged; `test`: what to vote on the test part if it is for want of the client's files."""
+    reason = f"{type(exc).__name__}: {exc}"
+    if isinstance(exc, ContentNotFound | ContentMismatch):
+        return Finding(kind=FindingKind.NO_DATA, train=VerdictKind.WITHHELD, test=test, reason=reason)
+    return Finding(kind=FindingKind.RETRY if may_heal(exc) else FindingKind.HOPELESS, reason=reason)

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pole.chain.structs import Verdict
+from pole.chain.structs import Verdict, VerdictKind
+from pole.chain.verdicts import INVALID, unpack_verdict
 from pole.task.manifest import Document
 from pole.timing import NOTHING, Timing
 from verifier.judging.messages import Finding, FindingKind
 from verifier.judging.process import JudgingProcess
-
-INVALID = Verdict(is_valid=False, train_ppm=0, test_ppm=0)
 
 RequestOf = Callable[[Sequence[int]], Document]
 """The request that asks a judging process about these entries."""
@@ -18,22 +17,39 @@ RequestOf = Callable[[Sequence[int]], Document]
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict with its reason, for the log; `wrong_segments` is of gradient proposals only."""
+    """A packed verdict with its reason, for the log; `wrong_segments` is of gradient proposals only."""
 
-    verdict: Verdict
+    word: int
     reason: str
     wrong_segments: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        return unpack_verdict(self.word)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether both parts are known; what could not be had may turn up until another ballot."""
+        return max(self.verdict.train, self.verdict.test) < VerdictKind.UNAVAILABLE
+
+    def __str__(self) -> str:
+        return f"train {_text(self.verdict.train, self.verdict.train_ppm)}, test " + _text(
+            self.verdict.test, self.verdict.test_ppm
+        )
 
 
 @dataclass
 class Session:
     """What is known so far about a ballot's entries; those without a judgement can be asked for again.
 
-    `retry_at_s`: not before this time of the monotonic clock. `opening`: what was decrypted and not logged yet.
+    `unavailable`: what to vote on models that nobody has, if it stays so. `without_data`: the same on all models, if
+    nobody has the client's files. `retry_at_s`: not before this time of the monotonic clock. `opening`: what was
+    decrypted and not logged yet.
     """
 
     judgements: dict[int, Judgement] = field(default_factory=dict)
-    unavailable: dict[int, str] = field(default_factory=dict)
+    unavailable: dict[int, Judgement] = field(default_factory=dict)
+    without_data: Judgement | None = None
     problem: str = ""
     is_test_set_missing: bool = False
     retry_at_s: float = 0.0
@@ -42,6 +58,16 @@ class Session:
 
     def reject_all(self, entries: Iterable[int], reason: str) -> None:
         self.judgements.update({entry: Judgement(INVALID, reason) for entry in entries})
+
+    def give_up(self, entries: Iterable[int]) -> None:
+        """There is no time left: what could not be had until now is voted so, which blames nobody."""
+        self.judgements.update(self.unavailable)
+        if self.without_data is not None:
+            self.judgements.update({e: self.without_data for e in entries if e not in self.judgements})
+
+    def forget_missing(self) -> None:
+        """What could not be had is looked for again."""
+        self.judgements = {entry: each for entry, each in self.judgements.items() if each.is_final}
 
 
 def judge_entries(
@@ -52,7 +78,7 @@ def judge_entries(
     If the process dies over an entry, it is the first that the next process gets, and invalid if that dies too.
     `session.problem` says what is missing if this comes back undone. `give_up_at_s` is on the monotonic clock.
     """
-    session.problem, session.is_test_set_missing, session.unavailable = "", False, {}
+    session.problem, session.is_test_set_missing, session.unavailable, session.without_data = "", False, {}, None
     asked = sorted(entries)
     todo = [entry for entry in asked if entry not in session.judgements]
     if asked and not todo:
@@ -97,10 +123,16 @@ def _note(finding: Finding, entries: Iterable[int], session: Session) -> None:
         case FindingKind.RETRY | FindingKind.NO_TEST_SET:
             session.problem = finding.reason
             session.is_test_set_missing = finding.kind is FindingKind.NO_TEST_SET
+        case FindingKind.NO_DATA:
+            session.problem = finding.reason
+            session.without_data = Judgement(finding.word, finding.reason)
         case FindingKind.HOPELESS:
             session.reject_all(entries, finding.reason)
         case FindingKind.UNAVAILABLE:
-            session.unavailable[finding.entry] = finding.reason
+            session.unavailable[finding.entry] = Judgement(finding.word, f"it was not available: {finding.reason}")
         case FindingKind.JUDGED:
-            verdict = Verdict(finding.is_valid, finding.train_ppm, finding.test_ppm)
-            session.judgements[finding.entry] = Judgement(verdict, finding.reason, finding.wrong_segments)
+            session.judgements[finding.entry] = Judgement(finding.word, finding.reason, finding.wrong_segments)
+
+
+def _text(kind: VerdictKind, ppm: int) -> str:
+    return f"{ppm} ppm" if kind == VerdictKind.SCORED else kind.name.lower()

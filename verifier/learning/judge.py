@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pole.chain.structs import VerdictKind
 from pole.errors import (
     ContentMismatch,
     ContentNotFound,
@@ -20,6 +21,7 @@ from pole.errors import (
     StoreError,
 )
 from pole.exact.fast import ExactNetwork, prepare
+from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import has_raw_features, task_score_ppm
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
@@ -29,7 +31,7 @@ from pole.task.model import new_model
 from pole.task.weights import load_model
 from pole.timing import NOTHING
 from verifier.judging.messages import Finding, FindingKind
-from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch
+from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch, why_not
 from verifier.learning.messages import ModelsRequest, RoundInputs
 
 REHEARSED_ROWS = 256
@@ -50,8 +52,7 @@ def findings(request: ModelsRequest) -> Iterator[Finding]:
     try:
         judge = RoundJudge(store, request.inputs)
     except (PoleError, MemoryError) as exc:
-        kind = FindingKind.RETRY if may_heal(exc) else FindingKind.HOPELESS
-        yield Finding(kind=kind, reason=f"{type(exc).__name__}: {exc}")
+        yield why_not(exc, VerdictKind.WITHHELD if request.inputs.has_test_part else VerdictKind.NONE)
         return
     if judge.is_test_set_missing:
         yield Finding(kind=FindingKind.NO_TEST_SET, reason=judge.test_set_problem)
@@ -62,7 +63,7 @@ def findings(request: ModelsRequest) -> Iterator[Finding]:
     cap_files(FILE_BYTES_WHEN_JUDGING)
     for entry, cid in models.items():
         if cid in absent:
-            yield Finding(kind=FindingKind.UNAVAILABLE, entry=entry, reason=absent[cid])
+            yield judge.absent(entry, absent[cid])
         else:
             yield judge.judge(entry, cid)
 
@@ -106,13 +107,30 @@ class RoundJudge:
             model = new_model(self.manifest)
             load_model(content, model)
             network = prepare(model, has_raw_features(self.manifest))
-            train_ppm = self._score_ppm(network, self.train.train_x, self.train.train_y)
-            test_ppm = self._test_ppm(network)
         except (ModelInvalid, ContentTooLarge) as exc:
             return Finding(kind=FindingKind.JUDGED, entry=entry, reason=str(exc))
         except StoreError as exc:
-            return Finding(kind=FindingKind.UNAVAILABLE, entry=entry, reason=str(exc))
-        return Finding(kind=FindingKind.JUDGED, entry=entry, is_valid=True, train_ppm=train_ppm, test_ppm=test_ppm)
+            return self.absent(entry, str(exc))
+        train_ppm, train_root = self._scored(network, cid, RowPart.TRAIN, self.train.train_x, self.train.train_y)
+        found = Finding(
+            kind=FindingKind.JUDGED,
+            entry=entry,
+            train=VerdictKind.SCORED,
+            train_ppm=train_ppm,
+            train_root=train_root.hex(),
+            test=self._untested,
+        )
+        if self.test is None or self.test.test_x is None or self.test.test_y is None:
+            return found
+        test_ppm, test_root = self._scored(network, cid, RowPart.TEST, self.test.test_x, self.test.test_y)
+        tested = {"test": VerdictKind.SCORED, "test_ppm": test_ppm, "test_root": test_root.hex()}
+        return found.model_copy(update=tested)
+
+    def absent(self, entry: int, reason: str) -> Finding:
+        """A model that cannot be had, so far; then its test part cannot be known either, if there is one."""
+        test = VerdictKind.UNAVAILABLE if self.test is not None else self._untested
+        kind, train = FindingKind.UNAVAILABLE, VerdictKind.UNAVAILABLE
+        return Finding(kind=kind, entry=entry, train=train, test=test, reason=reason)
 
     def _rehearse(self) -> None:
         """Builds an untrained model and runs it on one batch, for nothing but the errors.
@@ -122,14 +140,18 @@ class RoundJudge:
         """
         prepare(new_model(self.manifest), has_raw_features(self.manifest)).predict(self.train.train_x[:REHEARSED_ROWS])
 
-    def _score_ppm(self, network: ExactNetwork, x: NDArray[np.float32], labels: NDArray[np.int64]) -> int:
-        return task_score_ppm(self.manifest, network.predict(x), labels)
+    @property
+    def _untested(self) -> VerdictKind:
+        """What a vote says of testing where there is no test set to rank by."""
+        return VerdictKind.WITHHELD if self.inputs.has_test_part else VerdictKind.NONE
 
-    def _test_ppm(self, network: ExactNetwork) -> int:
-        """0 where there is no test set to rank by."""
-        if self.test is None or self.test.test_x is None or self.test.test_y is None:
-            return 0
-        return self._score_ppm(network, self.test.test_x, self.test.test_y)
+    def _scored(
+        self, network: ExactNetwork, model: Cid, part: RowPart, x: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> tuple[int, bytes]:
+        """The score in ppm, and the root of the predictions."""
+        predictions = network.predict(x)
+        ppm = task_score_ppm(self.manifest, predictions, labels)
+        return ppm, predictions_root(self.previous_hash, model, part, predictions)
 
     def _test_features(self) -> Features | None:
         """None if the released test set is missing or useless: the client's fault, no reason to fail the miners."""
@@ -143,7 +165,7 @@ class RoundJudge:
         except PoleError as exc:
             if may_heal(exc):
                 raise
-            self.test_set_problem = f"the test set cannot be used, all models get test accuracy 0: {exc}"
+            self.test_set_problem = f"the test set cannot be used and counts as withheld: {exc}"
             return None
 
     def _features(self, test_set: Cid | None) -> Features:

@@ -1,25 +1,34 @@
 """A round's models, as a verifier sees them: which of them still have to be judged."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from pole.chain.verdicts import INVALID
 from pole.storage.cid import Cid
 from pole.task.manifest import Document
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Judgement, Session, judge_entries
+from verifier.judging.session import Judgement, Session, judge_entries
 from verifier.learning.messages import ModelsRequest, RoundInputs
 
 
 def judge_all(
-    judge: JudgingProcess, inputs: RoundInputs, models: dict[int, Cid], session: Session, give_up_at_s: float
+    judge: JudgingProcess,
+    inputs: RoundInputs,
+    models: dict[int, Cid],
+    session: Session,
+    give_up_at_s: float,
+    entries: Collection[int] | None = None,
 ) -> None:
-    """Judges the models of a round that have no judgement yet; with no models, it only prepares the features."""
+    """Judges the models of a round that have no judgement yet; with no models, it only prepares the features.
+
+    `entries`: which ones, by default all; a model that an earlier one of the round has already is invalid in any case.
+    """
     for entry in _duplicates(models):
         session.judgements[entry] = Judgement(INVALID, f"model {models[entry]} was committed by an earlier entry")
 
-    def request(entries: Sequence[int]) -> Document:
-        return ModelsRequest(inputs=inputs, models=[(entry, str(models[entry])) for entry in entries])
+    def request(asked: Sequence[int]) -> Document:
+        return ModelsRequest(inputs=inputs, models=[(entry, str(models[entry])) for entry in asked])
 
-    judge_entries(judge, request, list(models), session, give_up_at_s)
+    judge_entries(judge, request, list(models) if entries is None else entries, session, give_up_at_s)
 
 
 def _duplicates(models: dict[int, Cid]) -> list[int]:

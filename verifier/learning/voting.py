@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from pole.chain.structs import Ballot, Round
+from pole.chain.structs import Ballot, Round, VerdictKind
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
@@ -12,7 +12,8 @@ from pole.timing import NOTHING
 from verifier.background import BackgroundWorker
 from verifier.judging.messages import JudgingLimits
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Judgement, Session
+from verifier.judging.session import Session
+from verifier.keeping import Keeper
 from verifier.learning.messages import RoundInputs
 from verifier.learning.models import judge_all
 from verifier.votes import Vote, VoteBook
@@ -34,9 +35,10 @@ class LearningVoting:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.judge = JudgingProcess(limits)
         self.votes = VoteBook(context)
+        self.keeper = Keeper(context)
         self.is_wanted_elsewhere = is_wanted_elsewhere
         self._worker = BackgroundWorker()
-        self._sessions: dict[int, Session] = {}
+        self._session: tuple[int, int, Session] = (0, 0, Session())
         self._prepared: dict[int, float] = {}
 
     def inputs(self, current: Round, has_test_set: bool = True) -> RoundInputs:
@@ -49,6 +51,7 @@ class LearningVoting:
             previous_hash=current.previous_hash.hex(),
             keys=str(current.keys) if current.keys else None,
             test_set=str(test_set) if test_set else None,
+            is_test_set_missing=current.is_test_set_released and not has_test_set,
         )
 
     def prepare(self, current: Round) -> str:
@@ -74,40 +77,41 @@ class LearningVoting:
         known = self.votes.recall(ballot.ballot_id)
         if known is not None:
             return known
-        models = self._models(current)
-        if ballot.ballot_id not in self._sessions:  # an earlier one is over
-            self._sessions = {ballot.ballot_id: Session()}
-        session = self._sessions[ballot.ballot_id]
+        models, entries = self._models(current), self._entries(current, ballot)
+        session = self._session_of(current, ballot)
+        self.keeper.plan(models.values(), ballot)
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
-        if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, session, seconds_left)):
+        if seconds_left > 0 and not self._is_done(lambda: self._judge(current, models, entries, session, seconds_left)):
             return Waiting("judging to finish", ballot.deadline, "judge again")
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
-        if session.unavailable and seconds_left <= self.reserve_s:
-            for entry, reason in session.unavailable.items():
-                session.judgements[entry] = Judgement(INVALID, f"it was not available in time: {reason}")
-        if set(session.judgements) == set(models):
-            return self._remember(ballot, session, models)
+        if seconds_left <= self.reserve_s:
+            session.give_up(entries)
+        if set(entries) <= set(session.judgements):
+            return self._remember(ballot, session, models, entries)
         if seconds_left <= 0:
             self.context.log.error(f"ballot {ballot.ballot_id}: no vote, judging did not end: {_trouble(session)}")
             return Waiting(f"the ballot to go on without my vote ({_trouble(session)})", ballot.deadline, "look again")
         return Waiting(_trouble(session), ballot.deadline, "judge again")
 
-    def _judge(self, current: Round, models: dict[int, Cid], session: Session, seconds_left: float) -> None:
+    def _judge(
+        self, current: Round, models: dict[int, Cid], entries: list[int], session: Session, seconds_left: float
+    ) -> None:
         """Asks the judging process about what is still open. Without the test set only once half of the time is over:
         a client that withholds it then costs the miners their ranking, not their reward.
         """
-        if set(session.judgements) == set(models) or time.monotonic() < session.retry_at_s:
+        if set(entries) <= set(session.judgements) or time.monotonic() < session.retry_at_s:
             return
         give_up_at_s = time.monotonic() + seconds_left
         window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
-        judge_all(self.judge, self.inputs(current), models, session, give_up_at_s)
+        judge_all(self.judge, self.inputs(current), models, session, give_up_at_s, entries)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
-                f"round {current.round_id}: no test set, test accuracy 0 for all: {session.problem}"
+                f"round {current.round_id}: no test set, the vote says that it was withheld: {session.problem}"
             )
-            judge_all(self.judge, self.inputs(current, has_test_set=False), models, session, give_up_at_s)
+            judge_all(self.judge, self.inputs(current, has_test_set=False), models, session, give_up_at_s, entries)
         session.retry_at_s = time.monotonic() + RETRY_S
         self._log_opening(current, session)
+        self.keeper.pin([models[entry] for entry in session.judgements])
 
     def _log_opening(self, current: Round, session: Session) -> None:
         if session.opening.rows:
@@ -128,25 +132,42 @@ class LearningVoting:
                 return False
         return True
 
+    def _session_of(self, current: Round, ballot: Ballot) -> Session:
+        """What is known of the round's models; on a second ballot, what could not be had is looked for again."""
+        round_id, ballot_id, session = self._session
+        if round_id != current.round_id:
+            session = Session()
+        elif ballot_id != ballot.ballot_id:
+            session.forget_missing()
+        self._session = (current.round_id, ballot.ballot_id, session)
+        return session
+
+    def _entries(self, current: Round, ballot: Ballot) -> list[int]:
+        """Which of the round's models this ballot is over, in its order: all, or what the first one left undecided."""
+        if current.first_ballot_id == 0 or ballot.ballot_id != current.ballot_id:
+            return sorted(self._models(current))
+        first = self.context.contracts.verifier_committee.outcome(current.first_ballot_id)
+        return [entry for entry, verdict in enumerate(first) if verdict.train == VerdictKind.UNDECIDED]
+
     def _models(self, current: Round) -> dict[int, Cid]:
+        """All that were revealed, in commit order."""
         entries = self.context.contracts.learning_chain.entries(current.round_id)
         return {i: entry.model for i, entry in enumerate(entries) if entry.model is not None}
 
-    def _remember(self, ballot: Ballot, session: Session, models: dict[int, Cid]) -> Vote:
+    def _remember(self, ballot: Ballot, session: Session, models: dict[int, Cid], entries: list[int]) -> Vote:
         """Journals the vote before it is committed on chain, and logs the reasons."""
         if session.warning:
             self.context.log.warning(f"ballot {ballot.ballot_id}: {session.warning}")
-        for entry, judgement in sorted(session.judgements.items()):
-            verdict = judgement.verdict
+        for entry in entries:
+            judgement = session.judgements[entry]
             self.context.log.info(
-                f"ballot {ballot.ballot_id}, entry {entry}: "
-                + (f"train {verdict.train_ppm} ppm, test {verdict.test_ppm} ppm" if verdict.is_valid else "invalid"),
+                f"ballot {ballot.ballot_id}, entry {entry}: {judgement}",
                 model=str(models[entry]),
                 reason=judgement.reason,
             )
-        return self.votes.decide(ballot.ballot_id, [session.judgements[entry].verdict for entry in sorted(models)])
+        return self.votes.decide(ballot.ballot_id, [session.judgements[entry].word for entry in entries])
 
 
 def _trouble(session: Session) -> str:
-    missing = "; ".join(session.unavailable.values())
+    missing = "; ".join(each.reason for each in session.unavailable.values())
     return session.problem or missing or "judging to finish"

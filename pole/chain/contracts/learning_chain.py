@@ -61,9 +61,9 @@ class LearningChain(BaseContract):
     def ommers(self, height: int) -> list[Ommer]:
         return [from_abi(Ommer, part) for part in self._read("ommers", height)]
 
-    def is_included(self, header: Header, index: int, value: bytes, proof: list[bytes]) -> bool:
-        """Whether `value` is leaf `index` of the body under `header`, judged by the contract."""
-        return bool(self._read("isIncluded", header, index, value, proof))
+    def is_included(self, height: int, index: int, value: bytes, proof: list[bytes]) -> bool:
+        """Whether `value` is leaf `index` of the body of the block at `height`, judged by the contract."""
+        return bool(self._read("isIncluded", height, index, value, proof))
 
     def parameters(self) -> ChainParameters:
         parameters: ChainParameters = self._read_once(ChainParameters)

@@ -1,11 +1,14 @@
 """VerifierCommittee: stakes, seats, and the ballots that both chains vote in."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
+from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
+
+_FIRST_LOOK_BLOCKS = 256
 
 
 class VerifierCommittee(BaseContract):
@@ -43,13 +46,60 @@ class VerifierCommittee(BaseContract):
         """32 zero bytes until committed."""
         return bytes(self._read("commitmentOf", ballot_id, address))
 
-    def votes(self, ballot_id: int, address: str) -> list[Verdict]:
-        """A member's revealed verdicts; empty until revealed."""
-        return [from_abi(Verdict, part) for part in self._read("votes", ballot_id, address)]
+    def digest_of(self, ballot_id: int, address: str) -> bytes:
+        """Of a member's revealed vote, see `pole.chain.commitments.ballot_digest`; 32 zero bytes until revealed."""
+        return bytes(self._read("digestOf", ballot_id, address))
+
+    def digests(self, ballot_id: int) -> dict[str, bytes]:
+        """Of all votes revealed so far, by member."""
+        found = {member: self.digest_of(ballot_id, member) for member in self.members(ballot_id)}
+        return {member: digest for member, digest in found.items() if any(digest)}
+
+    def digest(self, ballot_id: int, words: Sequence[int]) -> bytes:
+        """What a list of words hashes to on this ballot, see `pole.chain.commitments.ballot_digest`."""
+        return ballot_digest(self._client.deployment.chain_id, self.address, ballot_id, words)
+
+    def opened_lists(self, ballot_id: int, digests: Collection[bytes]) -> dict[bytes, list[int]]:
+        """The lists behind these digests, by digest, as far as they were opened; each is checked against its digest.
+
+        Looks back through the events until all are found, so that a long chain costs no more than a short one.
+        """
+        first, last = self._client.deployment.block_number, self._client.block_number()
+        found: dict[bytes, list[int]] = {}
+        reach = _FIRST_LOOK_BLOCKS
+        while digests:
+            start = max(first, last - reach)
+            for event in self._client.logs(self.name, "VoteOpened", start, last, ballotId=ballot_id):
+                words = [int(word) for word in event.arguments["verdicts"]]
+                found[self.digest(ballot_id, words)] = words
+            if start == first or set(digests) <= found.keys():
+                break
+            reach *= 8
+        return {digest: found[digest] for digest in digests if digest in found}
+
+    def is_opened(self, ballot_id: int, digest: bytes) -> bool:
+        """Whether somebody showed the list behind this digest, so that every tally needs it."""
+        return bool(self._read("isOpened", ballot_id, digest))
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
-        """Median verdict of every entry; empty until the ballot is closed."""
+        """What was decided about every entry; empty until the ballot is closed."""
         return [from_abi(Verdict, part) for part in self._read("outcome", ballot_id)]
+
+    def outcome_digest(self, ballot_id: int) -> bytes:
+        """`pole.chain.commitments.ballot_digest` of the packed outcome; 32 zero bytes until the ballot is closed."""
+        return bytes(self._read("outcomeDigest", ballot_id))
+
+    def repeated_outcome(self, first_ballot_id: int, ballot_id: int) -> list[Verdict]:
+        """The verdicts of a round: the first ballot's, with what it left undecided taken from the second.
+
+        `first_ballot_id`: 0 where there was only one, as in `Round`.
+        """
+        return [from_abi(Verdict, part) for part in self._read("repeatedOutcome", first_ballot_id, ballot_id)]
+
+    def outcome_words(self, ballot_id: int) -> list[int]:
+        """What was decided with its fingerprints, from the events; empty until the ballot is closed."""
+        events = self._client.logs(self.name, "BallotTallied", ballotId=ballot_id)
+        return [int(word) for event in events[-1:] for word in event.arguments["outcome"]]
 
     def parameters(self) -> CommitteeParameters:
         parameters: CommitteeParameters = self._read_once(CommitteeParameters)
@@ -73,11 +123,17 @@ class VerifierCommittee(BaseContract):
         """`commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
         return self._write(key, "commitVote", ballot_id, commitment)
 
-    def reveal_vote(
-        self, ballot_id: int, verdicts: Sequence[Verdict], salt: bytes, *, key: str | None = None
-    ) -> Receipt:
-        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, list(verdicts), salt)
+    def reveal_vote(self, ballot_id: int, digest: bytes, salt: bytes, *, key: str | None = None) -> Receipt:
+        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, digest, salt)
+
+    def open_vote(self, ballot_id: int, voter: str, words: Sequence[int], *, key: str) -> Receipt:
+        """Show the list behind the digest that `voter` revealed; `words`: see `pole.chain.verdicts`."""
+        return self._write(key, "openVote", ballot_id, voter, list(words))
+
+    def tally(self, ballot_id: int, lists: Sequence[Sequence[int]], *, key: str) -> Receipt:
+        """Decide a ballot; needs every list that was opened or, before the deadline, all that were revealed."""
+        return self._write(key, "tally", ballot_id, [list(words) for words in lists])
 
     def advance(self, ballot_id: int, *, key: str) -> Receipt:
-        """Move a ballot on that is due."""
+        """Move a ballot on that is due, or end one in which nobody opened anything."""
         return self._write(key, "advance", ballot_id)

@@ -2,19 +2,23 @@
 
 from typing import Any
 
+import pytest
+
+from tests.contracts.ballots.conftest import REFUND_ACCOUNT, VOTE, Count
 from tests.contracts.rounds import (
+    GONE,
     INVALID,
     MIN_STAKE_WEI,
     SALT,
     ZERO_HASH,
     BallotPhase,
-    plain,
+    digest_of,
+    packed,
+    reveal_vote,
     valid,
 )
 
 WINDOW_S = 120
-TOLERANCE_PPM = 5_000
-VOTE = [valid(950_000, 900_000), INVALID]
 
 
 # --- openBallot ---
@@ -22,17 +26,17 @@ VOTE = [valid(950_000, 900_000), INVALID]
 
 def test_open_ballot__not_a_chain__reverts(seated: Any, stranger: Any, reverts: Any) -> None:
     with reverts(seated.NotChain, caller=stranger.address):
-        seated.openBallot(1, 0, stranger, sender=stranger)
+        seated.openBallot(1, REFUND_ACCOUNT, sender=stranger)
 
 
 def test_open_ballot__no_entry__reverts(seated: Any, chain_account: Any, reverts: Any) -> None:
     with reverts(seated.EmptyBallot):
-        seated.openBallot(0, 0, chain_account, sender=chain_account)
+        seated.openBallot(0, REFUND_ACCOUNT, sender=chain_account)
 
 
 def test_open_ballot__65_entries__reverts(seated: Any, chain_account: Any, reverts: Any) -> None:
     with reverts(seated.TooManyEntries, given=65, maxEntries=64):
-        seated.openBallot(65, 0, chain_account, sender=chain_account)
+        seated.openBallot(65, REFUND_ACCOUNT, sender=chain_account)
 
 
 def test_open_ballot__nobody_seated__reverts(
@@ -41,18 +45,18 @@ def test_open_ballot__nobody_seated__reverts(
     for verifier in verifiers:
         seated.requestUnstake(sender=verifier)
     with reverts(seated.NoSeatedVerifier):
-        seated.openBallot(1, 0, chain_account, sender=chain_account)
+        seated.openBallot(1, REFUND_ACCOUNT, sender=chain_account)
 
 
 def test_open_ballot__seated_verifiers__are_its_members_by_stake(
-    seated: Any, verifiers: list[Any], chain_account: Any, client: Any
+    seated: Any, verifiers: list[Any], chain_account: Any
 ) -> None:
     seated.stake(sender=verifiers[2], value=7)
-    receipt = seated.openBallot(2, TOLERANCE_PPM, client, sender=chain_account)
+    receipt = seated.openBallot(2, REFUND_ACCOUNT, sender=chain_account)
     opened = seated.ballot(1)
     deadline = receipt.timestamp + WINDOW_S
-    assert (opened.chain, opened.refundTo) == (chain_account, client)
-    assert (opened.entryCount, opened.tolerancePpm, opened.phase) == (2, TOLERANCE_PPM, BallotPhase.COMMIT)
+    assert (opened.chain, opened.refundAccount) == (chain_account, REFUND_ACCOUNT)
+    assert (opened.entryCount, opened.phase, seated.outcomeDigest(1)) == (2, BallotPhase.COMMIT, ZERO_HASH)
     assert (opened.memberCount, opened.snapshotStakeWei) == (4, 4 * MIN_STAKE_WEI + 7)
     assert opened.deadline == deadline
     assert seated.members(1) == seated.seated()
@@ -125,57 +129,148 @@ def test_commit_vote__member_that_lost_its_seat__still_votes(seated: Any, ballot
 # --- revealVote ---
 
 
+@pytest.fixture
+def digest(seated: Any, commitments: Any, revealing: int) -> bytes:
+    """Of `VOTE`."""
+    return digest_of(seated, commitments, revealing, VOTE)
+
+
 def test_reveal_vote__commit_phase__reverts(seated: Any, ballot_id: int, verifier: Any, reverts: Any) -> None:
     expected = {"ballotId": ballot_id, "phase": BallotPhase.COMMIT, "needed": BallotPhase.REVEAL}
     with reverts(seated.WrongBallotPhase, **expected):
-        seated.revealVote(ballot_id, VOTE, SALT, sender=verifier)
+        seated.revealVote(ballot_id, SALT, SALT, sender=verifier)
 
 
 def test_reveal_vote__at_the_deadline__reverts(
-    seated: Any, revealing: int, verifier: Any, chain: Any, reverts: Any
+    seated: Any, revealing: int, digest: bytes, verifier: Any, chain: Any, reverts: Any
 ) -> None:
     deadline = seated.ballot(revealing).deadline
     chain.mine(timestamp=deadline)
     with reverts(seated.DeadlinePassed, ballotId=revealing, deadline=deadline):
-        seated.revealVote(revealing, VOTE, SALT, sender=verifier)
+        seated.revealVote(revealing, digest, SALT, sender=verifier)
 
 
-def test_reveal_vote__did_not_commit__reverts(seated: Any, revealing: int, verifiers: list[Any], reverts: Any) -> None:
+def test_reveal_vote__did_not_commit__reverts(
+    seated: Any, revealing: int, digest: bytes, verifiers: list[Any], reverts: Any
+) -> None:
     with reverts(seated.NotCommitted, ballotId=revealing, verifier=verifiers[3].address):
-        seated.revealVote(revealing, VOTE, SALT, sender=verifiers[3])
+        seated.revealVote(revealing, digest, SALT, sender=verifiers[3])
 
 
-def test_reveal_vote__too_few_verdicts__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
-    with reverts(seated.WrongVerdictCount, given=1, needed=2):
-        seated.revealVote(revealing, VOTE[:1], SALT, sender=verifier)
-
-
-def test_reveal_vote__impossible_verdict__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
-    with reverts(seated.InvalidVerdict, entry=1):
-        seated.revealVote(revealing, [VOTE[0], (False, 1, 0)], SALT, sender=verifier)
+def test_reveal_vote__no_digest__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
+    with reverts(seated.EmptyDigest):
+        seated.revealVote(revealing, ZERO_HASH, SALT, sender=verifier)
 
 
 def test_reveal_vote__other_than_committed__reverts(
     seated: Any, revealing: int, verifier: Any, commitments: Any, reverts: Any
 ) -> None:
-    other = [valid(950_000, 900_001), INVALID]
+    other = digest_of(seated, commitments, revealing, [valid(950_000, 900_001), INVALID])
     actual = commitments.vote(seated.address, revealing, verifier.address, other, SALT)
     with reverts(seated.CommitmentMismatch, expected=seated.commitmentOf(revealing, verifier), actual=actual):
         seated.revealVote(revealing, other, SALT, sender=verifier)
 
 
-def test_reveal_vote__twice__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
-    seated.revealVote(revealing, VOTE, SALT, sender=verifier)
+def test_reveal_vote__another_members_commitment__reverts(
+    seated: Any, ballot_id: int, verifiers: list[Any], commitments: Any, cast: Any, reverts: Any
+) -> None:
+    """Who copies a commitment, and later the digest and the salt, has committed to nothing."""
+    cast(dict.fromkeys(verifiers[:3], VOTE))
+    copied = seated.commitmentOf(ballot_id, verifiers[0])
+    seated.commitVote(ballot_id, copied, sender=verifiers[3])
+    seated.advance(ballot_id, sender=verifiers[0])
+    reveal_vote(seated, commitments, ballot_id, verifiers[0], VOTE)
+    digest = digest_of(seated, commitments, ballot_id, VOTE)
+    actual = commitments.vote(seated.address, ballot_id, verifiers[3].address, digest, SALT)
+    with reverts(seated.CommitmentMismatch, expected=copied, actual=actual):
+        seated.revealVote(ballot_id, digest, SALT, sender=verifiers[3])
+
+
+def test_reveal_vote__twice__reverts(seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any) -> None:
+    seated.revealVote(revealing, digest, SALT, sender=verifier)
     with reverts(seated.AlreadyRevealed, ballotId=revealing, verifier=verifier.address):
-        seated.revealVote(revealing, VOTE, SALT, sender=verifier)
+        seated.revealVote(revealing, digest, SALT, sender=verifier)
 
 
-def test_reveal_vote__as_committed__is_counted(seated: Any, revealing: int, verifier: Any) -> None:
-    assert seated.votes(revealing, verifier) == []
-    receipt = seated.revealVote(revealing, VOTE, SALT, sender=verifier)
+def test_reveal_vote__as_committed__is_counted(seated: Any, revealing: int, digest: bytes, verifier: Any) -> None:
+    assert seated.digestOf(revealing, verifier) == ZERO_HASH
+    receipt = seated.revealVote(revealing, digest, SALT, sender=verifier)
     voted = seated.ballot(revealing)
     assert (voted.revealedCount, voted.revealedStakeWei) == (1, MIN_STAKE_WEI)
-    assert plain(seated.votes(revealing, verifier)) == VOTE
-    revealed = next(event for event in receipt.events if event.event_name == "VoteRevealed")
-    assert revealed.verifier == verifier
+    assert seated.digestOf(revealing, verifier) == digest
+    assert seated.VoteRevealed(revealing, verifier, digest) in receipt.events
     assert seated.outcome(revealing) == []
+
+
+def test_reveal_vote__same_vote_in_two_ballots__has_two_digests(seated: Any, commitments: Any) -> None:
+    assert digest_of(seated, commitments, 1, VOTE) != digest_of(seated, commitments, 2, VOTE)
+
+
+# --- openVote ---
+
+SPLIT = [[valid(5, 5), INVALID], [GONE, INVALID], [valid(6, 6), INVALID], [valid(6, 6), GONE]]
+
+
+@pytest.fixture
+def opening(count: Count, verifiers: list[Any]) -> Count:
+    """The ballot in `Opening`, with a vote of its own from each of the four."""
+    count.reveal(dict(zip(verifiers, SPLIT, strict=True)))
+    return count
+
+
+def test_open_vote__reveal_phase__reverts(
+    seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any
+) -> None:
+    seated.revealVote(revealing, digest, SALT, sender=verifier)
+    expected = {"ballotId": revealing, "phase": BallotPhase.REVEAL, "needed": BallotPhase.OPENING}
+    with reverts(seated.WrongBallotPhase, **expected):
+        seated.openVote(revealing, verifier, packed(VOTE), sender=verifier)
+
+
+def test_open_vote__at_the_deadline__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
+    opening.pass_deadline()
+    deadline = seated.ballot(opening.ballot_id).deadline
+    with reverts(seated.DeadlinePassed, ballotId=opening.ballot_id, deadline=deadline):
+        opening.open(verifier)
+
+
+def test_open_vote__of_somebody_who_did_not_reveal__reverts(
+    seated: Any, opening: Count, stranger: Any, reverts: Any
+) -> None:
+    with reverts(seated.NotRevealed, ballotId=opening.ballot_id, verifier=stranger.address):
+        seated.openVote(opening.ballot_id, stranger, packed(SPLIT[0]), sender=stranger)
+
+
+def test_open_vote__another_list__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
+    expected, actual = opening.digest(SPLIT[0]), opening.digest(SPLIT[1])
+    with reverts(seated.CommitmentMismatch, expected=expected, actual=actual):
+        seated.openVote(opening.ballot_id, verifier, packed(SPLIT[1]), sender=verifier)
+
+
+def test_open_vote__twice__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
+    opening.open(verifier)
+    with reverts(seated.AlreadyOpened, ballotId=opening.ballot_id, digest=opening.digest(SPLIT[0])):
+        opening.open(verifier)
+
+
+def test_open_vote__too_short__reverts(seated: Any, count: Count, verifiers: list[Any], reverts: Any) -> None:
+    count.reveal(dict.fromkeys(verifiers, VOTE) | {verifiers[0]: VOTE[:1]})
+    with reverts(seated.WrongVerdictCount, given=1, needed=2):
+        count.open(verifiers[0])
+
+
+def test_open_vote__impossible_verdict__reverts(seated: Any, count: Count, verifiers: list[Any], reverts: Any) -> None:
+    count.reveal(dict.fromkeys(verifiers, VOTE) | {verifiers[0]: [VOTE[0], valid(1_000_001, 0)]})
+    with reverts(seated.InvalidVerdict, entry=1):
+        count.open(verifiers[0])
+
+
+def test_open_vote__by_a_stranger__counts_for_all_who_voted_so(
+    seated: Any, opening: Count, verifier: Any, stranger: Any
+) -> None:
+    digest = opening.digest(SPLIT[0])
+    assert not seated.isOpened(opening.ballot_id, digest)
+    receipt = seated.openVote(opening.ballot_id, verifier, packed(SPLIT[0]), sender=stranger)
+    assert seated.isOpened(opening.ballot_id, digest)
+    assert seated.VoteOpened(opening.ballot_id, digest, packed(SPLIT[0])) in receipt.events
+    assert not seated.isDue(opening.ballot_id)

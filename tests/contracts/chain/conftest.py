@@ -36,3 +36,10 @@ def opened(play: Play, create_task: Any) -> Play:
 def in_training(opened: Play) -> Play:
     opened.chain.publishKeys(1, KEYS, sender=opened.client)
     return opened
+
+
+@pytest.fixture
+def four(in_training: Play) -> Play:
+    """Four verifiers of equal stakes, so that half of them can disagree with the other half."""
+    in_training.committee.stake(sender=in_training.verifiers[3], value=MIN_STAKE_WEI)
+    return in_training

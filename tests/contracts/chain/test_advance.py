@@ -17,6 +17,7 @@ from tests.contracts.rounds import (
     Phase,
     Play,
     TaskState,
+    account_of,
     valid,
 )
 
@@ -97,7 +98,7 @@ def test_advance__all_revealed__opens_the_ballot(in_training: Play) -> None:
     in_training.advance()
     ballot = in_training.committee.ballot(1)
     assert (in_training.phase, in_training.round.ballotId) == (Phase.VOTING, 1)
-    assert (ballot.entryCount, ballot.tolerancePpm, ballot.refundTo) == (2, 5_000, in_training.client)
+    assert (ballot.entryCount, ballot.refundAccount) == (2, account_of(1))
     assert in_training.reservoir.balanceOf(in_training.committee, 0, bytes(31) + b"\1") == FEE_WEI
     assert in_training.round.transcript != before
 

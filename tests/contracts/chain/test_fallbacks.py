@@ -8,6 +8,7 @@ from tests.contracts.rounds import (
     AbortReason,
     Phase,
     Play,
+    trained,
     valid,
 )
 
@@ -40,7 +41,7 @@ def test_advance__overtime_without_release__floor_does_not_apply(in_training: Pl
     in_training.to_unreleased_reveal(in_training.miners[0])
     in_training.reveal(in_training.miners[0])
     in_training.advance()
-    in_training.finish([valid(600_000, 0)])
+    in_training.finish([trained(600_000)])
     assert in_training.chain.header(1).winner == in_training.miners[0]
     assert in_training.credit_wei(in_training.miners[0]) == REWARD_WEI + MINER_BOND_WEI + CLIENT_BOND_WEI
     in_training.check_settled(1)
@@ -57,7 +58,7 @@ def test_advance__test_set_withheld__train_accuracy_ranks_and_valid_miners_share
     assert not in_training.round.isTestSetReleased
     in_training.reveal(*in_training.miners[:3])
     in_training.advance()
-    in_training.finish([valid(910_000, 0), valid(930_000, 0), INVALID])
+    in_training.finish([trained(910_000), trained(930_000), INVALID])
     header = in_training.chain.header(1)
     assert (header.winner, header.trainPpm) == (in_training.miners[1], 930_000)
     share_wei = CLIENT_BOND_WEI // 2

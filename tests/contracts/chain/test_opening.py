@@ -34,7 +34,6 @@ from tests.contracts.rounds import (
         ("chain", "revealWindowS", 0),
         ("chain", "minerBondWei", 0),
         ("idle_task", "timeLimitS", 0),
-        ("idle_task", "tolerancePpm", 50_001),
         ("idle_task", "solutionsWanted", 0),
         ("idle_task", "solutionsWanted", 65),
     ],

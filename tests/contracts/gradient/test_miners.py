@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.heights import BOND_WEI, EXIT_S, Play
-from tests.contracts.rounds import INVALID
+from tests.contracts.rounds import INVALID, valid
 
 
 @pytest.mark.parametrize("sent_wei", [0, BOND_WEI - 1, BOND_WEI + 1])
@@ -98,7 +98,7 @@ def test_complete_exit__proposal_was_valid__credits_the_bond_after_all(searching
     searching.to_voting(first, second)
     for miner in (first, second):
         searching.gradient.requestExit(sender=miner)
-    searching.vote([(True, 1, 1)] * 2)
+    searching.vote([valid(1, 1)] * 2)
     searching.network.mine(deltatime=EXIT_S)
     before_wei = searching.credit_wei(second)
     searching.gradient.completeExit(sender=second)

@@ -12,6 +12,7 @@ from tests.contracts.heights import (
     BOND_WEI,
     COLLECT_S,
     FEE_WEI,
+    GOOD,
     INITIAL,
     LIMIT_S,
     REWARD_WEI,
@@ -22,10 +23,7 @@ from tests.contracts.heights import (
     State,
     Stop,
 )
-from tests.contracts.rounds import ESCROW, INVALID, account_of, commit_vote, make_cid, valid, vote_on
-
-GOOD = valid(500_000, 400_000)
-
+from tests.contracts.rounds import ESCROW, GONE, INVALID, Vote, account_of, commit_vote, make_cid, valid, vote_on
 
 # --- what is not due ---
 
@@ -64,8 +62,7 @@ def test_advance__collected__opens_a_ballot_with_the_fee(searching: Play) -> Non
     current = searching.current
     ballot = searching.committee.ballot(current.ballotId)
     assert (current.phase, current.deadline, current.ballotId) == (Phase.VOTING, 0, 1)
-    assert (ballot.chain, ballot.entryCount, ballot.tolerancePpm) == (searching.gradient, 2, 5_000)
-    assert ballot.refundTo == searching.client
+    assert (ballot.chain, ballot.entryCount, ballot.refundAccount) == (searching.gradient, 2, account_of(1))
     assert searching.reservoir.balanceOf(searching.committee, ESCROW, account_of(1)) == FEE_WEI
     assert searching.budget_wei() == 3 * BLOCK_WEI - FEE_WEI
     opened_in = searching.network.blocks.height
@@ -172,7 +169,7 @@ def test_advance__slashed_miner__cannot_come_back_at_that_height(searching: Play
 # --- nothing decided ---
 
 
-def test_advance__void_ballot__bonds_stay_and_the_client_has_the_fee(searching: Play) -> None:
+def test_advance__void_ballot__bonds_stay_and_the_budget_has_its_fee_back(searching: Play) -> None:
     first, second = searching.miners[:2]
     searching.at(searching.current.searchStartedAt + 30)
     searching.to_voting(first, second)
@@ -181,8 +178,8 @@ def test_advance__void_ballot__bonds_stay_and_the_client_has_the_fee(searching: 
     assert (current.height, current.phase, current.voidBallots, current.ballotId) == (2, Phase.SEARCH, 1, 0)
     assert searching.network.blocks.head.timestamp - current.searchStartedAt == 30
     assert [searching.bonded_wei(miner) for miner in (first, second)] == [BOND_WEI] * 2
-    assert searching.credit_wei(searching.client) == FEE_WEI
-    assert searching.budget_wei() == 3 * BLOCK_WEI - FEE_WEI
+    assert searching.credit_wei(searching.client) == 0
+    assert searching.budget_wei() == 3 * BLOCK_WEI
     searching.propose(first)
     searching.check_money()
 
@@ -214,41 +211,90 @@ def test_advance__rejection_between_void_ballots__starts_their_count_anew(search
     assert searching.current.voidBallots == 0
 
 
-def test_advance__void_ballots_ate_the_last_block__stops_and_returns_the_rest(searching: Play) -> None:
-    """Three blocks were paid for; the fee of the void ballot is missing for the third."""
+def test_advance__void_ballots__cost_no_block(searching: Play) -> None:
     searching.to_voting(searching.miners[0])
     searching.lose_quorum()
+    for _ in range(3):
+        searching.mine_block(searching.miners[0])
+    assert searching.state() == (State.COMPLETED, Stop.NONE)
+    assert (searching.task().blocksDone, searching.budget_wei(), searching.credit_wei(searching.client)) == (3, 0, 0)
+    searching.check_money()
+
+
+# --- some undecided ---
+
+
+def vote_each(play: Play, *votes: Vote) -> dict[Any, Vote]:
+    cast = dict(zip(play.verifiers, votes, strict=False))
+    vote_on(play.committee, play.commitments, play.current.ballotId, cast)
+    play.advance()
+    return cast
+
+
+def test_advance__earlier_one_undecided__the_first_decided_one_is_the_block(searching: Play) -> None:
+    undecided, good, bad = searching.miners[:3]
+    searching.to_voting(undecided, good, bad)
+    vote_each(searching, [GOOD, GOOD, INVALID], [INVALID, GOOD, INVALID])
+    assert searching.gradient.header(2).miner == good
+    assert [searching.bonded_wei(miner) for miner in (undecided, good, bad)] == [BOND_WEI, BOND_WEI, 0]
+    assert not searching.gradient.minerOf(undecided).hasProposal
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (2 * BLOCK_WEI, BOND_WEI)
+    searching.check_money()
+
+
+def test_advance__nothing_decided__counts_as_void_and_costs_nothing(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    cast = vote_each(searching, [GOOD], [INVALID])
+    assert (searching.phase, searching.current.voidBallots) == (Phase.SEARCH, 1)
+    assert [searching.committee.verifier(each).stakeWei for each in cast] == [STAKE_WEI] * 2
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (3 * BLOCK_WEI, 0)
+    assert searching.bonded_wei(searching.miners[0]) == BOND_WEI
+    searching.check_money()
+
+
+def test_advance__only_scores_undecided__stops_in_the_end_for_want_of_money(searching: Play) -> None:
+    """Verifiers that agree on the test accuracy earn their fee, though no block comes of it."""
+    searching.to_voting(searching.miners[0])
+    vote_each(searching, [valid(1, 400_000)], [valid(2, 400_000)])
+    assert (searching.phase, searching.current.voidBallots) == (Phase.SEARCH, 1)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (3 * BLOCK_WEI - FEE_WEI, 0)
     searching.mine_block(searching.miners[0])
-    assert searching.phase == Phase.SEARCH
     searching.mine_block(searching.miners[0])
     assert searching.state() == (State.STOPPED, Stop.QUORUM_LOST)
     assert searching.task().blocksDone == 2
-    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, BLOCK_WEI)
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, BLOCK_WEI - FEE_WEI)
     searching.check_money()
 
 
-def test_advance__void_ballot_of_the_only_block__stops_at_once(play: Play) -> None:
-    play.submit(blockCount=1)
+def test_advance__one_bad_one_undecided__its_bond_pays_the_fee_first(searching: Play) -> None:
+    bad, undecided = searching.miners[:2]
+    searching.to_voting(bad, undecided)
+    vote_each(searching, [INVALID, GOOD], [INVALID, INVALID])
+    assert [searching.bonded_wei(miner) for miner in (bad, undecided)] == [0, BOND_WEI]
+    assert (searching.phase, searching.current.voidBallots) == (Phase.SEARCH, 1)
+    assert searching.budget_wei() == 3 * BLOCK_WEI
+    assert searching.credit_wei(searching.client) == BOND_WEI - FEE_WEI
+    searching.check_money()
+
+
+def test_advance__content_that_most_could_not_fetch__loses_the_bond(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    vote_each(searching, [GONE], [GONE])
+    assert searching.bonded_wei(searching.miners[0]) == 0
+    # Nobody earned the fee by saying so.
+    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (3 * BLOCK_WEI, BOND_WEI)
+    searching.check_money()
+
+
+def test_advance__test_accuracy_undecided__is_no_reason_against_the_block_and_reaches_no_target(play: Play) -> None:
+    play.submit(targetTestPpm=1)
     play.open()
     play.to_voting(play.miners[0])
-    play.lose_quorum()
-    assert play.state() == (State.STOPPED, Stop.QUORUM_LOST)
-    assert (play.budget_wei(), play.credit_wei(play.client)) == (0, BLOCK_WEI)
-
-
-def test_advance__nobody_inside_the_tolerance__the_block_stands_and_the_client_has_the_fee(searching: Play) -> None:
-    """The lower median of the train accuracies is one verifier's, that of the test accuracies the other's."""
-    searching.to_voting(searching.miners[0])
-    votes = [[valid(100_000, 900_000)], [valid(900_000, 100_000)]]
-    cast = dict(zip(searching.verifiers[:2], votes, strict=True))
-    vote_on(searching.committee, searching.commitments, searching.current.ballotId, cast)
-    penalties_wei = sum(STAKE_WEI - searching.committee.verifier(each).stakeWei for each in cast)
-    searching.advance()
-    assert searching.gradient.header(2).miner == searching.miners[0]
-    assert penalties_wei == 2 * STAKE_WEI // 5
-    assert searching.credit_wei(searching.client) == FEE_WEI + penalties_wei
-    assert searching.budget_wei() == 2 * BLOCK_WEI
-    searching.check_money()
+    vote_each(play, [valid(500_000, 400_000)], [valid(500_000, 400_001)])
+    header = play.gradient.header(2)
+    assert (header.miner, header.trainPpm, header.testPpm) == (play.miners[0], 500_000, 0)
+    assert play.phase == Phase.SEARCH
+    play.check_money()
 
 
 # --- how a task ends ---

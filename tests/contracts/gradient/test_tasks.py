@@ -93,7 +93,6 @@ def test_parameters__are_those_given(play: Play) -> None:
     [
         ("blockRewardWei", 1_000 * GWEI - 1),
         ("targetTestPpm", 1_000_001),
-        ("tolerancePpm", 50_001),
         ("blockTimeLimitS", 0),
         ("blockTimeLimitS", 3_601),
         ("blockCount", 0),

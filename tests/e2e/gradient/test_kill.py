@@ -65,10 +65,9 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     company.once(
         "the reveals", lambda: world.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.REVEAL
     )
-    assert not world.contracts.verifier_committee.votes(ballot_id, verifier.address)
+    assert not any(world.contracts.verifier_committee.digest_of(ballot_id, verifier.address))
     world.restart(verifier)
     assert company.ended(task_id).state is GradientTaskState.COMPLETED
-    assert world.contracts.verifier_committee.votes(
-        ballot_id, verifier.address
-    ) == world.contracts.verifier_committee.outcome(ballot_id)
+    committee = world.contracts.verifier_committee
+    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}

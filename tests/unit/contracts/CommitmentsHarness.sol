@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {Cid} from "contracts/libraries/Cids.sol";
 import {Commitments} from "contracts/libraries/Commitments.sol";
-import {IVerifierCommittee} from "contracts/interfaces/IVerifierCommittee.sol";
 
 /// @title CommitmentsHarness
 /// @notice Makes the library's functions callable, to compare them with pole/chain/commitments.py.
@@ -27,13 +26,19 @@ contract CommitmentsHarness {
         return Commitments.solution(chain, roundId, miner, previousHash, model, salt);
     }
 
-    function vote(
-        address committee,
-        uint64 ballotId,
-        address verifier,
-        IVerifierCommittee.Verdict[] calldata verdicts,
-        bytes32 salt
-    ) external view returns (bytes32) {
-        return Commitments.vote(committee, ballotId, verifier, verdicts, salt);
+    function ballot(address committee, uint64 ballotId, uint256[] calldata verdicts)
+        external
+        view
+        returns (bytes32)
+    {
+        return Commitments.ballot(committee, ballotId, verdicts);
+    }
+
+    function vote(address committee, uint64 ballotId, address verifier, bytes32 digest, bytes32 salt)
+        external
+        view
+        returns (bytes32)
+    {
+        return Commitments.vote(committee, ballotId, verifier, digest, salt);
     }
 }

@@ -6,20 +6,23 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from dataclient.audit import audit
 from dataclient.bundle import read_bundle
 from dataclient.collect import fetch_model
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.status import status_table
 from dataclient.submit import read_orders
 from dataclient.task_folder import Submitted, TaskHome
-from pole.chain.structs import Phase, Verdict
+from pole.chain.structs import Phase, Verdict, VerdictKind
+from pole.chain.verdicts import Part, pack_verdict, unpack_verdict
 from pole.errors import BadInput, PoleError
+from pole.exact.roots import RowPart, predictions_root
+from pole.exact.task import model_of, task_score_ppm
 from pole.learning.mapping import mapping_matrix, rank
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.storage.cid import Cid
-from pole.task.estimate import estimate_ppm
 from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, act, acted, commissioned, write_small_task
 from tests.unit.local_nodes import ETHER, LocalNodes
 
@@ -46,8 +49,10 @@ def test_fetch_model__pending_then_cancelled__says_what_to_do(
     assert ClientNode(context).act() == NOTHING_OPEN
 
 
-def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskHome) -> tuple[Cid, Verdict]:
-    """Plays a round of the client's only task to its block; the verdict is what a node measures."""
+def solved(
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskHome, added_ppm: int = 0
+) -> tuple[Cid, Verdict]:
+    """Plays a round of the client's only task to its block; the verdict is what a node measures, or more."""
     hand.send("VerifierCommittee", "stake", value_wei=ETHER)
     hand.open_round()
     server = Server(client)
@@ -57,21 +62,26 @@ def solved(client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskH
     hand.reveal(model_cid)
     acted(server, local_nodes, Phase.VOTING)
     features = hand.features(hand.current().test_set)
-    model = hand.model(client.store.get(model_cid, 1 << 20))
+    content, (manifest, _) = client.store.get(model_cid, 1 << 20), hand.manifest()
+    model, previous_hash = model_of(manifest, content), hand.current().previous_hash
     assert features.test_x is not None
     assert features.test_y is not None
-    verdict = Verdict(
-        True,
-        estimate_ppm(model, features.train_x, features.train_y, "accuracy"),
-        estimate_ppm(model, features.test_x, features.test_y, "accuracy"),
-    )
-    hand.vote(verdict)
+    parts = []
+    for part, x, y in (
+        (RowPart.TRAIN, features.train_x, features.train_y),
+        (RowPart.TEST, features.test_x, features.test_y),
+    ):
+        predictions = model.predict(x)
+        root = predictions_root(previous_hash, model_cid, part, predictions)
+        parts.append(Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y) + added_ppm, root))
+    word = pack_verdict(*parts)
+    hand.vote(word)
     for _ in range(6):
         if server.act() is None:
             break
         local_nodes.rpc("evm_mine")
     hand.send("VerifierCommittee", "requestUnstake")
-    return model_cid, verdict
+    return model_cid, unpack_verdict(word)
 
 
 def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
@@ -123,3 +133,23 @@ def test_status_table__says_what_is_awaited_until_when_and_what_leaked(
         f"in round │ {opened.round_id}: training │ miners of small (0 qualified) │ in {left_s} s │ "
         f"{wei_to_ether(ETHER + FEE_WEI + BOND_WEI)} │ rank {leaked} of at most 2; above 0, recovery" in shown(client)
     )
+
+
+def test_audit__honest_committee__both_parts_equal_to_the_last_prediction(
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    solved(client, hand, local_nodes, home)
+    found = audit(client, home)
+    assert [part.is_equal for part in found] == [True, True]
+    assert "every prediction is as the committee found it" in str(found[0])
+
+
+def test_audit__committee_that_decided_otherwise__names_the_part_and_both_scores(
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    _, verdict = solved(client, hand, local_nodes, home, added_ppm=1)
+    found = audit(client, home)
+    assert [part.is_wrong for part in found] == [True, True]
+    assert str(found[0]) == f"train: {verdict.train_ppm - 1} ppm on your rows, {verdict.train_ppm} ppm was decided"

@@ -109,7 +109,6 @@ def test_init__csv__writes_a_task_file_that_reads_back(run: Run, tmp_path: Path)
     task = read_task_file(tmp_path / "tasks" / "mushrooms.toml").task
     assert task.name == "rows"
     assert task.data.source == str(tmp_path / "rows.csv")
-    assert task.terms.tolerance_ppm == 50_000
 
 
 def test_init__existing_file__is_kept_unless_forced(run: Run, tmp_path: Path) -> None:

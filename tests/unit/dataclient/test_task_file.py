@@ -48,7 +48,6 @@ def reparsed(text: str, folder: Path) -> TaskFile:
         ("terms", "time_limit_s", 0, "terms.time_limit_s: Input should be greater than or equal to 1"),
         ("terms", "required_train_ppm", 1_000_001, "less than or equal to 1000000"),
         ("terms", "required_train_ppm", 0.9, "required_train_ppm: Input should be a valid integer"),
-        ("terms", "tolerance_ppm", 50_001, "less than or equal to 50000"),
         ("terms", "solutions_wanted", 65, "less than or equal to 64"),
         ("terms", "solutions", 1, "terms.solutions: Extra inputs are not permitted"),
         ("encryption", "scheme", "rot13", "encryption.scheme: Input should be 'none' or 'ipfe-secp256k1'"),
@@ -179,11 +178,6 @@ def test_propose__rank_limit__allows_a_second_round_only_under_three_eighths(iri
     assert iris.encryption.rank_limit == 3
     assert propose(table(64), SourceOptions(source="x"), Wishes()).task.encryption.rank_limit == 24
     assert propose(table(64), SourceOptions(source="x"), Wishes(vectors=8)).task.encryption.rank_limit == 16
-
-
-def test_propose__tolerance__covers_one_row_of_the_test_set() -> None:
-    task = propose(table(4), SourceOptions(source="x"), Wishes(), test_rows=30).task
-    assert task.terms.tolerance_ppm == 33_334
 
 
 def test_propose_discretisation__table__has_the_range_of_each_column() -> None:

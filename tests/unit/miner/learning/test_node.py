@@ -39,6 +39,7 @@ ROUND = Round(
     qualified_count=0,
     revealed_count=0,
     ballot_id=0,
+    first_ballot_id=0,
     opener="0x",
     keys=None,
     test_set=None,
@@ -47,7 +48,7 @@ ROUND = Round(
 
 
 def terms(**changes: Any) -> RoundTerms:
-    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 10_000, 2), **changes)
+    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 2), **changes)
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------

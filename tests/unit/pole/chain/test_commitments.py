@@ -10,6 +10,7 @@ from web3 import EthereumTesterProvider, Web3
 
 from pole.chain.abi import to_abi
 from pole.chain.commitments import (
+    ballot_digest,
     body_proof,
     body_root,
     cid_hash,
@@ -19,7 +20,8 @@ from pole.chain.commitments import (
     test_set_commitment,
     vote_commitment,
 )
-from pole.chain.structs import Header, Verdict
+from pole.chain.structs import Header, VerdictKind
+from pole.chain.verdicts import Part, pack_verdict
 from pole.errors import BadInput
 from pole.storage.cid import DAG_PB, RAW, Cid
 
@@ -29,7 +31,7 @@ cids = st.builds(Cid, st.sampled_from([RAW, DAG_PB]), digests)
 addresses = st.binary(min_size=20, max_size=20).map(lambda raw: Web3.to_checksum_address(raw.hex()))
 ids = st.integers(0, 2**64 - 1)
 ppm = st.integers(0, 2**32 - 1)
-verdicts = st.lists(st.builds(Verdict, st.booleans(), ppm, ppm), max_size=5)
+packed = st.lists(st.integers(0, 2**192 - 1), max_size=5)
 headers = st.builds(Header, ids, ids, addresses, words, cids, ppm, ppm, words, words, words, ids)
 
 few = settings(
@@ -78,7 +80,7 @@ def test_commitments__salt_of_wrong_size__refused(salt: bytes) -> None:
     with pytest.raises(BadInput, match=f"this one has {len(salt)}"):
         solution_commitment(1, address, 1, address, bytes(32), cid, salt)
     with pytest.raises(BadInput, match=f"this one has {len(salt)}"):
-        vote_commitment(1, address, 1, address, [], salt)
+        vote_commitment(1, address, 1, address, bytes(32), salt)
 
 
 def test_body_root__without_values__refused() -> None:
@@ -124,13 +126,26 @@ def test_solution_commitment__on_vectors__agrees(solidity: Solidity, vectors: di
         assert call.call() == expected
 
 
+def test_ballot_digest__on_vectors__agrees(solidity: Solidity, vectors: dict[str, Any]) -> None:
+    for vector in vectors["ballot"]:
+        committee, ballot_id = vector["committee"], vector["ballot_id"]
+        words = [pack_verdict(part_of(*verdict[:3]), part_of(*verdict[3:])) for verdict in vector["verdicts"]]
+        assert words == [int(word, 16) for word in vector["words"]]
+        expected = bytes.fromhex(vector["digest"][2:])
+        assert ballot_digest(vectors["chain_id"], committee, ballot_id, words) == expected
+        assert solidity.commitments.ballot(committee, ballot_id, words).call() == expected
+
+
+def part_of(kind: int, ppm: int, root: str | None) -> Part:
+    return Part(VerdictKind(kind), ppm, bytes.fromhex(root[2:]) if root else b"")
+
+
 def test_vote_commitment__on_vectors__agrees(solidity: Solidity, vectors: dict[str, Any]) -> None:
     for vector in vectors["vote"]:
-        committee, verifier = checksummed(vector["committee"]), checksummed(vector["verifier"])
-        votes = [Verdict(*verdict) for verdict in vector["verdicts"]]
-        ballot_id, salt, expected = vector["ballot_id"], unhex(vector["salt"]), unhex(vector["commitment"])
-        assert vote_commitment(vectors["chain_id"], committee, ballot_id, verifier, votes, salt) == expected
-        assert solidity.commitments.vote(committee, ballot_id, verifier, to_abi(votes), salt).call() == expected
+        committee, ballot_id, verifier = vector["committee"], vector["ballot_id"], vector["verifier"]
+        digest, salt, expected = (bytes.fromhex(vector[name][2:]) for name in ("digest", "salt", "commitment"))
+        assert vote_commitment(vectors["chain_id"], committee, ballot_id, verifier, digest, salt) == expected
+        assert solidity.commitments.vote(committee, ballot_id, verifier, digest, salt).call() == expected
 
 
 def test_header_hash__on_vectors__agrees(solidity: Solidity, vectors: dict[str, Any]) -> None:
@@ -180,12 +195,21 @@ def test_solution_commitment__any_input__equals_solidity(
 
 
 @few
-@given(committee=addresses, ballot_id=ids, verifier=addresses, votes=verdicts, salt=words)
-def test_vote_commitment__any_input__equals_solidity(
-    solidity: Solidity, committee: str, ballot_id: int, verifier: str, votes: list[Verdict], salt: bytes
+@given(committee=addresses, ballot_id=ids, verdicts=packed)
+def test_ballot_digest__any_input__equals_solidity(
+    solidity: Solidity, committee: str, ballot_id: int, verdicts: list[int]
 ) -> None:
-    here = vote_commitment(solidity.chain_id, committee, ballot_id, verifier, votes, salt)
-    assert here == solidity.commitments.vote(committee, ballot_id, verifier, to_abi(votes), salt).call()
+    here = ballot_digest(solidity.chain_id, committee, ballot_id, verdicts)
+    assert here == solidity.commitments.ballot(committee, ballot_id, verdicts).call()
+
+
+@few
+@given(committee=addresses, ballot_id=ids, verifier=addresses, digest=words, salt=words)
+def test_vote_commitment__any_input__equals_solidity(
+    solidity: Solidity, committee: str, ballot_id: int, verifier: str, digest: bytes, salt: bytes
+) -> None:
+    here = vote_commitment(solidity.chain_id, committee, ballot_id, verifier, digest, salt)
+    assert here == solidity.commitments.vote(committee, ballot_id, verifier, digest, salt).call()
 
 
 @few

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pole.chain.gradient_structs import Proposal
+from pole.chain.structs import Verdict, VerdictKind
 from pole.gradient.verification import BlockClaim
 from pole.storage.cid import Cid, cid_of
 from pole.storage.store import open_store
@@ -57,12 +58,15 @@ def test_judge__wrong_digest_and_stranger_beside_an_honest_proposal__only_that_o
     found = [session.judgements[entry].verdict.is_valid for entry in range(3)]
     assert found == [False, False, True]
     assert session.judgements[2].verdict.test_ppm > 0
+    assert session.judgements[2].is_final
     assert "digest" in session.judgements[0].reason
 
 
 def test_judge__proof_not_in_the_store__unavailable_and_no_judgement(judge: JudgingProcess, task: GradientTask) -> None:
     session = judged(judge, task, replace(task.mined().claim, proof=cid_of(b"nobody has this")))
     assert (list(session.unavailable), session.judgements) == ([0], {})
+    session.give_up([0])
+    assert session.judgements[0].verdict == Verdict(VerdictKind.UNAVAILABLE, 0, VerdictKind.UNAVAILABLE, 0)
 
 
 def test_judge__manifest_that_is_none__every_proposal_is_invalid(judge: JudgingProcess, task: GradientTask) -> None:
@@ -75,6 +79,8 @@ def test_judge__manifest_missing__nothing_is_blamed_on_a_miner(judge: JudgingPro
     session = judged(judge, task, task.mined().claim, manifest=cid_of(b"missing"))
     assert session.judgements == {}
     assert "ContentNotFound" in session.problem
+    session.give_up([0])
+    assert session.judgements[0].verdict == Verdict(VerdictKind.WITHHELD, 0, VerdictKind.WITHHELD, 0)
 
 
 def test_judge__task_on_chain_has_other_rules__hopeless(

@@ -6,16 +6,17 @@ import pytest
 
 from pole.chain.contracts.gradient_chain import SegmentsReport
 from pole.chain.gradient_structs import Proposal
-from pole.chain.structs import Verdict
+from pole.chain.verdicts import INVALID
 from pole.gradient.manifest import GradientManifest
 from pole.storage.cid import cid_of
 from pole.storage.store import open_store
+from testbed import rounds
 from tests.unit.gradient_task import MINER, OTHER_MINER, PREVIOUS_HASH, digits_task
 from verifier.gradient.messages import HeightInputs, ProposalsRequest
 from verifier.gradient.proposals import HeightReview
-from verifier.judging.session import INVALID, Judgement
+from verifier.judging.session import Judgement
 
-VALID = Verdict(is_valid=True, train_ppm=1, test_ppm=2)
+VALID = rounds.scored(1, 2)
 MEMBERS = [f"0x{digit * 40}" for digit in "123"]
 
 
@@ -66,10 +67,10 @@ def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_he
     assert review.suspects(reports, shares) == {0: frozenset({1, 4})}
 
 
-def test_verdicts__second_look__overrules_the_first(review: HeightReview) -> None:
+def test_words__second_look__overrules_the_first(review: HeightReview) -> None:
     review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(VALID, "")}
     review.recheck.judgements = {1: Judgement(INVALID, "segment 3", 0b1000)}
-    assert review.verdicts(2) == [VALID, INVALID]
+    assert review.words(2) == [VALID, INVALID]
 
 
 def test_is_divided__manifest_cannot_be_read__false(review: HeightReview) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from pole.chain.structs import Verdict
+from pole.chain.structs import Verdict, VerdictKind
+from pole.chain.verdicts import INVALID, Part, pack_verdict
 from pole.document import Document
 from pole.errors import InexactMachine
+from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import model_of, task_score_ppm
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
@@ -28,7 +30,7 @@ from tests.paths import ROOT
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
 from verifier.judging.process import JudgingProcess
-from verifier.judging.session import INVALID, Session
+from verifier.judging.session import Session
 from verifier.learning.judge import findings
 from verifier.learning.messages import ModelsRequest, RoundInputs
 from verifier.learning.models import judge_all
@@ -148,7 +150,7 @@ def test_judge__hostile_files__all_invalid_with_a_reason_and_an_honest_one_besid
     session = judge(inputs_of(iris, cache), models)
     assert session.problem == ""
     for i in range(len(files)):
-        assert session.judgements[i].verdict == INVALID, list(files)[i]
+        assert session.judgements[i].word == INVALID, list(files)[i]
         assert session.judgements[i].reason, list(files)[i]
     assert "10737418240" in session.judgements[0].reason
     assert "NaN" in session.judgements[2].reason
@@ -161,7 +163,7 @@ def test_judge__same_model_as_an_earlier_commit__invalid(iris: Commission, cache
     cid = iris.store.put(honest)
     session = judge(inputs_of(iris, cache), {0: cid, 1: cid, 2: cid})
     assert session.judgements[0].verdict.is_valid
-    assert [session.judgements[i].verdict for i in (1, 2)] == [INVALID, INVALID]
+    assert [session.judgements[i].word for i in (1, 2)] == [INVALID, INVALID]
     assert "earlier" in session.judgements[1].reason
 
 
@@ -181,7 +183,9 @@ def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_pat
 def test_judge__model_that_nobody_has__is_left_open(iris: Commission, cache: Path, honest: bytes) -> None:
     session = judge(inputs_of(iris, cache), {0: cid_of(b"nowhere"), 1: iris.store.put(honest)})
     assert 0 not in session.judgements
-    assert "wait" in session.unavailable[0]
+    assert "wait" in session.unavailable[0].reason
+    session.give_up([0, 1])
+    assert session.judgements[0].verdict == Verdict(VerdictKind.UNAVAILABLE, 0, VerdictKind.UNAVAILABLE, 0)
     assert session.judgements[1].verdict.is_valid
 
 
@@ -193,12 +197,14 @@ def test_judge__training_set_missing__is_a_problem_and_no_verdict(
     session = judge(inputs_of(iris, tmp_path / "cache", store=str(empty)), {0: iris.store.put(honest)})
     assert session.judgements == {}
     assert str(iris.manifest_cid) in session.problem
+    session.give_up([0])
+    assert session.judgements[0].verdict == Verdict(VerdictKind.WITHHELD, 0, VerdictKind.WITHHELD, 0)
 
 
 def test_judge__manifest_is_nonsense__all_invalid(iris: Commission, cache: Path, honest: bytes) -> None:
     nonsense = iris.store.put(b'{"version": 2}')
     session = judge(inputs_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
-    assert session.judgements[3].verdict == INVALID
+    assert session.judgements[3].word == INVALID
     assert "ManifestInvalid" in session.judgements[3].reason
 
 
@@ -233,22 +239,56 @@ def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_mode
     assert session.problem
 
 
-def test_judge__test_set_of_wrong_shape__test_accuracy_zero_for_all(
-    iris: Commission, cache: Path, honest: bytes
-) -> None:
+def test_judge__test_set_of_wrong_shape__counts_as_withheld(iris: Commission, cache: Path, honest: bytes) -> None:
     wrong = iris.store.put(rows_to_bytes(Rows(np.zeros((30, 5), np.uint8), np.zeros(30, np.int64))))
     session = judge(inputs_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
     assert session.judgements[0].verdict.is_valid
     assert session.judgements[0].verdict.train_ppm > 900_000
-    assert session.judgements[0].verdict.test_ppm == 0
+    assert session.judgements[0].verdict.test == VerdictKind.WITHHELD
     assert "test set" in session.warning
 
 
-def test_judge__test_set_not_released__test_accuracy_zero(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__test_set_that_nobody_has__no_judgement_until_it_is_given_up(
+    iris: Commission, cache: Path, honest: bytes
+) -> None:
+    models = {0: iris.store.put(honest), 1: cid_of(b"nowhere")}
+    session = judge(inputs_of(iris, cache, test_set=str(cid_of(b"gone"))), models)
+    assert session.is_test_set_missing
+    assert session.judgements == {}
+    given_up = inputs_of(iris, cache, test_set=None).model_copy(update={"is_test_set_missing": True})
+    session = judge(given_up, models)
+    session.give_up([0, 1])
+    found = [session.judgements[entry].verdict for entry in (0, 1)]
+    assert [(each.train, each.test) for each in found] == [
+        (VerdictKind.SCORED, VerdictKind.WITHHELD),
+        (VerdictKind.UNAVAILABLE, VerdictKind.WITHHELD),
+    ]
+
+
+def test_judge__valid_model__its_word_has_the_roots_of_the_references_predictions(
+    iris: Commission, cache: Path, honest: bytes
+) -> None:
+    model = iris.store.put(honest)
+    word = judge(inputs_of(iris, cache), {0: model}).judgements[0].word
+    features, reference = iris.features(cache), model_of(iris.manifest, honest)
+    assert features.test_x is not None
+    assert features.test_y is not None
+    parts = []
+    for part, x, y in (
+        (RowPart.TRAIN, features.train_x, features.train_y),
+        (RowPart.TEST, features.test_x, features.test_y),
+    ):
+        predictions = reference.predict(x)
+        root = predictions_root(PREVIOUS_HASH, model, part, predictions)
+        parts.append(Part(VerdictKind.SCORED, task_score_ppm(iris.manifest, predictions, y), root))
+    assert word == pack_verdict(*parts)
+
+
+def test_judge__test_set_not_released__no_test_part(iris: Commission, cache: Path, honest: bytes) -> None:
     session = judge(inputs_of(iris, cache, test_set=None), {0: iris.store.put(honest)})
     verdict = session.judgements[0].verdict
     assert verdict.train_ppm > 900_000
-    assert verdict == Verdict(is_valid=True, train_ppm=verdict.train_ppm, test_ppm=0)
+    assert verdict == Verdict(VerdictKind.SCORED, verdict.train_ppm, VerdictKind.NONE, 0)
 
 
 def test_judge__time_is_up__gives_up_without_a_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
@@ -280,11 +320,15 @@ class Script(JudgingProcess):
         return iter(self.answers.pop(0))
 
 
+ROOT_HEX = "ab" * 32
+SCORED = pack_verdict(*(Part(VerdictKind.SCORED, ppm, bytes.fromhex(ROOT_HEX)) for ppm in (9, 8)))
 READY, DONE = Finding(kind=FindingKind.READY), Finding(kind=FindingKind.DONE)
 
 
 def valid(entry: int) -> Finding:
-    return Finding(kind=FindingKind.JUDGED, entry=entry, is_valid=True, train_ppm=9, test_ppm=8)
+    scores = {"train_ppm": 9, "train_root": ROOT_HEX, "test_ppm": 8, "test_root": ROOT_HEX}
+    scored = VerdictKind.SCORED
+    return Finding(kind=FindingKind.JUDGED, entry=entry, train=scored, test=scored, **scores)  # type: ignore[arg-type]
 
 
 def scripted(script: Script, count: int) -> Session:
@@ -298,15 +342,15 @@ def test_judge_all__process_dies_over_a_model_twice__only_this_one_is_invalid() 
     script = Script([READY, valid(0)], [READY], [READY, valid(2), DONE])
     session = scripted(script, 3)
     assert script.asked == [[0, 1, 2], [1], [2]]
-    assert session.judgements[1].verdict == INVALID
+    assert session.judgements[1].word == INVALID
     assert "signal 11" in session.judgements[1].reason
-    assert session.judgements[0].verdict == session.judgements[2].verdict == Verdict(True, 9, 8)
+    assert session.judgements[0].word == session.judgements[2].word == SCORED
 
 
 def test_judge_all__process_dies_over_a_model_once__it_gets_its_verdict() -> None:
     script = Script([READY], [READY, valid(0), DONE], [READY, valid(1), DONE])
     session = scripted(script, 2)
-    assert session.judgements[0].verdict == session.judgements[1].verdict == Verdict(True, 9, 8)
+    assert session.judgements[0].word == session.judgements[1].word == SCORED
 
 
 def test_judge_all__process_dies_before_the_features_stand__no_model_is_blamed() -> None:
@@ -357,7 +401,7 @@ def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_ar
     assert session.judgements[0].verdict.train_ppm > 900_000
     assert judge(inputs_of(iris, tmp_path / "own"), {0: model}).opening.rows == 120
     wrong = judge(inputs_of(iris, tmp_path / "fresh", keys=str(iris.published_keys(OTHER_HASH))), {0: model})
-    assert wrong.judgements[0].verdict == INVALID
+    assert wrong.judgements[0].word == INVALID
     assert "KeyRefused" in wrong.judgements[0].reason
 
 

@@ -34,7 +34,6 @@ TERMS = GradientTerms(
     block_reward_wei=ETHER // 100,
     block_count=3,
     target_test_ppm=0,
-    tolerance_ppm=10_000,
     target_interval_s=600,
     block_time_limit_s=3_600,
     min_step=1,

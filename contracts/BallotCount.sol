@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
+import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
+import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Commitments} from "./libraries/Commitments.sol";
+import {Majority} from "./libraries/Majority.sol";
+import {Verdicts} from "./libraries/Verdicts.sol";
+import {VerifierStakes} from "./VerifierStakes.sol";
+
+/// @title BallotCount
+/// @notice How ballots are counted, and what their members gain and lose by it. See {IVerifierCommittee}.
+abstract contract BallotCount is VerifierStakes {
+    using EnumerableSet for EnumerableSet.UintSet;
+
+    /// @dev A verifier's place in one ballot. The weight is the stake at opening; it stays when the stake is slashed.
+    struct Member {
+        uint96 weightWei;
+        bytes32 commitment;
+        bytes32 digest;
+    }
+
+    /// @dev A member and its weight in one word, as a tally reads them.
+    struct Seat {
+        address account;
+        uint96 weightWei;
+    }
+
+    /// @dev A ballot as its tally sees it.
+    /// @param choices of each member: 0 if it did not reveal, `UNKNOWN` if nobody opened its digest, else the position of
+    /// its list plus one
+    /// @param support of each list, and its digest
+    struct Count {
+        address[] members;
+        uint256[] weights;
+        uint256[] choices;
+        uint256[] support;
+        bytes32[] digests;
+    }
+
+    uint256 private constant UNKNOWN = type(uint256).max;
+
+    mapping(uint64 ballotId => Ballot) internal _ballots;
+    mapping(uint64 ballotId => Seat[]) internal _seats;
+    mapping(uint64 ballotId => mapping(address account => Member)) internal _memberOf;
+    EnumerableSet.UintSet internal _openBallots;
+    /// @inheritdoc IVerifierCommittee
+    mapping(uint64 ballotId => mapping(bytes32 digest => bool)) public override isOpened;
+
+    /// @inheritdoc IVerifierCommittee
+    function outcome(uint64 ballotId) public view override returns (Verdict[] memory verdicts) {
+        address kept = _ballots[ballotId].outcomeCode;
+        if (kept == address(0)) return verdicts;
+        uint256[] memory words = _kept(kept);
+        uint256[] memory plain = new uint256[](words.length - 1);
+        for (uint256 i = 0; i < plain.length; i++) {
+            plain[i] = words[i + 1];
+        }
+        return Verdicts.expand(plain, _ballots[ballotId].entryCount);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function outcomeDigest(uint64 ballotId) external view override returns (bytes32 digest) {
+        address kept = _ballots[ballotId].outcomeCode;
+        return kept == address(0) ? bytes32(0) : bytes32(_kept(kept)[0]);
+    }
+
+    /// @inheritdoc IVerifierCommittee
+    function repeatedOutcome(uint64 firstBallotId, uint64 ballotId)
+        external
+        view
+        override
+        returns (Verdict[] memory verdicts)
+    {
+        Verdict[] memory later = outcome(ballotId);
+        if (firstBallotId == 0) return later;
+        verdicts = outcome(firstBallotId);
+        if (later.length == 0) return verdicts;
+        uint256 next;
+        for (uint256 i = 0; i < verdicts.length; i++) {
+            if (verdicts[i].train == VerdictKind.Undecided) verdicts[i] = later[next++];
+        }
+    }
+
+    function _enter(uint64 ballotId, Ballot storage entering, BallotPhase phase, uint32 windowS) internal {
+        entering.phase = phase;
+        entering.deadline = windowS == 0 ? 0 : uint40(block.timestamp) + windowS;
+        emit BallotPhaseChanged(ballotId, phase, entering.deadline);
+    }
+
+    /// @dev What was decided, then penalties, then what fee and penalties make together goes to those inside.
+    function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
+        Count memory count = _count(ballotId, closing, lists);
+        (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
+        closing.transcript = keccak256(abi.encode(closing.transcript, digest));
+        closing.outcomeCode = _keep(digest, decided);
+        emit BallotTallied(ballotId, digest, decided);
+        _enter(ballotId, closing, BallotPhase.Closed, 0);
+        Verdicts.Stance[] memory stances = new Verdicts.Stance[](lists.length);
+        for (uint256 i = 0; i < stances.length; i++) {
+            stances[i] = Verdicts.stance(lists[i], decided, count.digests[i] == digest);
+        }
+        _settle(ballotId, closing, count, stances);
+    }
+
+    /// @dev A vote that holds the majority alone decides everything, as it would part by part.
+    function _decide(uint64 ballotId, Ballot storage closing, uint256[][] memory lists, Count memory count)
+        private
+        view
+        returns (uint256[] memory decided, bytes32 digest)
+    {
+        uint256 totalWei = closing.revealedStakeWei;
+        for (uint256 i = 0; i < lists.length; i++) {
+            if (Majority.isDecided(count.support[i], totalWei)) return (lists[i], count.digests[i]);
+        }
+        decided = Verdicts.decide(lists, count.support, totalWei, closing.entryCount);
+        digest = Commitments.ballot(address(this), ballotId, decided);
+    }
+
+    /// @dev Makes a contract that has no function and holds the outcome in its code, the cheapest place for what never
+    /// changes.
+    // slither-disable-next-line reentrancy-benign: its constructor calls nobody
+    function _keep(bytes32 digest, uint256[] memory decided) private returns (address) {
+        bytes memory kept = abi.encodePacked(digest, Verdicts.compress(decided));
+        return Clones.cloneWithImmutableArgs(address(0), kept);
+    }
+
+    /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
+    function _settle(
+        uint64 ballotId,
+        Ballot storage settled,
+        Count memory count,
+        Verdicts.Stance[] memory stances
+    ) private {
+        _release(ballotId);
+        address[] memory accounts = count.members;
+        bool isAnyInside;
+        for (uint256 i = 0; i < stances.length; i++) {
+            if (stances[i] == Verdicts.Stance.Inside) isAnyInside = true;
+        }
+        if (!isAnyInside) {
+            _giveBack(ballotId, settled, accounts, count.weights);
+            return;
+        }
+        uint256[] memory weights = count.weights;
+        for (uint256 i = 0; i < accounts.length; i++) {
+            uint256 choice = count.choices[i];
+            if (choice == 0) {
+                weights[i] = 0;
+                continue;
+            }
+            Verdicts.Stance stance = choice == UNKNOWN ? Verdicts.Stance.Noise : stances[choice - 1];
+            if (stance == Verdicts.Stance.Inside) continue;
+            bool isBlank = stance == Verdicts.Stance.Blank;
+            uint256 penaltyPpm = isBlank ? _parameters.absencePenaltyPpm : _parameters.noisePenaltyPpm;
+            _slash(ballotId, accounts[i], weights[i], penaltyPpm, isBlank);
+            weights[i] = 0;
+        }
+        bytes32 account = _ballotAccount(ballotId);
+        _share(account, _escrowWei(account), accounts, weights);
+    }
+
+    /// @dev The penalties go to all members, what the chain paid in to the chain.
+    function _giveBack(
+        uint64 ballotId,
+        Ballot storage ended,
+        address[] memory accounts,
+        uint256[] memory weights
+    ) internal {
+        _sharePenalties(ballotId, accounts, weights);
+        _refund(ballotId, ended.chain, ended.refundAccount);
+    }
+
+    /// @dev Members lose their obligation to this ballot; their stakes may leave again.
+    // slither-disable-next-line unused-return: it is in
+    function _release(uint64 ballotId) internal {
+        _openBallots.remove(ballotId);
+    }
+
+    function _openBallotsOf(address account) internal view override returns (uint16 count) {
+        uint256[] memory open = _openBallots.values();
+        for (uint256 i = 0; i < open.length; i++) {
+            if (_memberOf[uint64(open[i])][account].weightWei != 0) count++;
+        }
+    }
+
+    /// @dev Which list each member chose. Nobody can leave one out: before the deadline every revealed digest needs its
+    /// list, after it every opened one, and no other counts.
+    function _count(uint64 ballotId, Ballot storage counted, uint256[][] memory lists)
+        private
+        view
+        returns (Count memory count)
+    {
+        bool isInTime = block.timestamp < counted.deadline;
+        bytes32[] memory digests = _digests(ballotId, counted.entryCount, lists, isInTime);
+        count.digests = digests;
+        count.support = new uint256[](lists.length);
+        (count.members, count.weights) = _membersOf(ballotId);
+        count.choices = new uint256[](count.members.length);
+        mapping(address account => Member) storage memberOf = _memberOf[ballotId];
+        address[] memory accounts = count.members;
+        for (uint256 i = 0; i < accounts.length; i++) {
+            bytes32 digest = memberOf[accounts[i]].digest;
+            if (digest == bytes32(0)) continue;
+            uint256 choice = _positionOf(digests, digest);
+            count.choices[i] = choice;
+            if (choice != UNKNOWN) count.support[choice - 1] += count.weights[i];
+            else if (isInTime || isOpened[ballotId][digest]) revert MissingList(ballotId, digest);
+        }
+        for (uint256 i = 0; i < digests.length; i++) {
+            if (count.support[i] == 0) revert UncountedList(ballotId, digests[i]);
+        }
+    }
+
+    /// @dev Lists that were opened have been checked.
+    function _digests(uint64 ballotId, uint256 entryCount, uint256[][] memory lists, bool isInTime)
+        private
+        view
+        returns (bytes32[] memory digests)
+    {
+        digests = new bytes32[](lists.length);
+        for (uint256 i = 0; i < lists.length; i++) {
+            bytes32 digest = Commitments.ballot(address(this), ballotId, lists[i]);
+            digests[i] = digest;
+            if (isOpened[ballotId][digest]) continue;
+            if (!isInTime) revert UncountedList(ballotId, digest);
+            Verdicts.check(lists[i], entryCount);
+        }
+    }
+
+    function _membersOf(uint64 ballotId)
+        internal
+        view
+        returns (address[] memory accounts, uint256[] memory weights)
+    {
+        Seat[] storage seats = _seats[ballotId];
+        accounts = new address[](seats.length);
+        weights = new uint256[](accounts.length);
+        for (uint256 i = 0; i < accounts.length; i++) {
+            Seat memory seat = seats[i];
+            (accounts[i], weights[i]) = (seat.account, seat.weightWei);
+        }
+    }
+
+    /// @dev The words in a contract's code; in front of them goes what the decoder needs.
+    function _kept(address kept) private view returns (uint256[] memory words) {
+        bytes memory code = Clones.fetchCloneArgs(kept);
+        return abi.decode(bytes.concat(abi.encode(32, code.length / 32), code), (uint256[]));
+    }
+
+    /// @return choice the position plus one; `UNKNOWN` if it is not among them
+    function _positionOf(bytes32[] memory digests, bytes32 digest) private pure returns (uint256 choice) {
+        for (uint256 i = 0; i < digests.length; i++) {
+            if (digests[i] == digest) return i + 1;
+        }
+        return UNKNOWN;
+    }
+}
