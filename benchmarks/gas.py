@@ -41,6 +41,7 @@ STEP_LIMITS_GAS = {REVEAL: 90_000, OPEN: 300_000, TALLY: 1_000_000, SPLIT_TALLY:
 
 _CLAIM_PPM = 950_000
 _SALT = bytes(range(1, 33))
+_PREDICTIONS = to_abi(Cid(RAW, Web3.keccak(text="predictions")))
 _TEST_SET = Cid(RAW, Web3.keccak(text="test set"))
 _FIRST_MINER, _FIRST_VERIFIER = 2, 70
 ACCOUNTS = _FIRST_VERIFIER + max(VERIFIER_COUNTS)
@@ -147,7 +148,7 @@ class Bench:
             self.call("verifier", "commit vote", verifier, functions.commitVote(ballot_id, hashed))
         self.call("anyone", "close vote commits", self.anyone, functions.advance(ballot_id))
         for verifier, digest in digests.items():
-            self.call(*REVEAL, verifier, functions.revealVote(ballot_id, digest, _SALT))
+            self.call(*REVEAL, verifier, functions.revealVote(ballot_id, digest, _SALT, _PREDICTIONS))
         lists = list(dict.fromkeys(map(tuple, votes)))
         if len(lists) > 1:
             self.call("anyone", "close vote reveals", self.anyone, functions.advance(ballot_id))

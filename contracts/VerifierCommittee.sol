@@ -6,6 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Cid} from "./libraries/Cids.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
 import {BallotCount} from "./BallotCount.sol";
@@ -75,7 +76,10 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt) external override {
+    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt, Cid calldata predictions)
+        external
+        override
+    {
         // Check: in time, committed, not yet revealed, and what was committed to.
         Ballot storage voted = _ballots[ballotId];
         _checkOpen(ballotId, voted, BallotPhase.Reveal);
@@ -91,7 +95,7 @@ contract VerifierCommittee is BallotCount {
         voted.revealedCount++;
         voted.revealedStakeWei += member.weightWei;
         _record(voted);
-        emit VoteRevealed(ballotId, msg.sender, digest);
+        emit VoteRevealed(ballotId, msg.sender, digest, predictions);
     }
 
     /// @inheritdoc IVerifierCommittee

@@ -1,17 +1,54 @@
 """Recomputes what the committee decided about a task's winning model, on the client's own plain rows."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from dataclient.collect import own_features, require_submitted, winning_header
 from dataclient.task_folder import TaskHome
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Header, Phase, Round, VerdictKind
 from pole.chain.verdicts import Part, part_of, plain_part
-from pole.errors import BadInput, ChainError
+from pole.errors import BadInput, ChainError, StoreError
+from pole.exact.published import MAX_PUBLISHED_BYTES, read_published, unpack_rows
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import model_of, task_score_ppm
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
+from pole.task.scores import Integers
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first row, from 0, that the committee predicted otherwise than the client does."""
+
+    row: int
+    decided: int
+    found: int
+
+    def __str__(self) -> str:
+        return (
+            f"the first difference is in row {self.row}: class {self.decided} was decided, class {self.found} is right"
+        )
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A model's packed verdict, and the place of its entry in the ballot that decided it."""
+
+    word: int
+    ballot_id: int
+    index: int
+
+
+@dataclass(frozen=True)
+class OwnPart:
+    """What the client finds on one part of its rows; `predictions`: [n]."""
+
+    part: RowPart
+    predictions: Integers
+    score_ppm: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +58,7 @@ class PartAudit:
     part: RowPart
     decided: int
     found: int
+    difference: Difference | None = None
 
     @property
     def is_equal(self) -> bool:
@@ -38,32 +76,48 @@ class PartAudit:
             return f"{name}: {decided[0].name.lower()}, not scored by the committee; {found[1]} ppm on your rows"
         if self.is_equal:
             return f"{name}: {found[1]} ppm, and every prediction is as the committee found it"
-        if decided[1] == found[1]:
-            return f"{name}: {found[1]} ppm as decided, but some predictions differ from those of the committee"
-        return f"{name}: {found[1]} ppm on your rows, {decided[1]} ppm was decided"
+        where = self.difference or "no verifier published predictions that hash to what was decided"
+        return f"{name}: {found[1]} ppm on your rows, {decided[1]} ppm was decided; {where}"
 
 
 def audit(client: RoleContext, home: TaskHome) -> list[PartAudit]:
     """Both parts of the verdict on the model that won. Raises BadInput if the task is not solved."""
     header = winning_header(client, require_submitted(client, home).task_id)
-    word = _decided(client.contracts, header)
-    found = _found(client, home, header)
-    return [PartAudit(part, part_of(word, part is RowPart.TRAIN), found[part]) for part in RowPart]
+    decided = _decided(client.contracts, header)
+    return [_audit_part(client, header, decided, own) for own in _own_parts(client, home, header)]
 
 
-def _decided(contracts: Contracts, header: Header) -> int:
+def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnPart) -> PartAudit:
+    assert header.model is not None
+    root = predictions_root(header.previous_hash, header.model, own.part, own.predictions)
+    found = PartAudit(
+        own.part,
+        part_of(decided.word, own.part is RowPart.TRAIN),
+        Part(VerdictKind.SCORED, own.score_ppm, root).packed,
+    )
+    if not found.is_wrong:
+        return found
+    theirs = _published(client, header, decided, found, len(own.predictions))
+    return found if theirs is None else replace(found, difference=_first_difference(theirs, own.predictions))
+
+
+def _decided(contracts: Contracts, header: Header) -> Decided:
     """The winner's word in the outcome of its round's ballots."""
     played = _round_of(contracts, header)
     committee = contracts.verifier_committee
     miners = [entry.miner for entry in contracts.learning_chain.entries(played.round_id)]
-    words = committee.outcome_words(played.first_ballot_id or played.ballot_id)
+    first_id = played.first_ballot_id or played.ballot_id
+    places = [Decided(word, first_id, i) for i, word in enumerate(committee.outcome_words(first_id))]
     if played.first_ballot_id:
-        undecided = [i for i, word in enumerate(words) if plain_part(part_of(word, True))[0] == VerdictKind.UNDECIDED]
-        for i, word in zip(undecided, committee.outcome_words(played.ballot_id), strict=False):
-            words[i] = word
-    if len(words) != len(miners):
+        undecided = [
+            i for i, each in enumerate(places) if plain_part(part_of(each.word, True))[0] == VerdictKind.UNDECIDED
+        ]
+        again = committee.outcome_words(played.ballot_id)
+        for index, (i, word) in enumerate(zip(undecided, again, strict=False)):
+            places[i] = Decided(word, played.ballot_id, index)
+    if len(places) != len(miners):
         raise ChainError(f"the outcome of ballot {played.ballot_id} is not in the node's events; use an archive node")
-    return words[miners.index(header.winner)]
+    return places[miners.index(header.winner)]
 
 
 def _round_of(contracts: Contracts, header: Header) -> Round:
@@ -74,16 +128,35 @@ def _round_of(contracts: Contracts, header: Header) -> Round:
     raise BadInput(f"no round made the block at height {header.height}; if it was made this moment, try again")
 
 
-def _found(client: RoleContext, home: TaskHome, header: Header) -> dict[RowPart, int]:
+def _own_parts(client: RoleContext, home: TaskHome, header: Header) -> Iterator[OwnPart]:
     """Both parts as this machine computes them."""
     if header.model is None:
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     manifest = fetch_manifest(client.store, client.contracts.task_market.task(header.task_id).terms.manifest)
     model = model_of(manifest, client.store.get(header.model, manifest.max_model_bytes))
     own = own_features(home, manifest, header.previous_hash)
-    found = {}
     for part, x, y in ((RowPart.TRAIN, own.train_x, own.train_y), (RowPart.TEST, own.test_x, own.test_y)):
         predictions = model.predict(x)
-        root = predictions_root(header.previous_hash, header.model, part, predictions)
-        found[part] = Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y), root).packed
-    return found
+        yield OwnPart(part, predictions, task_score_ppm(manifest, predictions, y))
+
+
+def _published(client: RoleContext, header: Header, decided: Decided, wrong: PartAudit, rows: int) -> Integers | None:
+    """The committee's predictions: what any member published, if it hashes to what was decided."""
+    assert header.model is not None
+    for cid in client.contracts.verifier_committee.published_predictions(decided.ballot_id).values():
+        try:
+            entry = read_published(client.store.get(cid, MAX_PUBLISHED_BYTES)).entries[decided.index]
+            predictions = unpack_rows(entry.train if wrong.part is RowPart.TRAIN else entry.test, rows)
+        except (StoreError, IndexError):  # whatever a stranger left there
+            continue
+        root = predictions_root(header.previous_hash, header.model, wrong.part, predictions)
+        _, ppm = plain_part(wrong.decided)
+        if Part(VerdictKind.SCORED, ppm, root).packed == wrong.decided:
+            return predictions
+    return None
+
+
+def _first_difference(theirs: Integers, own: Integers) -> Difference | None:
+    """None if only the score is wrong, of predictions that are right."""
+    rows = np.flatnonzero(theirs != own)
+    return Difference(int(rows[0]), int(theirs[rows[0]]), int(own[rows[0]])) if len(rows) else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pole.chain.abi import to_abi
 from pole.chain.commitments import ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.profiles import ETHER, PUBLIC
 from pole.chain.structs import BallotPhase, Phase, Round, TaskTerms, VerdictKind
@@ -18,6 +19,7 @@ REQUIRED_PPM, CLAIM_PPM = 900_000, 950_000
 ROOT = bytes(range(32))
 """Of all predictions; on chain, it is nothing but a part of the fingerprint."""
 SALT = bytes(range(1, 33))
+NO_PREDICTIONS = to_abi(None)
 KEYS, TEST_SET = cid_of(b"functional keys"), cid_of(b"test set")
 
 Votes = Mapping[str, Sequence[int]]
@@ -161,7 +163,7 @@ def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], 
 
 def reveal_vote(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], salt: bytes = SALT) -> Sent:
     hashed = digest(chain, ballot_id, vote)
-    return chain.attempt(verifier, "VerifierCommittee", "revealVote", ballot_id, hashed, salt)
+    return chain.attempt(verifier, "VerifierCommittee", "revealVote", ballot_id, hashed, salt, NO_PREDICTIONS)
 
 
 def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
@@ -175,7 +177,9 @@ def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
 def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
     """And count them, with all lists."""
     for verifier, vote in votes.items():
-        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, digest(chain, ballot_id, vote), SALT)
+        chain.do(
+            verifier, "VerifierCommittee", "revealVote", ballot_id, digest(chain, ballot_id, vote), SALT, NO_PREDICTIONS
+        )
     tally(chain, ballot_id, *votes.values())
 
 

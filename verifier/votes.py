@@ -1,7 +1,7 @@
 """Votes on ballots of either chain: decided once, journaled, committed, revealed, and opened where they differ."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pole.chain.commitments import SALT_BYTES, vote_commitment
@@ -11,6 +11,8 @@ from pole.chain.verdicts import unpack_verdicts
 from pole.errors import JournalError, TransactionReverted
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
+from verifier.judging.session import Judgement
+from verifier.publishing import Publisher
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class VoteBook:
 
     def __init__(self, context: RoleContext) -> None:
         self._context = context
+        self._publisher = Publisher(context)
         self.sent = 0
 
     def carry(self, ballot: Ballot, decide: Callable[[], Vote | Waiting]) -> Waiting:
@@ -58,6 +61,8 @@ class VoteBook:
                 self._context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
                 return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
             self.reveal(ballot, own)
+        if has_revealed:
+            self._publisher.forget(ballot_id)
         if ballot.phase is BallotPhase.OPENING and has_revealed:
             self._open(ballot)
         return _after_vote(ballot)
@@ -79,9 +84,11 @@ class VoteBook:
         vote = self.recall(ballot_id)
         return None if vote is None else vote.words
 
-    def decide(self, ballot_id: int, words: list[int]) -> Vote:
+    def decide(self, ballot_id: int, judgements: Sequence[Judgement]) -> Vote:
         """Once and for all; a vote that was decided before stands."""
-        fact = {"words": [f"{word:x}" for word in words], "salt": secrets.token_bytes(SALT_BYTES).hex()}
+        words = [f"{each.word:x}" for each in judgements]
+        fact = {"words": words, "salt": secrets.token_bytes(SALT_BYTES).hex()}
+        self._publisher.keep(ballot_id, [each.rows for each in judgements])
         self._context.journal.remember_once(f"vote/{ballot_id}", lambda: fact)
         vote = self.recall(ballot_id)
         assert vote is not None
@@ -103,7 +110,8 @@ class VoteBook:
 
     def reveal(self, ballot: Ballot, vote: Vote) -> None:
         committee = self._context.contracts.verifier_committee
-        committee.reveal_vote(ballot.ballot_id, committee.digest(ballot.ballot_id, vote.words), vote.salt)
+        ballot_id, digest = ballot.ballot_id, committee.digest(ballot.ballot_id, vote.words)
+        committee.reveal_vote(ballot_id, digest, vote.salt, self._publisher.publish(ballot_id))
         self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.words)} verdicts")
 

@@ -98,7 +98,8 @@ def _greedy_vote(chain: Chain, current: Round, verifiers: list[str], greedy: Gre
     hashed = rounds.vote_hash(chain, ballot_id, greedy.address, vote)
     greedy.act("VerifierCommittee", "commitVote", ballot_id, hashed)
     rounds.commit_votes(chain, ballot_id, dict.fromkeys(verifiers, vote))
-    greedy.act("VerifierCommittee", "revealVote", ballot_id, rounds.digest(chain, ballot_id, vote), rounds.SALT)
+    digest = rounds.digest(chain, ballot_id, vote)
+    greedy.act("VerifierCommittee", "revealVote", ballot_id, digest, rounds.SALT, rounds.NO_PREDICTIONS)
     rounds.reveal_votes(chain, ballot_id, dict.fromkeys(verifiers, vote))
     rounds.finish(chain, current)
 

@@ -170,7 +170,9 @@ def replay_vote(ground: Ground) -> Outcome:
     chain.do(replayer, "VerifierCommittee", "commitVote", second, old)
     rounds.commit_votes(chain, second, _votes(chain, HONEST, HONEST, HONEST))
     digest = rounds.digest(chain, first, HONEST)
-    replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", second, digest, rounds.SALT)
+    replayed = chain.attempt(
+        replayer, "VerifierCommittee", "revealVote", second, digest, rounds.SALT, rounds.NO_PREDICTIONS
+    )
     return Outcome(bool(replayed.error), replayed.said, {"error": replayed.error})
 
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Cid} from "../libraries/Cids.sol";
+
 /// @title IVerifierCommittee
 /// @notice Stakes, commit-reveal ballots over exact verdicts, and slashing. Serves every chain alike.
 interface IVerifierCommittee {
@@ -96,7 +98,8 @@ interface IVerifierCommittee {
     event BallotPhaseChanged(uint64 indexed ballotId, BallotPhase phase, uint40 deadline);
     event BallotExtended(uint64 indexed ballotId, uint8 extensions, uint40 deadline);
     event VoteCommitted(uint64 indexed ballotId, address indexed verifier);
-    event VoteRevealed(uint64 indexed ballotId, address indexed verifier, bytes32 digest);
+    /// @param predictions all predictions behind the vote, published for a row by row check; an empty one is none
+    event VoteRevealed(uint64 indexed ballotId, address indexed verifier, bytes32 digest, Cid predictions);
     /// @param verdicts packed, see `Verdicts`; every tally needs all lists that were opened
     event VoteOpened(uint64 indexed ballotId, bytes32 indexed digest, uint256[] verdicts);
     /// @param outcome packed like a vote, with the fingerprints
@@ -154,7 +157,8 @@ interface IVerifierCommittee {
     function commitVote(uint64 ballotId, bytes32 commitment) external;
 
     /// @param digest `Commitments.ballot` of the vote's list
-    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt) external;
+    /// @param predictions where they can be read, or empty; nothing on chain depends on it
+    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt, Cid calldata predictions) external;
 
     /// @notice Shows the list behind the digest that `voter` revealed, so that it counts. Anyone may call, in `Opening`.
     function openVote(uint64 ballotId, address voter, uint256[] calldata verdicts) external;

@@ -20,6 +20,7 @@ TIME_LIMIT_S = 300
 ESCROW, BOND, STAKE = range(3)
 SALT = keccak(text="salt")
 ZERO_HASH = bytes(32)
+NO_PREDICTIONS = (0, ZERO_HASH)
 ZERO_ADDRESS = "0x" + "00" * 20
 ROOT = keccak(text="all predictions of this model on this part")
 
@@ -126,7 +127,9 @@ def commit_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any,
 
 
 def reveal_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
-    committee.revealVote(ballot_id, digest_of(committee, commitments, ballot_id, vote), SALT, sender=verifier)
+    committee.revealVote(
+        ballot_id, digest_of(committee, commitments, ballot_id, vote), SALT, NO_PREDICTIONS, sender=verifier
+    )
 
 
 class Play:

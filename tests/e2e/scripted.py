@@ -5,6 +5,7 @@ from typing import Any
 
 from web3.types import RPCEndpoint
 
+from pole.chain.abi import to_abi
 from pole.chain.client import ChainClient, Receipt
 from pole.chain.commitments import SALT_BYTES, ballot_digest, solution_commitment, test_set_commitment, vote_commitment
 from pole.chain.contracts import Contracts
@@ -86,7 +87,7 @@ class ScriptedVerifier(Participant):
         self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
 
     def reveal_vote(self, ballot_id: int, words: list[int]) -> None:
-        self.send("VerifierCommittee", "revealVote", ballot_id, self.digest(ballot_id, words), self.salt)
+        self.send("VerifierCommittee", "revealVote", ballot_id, self.digest(ballot_id, words), self.salt, to_abi(None))
 
     def open_vote(self, ballot_id: int, words: list[int]) -> None:
         self.send("VerifierCommittee", "openVote", ballot_id, self.address, words)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Cid} from "../../contracts/libraries/Cids.sol";
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
@@ -134,7 +135,7 @@ abstract contract GradientSystem is System {
         committee.advance(ballotId);
         for (uint160 i = 0; i < 2; i++) {
             VM.prank(_verifier(i));
-            committee.revealVote(ballotId, digests[i], bytes32("salt"));
+            committee.revealVote(ballotId, digests[i], bytes32("salt"), Cid(0, 0));
         }
         uint256[][] memory lists = new uint256[][](digests[0] == digests[1] ? 1 : 2);
         lists[0] = first;

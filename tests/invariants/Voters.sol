@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Cid} from "../../contracts/libraries/Cids.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Commitments} from "../../contracts/libraries/Commitments.sol";
 import {Recount} from "./Recount.sol";
@@ -76,7 +77,7 @@ abstract contract Voters is Recount {
             bool isDone = commitment == bytes32(0) || revealed != bytes32(0);
             if (isDone || _mood(ballotId, member) == SILENT) return false;
             VM.prank(member);
-            committee.revealVote(ballotId, digest, salt);
+            committee.revealVote(ballotId, digest, salt, Cid(0, 0));
         } else {
             if (revealed == bytes32(0) || committee.isOpened(ballotId, digest)) return false;
             if (!_isKnown(ballotId, member) || _dice("opens", ballotId, member) % 4 == 0) return false;

@@ -116,7 +116,7 @@ class Hand:
     def reveal(self, model: Cid) -> None:
         self.send("LearningChain", "reveal", self.current().round_id, model, SALT)
 
-    def vote(self, word: int) -> None:
+    def vote(self, word: int, predictions: Cid | None = None) -> None:
         """Commits and reveals one packed verdict; the only verifier's vote is the outcome."""
         ballot_id, deployment = self.current().ballot_id, self.context.chain.deployment
         where = (deployment.chain_id, deployment.address("VerifierCommittee"), ballot_id)
@@ -125,7 +125,7 @@ class Hand:
         self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
         if self.context.contracts.verifier_committee.is_due(ballot_id):
             self.send("VerifierCommittee", "advance", ballot_id)
-        self.send("VerifierCommittee", "revealVote", ballot_id, digest, SALT)
+        self.send("VerifierCommittee", "revealVote", ballot_id, digest, SALT, predictions)
         self.send("VerifierCommittee", "tally", ballot_id, [[word]])
 
 

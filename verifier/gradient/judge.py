@@ -20,7 +20,7 @@ from pole.task.model import new_model
 from pole.task.scores import score_ppm
 from pole.task.weights import load_model
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
-from verifier.judging.messages import Finding, FindingKind, JudgingLimits
+from verifier.judging.messages import Finding, FindingKind, JudgingLimits, scored_part
 from verifier.judging.sandbox import serve, why_not
 
 
@@ -101,10 +101,10 @@ class TaskJudge:
             (RowPart.TRAIN, self.samples.train_x[:rows], self.samples.train_y[:rows]),
             (RowPart.TEST, self.samples.test_x, self.samples.test_y),
         ):
-            predictions, name = network.predict(x.numpy()), part.name.lower()
-            said[name] = VerdictKind.SCORED
-            said[f"{name}_ppm"] = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.classes)
-            said[f"{name}_root"] = predictions_root(block.previous_hash, block.weights, part, predictions).hex()
+            predictions = network.predict(x.numpy())
+            ppm = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.classes)
+            root = predictions_root(block.previous_hash, block.weights, part, predictions)
+            said |= scored_part(part, ppm, predictions, root)
         return said
 
     def _rehearse(self) -> None:

@@ -68,6 +68,6 @@ class HeightReview:
         """The last one; the entry must have been judged."""
         return self.recheck.judgements.get(entry) or self.session.judgements[entry]
 
-    def words(self, entries: int) -> list[int]:
+    def judged(self, entries: int) -> list[Judgement]:
         """What to vote, in entry order; all entries must have been judged."""
-        return [self.judgement(entry).word for entry in range(entries)]
+        return [self.judgement(entry) for entry in range(entries)]

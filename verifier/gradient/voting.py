@@ -106,7 +106,7 @@ class GradientVoting:
             if suspects and not self._judge(review, review.recheck, proposals, suspects, seconds_left, suspects):
                 return self._not_yet(ballot, review.recheck, seconds_left)
         self._log(ballot, review, proposals)
-        return self.votes.decide(ballot.ballot_id, review.words(len(proposals)))
+        return self.votes.decide(ballot.ballot_id, review.judged(len(proposals)))
 
     def _judge(
         self,

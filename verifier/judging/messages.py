@@ -1,13 +1,16 @@
 """Messages between a verifier and its judging process: a request in, one line of JSON per finding out."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pole.chain.structs import VerdictKind
 from pole.chain.verdicts import Part, pack_verdict
+from pole.exact.published import EntryRows, pack_rows
+from pole.exact.roots import RowPart
 from pole.task.manifest import Document
+from pole.task.scores import Integers
 from pole.timing import NOTHING, Timing
 
 
@@ -34,6 +37,7 @@ class Finding(Document):
     """One finding; `entry` is -1 where it is about all entries.
 
     `train`, `test`: what a vote says of both parts; only a scored one has a ppm and a root (32 bytes, in hexadecimal).
+    `train_rows`, `test_rows`: the predictions, see `pole.exact.published`.
     `opening`: what was decrypted before the features stood.
     `wrong_segments`: bit i is segment i of a gradient proposal's trajectory that does not replay.
     """
@@ -43,9 +47,11 @@ class Finding(Document):
     train: Annotated[VerdictKind, Field(strict=False)] = VerdictKind.INVALID
     train_ppm: int = 0
     train_root: str = ""
+    train_rows: str = ""
     test: Annotated[VerdictKind, Field(strict=False)] = VerdictKind.NONE
     test_ppm: int = 0
     test_root: str = ""
+    test_rows: str = ""
     wrong_segments: int = 0
     reason: str = ""
     opening: Timing = NOTHING
@@ -55,12 +61,27 @@ class Finding(Document):
         return self.train == VerdictKind.SCORED
 
     @property
+    def rows(self) -> EntryRows:
+        return EntryRows(train=self.train_rows, test=self.test_rows)
+
+    @property
     def word(self) -> int:
         """The entry's verdict as a vote says it."""
         return pack_verdict(
             Part(self.train, self.train_ppm, bytes.fromhex(self.train_root)),
             Part(self.test, self.test_ppm, bytes.fromhex(self.test_root)),
         )
+
+
+def scored_part(part: RowPart, ppm: int, predictions: Integers, root: bytes) -> dict[str, Any]:
+    """The fields of a finding that say what a valid model scored on one part."""
+    name = part.name.lower()
+    return {
+        name: VerdictKind.SCORED,
+        f"{name}_ppm": ppm,
+        f"{name}_root": root.hex(),
+        f"{name}_rows": pack_rows(predictions),
+    }
 
 
 class JudgingLimits(Document):

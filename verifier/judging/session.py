@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from pole.chain.structs import Verdict, VerdictKind
 from pole.chain.verdicts import INVALID, unpack_verdict
+from pole.exact.published import EntryRows
 from pole.task.manifest import Document
 from pole.timing import NOTHING, Timing
 from verifier.judging.messages import Finding, FindingKind
 from verifier.judging.process import JudgingProcess
+
+NO_ROWS = EntryRows()
 
 RequestOf = Callable[[Sequence[int]], Document]
 """The request that asks a judging process about these entries."""
@@ -17,11 +20,15 @@ RequestOf = Callable[[Sequence[int]], Document]
 
 @dataclass(frozen=True)
 class Judgement:
-    """A packed verdict with its reason, for the log; `wrong_segments` is of gradient proposals only."""
+    """A packed verdict with its reason, for the log, and the predictions behind it.
+
+    `wrong_segments` is of gradient proposals only.
+    """
 
     word: int
     reason: str
     wrong_segments: int = 0
+    rows: EntryRows = NO_ROWS
 
     @property
     def verdict(self) -> Verdict:
@@ -131,7 +138,9 @@ def _note(finding: Finding, entries: Iterable[int], session: Session) -> None:
         case FindingKind.UNAVAILABLE:
             session.unavailable[finding.entry] = Judgement(finding.word, f"it was not available: {finding.reason}")
         case FindingKind.JUDGED:
-            session.judgements[finding.entry] = Judgement(finding.word, finding.reason, finding.wrong_segments)
+            session.judgements[finding.entry] = Judgement(
+                finding.word, finding.reason, finding.wrong_segments, finding.rows
+            )
 
 
 def _text(kind: VerdictKind, ppm: int) -> str:

@@ -7,6 +7,7 @@ Source: PoLe, Algorithm 2
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from pole.storage.store import Store, open_store
 from pole.task.model import new_model
 from pole.task.weights import load_model
 from pole.timing import NOTHING
-from verifier.judging.messages import Finding, FindingKind
+from verifier.judging.messages import Finding, FindingKind, scored_part
 from verifier.judging.sandbox import FILE_BYTES_WHEN_JUDGING, cap_files, may_heal, serve, set_up_torch, why_not
 from verifier.learning.messages import ModelsRequest, RoundInputs
 
@@ -111,20 +112,11 @@ class RoundJudge:
             return Finding(kind=FindingKind.JUDGED, entry=entry, reason=str(exc))
         except StoreError as exc:
             return self.absent(entry, str(exc))
-        train_ppm, train_root = self._scored(network, cid, RowPart.TRAIN, self.train.train_x, self.train.train_y)
-        found = Finding(
-            kind=FindingKind.JUDGED,
-            entry=entry,
-            train=VerdictKind.SCORED,
-            train_ppm=train_ppm,
-            train_root=train_root.hex(),
-            test=self._untested,
-        )
-        if self.test is None or self.test.test_x is None or self.test.test_y is None:
-            return found
-        test_ppm, test_root = self._scored(network, cid, RowPart.TEST, self.test.test_x, self.test.test_y)
-        tested = {"test": VerdictKind.SCORED, "test_ppm": test_ppm, "test_root": test_root.hex()}
-        return found.model_copy(update=tested)
+        scored = self._scored(network, cid, RowPart.TRAIN, self.train.train_x, self.train.train_y)
+        if self.test is not None and self.test.test_x is not None and self.test.test_y is not None:
+            scored |= self._scored(network, cid, RowPart.TEST, self.test.test_x, self.test.test_y)
+        found = Finding(kind=FindingKind.JUDGED, entry=entry, test=self._untested)
+        return found.model_copy(update=scored)
 
     def absent(self, entry: int, reason: str) -> Finding:
         """A model that cannot be had, so far; then its test part cannot be known either, if there is one."""
@@ -147,11 +139,11 @@ class RoundJudge:
 
     def _scored(
         self, network: ExactNetwork, model: Cid, part: RowPart, x: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> tuple[int, bytes]:
-        """The score in ppm, and the root of the predictions."""
+    ) -> dict[str, Any]:
+        """What a finding says of one part."""
         predictions = network.predict(x)
         ppm = task_score_ppm(self.manifest, predictions, labels)
-        return ppm, predictions_root(self.previous_hash, model, part, predictions)
+        return scored_part(part, ppm, predictions, predictions_root(self.previous_hash, model, part, predictions))
 
     def _test_features(self) -> Features | None:
         """None if the released test set is missing or useless: the client's fault, no reason to fail the miners."""

@@ -165,7 +165,7 @@ class LearningVoting:
                 model=str(models[entry]),
                 reason=judgement.reason,
             )
-        return self.votes.decide(ballot.ballot_id, [session.judgements[entry].word for entry in entries])
+        return self.votes.decide(ballot.ballot_id, [session.judgements[entry] for entry in entries])
 
 
 def _trouble(session: Session) -> str:

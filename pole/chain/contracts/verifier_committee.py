@@ -1,12 +1,15 @@
 """VerifierCommittee: stakes, seats, and the ballots that both chains vote in."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from pole.chain.abi import from_abi
+from pole.chain.abi import from_abi, to_abi
 from pole.chain.client import Receipt
 from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
+from pole.errors import BadInput
+from pole.storage.cid import Cid
 
 _FIRST_LOOK_BLOCKS = 256
 
@@ -101,6 +104,16 @@ class VerifierCommittee(BaseContract):
         events = self._client.logs(self.name, "BallotTallied", ballotId=ballot_id)
         return [int(word) for event in events[-1:] for word in event.arguments["outcome"]]
 
+    def published_predictions(self, ballot_id: int) -> dict[str, Cid]:
+        """Where the members of a ballot say that their predictions are, by address."""
+        found = {}
+        for event in self._client.logs(self.name, "VoteRevealed", ballotId=ballot_id):
+            where = event.arguments["predictions"]
+            with suppress(BadInput):  # a stranger may name anything
+                if any(where["digest"]):
+                    found[event.arguments["verifier"]] = Cid.from_tuple(where["codec"], where["digest"])
+        return found
+
     def parameters(self) -> CommitteeParameters:
         parameters: CommitteeParameters = self._read_once(CommitteeParameters)
         return parameters
@@ -123,8 +136,12 @@ class VerifierCommittee(BaseContract):
         """`commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
         return self._write(key, "commitVote", ballot_id, commitment)
 
-    def reveal_vote(self, ballot_id: int, digest: bytes, salt: bytes, *, key: str | None = None) -> Receipt:
-        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, digest, salt)
+    def reveal_vote(
+        self, ballot_id: int, digest: bytes, salt: bytes, predictions: Cid | None, *, key: str | None = None
+    ) -> Receipt:
+        """`predictions`: where others can read them, see `pole.exact.published`."""
+        where = to_abi(predictions)
+        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, digest, salt, where)
 
     def open_vote(self, ballot_id: int, voter: str, words: Sequence[int], *, key: str) -> Receipt:
         """Show the list behind the digest that `voter` revealed; `words`: see `pole.chain.verdicts`."""

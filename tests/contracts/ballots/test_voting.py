@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
 from tests.contracts.ballots.conftest import REFUND_ACCOUNT, VOTE, Count
 from tests.contracts.rounds import (
     GONE,
     INVALID,
     MIN_STAKE_WEI,
+    NO_PREDICTIONS,
     SALT,
     ZERO_HASH,
     BallotPhase,
@@ -19,6 +21,7 @@ from tests.contracts.rounds import (
 )
 
 WINDOW_S = 120
+PREDICTIONS = (0x55, keccak(text="predictions"))
 
 
 # --- openBallot ---
@@ -138,7 +141,7 @@ def digest(seated: Any, commitments: Any, revealing: int) -> bytes:
 def test_reveal_vote__commit_phase__reverts(seated: Any, ballot_id: int, verifier: Any, reverts: Any) -> None:
     expected = {"ballotId": ballot_id, "phase": BallotPhase.COMMIT, "needed": BallotPhase.REVEAL}
     with reverts(seated.WrongBallotPhase, **expected):
-        seated.revealVote(ballot_id, SALT, SALT, sender=verifier)
+        seated.revealVote(ballot_id, SALT, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__at_the_deadline__reverts(
@@ -147,19 +150,19 @@ def test_reveal_vote__at_the_deadline__reverts(
     deadline = seated.ballot(revealing).deadline
     chain.mine(timestamp=deadline)
     with reverts(seated.DeadlinePassed, ballotId=revealing, deadline=deadline):
-        seated.revealVote(revealing, digest, SALT, sender=verifier)
+        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__did_not_commit__reverts(
     seated: Any, revealing: int, digest: bytes, verifiers: list[Any], reverts: Any
 ) -> None:
     with reverts(seated.NotCommitted, ballotId=revealing, verifier=verifiers[3].address):
-        seated.revealVote(revealing, digest, SALT, sender=verifiers[3])
+        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
 
 
 def test_reveal_vote__no_digest__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
     with reverts(seated.EmptyDigest):
-        seated.revealVote(revealing, ZERO_HASH, SALT, sender=verifier)
+        seated.revealVote(revealing, ZERO_HASH, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__other_than_committed__reverts(
@@ -168,7 +171,7 @@ def test_reveal_vote__other_than_committed__reverts(
     other = digest_of(seated, commitments, revealing, [valid(950_000, 900_001), INVALID])
     actual = commitments.vote(seated.address, revealing, verifier.address, other, SALT)
     with reverts(seated.CommitmentMismatch, expected=seated.commitmentOf(revealing, verifier), actual=actual):
-        seated.revealVote(revealing, other, SALT, sender=verifier)
+        seated.revealVote(revealing, other, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__another_members_commitment__reverts(
@@ -183,22 +186,24 @@ def test_reveal_vote__another_members_commitment__reverts(
     digest = digest_of(seated, commitments, ballot_id, VOTE)
     actual = commitments.vote(seated.address, ballot_id, verifiers[3].address, digest, SALT)
     with reverts(seated.CommitmentMismatch, expected=copied, actual=actual):
-        seated.revealVote(ballot_id, digest, SALT, sender=verifiers[3])
+        seated.revealVote(ballot_id, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
 
 
 def test_reveal_vote__twice__reverts(seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any) -> None:
-    seated.revealVote(revealing, digest, SALT, sender=verifier)
+    seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
     with reverts(seated.AlreadyRevealed, ballotId=revealing, verifier=verifier.address):
-        seated.revealVote(revealing, digest, SALT, sender=verifier)
+        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__as_committed__is_counted(seated: Any, revealing: int, digest: bytes, verifier: Any) -> None:
     assert seated.digestOf(revealing, verifier) == ZERO_HASH
-    receipt = seated.revealVote(revealing, digest, SALT, sender=verifier)
+    receipt = seated.revealVote(revealing, digest, SALT, PREDICTIONS, sender=verifier)
     voted = seated.ballot(revealing)
     assert (voted.revealedCount, voted.revealedStakeWei) == (1, MIN_STAKE_WEI)
     assert seated.digestOf(revealing, verifier) == digest
-    assert seated.VoteRevealed(revealing, verifier, digest) in receipt.events
+    [event] = receipt.decode_logs(seated.VoteRevealed)
+    assert (event.ballotId, event.verifier, event.digest) == (revealing, verifier, digest)
+    assert tuple(event.predictions) == PREDICTIONS
     assert seated.outcome(revealing) == []
 
 
@@ -221,7 +226,7 @@ def opening(count: Count, verifiers: list[Any]) -> Count:
 def test_open_vote__reveal_phase__reverts(
     seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any
 ) -> None:
-    seated.revealVote(revealing, digest, SALT, sender=verifier)
+    seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
     expected = {"ballotId": revealing, "phase": BallotPhase.REVEAL, "needed": BallotPhase.OPENING}
     with reverts(seated.WrongBallotPhase, **expected):
         seated.openVote(revealing, verifier, packed(VOTE), sender=verifier)

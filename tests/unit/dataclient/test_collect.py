@@ -16,6 +16,7 @@ from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Phase, Verdict, VerdictKind
 from pole.chain.verdicts import Part, pack_verdict, unpack_verdict
 from pole.errors import BadInput, PoleError
+from pole.exact.published import EntryRows, PublishedPredictions, pack_rows
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import model_of, task_score_ppm
 from pole.learning.mapping import mapping_matrix, rank
@@ -50,9 +51,17 @@ def test_fetch_model__pending_then_cancelled__says_what_to_do(
 
 
 def solved(
-    client: RoleContext, hand: Hand, local_nodes: LocalNodes, home: TaskHome, added_ppm: int = 0
+    client: RoleContext,
+    hand: Hand,
+    local_nodes: LocalNodes,
+    home: TaskHome,
+    added_ppm: int = 0,
+    wrong_row: int | None = None,
 ) -> tuple[Cid, Verdict]:
-    """Plays a round of the client's only task to its block; the verdict is what a node measures, or more."""
+    """Plays a round of the client's only task to its block; the verdict is what a node measures, or more.
+
+    `wrong_row`: predicted as another class than the model does, in both parts; then the predictions are published.
+    """
     hand.send("VerifierCommittee", "stake", value_wei=ETHER)
     hand.open_round()
     server = Server(client)
@@ -66,16 +75,20 @@ def solved(
     model, previous_hash = model_of(manifest, content), hand.current().previous_hash
     assert features.test_x is not None
     assert features.test_y is not None
-    parts = []
+    parts, published = [], {}
     for part, x, y in (
         (RowPart.TRAIN, features.train_x, features.train_y),
         (RowPart.TEST, features.test_x, features.test_y),
     ):
         predictions = model.predict(x)
+        if wrong_row is not None:
+            predictions[wrong_row] = (predictions[wrong_row] + 1) % len(manifest.data.class_names)
+        published[part.name.lower()] = pack_rows(predictions)
         root = predictions_root(previous_hash, model_cid, part, predictions)
         parts.append(Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y) + added_ppm, root))
     word = pack_verdict(*parts)
-    hand.vote(word)
+    document = PublishedPredictions(ballot_id=hand.current().ballot_id, entries=[EntryRows(**published)])
+    hand.vote(word, None if wrong_row is None else client.store.put(document.to_bytes()))
     for _ in range(6):
         if server.act() is None:
             break
@@ -152,4 +165,20 @@ def test_audit__committee_that_decided_otherwise__names_the_part_and_both_scores
     _, verdict = solved(client, hand, local_nodes, home, added_ppm=1)
     found = audit(client, home)
     assert [part.is_wrong for part in found] == [True, True]
-    assert str(found[0]) == f"train: {verdict.train_ppm - 1} ppm on your rows, {verdict.train_ppm} ppm was decided"
+    assert str(found[0]) == (
+        f"train: {verdict.train_ppm - 1} ppm on your rows, {verdict.train_ppm} ppm was decided; no verifier published "
+        "predictions that hash to what was decided"
+    )
+
+
+def test_audit__a_prediction_that_the_model_does_not_make__names_the_row_and_both_classes(
+    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    solved(client, hand, local_nodes, home, wrong_row=3)
+    for part in audit(client, home):
+        assert part.is_wrong
+        assert part.difference is not None
+        assert part.difference.row == 3
+        assert part.difference.decided != part.difference.found
+        assert "the first difference is in row 3: class" in str(part)

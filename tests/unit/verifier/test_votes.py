@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from web3 import HTTPProvider, Web3
 
@@ -11,7 +12,8 @@ from pole.chain.client import ChainClient
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import Ballot, BallotPhase, Phase, Round, VerdictKind
 from pole.chain.verdicts import INVALID, unpack_verdicts
-from pole.errors import JournalError
+from pole.errors import ContentNotFound, JournalError
+from pole.exact.published import EntryRows, pack_rows, read_published, unpack_rows
 from pole.journal.journal import Journal
 from pole.learning.advance import advance_due
 from pole.node.context import RoleContext, context_of
@@ -24,6 +26,7 @@ from testbed.chain import development_chain
 from testbed.contracts import ACCOUNTS, Chain, development_key
 from testbed.deployer import deploy_with_web3
 from verifier.judging.messages import JudgingLimits
+from verifier.judging.session import Judgement
 from verifier.learning.voting import LearningVoting
 from verifier.votes import VoteBook
 
@@ -32,6 +35,12 @@ pytestmark = pytest.mark.slow
 GOOD = [rounds.good(940_000), rounds.good(930_000)]
 OTHER = [rounds.good(940_000), INVALID]
 NOISE_WEI = rounds.STAKE_WEI * PUBLIC.committee.noise_penalty_ppm // 1_000_000
+
+
+def found(words: Sequence[int]) -> list[Judgement]:
+    """As a judging process finds them, with predictions of three rows."""
+    rows = EntryRows(train=pack_rows(np.array([0, 1, 2])), test=pack_rows(np.array([2])))
+    return [Judgement(word, "", rows=rows) for word in words]
 
 
 class Table:
@@ -86,7 +95,7 @@ class Table:
         context = book._context
         advance_due(context.chain, context.contracts, context.address, slots=1, own=book.own_list)
         ballot = self.ballot
-        return book.carry(ballot, lambda: book.decide(ballot.ballot_id, list(words[-ballot.entry_count :])))
+        return book.carry(ballot, lambda: book.decide(ballot.ballot_id, found(words[-ballot.entry_count :])))
 
     def until(self, is_done: Callable[[], bool], *votes: Sequence[int]) -> None:
         """Passes of verifiers 0, 1..., which vote so."""
@@ -136,7 +145,7 @@ def test_carry__one_differs__counted_by_whoever_has_all_lists_before_the_deadlin
 def test_carry__list_is_hidden__the_others_decide_after_the_deadline(table: Table) -> None:
     table.until(table.is_in(BallotPhase.REVEAL), GOOD, GOOD, GOOD, OTHER)
     hidden = table.book(3)
-    hidden.reveal(table.ballot, hidden.decide(1, OTHER))
+    hidden.reveal(table.ballot, hidden.decide(1, found(OTHER)))
     table.until(lambda: table.opened() == 1, *[GOOD] * 3)
     table.until(lambda: True, *[GOOD] * 3)
     assert table.ballot.phase is BallotPhase.OPENING
@@ -217,8 +226,8 @@ def test_carry__reorg_takes_the_reveal_back__revealed_again(table: Table) -> Non
 
 
 def test_decide__again__the_first_decision_stands(table: Table) -> None:
-    first = table.book(0).decide(1, GOOD)
-    assert table.book(0).decide(1, OTHER) == first
+    first = table.book(0).decide(1, found(GOOD))
+    assert table.book(0).decide(1, found(OTHER)) == first
     assert unpack_verdicts(first.words)[0].train == VerdictKind.SCORED
 
 
@@ -226,3 +235,30 @@ def test_recall__vote_of_an_old_version__refused_by_name(table: Table) -> None:
     table.context(13).journal.remember("vote/1", {"verdicts": [[True, 1, 2]], "salt": "00" * 32})
     with pytest.raises(JournalError, match=r"the vote on ballot 1 .* older than exact verdicts"):
         table.book(0).recall(1)
+
+
+def test_reveal__predictions__published_with_the_reveal_and_not_before(table: Table) -> None:
+    for index in range(4):
+        table.act(index, GOOD)
+    assert table.ballot.committed_count == 4
+    committee, store = table.chain.contracts.verifier_committee, table.context(13).store
+    assert committee.published_predictions(1) == {}
+    assert list(store.pinned()) == []
+    kept = (table.context(13).home / "predictions" / "1.json").read_bytes()
+    with pytest.raises(ContentNotFound):
+        store.get(cid_of(kept), len(kept))
+    table.act(0, GOOD)
+    published = committee.published_predictions(1)
+    assert published == {table.chain.verifier(0): cid_of(kept)}
+    found = read_published(store.get(cid_of(kept), len(kept)))
+    assert found.ballot_id == 1
+    assert [unpack_rows(entry.train, 3).tolist() for entry in found.entries] == [[0, 1, 2]] * len(GOOD)
+
+
+def test_reveal__predictions_that_are_gone__the_vote_counts_all_the_same(table: Table) -> None:
+    for index in range(4):
+        table.act(index, GOOD)
+    (table.context(13).home / "predictions" / "1.json").unlink()
+    table.until(table.is_in(BallotPhase.CLOSED), *[GOOD] * 4)
+    assert table.outcome == unpack_verdicts(GOOD)
+    assert table.chain.verifier(0) not in table.chain.contracts.verifier_committee.published_predictions(1)

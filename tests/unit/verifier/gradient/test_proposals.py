@@ -70,7 +70,7 @@ def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_he
 def test_words__second_look__overrules_the_first(review: HeightReview) -> None:
     review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(VALID, "")}
     review.recheck.judgements = {1: Judgement(INVALID, "segment 3", 0b1000)}
-    assert review.words(2) == [VALID, INVALID]
+    assert [each.word for each in review.judged(2)] == [VALID, INVALID]
 
 
 def test_is_divided__manifest_cannot_be_read__false(review: HeightReview) -> None:
