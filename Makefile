@@ -17,6 +17,8 @@ KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/ku
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 PROCESSES ?= 2
+# These wait for blocks more than they compute.
+E2E_PROCESSES ?= 3
 PYTEST = pytest -p no:ape_test -n $(PROCESSES)
 WHICH := -m "not full"
 FORGE_PROFILE := quick
@@ -94,7 +96,7 @@ test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`m
 	$(PYTEST) tests/unit $(WHICH) --cov --cov-report=
 
 test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
-	$(PYTEST) tests/e2e --dist loadfile $(WHICH)
+	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadfile $(WHICH)
 
 test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
 	@python -m tools.test_variants $(VARIANTS)

@@ -53,6 +53,10 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     lazy.commit_vote(ballot_id, noise)
     world.voting(task_id, BallotPhase.REVEAL)
     lazy.reveal_vote(ballot_id, noise)
+    ballot, committee = world.voting(task_id, BallotPhase.OPENING), world.contracts.verifier_committee
+    honest = committee.digest_of(ballot_id, company.verifiers[0].address)
+    world.until("the honest list to be opened", lambda: committee.is_opened(ballot_id, honest))
+    world.pass_deadline(ballot.deadline)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
     assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
