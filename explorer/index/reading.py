@@ -81,6 +81,14 @@ class Reader:
             (_MAX if before is None else before, limit),
         )
 
+    def firsts(self, limit: int, before: int | None = None) -> list[Event]:
+        """The first event of each transaction, the newest first."""
+        return self._events(
+            f"SELECT {_COLUMNS} FROM events e WHERE e.id < ? "  # noqa: S608
+            "AND NOT EXISTS (SELECT 1 FROM events f WHERE f.tx = e.tx AND f.id < e.id) ORDER BY e.id DESC LIMIT ?",
+            (_MAX if before is None else before, limit),
+        )
+
     def of_transaction(self, hash_: str) -> list[Event]:
         return self._events(f"SELECT {_COLUMNS} FROM events e WHERE e.tx = ? ORDER BY e.id", (hash_,))  # noqa: S608
 
