@@ -9,7 +9,7 @@ export PYTHONPATH := $(CURDIR)
 # Two processes with two threads each on two cores lose more than they win.
 export OMP_NUM_THREADS ?= 1
 
-PY_PATHS := pole dataclient miner verifier attacks benchmarks experiments scripts testbed tools tests
+PY_PATHS := pole dataclient miner verifier explorer attacks benchmarks experiments scripts testbed tools tests
 DEMO_ARGS ?=
 GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
@@ -53,6 +53,7 @@ $(INSTALLED_NODE): package-lock.json .npmrc
 	@command -v npm >/dev/null || { echo "error: npm not found; install Node 20" >&2; exit 1; }
 	@echo "Installing the Solidity toolchain ..."
 	@npm ci --loglevel=error --no-fund --no-audit
+	@$(PYTHON) tools/explorer_assets.py
 	@touch $@
 
 demo: setup ## The main job on a local chain: commission, train, verify, vote, pay (DEMO_ARGS="--dataset mnist --data-dir DIR")

@@ -15,6 +15,7 @@ _COMMANDS = {
     "account": ("pole.node.account_commands:account", "Key files for people who do not use ape."),
     "client": ("dataclient.__main__:cli", "Commission models, serve the tasks, collect and use what was trained."),
     "doctor": ("pole.node.doctor.command:doctor", "Say what is missing or wrong here, and what mends it."),
+    "explorer": ("explorer.__main__:cli", "Watch the market in a browser, and see what proves each figure."),
     "miner": ("miner.__main__:cli", "Train the models that others commission, and earn their rewards."),
     "verifier": ("verifier.__main__:cli", "Evaluate what miners reveal, vote on it, and earn fees."),
 }

@@ -17,6 +17,7 @@ EXTRAS = {
     **dict.fromkeys(("torch", "torchvision"), "train"),
     **dict.fromkeys(("sklearn", "PIL"), "data"),
     **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
+    **dict.fromkeys(("fastapi", "jinja2", "starlette", "uvicorn"), "explorer"),
 }
 
 

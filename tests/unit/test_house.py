@@ -14,7 +14,8 @@ from tests.paths import ROOT
 
 FLOORS = ("gradient", "learning", "node", "exact", "task", "chain", "encryption", "journal", "storage")
 ROLES = ("dataclient", "miner", "verifier")
-PRODUCT = ("pole", *ROLES)
+EXPLORER = "explorer"
+PRODUCT = ("pole", *ROLES, EXPLORER)
 AROUND = ("testbed", "attacks", "benchmarks", "scripts", "tools", "experiments", "tests")
 PROTOCOLS = ("gradient", "learning")
 FORBIDDEN = {
@@ -95,6 +96,11 @@ def _top_rule(arrow: Arrow) -> str:
         return "nothing in pole imports a role"
     if importer in ROLES and imported in ROLES and importer != imported:
         return "roles do not import each other"
+    if EXPLORER in (importer, imported) and importer in PRODUCT and imported in PRODUCT:
+        if imported == EXPLORER != importer:
+            return "nothing else in the product imports the explorer"
+        if imported in ROLES:
+            return "the explorer imports no role"
     if importer in PRODUCT and imported in AROUND:
         return "nothing in the product imports what stands around it"
     return ""
@@ -218,6 +224,9 @@ def test_violations__one_of_each_kind__all_found_with_line_and_rule() -> None:
         ("verifier.votes", "import verifier.learning.judge, pole.gradient.pace", "the two protocols meet in"),
         ("pole.node.cli", "import miner.display", "nothing in pole imports a role"),
         ("miner.display", "import verifier.votes", "roles do not import each other"),
+        ("explorer.site", "import miner.display", "the explorer imports no role"),
+        ("miner.display", "import explorer.site", "nothing else in the product imports the explorer"),
+        ("pole.node.cli", "import explorer.site", "nothing else in the product imports the explorer"),
         *((top, f"import {around}.x", "nothing in the product imports") for top in PRODUCT for around in AROUND),
         ("dataclient.serve", "import ape", "the product never imports ape"),
     ):
@@ -246,6 +255,7 @@ def test_violations__arrows_downwards__none() -> None:
         "pole.money": "import pole.errors",
         "pole.exact.fast.layers": "import torch, pole.exact.fast.weights, pole.task.network",
         "miner.node": "import miner.learning.node, miner.gradient.node",
+        "explorer.site": "import pole.chain.deployment, pole.gradient.rules, pole.learning.idle, explorer.fold.rounds",
         "dataclient.drafting.costs": "import pole.learning.mapping, pole.learning.features",
         "tests.unit.test_x": "import ape, pole.chain.client, miner.node, testbed.chain",
     }

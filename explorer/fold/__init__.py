@@ -1,0 +1,1 @@
+"""Views as pure folds over events: one small function per event."""

@@ -1,0 +1,79 @@
+"""Where ether and tokens went: each event of the reservoir and the token as a flow from one place to another."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from explorer.chain.events import Event
+from explorer.index.keys import NO_ACCOUNT
+from pole.chain.structs import Pot
+
+ETHER, TOKEN = "wei", "token"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """`source` and `target` are words or addresses; `purpose` says in a few words what for."""
+
+    event: Event
+    source: str
+    target: str
+    amount: int
+    unit: str
+    purpose: str
+
+
+def flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[int, str]) -> list[Flow]:
+    """`labels`: contracts by address; `payers`: accounts by id of the deposits that they made."""
+    return list(_flows(events, labels, payers))
+
+
+def _flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[int, str]) -> Iterator[Flow]:
+    for event in events:
+        args = event.args
+        if event.name == "Deposited":
+            target = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
+            payer = payers.get(event.id, "an account")
+            yield Flow(event, payer, target, args["amountWei"], ETHER, f"paid in as {_pot(args['pot'])}")
+        elif event.name == "Moved":
+            source = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
+            target = f"{_pot(args['toPot'])} of {_label(labels, args['toOperator'])}"
+            yield Flow(event, source, target, args["amountWei"], ETHER, _why_moved(event, labels))
+        elif event.name == "Credited":
+            source = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
+            yield Flow(event, source, args["payee"], args["amountWei"], ETHER, _why_credited(event, labels))
+        elif event.name == "Withdrawn":
+            yield Flow(event, args["payee"], f"wallet {args['to']}", args["amountWei"], ETHER, "withdrawn")
+        elif event.name == "Transfer":
+            is_minted = args["from"] == NO_ACCOUNT
+            source = "issued by the system" if is_minted else args["from"]
+            yield Flow(event, source, args["to"], args["value"], TOKEN, "issued" if is_minted else "sent")
+
+
+def _why_moved(event: Event, labels: Mapping[str, str]) -> str:
+    """What a move between two accounts of the reservoir is for."""
+    pot, to = event.args["pot"], labels.get(event.args["toOperator"], "")
+    if pot == Pot.STAKE:
+        return "penalty"
+    if to == "VerifierCommittee":
+        return "forfeited bonds to the ballot" if pot == Pot.BOND else "verifiers' fee to the ballot"
+    if labels.get(event.args["operator"]) == "VerifierCommittee":
+        return "what the ballot gave back"
+    return f"{_pot(pot)} handed over"
+
+
+def _why_credited(event: Event, labels: Mapping[str, str]) -> str:
+    """What somebody was paid for."""
+    pot, operator = event.args["pot"], labels.get(event.args["operator"], "")
+    if operator == "VerifierCommittee":
+        return "stake returned" if pot == Pot.STAKE else "share of fees and penalties"
+    if pot == Pot.BOND:
+        return "bond returned, or a share of one that was lost"
+    return "escrow returned" if operator == "TaskMarket" else "reward, or escrow returned"
+
+
+def _pot(value: int) -> str:
+    return {0: "escrow", 1: "bond", 2: "stake"}.get(value, f"pot {value}")
+
+
+def _label(labels: Mapping[str, str], address: str) -> str:
+    return labels.get(address, address)

@@ -1,0 +1,1 @@
+"""The index: events of one deployment in SQLite, with what they concern."""

@@ -1,0 +1,31 @@
+"""A chain for each test, and one with rounds of all kinds that the tests of the pages share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from testbed import rounds
+from testbed.chain import development_chain
+from tests.unit.explorer.world import World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A chain of its own, for tests that change it."""
+    with development_chain("anvil", block_time_s=None, accounts=40) as chain:
+        yield World(chain.rpc_url)
+
+
+@pytest.fixture(scope="session")
+def played() -> Iterator[World]:
+    """A chain with rounds that ended in many ways; it stays as it is."""
+    with development_chain("anvil", block_time_s=None, accounts=40) as chain:
+        built = World(chain.rpc_url)
+        built.solved()
+        built.unrevealed()
+        built.aborted()
+        built.solved((910_000, 905_000, 915_000))
+        built.chain.do(built.miners[1], "RewardReservoir", "withdraw", built.miners[1])
+        rounds.submit(built.chain, time_limit_s=600)
+        rounds.submit(built.chain, payment_wei=2 * 10**18)
+        yield built
