@@ -66,10 +66,11 @@ def _if_installed(name: str, make: Callable[[], bytes], remarks: list[str]) -> b
     try:
         return make()
     except ModuleNotFoundError as exc:
-        if exc.name not in _LIBRARIES:
+        library = (exc.name or "").partition(".")[0]
+        if library not in _LIBRARIES:
             raise
         remarks.append(
-            f"no {name}: it needs {exc.name}; pip install 'useful-proof-of-work[{EXTRA}]', then fetch-model --force"
+            f"no {name}: it needs {library}; pip install 'useful-proof-of-work[{EXTRA}]', then fetch-model --force"
         )
         return None
 
