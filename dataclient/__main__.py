@@ -155,15 +155,36 @@ def cancel(context: RoleContext, *, task: str) -> None:
 @click.argument("task")
 @role_options("dataclient", is_exclusive=False)
 @click.option("--out", "folder", type=click.Path(file_okay=False, path_type=Path), help="[default: TASK-model]")
-def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None) -> None:
-    """Collect the model that won TASK (name or number), check it, and report its accuracy on the client's own rows."""
+@click.option("--force", is_flag=True, help="Replace the model in an existing folder.")
+def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None, force: bool) -> None:
+    """Collect the model that won TASK (name or number), check it, and score it on the client's own rows.
+
+    The folder holds the weights, an ONNX file that takes plain features, a report, a proof of the block that the model
+    won, and a README with code that uses it without this project.
+    """
     from dataclient.collect import fetch_model
 
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
-    for line in _report(fetch_model(context, home, out)):
+    delivery = fetch_model(context, home, out, is_overwriting=force)
+    for line in (*_report(delivery.bundle), *delivery.remarks):
         click.echo(line)
-    click.echo(f"wrote {out}; use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
+    click.echo(f"{out} holds {', '.join(sorted(delivery.files))}")
+    click.echo(f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
+
+
+@cli.command("check-proof")
+@click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("header_hash")
+def check_proof_command(bundle_dir: Path, header_hash: str) -> None:
+    """Check that the model in a folder from fetch-model won the block with this HEADER_HASH (64 hex digits).
+
+    Needs no chain. Ask a node that you trust for the hash: `headerHash(HEIGHT)` of the contract LearningChain.
+    """
+    from dataclient.delivery.check import check_folder
+
+    for line in check_folder(bundle_dir, header_hash):
+        click.echo(line)
 
 
 @cli.command("audit")

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, field_validator
 
-from pole.atomicfile import write_atomically
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
 from pole.exact.model import ExactModel
 from pole.exact.task import model_of
@@ -73,18 +72,10 @@ class Bundle:
     description: Description
     weights: bytes
 
-    def write(self, folder: Path) -> None:
-        """Writes both files; a folder with another bundle in it is refused. Raises BadInput."""
+    def files(self) -> dict[str, bytes]:
+        """What `read_bundle` reads, by name."""
         description = self.description.model_dump_json(indent=1).encode()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            existing = folder / DESCRIPTION_FILE
-            if existing.exists() and existing.read_bytes() != description:
-                raise BadInput(f"{folder} holds another model already; choose another --out")
-            write_atomically(folder / MODEL_FILE, self.weights)
-            write_atomically(existing, description)
-        except OSError as exc:
-            raise BadInput(f"cannot write to {folder}: {exc.strerror}; choose another --out") from exc
+        return {MODEL_FILE: self.weights, DESCRIPTION_FILE: description}
 
     def model(self) -> ExactModel:
         """The model with its weights. Raises ModelInvalid."""

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
+from dataclient.delivery.deliver import FILES, Delivery, HeldOut, deliver
+from dataclient.delivery.folder import write_folder
+from dataclient.delivery.proof import prove
 from dataclient.prepare import read_rows
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Header, Task, TaskState
@@ -36,20 +39,20 @@ class OwnFeatures:
     normalisation: Normalisation
 
 
-def fetch_model(client: RoleContext, home: TaskHome, folder: Path) -> Bundle:
+def fetch_model(client: RoleContext, home: TaskHome, folder: Path, *, is_overwriting: bool = False) -> Delivery:
     """Gets the winning model by its CID, checks and scores it, and writes it with all that using it needs.
 
-    Raises BadInput if the task is not solved, and what the store and the model's checks raise.
+    Raises BadInput if the task is not solved or the folder is taken, and what the store and the model's checks raise.
     """
     submitted = require_submitted(client, home)
     task = client.contracts.task_market.task(submitted.task_id)
     if task.state is not TaskState.SOLVED:
         raise BadInput(f"task {home.name!r} has no model: {UNSOLVED.get(task.state, 'the market does not know it')}")
     header = winning_header(client, submitted.task_id)
-    bundle = _bundle(client, home, task, header)
-    bundle.write(folder)
+    delivery = _delivery(client, home, task, header)
+    write_folder(folder, delivery.files, is_overwriting=is_overwriting, known=FILES)
     client.journal.remember_once(f"collected/{submitted.task_id}", lambda: {"at_s": client.chain.block_time()})
-    return bundle
+    return delivery
 
 
 def require_submitted(client: RoleContext, home: TaskHome) -> Submitted:
@@ -71,7 +74,7 @@ def winning_header(client: RoleContext, task_id: int) -> Header:
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
 
 
-def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> Bundle:
+def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -> Delivery:
     manifest = fetch_manifest(client.store, task.terms.manifest)
     if header.model is None:
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
@@ -79,6 +82,7 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
     own = own_features(home, manifest, header.previous_hash)
     model = model_of(manifest, weights)
     plain = home.plain()
+    predictions = model.predict(own.test_x)
     description = Description(
         model=str(header.model),
         manifest_cid=str(task.terms.manifest),
@@ -88,9 +92,11 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
         feature_names=None if plain is None else plain.feature_names,
         origin=_origin(client, header),
         own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x), own.train_y),
-        own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x), own.test_y),
+        own_test_ppm=task_score_ppm(manifest, predictions, own.test_y),
     )
-    return Bundle(description, weights)
+    _, test = read_rows(home, manifest.data)
+    proof = prove(client, header)
+    return deliver(Bundle(description, weights), HeldOut(test.x, test.labels, predictions), proof)
 
 
 def _origin(client: RoleContext, header: Header) -> Origin:

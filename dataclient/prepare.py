@@ -17,6 +17,7 @@ from pole.chain.commitments import SALT_BYTES
 from pole.encryption import Backend, MasterKey, backend
 from pole.encryption.points import PointForm, compress_points
 from pole.errors import BadInput, ManifestInvalid
+from pole.exact.size import measure_model
 from pole.storage.cid import Cid, cid_of, cid_of_file
 from pole.storage.store import Store
 from pole.task.manifest import AnyEncryption, DataSet, InnerProductEncryption, Manifest, NoEncryption, RowFile
@@ -90,8 +91,8 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
 
 
 def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainParts:
-    """Describes the rows. The one place where manifest and model are built before anything is encrypted or spent: a
-    manifest that contradicts itself or a layer that does not fit raises BadInput or ManifestInvalid here.
+    """Describes the rows. Here manifest and model meet before anything is encrypted or spent: a manifest that
+    contradicts itself or a layer that does not fit raises BadInput or ManifestInvalid.
     """
     plain = PlainParts(
         shape=list(training.shape),
@@ -100,9 +101,7 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
         training_rows=training.rows,
         test_rows=test_rows,
     )
-    from pole.task.model import new_model  # needs torch, which whoever only collects does without
-
-    new_model(_manifest(task, _describe_unwritten(task, plain), _draft_encryption(task)))
+    _manifest(task, _describe_unwritten(task, plain), _draft_encryption(task))
     return plain
 
 
@@ -170,10 +169,8 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
 
 def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manifest:
     """Raises ManifestInvalid naming what contradicts what."""
-    from pole.task.model import parameter_bytes
-
     outputs = task.mapping.output_shape(tuple(data.shape))
-    size_bytes = parameter_bytes(task.model, outputs, len(data.class_names))
+    size_bytes = measure_model(task.model, outputs, len(data.class_names)).state_bytes
     with _contradictions(task):
         return Manifest(
             name=task.name,

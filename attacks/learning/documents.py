@@ -127,7 +127,7 @@ ATTACKS: list[Attack[Ground]] = [
         "content",
         "commission models that cannot be built",
         graphs,
-        Weakening("sizes are not capped", patches={"pole.task.model._check_caps": lambda *_: None}),
+        Weakening("sizes are not capped", patches={"pole.task.model.check_caps": lambda *_: None}),
     ),
     Attack(
         "deep-nesting",

@@ -33,7 +33,7 @@ class Plan:
     @property
     def tensors(self) -> dict[str, TensorKind]:
         """All tensors of the model file, by name."""
-        return {name: kind for step in self.steps for name, kind in _tensors(step)}
+        return {name: kind for step in self.steps for name, kind in tensors_of(step)}
 
 
 def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
@@ -41,14 +41,17 @@ def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
 
     The caps on a model's size are not checked here.
     """
+    folded = _folded(plan_steps(spec, input_shape, classes))
+    return Plan(tuple(folded), tuple(finished_after(folded)), input_shape, classes)
+
+
+def plan_steps(spec: AnyModel, input_shape: RowShape, classes: int) -> list[Step]:
+    """The steps before any batch_norm is folded; raises as `plan_model` does."""
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
         raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
     if isinstance(spec, GraphModel):
-        steps = [_step_of(step) for step in plan_graph(spec, input_shape, classes)]
-    else:
-        steps = plan_architecture(spec, input_shape, classes)
-    folded = _folded(steps)
-    return Plan(tuple(folded), tuple(_finished(folded)), input_shape, classes)
+        return [_step_of(step) for step in plan_graph(spec, input_shape, classes)]
+    return plan_architecture(spec, input_shape, classes)
 
 
 def _step_of(planned: GraphStep) -> Step:
@@ -80,7 +83,8 @@ def _folded(steps: Sequence[Step]) -> list[Step]:
     return [absorbed.get(step.name, step) for step in steps if step.name not in gone]
 
 
-def _finished(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
+def finished_after(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
+    """For each step, the outputs that no later one reads."""
     last_reader = {name: step.name for step in steps for name in step.inputs}
     return [tuple(name for name, reader in last_reader.items() if reader == step.name) for step in steps]
 
@@ -88,7 +92,8 @@ def _finished(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
 # --- tensors ---------------------------------------------------------------------------------------------------------
 
 
-def _tensors(step: Step) -> Iterator[tuple[str, TensorKind]]:
+def tensors_of(step: Step) -> Iterator[tuple[str, TensorKind]]:
+    """Names of a step's tensors in the model file, and what they must be like."""
     if step.kind in ("linear", "conv2d"):
         yield f"{step.tensors}.weight", TensorKind(_weight_shape(step), _FLOAT)
         if step.has_bias:

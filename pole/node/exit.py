@@ -16,6 +16,7 @@ EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
 EXTRAS = {
     **dict.fromkeys(("torch", "torchvision"), "train"),
     **dict.fromkeys(("sklearn", "PIL"), "data"),
+    **dict.fromkeys(("matplotlib", "onnx", "onnxruntime"), "deliver"),
     **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
     **dict.fromkeys(("fastapi", "jinja2", "starlette", "uvicorn"), "explorer"),
 }

@@ -5,32 +5,16 @@ Source: PoLe, section 3.1 (the data node's model specification)
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from pole.errors import ManifestInvalid
 from pole.task.architectures import check_stem, folded_row
+from pole.task.caps import ModelSize, check_caps, check_row
 from pole.task.graph import RowShape, Step, plan_graph
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
 from pole.task.network import GraphNetwork, module_of
-
-MAX_PARAMETERS = 200_000_000  # VGG-16 has 138 million
-# Numbers of one row that are alive at once: evaluation in batches of 256 rows then needs at most 8 GiB.
-MAX_ACTIVATIONS = 1 << 23
-MAX_MULTIPLICATIONS = 20_000_000_000  # per row; VGG-16 on 224x224 needs 15.5 billion
-
-
-@dataclass(frozen=True)
-class ModelSize:
-    """What a model costs. Activations and multiplications are per row, the latter without those of activations."""
-
-    parameters: int
-    state_bytes: int
-    activations: int
-    multiplications: int
 
 
 class ModelManifest(Protocol):
@@ -71,7 +55,7 @@ def parameter_bytes(spec: AnyModel, input_shape: RowShape, classes: int) -> int:
 
 def measure_model(spec: AnyModel, input_shape: RowShape, classes: int) -> ModelSize:
     """What the model costs, found without allocating it; raises ManifestInvalid as `build_model` does."""
-    _check_row(input_shape, classes)
+    check_row(input_shape, classes)
     if isinstance(spec, GraphModel):
         return _measure_graph(plan_graph(spec, input_shape, classes))
     return _measure_torchvision(spec, input_shape, classes)
@@ -81,15 +65,6 @@ def _construct(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module
     if isinstance(spec, GraphModel):
         return GraphNetwork(plan_graph(spec, input_shape, classes))
     return _torchvision(spec, input_shape, classes)
-
-
-def _check_row(input_shape: RowShape, classes: int) -> None:
-    if len(input_shape) not in (1, 3) or min(input_shape) < 1:
-        raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
-    if math.prod(input_shape) > MAX_ACTIVATIONS:
-        raise ManifestInvalid(f"rows of shape {input_shape} exceed the cap of {MAX_ACTIVATIONS} numbers per row")
-    if classes < 2:
-        raise ManifestInvalid(f"{classes} classes: need at least 2")
 
 
 # --- graphs ----------------------------------------------------------------------------------------------------------
@@ -104,7 +79,7 @@ def _measure_graph(steps: list[Step]) -> ModelSize:
             module = module_of(step)
         alive[step.layer.name] = math.prod(step.shape)
         total = _sum(total, module, sum(alive.values()), step.shape)
-        _check_caps(total, f"layer {step.layer.name!r}")
+        check_caps(total, f"layer {step.layer.name!r}")
         for name in step.finished:
             del alive[name]
     return total
@@ -123,16 +98,6 @@ def _sum(total: ModelSize, module: nn.Module, alive: int, shape: RowShape) -> Mo
 
 def _state_bytes(module: nn.Module) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
-
-
-def _check_caps(size: ModelSize, where: str) -> None:
-    for what, value, cap in (
-        ("parameters", size.parameters, MAX_PARAMETERS),
-        ("activations per row", size.activations, MAX_ACTIVATIONS),
-        ("multiplications per row", size.multiplications, MAX_MULTIPLICATIONS),
-    ):
-        if value > cap:
-            raise ManifestInvalid(f"{where} brings the model to {value} {what}; the cap is {cap}: make it smaller")
 
 
 # --- torchvision -----------------------------------------------------------------------------------------------------
@@ -154,7 +119,7 @@ def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, classes:
             if not list(module.children()):
                 module.register_forward_hook(record)
         model(torch.empty(1, *input_shape))
-    _check_caps(sizes[-1], f"architecture {spec.architecture!r} on rows of shape {input_shape}")
+    check_caps(sizes[-1], f"architecture {spec.architecture!r} on rows of shape {input_shape}")
     return sizes[-1]
 
 

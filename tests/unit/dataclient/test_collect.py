@@ -9,6 +9,9 @@ from rich.console import Console
 from dataclient.audit import audit
 from dataclient.bundle import read_bundle
 from dataclient.collect import fetch_model
+from dataclient.delivery.check import check_folder
+from dataclient.delivery.deliver import FILES
+from dataclient.delivery.proof import check_proof
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.status import status_table
 from dataclient.submit import read_orders
@@ -102,14 +105,25 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
 ) -> None:
     home = commissioned(client, tmp_path)
     model_cid, verdict = solved(client, hand, local_nodes, home)
-    bundle = fetch_model(client, home, tmp_path / "model")
+    delivery = fetch_model(client, home, tmp_path / "model")
+    bundle = delivery.bundle
     assert bundle.description.model == str(model_cid)
     assert (bundle.description.own_train_ppm, bundle.description.own_test_ppm) == (verdict.train_ppm, verdict.test_ppm)
     assert bundle.description.origin.voted_test_ppm == verdict.test_ppm
     assert bundle.description.origin.winner == hand.context.address
     assert read_bundle(tmp_path / "model") == bundle
-    assert fetch_model(client, home, tmp_path / "model") == bundle
+    assert fetch_model(client, home, tmp_path / "model") == delivery
+    assert {path.name for path in (tmp_path / "model").iterdir()} == FILES
+    proof = check_proof((tmp_path / "model" / "block.json").read_bytes(), header_hash(client))
+    assert (proof.header.model, proof.header.winner) == (str(model_cid), hand.context.address)
+    assert [part.what for part in proof.body] == ["manifest", "test set"]
+    assert check_folder(tmp_path / "model", header_hash(client).hex())[0].startswith(f"{model_cid} is the model of")
     assert client.contracts.reward_reservoir.credit_wei(client.address) == BOND_WEI
+
+
+def header_hash(client: RoleContext) -> bytes:
+    chain = client.contracts.learning_chain
+    return chain.header_hash(chain.height())
 
 
 def test_fetch_model__task_of_another_chain__is_refused(client: RoleContext, tmp_path: Path) -> None:

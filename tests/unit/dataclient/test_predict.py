@@ -149,13 +149,18 @@ def test_write_predictions__has_class_names_and_row_numbers(tmp_path: Path) -> N
 # --- files ---
 
 
+def write(folder: Path) -> None:
+    for name, content in bundle().files().items():
+        (folder / name).write_bytes(content)
+
+
 def test_read_bundle__no_folder__says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="give a folder that fetch-model wrote"):
         read_bundle(tmp_path / "none")
 
 
 def test_read_bundle__other_weights__are_refused(tmp_path: Path) -> None:
-    bundle().write(tmp_path)
+    write(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(ModelInvalid, match=r"is not the model that model\.json describes"):
         read_bundle(tmp_path)
@@ -172,22 +177,15 @@ def test_read_bundle__other_weights__are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_read_bundle__damaged_description__is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    bundle().write(tmp_path)
+    write(tmp_path)
     path = tmp_path / "model.json"
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises((ManifestInvalid, PoleError), match=message):
         read_bundle(tmp_path)
 
 
-def test_write__folder_of_another_model__is_kept(tmp_path: Path) -> None:
-    bundle().write(tmp_path)
-    with pytest.raises(BadInput, match="holds another model already"):
-        bundle(feature_names=None).write(tmp_path)
-    bundle().write(tmp_path)
-
-
 def test_read_bundle__reads_back_what_was_written(tmp_path: Path) -> None:
-    bundle().write(tmp_path)
+    write(tmp_path)
     assert read_bundle(tmp_path) == bundle()
 
 

@@ -1,0 +1,94 @@
+"""The README of a delivered model: what each file is, and code that uses the model without this project."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from dataclient.bundle import DESCRIPTION_FILE, MODEL_FILE, Bundle
+from dataclient.delivery.proof import PROOF_FILE
+from dataclient.delivery.report import PICTURE_FILE, REPORT_FILE
+
+README_FILE, ONNX_FILE = "README.md", "model.onnx"
+_MOST_LISTED = 16  # features that are written out
+
+_WHAT = {
+    ONNX_FILE: "the whole model: plain features in, class and probabilities out (float32)",
+    MODEL_FILE: "the weights, as the block names them",
+    DESCRIPTION_FILE: "how plain features become those that the weights expect: ranges, mapping, normalisation",
+    REPORT_FILE: "scores, and a table by class",
+    PICTURE_FILE: "which class was taken for which",
+    PROOF_FILE: "the block that the model won, with the path from the data to its header",
+}
+
+
+def readme(bundle: Bundle, files: Collection[str]) -> bytes:
+    """Markdown of about 30 lines."""
+    description, origin = bundle.description, bundle.description.origin
+    names = description.manifest.data.class_names
+    lines = [
+        f"# {description.manifest.name}",
+        "",
+        f"A classifier with {len(names)} classes: {_listed(names)}.",
+        f"Test score {description.own_test_ppm / 10_000:.2f} % ({description.manifest.metric.replace('_', ' ')}).",
+        "",
+        *(_usage(bundle) if ONNX_FILE in files else _without_onnx()),
+        "",
+        "| file | what it is |",
+        "| --- | --- |",
+        *(f"| {name} | {what} |" for name, what in _WHAT.items() if name in files),
+        "",
+        f"Trained by {origin.winner}, which won block {origin.height} of chain {origin.chain_id} with it. The block's",
+        f"header has the hash `{origin.header_hash}`. To check that this is the model: ask a node you trust",
+        f"for `headerHash({origin.height})` of the contract in {PROOF_FILE}, and give what it says to",
+        "",
+        "    pole client check-proof THIS_FOLDER HEADER_HASH",
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _usage(bundle: Bundle) -> list[str]:
+    return [
+        "Use it with nothing but `pip install onnxruntime numpy`:",
+        "",
+        "```python",
+        "import numpy as np",
+        "import onnxruntime",
+        "",
+        f'session = onnxruntime.InferenceSession("{ONNX_FILE}")',
+        f"rows = {_example(bundle)}",
+        'classes, probabilities = session.run(["class", "probabilities"], {"features": rows})',
+        "for name, shares in zip(classes, probabilities):",
+        '    print(name, f"{shares.max():.3f}")',
+        "```",
+        "",
+        f"`features` is float64, one row each of {_features(bundle)}; no value may be missing.",
+    ]
+
+
+def _without_onnx() -> list[str]:
+    return ["Use it with `pole client predict THIS_FOLDER ROWS.csv`."]
+
+
+def _features(bundle: Bundle) -> str:
+    data, names = bundle.description.manifest.data, bundle.description.feature_names
+    if len(data.shape) == 3:
+        return "[{}, {}, {}]: channels, height, width".format(*data.shape)
+    if names is None:
+        return f"{data.shape[0]} numbers"
+    return f"{len(names)} numbers in this order: {_listed(names)}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_MOST_LISTED])
+    return shown if len(names) <= _MOST_LISTED else f"{shown} and {len(names) - _MOST_LISTED} more"
+
+
+def _example(bundle: Bundle) -> str:
+    """One made-up row from the middle of the training data's ranges; nobody's own."""
+    data = bundle.description.manifest.data
+    ranges = data.discretisation
+    middle = (np.asarray(ranges.minimum) + np.asarray(ranges.maximum)) / 2
+    if len(data.shape) == 1 and data.shape[0] <= _MOST_LISTED:
+        values = np.broadcast_to(middle, data.shape)
+        return f"np.array([[{', '.join(f'{value:.4g}' for value in values)}]])"
+    return f"np.full({(1, *data.shape)}, {float(middle.mean()):.4g})"

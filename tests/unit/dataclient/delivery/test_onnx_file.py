@@ -1,0 +1,150 @@
+"""The delivered ONNX file in onnxruntime, beside `predict`, which evaluates exactly."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from dataclient.delivery.nodes import LAYER_TYPES
+from dataclient.delivery.onnx_file import onnx_file
+from dataclient.predict import NewRows, predict
+from pole.task.graph import _SHAPES
+from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, TorchvisionModel
+from pole.task.model import new_model
+from pole.task.weights import load_model, save_model
+from tests.unit.dataclient.delivery.bundles import bundle_of, bundle_with, manifest_of, rows_of
+from tests.unit.graphs import FLATTEN, GLOBAL, RELU, Layers, conv, graph_of, linear, pool
+
+ROWS = 1_000
+NORM, LAYER_NORM = {"type": "batch_norm"}, {"type": "layer_norm"}
+FLAT: Layers = [
+    NORM,
+    linear(24, bias=False),
+    NORM,
+    {"type": "silu"},
+    LAYER_NORM,
+    linear(24),
+    {"type": "gelu"},
+    {"type": "add", "inputs": ["l3", "l6"]},
+    {"type": "tanh"},
+    {"type": "concat", "inputs": ["l8", "l4", "input"]},
+    {"type": "dropout", "probability": 0.5},
+    {"type": "sigmoid"},
+    linear(5),
+]
+IMAGES: Layers = [
+    conv(6, 3, padding=1, bias=False),
+    NORM,
+    RELU,
+    conv(6, 3, padding=1),
+    {"type": "add", "inputs": ["l3", "l2"]},
+    pool(2),
+    LAYER_NORM,
+    {"type": "average_pool", "kernel": 2, "stride": 1},
+    conv(40, 2, stride=1, padding=1),
+    {"type": "concat", "inputs": ["l8", "l8"]},
+    GLOBAL,
+    linear(5),
+]
+FOLDED: Layers = [
+    {"type": "reshape", "shape": [1, 4, 4]},
+    conv(4, 3, stride=2, padding=1),
+    {"type": "gelu"},
+    FLATTEN,
+    NORM,
+    linear(5),
+    {"type": "tanh"},
+]
+
+
+def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    probabilities, classes = session.run(["probabilities", "class"], {"features": x})
+    return probabilities, list(classes)
+
+
+def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows: int = ROWS, **more: Any) -> None:
+    """At least 999 of 1,000 classes, and the probabilities of all."""
+    bundle = bundle_of(manifest_of(model, mapping, shape, **more))
+    x = rows_of(bundle.description.manifest, rows)
+    content = onnx_file(bundle)
+    onnx.checker.check_model(content, full_check=True)
+    probabilities, classes = run(content, x)
+    found = predict(bundle, NewRows(x, None))
+    names = bundle.description.manifest.data.class_names
+    assert len(np.unique(found.classes)) > 1
+    same = sum(ours == names[theirs] for ours, theirs in zip(classes, found.classes, strict=True))
+    assert same >= rows * 999 // 1_000
+    assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
+    assert np.abs(probabilities.max(axis=1) - found.confidences).max() < 1e-2
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+@pytest.mark.parametrize("normalisation", ["standardise", "none"])
+@pytest.mark.parametrize("segments", [1, 4])
+@pytest.mark.parametrize("layers", [FLAT, FOLDED], ids=["flat", "folded"])
+def test_onnx_file__dense_mapping__agrees_with_predict(
+    layers: Layers, segments: int, normalisation: Any, is_encrypted: bool
+) -> None:
+    mapping = DenseMapping(vectors=16 // segments, segments=segments, normalisation=normalisation)
+    model = graph_of(*layers)
+    assert_agrees(model, mapping, (80,), is_encrypted=is_encrypted)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+@pytest.mark.parametrize("normalisation", ["standardise", "none"])
+def test_onnx_file__convolutional_mapping__agrees_with_predict(normalisation: Any, is_encrypted: bool) -> None:
+    mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
+    assert_agrees(graph_of(*IMAGES), mapping, (3, 7, 6), is_encrypted=is_encrypted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("architecture", "stem", "shape", "rows"),
+    [
+        ("resnet18", "stock", (256,), 1_000),
+        ("resnet18", "cifar", (2, 12, 9), 100),
+        ("vgg16", "stock", (256,), 50),
+        ("vgg16_bn", "stock", (2, 12, 9), 50),
+    ],
+)
+def test_onnx_file__architecture__agrees_with_predict(
+    architecture: Any, stem: Any, shape: tuple[int, ...], rows: int
+) -> None:
+    model = TorchvisionModel(architecture=architecture, stem=stem)
+    mapping = DenseMapping(vectors=256) if len(shape) == 1 else ConvolutionalMapping(filters=2, kernel=3)
+    assert_agrees(model, mapping, shape, rows)
+
+
+def test_onnx_file__huge_weights__saturates_where_predict_does() -> None:
+    """Without its limit at 4096, every hidden value would win over those that only just reach it."""
+    manifest = manifest_of(graph_of(linear(16), RELU, linear(5)), DenseMapping(vectors=8), (10,))
+    model = new_model(manifest)
+    load_model(bundle_of(manifest).weights, model)
+    with torch.no_grad():
+        for parameter in model.get_submodule("l0").parameters():
+            parameter.mul_(10_000)
+    loud = bundle_with(manifest, save_model(model))
+    x = rows_of(manifest, ROWS)
+    assert (np.abs(loud.logits(x)) > 1_000).any()
+    _, classes = run(onnx_file(loud), x)
+    found = predict(loud, NewRows(x, None)).classes
+    assert sum(a == manifest.data.class_names[b] for a, b in zip(classes, found, strict=True)) >= ROWS * 999 // 1_000
+
+
+def test_onnx_file__every_layer_type_of_the_manifest__has_a_form() -> None:
+    assert {*_SHAPES, "add", "concat"} <= set(LAYER_TYPES)
+
+
+def test_onnx_file__names_its_classes_and_where_it_is_from() -> None:
+    bundle = bundle_of(manifest_of(graph_of(linear(5)), DenseMapping(vectors=2), (4,)))
+    session = onnxruntime.InferenceSession(onnx_file(bundle))
+    [features] = session.get_inputs()
+    assert (features.name, features.type, features.shape) == ("features", "tensor(double)", ["rows", 4])
+    properties = session.get_modelmeta().custom_metadata_map
+    assert properties["model"] == bundle.description.model
+    assert properties["class_names"].startswith('["class 0 é"')
