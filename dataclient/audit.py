@@ -9,7 +9,7 @@ from pole.chain.structs import Header, Phase, Round, VerdictKind
 from pole.chain.verdicts import Part, part_of, plain_part
 from pole.errors import BadInput, ChainError
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.task import model_of, task_score_ppm
+from pole.exact.task import form_of_task, model_of, task_score_ppm
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
 
@@ -83,7 +83,7 @@ def _found(client: RoleContext, home: TaskHome, header: Header) -> dict[RowPart,
     own = own_features(home, manifest, header.previous_hash)
     found = {}
     for part, x, y in ((RowPart.TRAIN, own.train_x, own.train_y), (RowPart.TEST, own.test_x, own.test_y)):
-        predictions = model.predict(x)
+        predictions = model.predict(x, form_of_task(manifest))
         root = predictions_root(header.previous_hash, header.model, part, predictions)
         found[part] = Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y), root).packed
     return found

@@ -14,6 +14,7 @@ from pole.errors import BadInput
 from pole.money import ether_to_wei
 from pole.paths import expanded
 from pole.task.manifest import AnyMapping, AnyModel, Discretisation
+from pole.task.scores import MetricName
 
 MAX_TASK_FILE_BYTES = 16 << 20
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -69,7 +70,7 @@ class TermsSection(Section):
 
 class TaskFile(Section):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
+    metric: MetricName = "accuracy"
     data: SourceOptions
     discretisation: Discretisation
     mapping: AnyMapping

@@ -3,7 +3,7 @@
 from pole.exact.model import ExactModel, read_model
 from pole.exact.plan import Plan, plan_model
 from pole.task.manifest import Manifest
-from pole.task.scores import Integers, score_ppm
+from pole.task.scores import Form, Integers, form_of, score_ppm
 
 
 def plan_of(manifest: Manifest) -> Plan:
@@ -14,6 +14,11 @@ def plan_of(manifest: Manifest) -> Plan:
 def has_raw_features(manifest: Manifest) -> bool:
     """Whether the features are the mapped integers themselves."""
     return manifest.mapping.normalisation == "none"
+
+
+def form_of_task(manifest: Manifest) -> Form:
+    """What the task's metric looks at, and what its roots bind."""
+    return form_of(manifest.metric)
 
 
 def model_of(manifest: Manifest, content: bytes) -> ExactModel:

@@ -31,6 +31,7 @@ from pole.task.layers import (
     TorchvisionModel,
 )
 from pole.task.mappings import AnyMapping, ConvolutionalMapping, DenseMapping
+from pole.task.scores import Form, MetricName, form_of, top_k_of
 
 __all__ = [
     "MAX_CELLS",
@@ -74,6 +75,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_EXACT_FLOAT32 = 1 << 24
 MAX_FEATURES = 1 << 20  # per row, before and after the mapping
 MAX_CELLS = 1 << 34  # rows * features, before and after the mapping: 64 GiB of float32
+MAX_SCORED = 1 << 27  # rows * outputs that a metric looks at, of one part: a GiB, and exact sums in int64
 
 
 def _canonical_cid(text: str) -> str:
@@ -160,7 +162,7 @@ class Manifest(Document):
     version: Literal[2] = 2
     name: Title
     model: AnyModel
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
+    metric: MetricName = "accuracy"
     data: DataSet
     mapping: AnyMapping
     encryption: AnyEncryption
@@ -169,6 +171,7 @@ class Manifest(Document):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         check_data_set(self.data)
+        check_metric(self.metric, self.data)
         _check_mapping(self.mapping, self.data)
         _check_encryption(self.encryption, self.mapping, self.data)
         return self
@@ -215,6 +218,19 @@ def check_data_set(data: DataSet) -> None:
     """Raises ValueError unless shape, classes, sizes and ranges fit together."""
     _check_data(data)
     _check_discretisation(data)
+
+
+def check_metric(metric: str, data: DataSet) -> None:
+    """Raises ValueError unless the metric can score such a task."""
+    classes, k = len(data.class_names), top_k_of(metric)
+    if k is not None and k >= classes:
+        raise ValueError(f"metric {metric} counts every row as right where there are {classes} classes; choose fewer")
+    rows = max(data.training_rows, data.test_rows)
+    if form_of(metric) is not Form.CLASSES and rows * classes > MAX_SCORED:
+        raise ValueError(
+            f"metric {metric} looks at {rows} rows of {classes} outputs, at most {MAX_SCORED} numbers are allowed; "
+            "use fewer rows, or a metric of predicted classes such as accuracy"
+        )
 
 
 def _check_data(data: DataSet) -> None:
