@@ -13,7 +13,7 @@ from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei
 from pole.paths import expanded
-from pole.task.manifest import AnyMapping, AnyModel, Discretisation
+from pole.task.manifest import AnyMapping, AnyModel, Discretisation, Quantity
 from pole.task.scores import MetricName
 
 MAX_TASK_FILE_BYTES = 16 << 20
@@ -72,6 +72,7 @@ class TaskFile(Section):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     metric: MetricName = "accuracy"
     data: SourceOptions
+    quantities: list[Quantity] = []
     discretisation: Discretisation
     mapping: AnyMapping
     model: AnyModel

@@ -55,7 +55,7 @@ class DefaultTrainer:
         self.x = torch.from_numpy(features).to(job.device)
         self.y = torch.from_numpy(job.train_y).to(job.device)
         self.model = job.new_model().to(job.device)
-        self.loss = loss_for(job.metric, self.y, job.manifest.classes)
+        self.loss = loss_for(job.metric, self.y, job.manifest.outputs)
         self.augment = augmentation_for(job.manifest)
         self.generator = torch.Generator().manual_seed(job.seed)
         self.batch_rows = batch_rows(len(self.y), job.device)

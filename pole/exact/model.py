@@ -39,13 +39,13 @@ class ExactModel:
         return np.concatenate([predictions_of(self.logits(rows[at : at + ROWS_PER_CHUNK]), form) for at in starts])
 
     def logits(self, rows: NDArray[np.float32], rows_per_chunk: int = 0) -> Floats:
-        """Exact outputs, float64 [n, classes], whatever the chunks (0: as large as memory allows).
+        """Exact outputs, float64 [n, outputs], whatever the chunks (0: as large as memory allows).
 
         Raises BadInput for rows of another shape or dtype, or that are not finite.
         """
         if rows.dtype != np.float32 or rows.shape[1:] != self._plan.input_shape:
             raise BadInput(f"rows are {rows.dtype} {rows.shape}; need float32 with rows of {self._plan.input_shape}")
-        logits = np.empty((len(rows), self._plan.classes))
+        logits = np.empty((len(rows), self._plan.outputs))
         for some in blocks(len(rows), rows_per_chunk or self._rows_per_chunk):
             logits[some] = self._evaluate(rows[some])
         return logits + 0.0  # one zero

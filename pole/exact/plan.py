@@ -28,7 +28,7 @@ class Plan:
     steps: tuple[Step, ...]
     finished: tuple[tuple[str, ...], ...]
     input_shape: RowShape
-    classes: int
+    outputs: int
 
     @property
     def tensors(self) -> dict[str, TensorKind]:
@@ -36,7 +36,7 @@ class Plan:
         return {name: kind for step in self.steps for name, kind in _tensors(step)}
 
 
-def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
+def plan_model(spec: AnyModel, input_shape: RowShape, outputs: int) -> Plan:
     """Raises ManifestInvalid for a model that does not fit together, as `pole.task.model.build_model` does.
 
     The caps on a model's size are not checked here.
@@ -44,11 +44,11 @@ def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
         raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
     if isinstance(spec, GraphModel):
-        steps = [_step_of(step) for step in plan_graph(spec, input_shape, classes)]
+        steps = [_step_of(step) for step in plan_graph(spec, input_shape, outputs)]
     else:
-        steps = plan_architecture(spec, input_shape, classes)
+        steps = plan_architecture(spec, input_shape, outputs)
     folded = _folded(steps)
-    return Plan(tuple(folded), tuple(_finished(folded)), input_shape, classes)
+    return Plan(tuple(folded), tuple(_finished(folded)), input_shape, outputs)
 
 
 def _step_of(planned: GraphStep) -> Step:

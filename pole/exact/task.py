@@ -8,7 +8,7 @@ from pole.task.scores import Form, Integers, form_of, score_ppm
 
 def plan_of(manifest: Manifest) -> Plan:
     """The layers of the task's model. Raises ManifestInvalid."""
-    return plan_model(manifest.model, manifest.feature_shape, manifest.classes)
+    return plan_model(manifest.model, manifest.feature_shape, manifest.outputs)
 
 
 def has_raw_features(manifest: Manifest) -> bool:
@@ -28,4 +28,4 @@ def model_of(manifest: Manifest, content: bytes) -> ExactModel:
 
 def task_score_ppm(manifest: Manifest, predictions: Integers, labels: Integers) -> int:
     """The task's metric over all rows, floored. Source: PoLe, Algorithm 2 (CalcAccuracy)"""
-    return score_ppm(predictions, labels, manifest.metric, manifest.classes)
+    return score_ppm(predictions, labels, manifest.metric, manifest.outputs)

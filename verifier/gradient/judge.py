@@ -103,7 +103,7 @@ class TaskJudge:
         ):
             predictions, name = network.predict(x.numpy()), part.name.lower()
             said[name] = VerdictKind.SCORED
-            said[f"{name}_ppm"] = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.classes)
+            said[f"{name}_ppm"] = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.outputs)
             said[f"{name}_root"] = predictions_root(block.previous_hash, block.weights, part, predictions).hex()
         return said
 
