@@ -47,6 +47,7 @@ def cli() -> None:
 @cli.command()
 @source_arguments
 @click.option("--name", help="Of the task.  [default: from SOURCE]")
+@click.option("--metric", help="What models are scored by.  [default: accuracy, multilabel_accuracy or r2, by target]")
 @click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
 @click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
 @click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from a quick linear model]")
@@ -205,9 +206,9 @@ def audit_command(context: RoleContext, *, task: str) -> None:
 @click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("rows", type=_FILE)
 @click.option("--out", type=_FILE, default=Path("predictions.csv"), show_default=True)
-@click.option("--label", help="Column (or .npz array) with the true class, to score by.")
+@click.option("--label", help="Column (or .npz array) with the true class, labels or quantity, to score by.")
 def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | None) -> None:
-    """Classify plain ROWS (.csv or .npz) with a model from fetch-model, mapping included."""
+    """Predict plain ROWS (.csv or .npz) with a model from fetch-model, mapping included."""
     from dataclient.bundle import read_bundle
     from dataclient.predict import predict, read_new_rows, write_predictions
 
@@ -217,6 +218,9 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | Non
     click.echo(f"wrote {len(found.classes)} predictions to {out}")
     if found.accuracy is not None:
         click.echo(f"accuracy {100 * found.accuracy:.2f} %")
+    metric = bundle.description.manifest.metric
+    if found.score_ppm is not None and metric != "accuracy":
+        click.echo(f"{metric} {found.score_ppm / 10_000:.2f} %")
     if found.clipped_fraction > 0:
         click.echo(f"{100 * found.clipped_fraction:.1f} % of the values lay outside the range of the training data")
 
@@ -229,7 +233,7 @@ def _wishes(given: dict[str, Any]) -> "Wishes":
     from dataclient.drafting.proposal import Wishes
 
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
-    alike = ("name", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted", "points")
+    alike = ("name", "metric", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted", "points")
     more = ("bits", "vectors", "segments", "mapping")
     return Wishes(
         scheme=scheme,
@@ -255,10 +259,11 @@ def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
 
 def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
+    metric = description.manifest.metric
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
-        f"train accuracy {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
-        f"test accuracy  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
+        f"train {metric} {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
+        f"test {metric}  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
     ]
 
 

@@ -1,6 +1,6 @@
 """Recomputes what the committee decided about a task's winning model, on the client's own plain rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from pole.chain.verdicts import Part, part_of, plain_part
 from pole.errors import BadInput, ChainError, StoreError
 from pole.exact.published import MAX_PUBLISHED_BYTES, read_published, unpack_rows
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.task import model_of, task_score_ppm
+from pole.exact.task import form_of_task, model_of, task_score_ppm
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
 from pole.task.scores import Integers
@@ -24,13 +24,11 @@ class Difference:
     """The first row, from 0, that the committee predicted otherwise than the client does."""
 
     row: int
-    decided: int
-    found: int
+    decided: str
+    found: str
 
     def __str__(self) -> str:
-        return (
-            f"the first difference is in row {self.row}: class {self.decided} was decided, class {self.found} is right"
-        )
+        return f"the first difference is in row {self.row}: {self.decided} was decided, {self.found} is right"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class OwnPart:
-    """What the client finds on one part of its rows; `predictions`: [n]."""
+    """What the client finds on one part of its rows; `predictions`: [n] or [n, outputs]."""
 
     part: RowPart
     predictions: Integers
@@ -97,7 +95,7 @@ def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnP
     )
     if not found.is_wrong:
         return found
-    theirs = _published(client, header, decided, found, len(own.predictions))
+    theirs = _published(client, header, decided, found, own.predictions.shape)
     return found if theirs is None else replace(found, difference=_first_difference(theirs, own.predictions))
 
 
@@ -136,17 +134,19 @@ def _own_parts(client: RoleContext, home: TaskHome, header: Header) -> Iterator[
     model = model_of(manifest, client.store.get(header.model, manifest.max_model_bytes))
     own = own_features(home, manifest, header.previous_hash)
     for part, x, y in ((RowPart.TRAIN, own.train_x, own.train_y), (RowPart.TEST, own.test_x, own.test_y)):
-        predictions = model.predict(x)
+        predictions = model.predict(x, form_of_task(manifest))
         yield OwnPart(part, predictions, task_score_ppm(manifest, predictions, y))
 
 
-def _published(client: RoleContext, header: Header, decided: Decided, wrong: PartAudit, rows: int) -> Integers | None:
+def _published(
+    client: RoleContext, header: Header, decided: Decided, wrong: PartAudit, shape: Sequence[int]
+) -> Integers | None:
     """The committee's predictions: what any member published, if it hashes to what was decided."""
     assert header.model is not None
     for cid in client.contracts.verifier_committee.published_predictions(decided.ballot_id).values():
         try:
             entry = read_published(client.store.get(cid, MAX_PUBLISHED_BYTES)).entries[decided.index]
-            predictions = unpack_rows(entry.train if wrong.part is RowPart.TRAIN else entry.test, rows)
+            predictions = unpack_rows(entry.train if wrong.part is RowPart.TRAIN else entry.test, shape)
         except (StoreError, IndexError):  # whatever a stranger left there
             continue
         root = predictions_root(header.previous_hash, header.model, wrong.part, predictions)
@@ -158,5 +158,10 @@ def _published(client: RoleContext, header: Header, decided: Decided, wrong: Par
 
 def _first_difference(theirs: Integers, own: Integers) -> Difference | None:
     """None if only the score is wrong, of predictions that are right."""
-    rows = np.flatnonzero(theirs != own)
-    return Difference(int(rows[0]), int(theirs[rows[0]]), int(own[rows[0]])) if len(rows) else None
+    rows = np.flatnonzero((theirs != own).reshape(len(own), -1).any(axis=1))
+    return Difference(int(rows[0]), _said(theirs[rows[0]]), _said(own[rows[0]])) if len(rows) else None
+
+
+def _said(predicted: Integers) -> str:
+    """A class, or what the metric looks at instead."""
+    return f"class {predicted}" if predicted.ndim == 0 else f"outputs {predicted.tolist()}"

@@ -14,7 +14,7 @@ from dataclient.prepare import read_rows
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Header, Task, TaskState
 from pole.errors import BadInput
-from pole.exact.task import model_of, task_score_ppm
+from pole.exact.task import form_of_task, model_of, task_score_ppm
 from pole.learning.mapping import project, statistics
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
@@ -80,7 +80,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     weights = client.store.get(header.model, manifest.max_model_bytes)
     own = own_features(home, manifest, header.previous_hash)
-    model = model_of(manifest, weights)
+    model, form = model_of(manifest, weights), form_of_task(manifest)
     plain = home.plain()
     predictions = model.predict(own.test_x)
     description = Description(
@@ -91,8 +91,8 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
         origin=_origin(client, header),
-        own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x), own.train_y),
-        own_test_ppm=task_score_ppm(manifest, predictions, own.test_y),
+        own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x, form), own.train_y),
+        own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x, form), own.test_y),
     )
     _, test = read_rows(home, manifest.data)
     proof = prove(client, header)

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dataclient.answers import answers_of, true_labels, written
 from dataclient.bundle import Bundle
-from dataclient.sources.plain import encode_labels, listed
+from dataclient.sources.plain import listed
 from dataclient.sources.tables import Table, feature_array, read_arrays, read_table
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
 from pole.task.manifest import Discretisation
+from pole.task.scores import Target, form_of, predictions_of, score_ppm
 
 
 @dataclass(frozen=True)
 class NewRows:
-    """`x`: plain values [n, *shape]; `labels`: class indices, or None if not asked for."""
+    """`x`: plain values [n, *shape]; `labels`: as row files have them, or None if not asked for."""
 
     x: npt.NDArray[np.generic]
     labels: npt.NDArray[np.int64] | None
@@ -27,12 +29,17 @@ class NewRows:
 
 @dataclass(frozen=True)
 class Predictions:
-    """`classes`: indices; `clipped_fraction`: share of values outside the range that the model was trained on."""
+    """`classes`: indices, and of other targets what is predicted; with `confidences` as `answers_of` has them.
+
+    `score_ppm`: the task's own metric, and `accuracy` the share of rows that are right, where labels are known;
+    `clipped_fraction`: share of values outside the range that the model was trained on.
+    """
 
     classes: npt.NDArray[np.int64]
     confidences: npt.NDArray[np.float64]
     accuracy: float | None
     clipped_fraction: float
+    score_ppm: int | None = None
 
 
 def read_new_rows(path: Path, bundle: Bundle, label: str | None) -> NewRows:
@@ -40,18 +47,18 @@ def read_new_rows(path: Path, bundle: Bundle, label: str | None) -> NewRows:
     if not path.is_file():
         raise BadInput(f"no file {path}; give a .csv or .npz file with rows to predict")
     is_npz = path.suffix.lower() == ".npz"
-    x, texts = _from_npz(path, label) if is_npz else _from_csv(path, bundle, label)
+    x, given = _from_npz(path, label) if is_npz else _from_csv(path, bundle, label)
     if not len(x):
         raise BadInput(f"{path} has no rows; give at least one row to predict")
     shape = tuple(bundle.description.manifest.data.shape)
     if math.prod(x.shape[1:]) != math.prod(shape):
         raise BadInput(f"rows of {path} have {math.prod(x.shape[1:])} features, the model needs {math.prod(shape)}")
     _check_finite(x, path)
-    labels = None if texts is None else _labels(texts, bundle, path)
+    labels = None if given is None else true_labels(given, bundle.description.manifest.data, str(path))
     return NewRows(x.reshape(-1, *shape), labels)
 
 
-def _from_npz(path: Path, label: str | None) -> tuple[npt.NDArray[np.generic], list[str] | None]:
+def _from_npz(path: Path, label: str | None) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic] | None]:
     arrays = read_arrays(path)
     for name in ("x", label):
         if name is not None and name not in arrays:
@@ -59,10 +66,9 @@ def _from_npz(path: Path, label: str | None) -> tuple[npt.NDArray[np.generic], l
     x = feature_array(arrays["x"], path)
     if label is None:
         return x, None
-    if arrays[label].shape != (len(x),):
+    if arrays[label].ndim not in (1, 2) or len(arrays[label]) != len(x):
         raise BadInput(f"{path}: {label} has shape {arrays[label].shape}; it needs one label for each of {len(x)} rows")
-    indices, names = encode_labels(arrays[label])
-    return x, [names[i] for i in indices]
+    return x, arrays[label]
 
 
 def _from_csv(path: Path, bundle: Bundle, label: str | None) -> tuple[npt.NDArray[np.generic], list[str] | None]:
@@ -92,30 +98,18 @@ def _check_finite(x: npt.NDArray[np.generic], path: Path) -> None:
         )
 
 
-def _labels(texts: list[str], bundle: Bundle, path: Path) -> npt.NDArray[np.int64]:
-    names = bundle.description.manifest.data.class_names
-    unknown = sorted(set(texts) - set(names))
-    if unknown:
-        raise BadInput(f"{path} has label(s) {listed(unknown)}; the model knows {listed(names)}")
-    return np.asarray([names.index(text) for text in texts], dtype=np.int64)
-
-
 def predict(bundle: Bundle, rows: NewRows) -> Predictions:
-    """Class of every row, exactly as the verifiers found it; the confidence is the softmax of its logit."""
-    logits = bundle.logits(rows.x)
-    classes = logits.argmax(axis=1).astype(np.int64)
-    return Predictions(
-        classes,
-        _softmax(logits).max(axis=1),
-        None if rows.labels is None else float((classes == rows.labels).mean()),
-        clipped_fraction(rows.x, bundle.description.manifest.data.discretisation),
-    )
-
-
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of every row [n, classes]; the largest logit is taken off first, so nothing overflows."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    """The answer for every row, exactly as the verifiers found it; the confidence in a class is its softmax."""
+    manifest, logits = bundle.description.manifest, bundle.logits(rows.x)
+    predicted, confidences = answers_of(logits, manifest.data)
+    clipped = clipped_fraction(rows.x, manifest.data.discretisation)
+    if rows.labels is None:
+        return Predictions(predicted, confidences, None, clipped)
+    is_class = manifest.data.target is Target.CLASS
+    accuracy = float((predicted == rows.labels).mean()) if is_class else None
+    scored = predictions_of(logits, form_of(manifest.metric))
+    score = score_ppm(scored, rows.labels, manifest.metric, manifest.outputs)
+    return Predictions(predicted, confidences, accuracy, clipped, score)
 
 
 def clipped_fraction(x: npt.NDArray[np.generic], discretisation: Discretisation) -> float:
@@ -125,13 +119,12 @@ def clipped_fraction(x: npt.NDArray[np.generic], discretisation: Discretisation)
 
 
 def write_predictions(path: Path, bundle: Bundle, predictions: Predictions) -> None:
-    """CSV with row number, class name and confidence. Raises BadInput."""
-    names = bundle.description.manifest.data.class_names
+    """CSV with row number, and class and confidence, labels and their probabilities, or quantities. Raises BadInput."""
+    header, rows = written(predictions.classes, predictions.confidences, bundle.description.manifest.data)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["row", "class", "confidence"])
-    for row, (index, confidence) in enumerate(zip(predictions.classes, predictions.confidences, strict=True), start=1):
-        writer.writerow([row, names[int(index)], f"{confidence:.4f}"])
+    writer.writerow(["row", *header])
+    writer.writerows([number, *cells] for number, cells in enumerate(rows, start=1))
     try:
         write_atomically(path, text.getvalue().encode())
     except OSError as exc:

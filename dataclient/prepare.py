@@ -4,13 +4,14 @@ import math
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from dataclient.sources.load import load_source, training_and_test
-from dataclient.sources.plain import PlainData
+from dataclient.sources.plain import PlainData, listed
 from dataclient.task_file import TaskFile, first_problem
 from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
@@ -29,7 +30,9 @@ from pole.task.rows import (
     row_bytes,
     rows_from_bytes,
     rows_to_bytes,
+    to_units,
 )
+from pole.task.scores import Target
 from pole.timing import OnProgress, Stopwatch
 
 PART_BYTES = 64 << 20
@@ -85,7 +88,7 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
     training, test = training_and_test(data, task.data)
     plain = check_task(task, training, test.rows)
     for part, path in ((training, home.training_rows), (test, home.test_rows)):
-        write_private(path, rows_to_bytes(Rows(discretised(part, task), part.labels)))
+        write_private(path, rows_to_bytes(Rows(discretised(part, task), encoded_labels(part, task))))
     home.keep_plain(plain)
     return plain
 
@@ -97,6 +100,8 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
     plain = PlainParts(
         shape=list(training.shape),
         class_names=list(training.class_names),
+        label_names=list(training.label_names),
+        quantity_names=list(training.quantity_names),
         feature_names=None if training.feature_names is None else list(training.feature_names),
         training_rows=training.rows,
         test_rows=test_rows,
@@ -114,7 +119,19 @@ def check_fits(task: TaskFile, data: PlainData) -> None:
             f"task {task.name!r} has {ranges} minima and {len(task.discretisation.maximum)} maxima, but the rows of "
             f"{task.data.source} have {features} features; run `init` again"
         )
+    names = [quantity.name for quantity in task.quantities]
+    if names != list(data.quantity_names):
+        raise BadInput(
+            f"task {task.name!r} has ranges for the quantities {listed(names) or 'none'}, but {task.data.source} has "
+            f"{listed(data.quantity_names) or 'none'}; run `init` again"
+        )
     task.mapping.output_shape(data.shape)
+
+
+def encoded_labels(data: PlainData, task: TaskFile) -> npt.NDArray[np.int64]:
+    """Labels as row files have them."""
+    labels: npt.NDArray[np.int64] = data.labels
+    return to_units(data.labels, task.quantities) if data.target is Target.QUANTITY else labels
 
 
 def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:
@@ -145,12 +162,19 @@ def _describe(task: TaskFile, plain: PlainParts, files: list[RowFile]) -> DataSe
     with _contradictions(task):
         return DataSet(
             shape=plain.shape,
-            class_names=plain.class_names,
+            **_targets(task, plain),
             discretisation=task.discretisation,
             training_set=files,
             test_rows=plain.test_rows,
             test_size_bytes=0,
         )
+
+
+def _targets(task: TaskFile, plain: PlainParts) -> dict[str, Any]:
+    """Of classes, labels and quantities the one that there is."""
+    if plain.quantity_names:
+        return {"quantities": task.quantities}
+    return {"label_names": plain.label_names} if plain.label_names else {"class_names": plain.class_names}
 
 
 def _draft_encryption(task: TaskFile) -> AnyEncryption:
@@ -170,7 +194,7 @@ def _draft_encryption(task: TaskFile) -> AnyEncryption:
 def _manifest(task: TaskFile, data: DataSet, encryption: AnyEncryption) -> Manifest:
     """Raises ManifestInvalid naming what contradicts what."""
     outputs = task.mapping.output_shape(tuple(data.shape))
-    size_bytes = measure_model(task.model, outputs, len(data.class_names)).state_bytes
+    size_bytes = measure_model(task.model, outputs, data.outputs).state_bytes
     with _contradictions(task):
         return Manifest(
             name=task.name,
@@ -202,7 +226,7 @@ def rows_per_part(bytes_per_row: int) -> int:
 
 def store_plain(training: Rows, home: TaskHome, store: Store) -> None:
     """Puts unencrypted training rows into the store, file by file."""
-    step = rows_per_part(row_bytes(training.x[0].size, None))
+    step = rows_per_part(row_bytes(training.x[0].size, None, training.labels[0].size))
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])
         _store_part(rows_to_bytes(part), len(part.labels), home, store)
@@ -215,7 +239,7 @@ def _encrypt(
     is_test_encrypted, points = task.encryption.encrypt_test_set, task.encryption.points
     total = len(training.labels) + (len(test.labels) if is_test_encrypted else 0)
     compute, watch = backend(rows=total), Stopwatch()
-    step = rows_per_part(row_bytes(master.dimension, points))
+    step = rows_per_part(row_bytes(master.dimension, points, training.labels[0].size))
     for start in range(_stored_rows(home, store), len(training.labels), step):
         part = Rows(training.x[start : start + step], training.labels[start : start + step])
         with watch.running(len(part.labels)):

@@ -13,7 +13,8 @@ from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei
 from pole.paths import expanded
-from pole.task.manifest import AnyMapping, AnyModel, Discretisation
+from pole.task.manifest import AnyMapping, AnyModel, Discretisation, Quantity
+from pole.task.scores import MetricName
 
 MAX_TASK_FILE_BYTES = 16 << 20
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
@@ -69,8 +70,9 @@ class TermsSection(Section):
 
 class TaskFile(Section):
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
+    metric: MetricName = "accuracy"
     data: SourceOptions
+    quantities: list[Quantity] = []
     discretisation: Discretisation
     mapping: AnyMapping
     model: AnyModel

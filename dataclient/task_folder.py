@@ -41,7 +41,9 @@ class PlainParts(Record):
     """What the source said, besides the rows themselves. Written after both row files, so it vouches for them."""
 
     shape: list[int]
-    class_names: list[str]
+    class_names: list[str] = []
+    label_names: list[str] = []
+    quantity_names: list[str] = []
     feature_names: list[str] | None
     training_rows: int
     test_rows: int

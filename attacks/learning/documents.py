@@ -62,7 +62,7 @@ def measured(content: bytes) -> str:
     """What miners and clients find before anything is allocated."""
     try:
         manifest = Manifest.from_bytes(content)
-        size = measure_model(manifest.model, manifest.feature_shape, manifest.classes)
+        size = measure_model(manifest.model, manifest.feature_shape, manifest.outputs)
     except PoleError as exc:
         return f"{type(exc).__name__}: {exc}"
     except Exception as exc:

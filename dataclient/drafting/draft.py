@@ -7,8 +7,9 @@ from dataclient.drafting.proposal import ProposedTask, Wishes, propose
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
+from dataclient.sources.plain import PlainData, listed
 from pole.chain.structs import MarketParameters
-from pole.task.scores import PPM
+from pole.task.scores import PPM, Target
 
 WORTH_IT = 0.15  # of the way from guessing to perfect
 
@@ -35,10 +36,14 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
         proposal = propose(training, options, wishes, miner_setup_s=cost.decryption_s)
     check_task(proposal.task, training, test.rows)
-    rows = (
-        f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
-    )
+    rows = f"{training.rows} training and {test.rows} test rows, {features} features, {_described(training)}"
     return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, cost, market)])
+
+
+def _described(training: PlainData) -> str:
+    if training.target is Target.CLASS:
+        return f"{len(training.class_names)} classes"
+    return f"{training.target}: {listed(training.names)}"
 
 
 def _measured(proposal: ProposedTask, classes: int) -> list[str]:
@@ -49,6 +54,11 @@ def _measured(proposal: ProposedTask, classes: int) -> list[str]:
         f"a linear model on the mapped rows reaches {100 * reached_ppm / PPM:.1f} % on rows held out; "
         f"required train accuracy: {100 * terms.required_train_ppm / PPM:.1f} %"
     )
+    if proposal.task.metric != "accuracy":
+        return [
+            f"a linear model on the mapped rows has {proposal.task.metric} {reached_ppm / PPM:.3f} on rows held out; "
+            f"required on training rows: {terms.required_train_ppm / PPM:.3f}"
+        ]
     chance = 1 / classes
     if reached_ppm / PPM >= chance + WORTH_IT * (1 - chance):
         return [said]

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from dataclient.drafting.baseline import baseline_ppm
+from dataclient.drafting.linear_scores import DEFAULT_METRICS, linear_ppm, propose_quantities, required_ppm
 from dataclient.sources.load import SourceOptions
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import Encryption, TaskFile, TermsSection, first_problem, is_named_set
@@ -49,6 +50,7 @@ class Wishes:
     is_test_set_encrypted: bool = True
     points: PointForm = "uncompressed"
     name: str | None = None
+    metric: str | None = None
     reward_ether: str = "0.1"
     time_limit_s: int | None = None
     required_train_ppm: int | None = None
@@ -80,20 +82,27 @@ def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
     outputs = mapping.output_shape(training.shape)
-    model = propose_model(outputs, len(training.class_names))
-    measured = None
-    if wishes.required_train_ppm is None:
+    model = propose_model(outputs, len(training.names))
+    metric = wishes.metric or DEFAULT_METRICS[training.target]
+    quantities = propose_quantities(training, options.unit)
+    measured = required = None
+    if wishes.required_train_ppm is None and metric == "accuracy":
         measured = baseline_ppm(training, discretisation, mapping)
-    required_ppm = wishes.required_train_ppm or threshold_ppm(measured or 0, len(training.class_names))
+        required = threshold_ppm(measured, len(training.class_names))
+    elif wishes.required_train_ppm is None:
+        measured = linear_ppm(training, discretisation, mapping, metric, quantities)
+        required = required_ppm(measured)
     terms = TermsSection(
         reward_ether=wishes.reward_ether,
         time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
-        required_train_ppm=required_ppm,
+        required_train_ppm=wishes.required_train_ppm or required or PPM_PER_PERCENT,
         solutions_wanted=wishes.solutions_wanted,
     )
     task = TaskFile(
         name=wishes.name or propose_name(options.source),
+        metric=metric,
         data=options,
+        quantities=quantities,
         discretisation=discretisation,
         mapping=mapping,
         model=model,

@@ -7,7 +7,7 @@ from dataclient.sources.load import SourceOptions
 from dataclient.task_file import Encryption, TaskFile, TermsSection
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput
-from pole.task.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel
+from pole.task.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel, Quantity
 
 NUMBERS_PER_LINE = 12
 
@@ -19,8 +19,11 @@ def render(task: TaskFile, remarks: list[str]) -> str:
         *(f"# {remark}" for remark in remarks),
         "",
         f"name = {_value(task.name)}",
-        '# How accuracy is counted: "accuracy", "macro_f1" or "balanced_accuracy".',
+        "# What models are scored by, more is better: accuracy, balanced_accuracy, macro_f1, weighted_f1, mcc,",
+        "# cohen_kappa, top_5_accuracy (or another number), roc_auc, average_precision, log_loss or brier; of labels",
+        "# multilabel_accuracy or multilabel_f1; of quantities r2, rmse or mae.",
         f"metric = {_value(task.metric)}",
+        *_quantities(task.quantities),
         "",
         *_data(task.data),
         "",
@@ -64,15 +67,24 @@ def _data(data: SourceOptions) -> list[str]:
         "# when the task is submitted: rows are split into training and test set by the seed.",
         f"source = {_value(data.source)}",
     ]
-    for field in ("label", "drop", "data_dir", "image_size", "max_training_rows", "max_test_rows"):
+    for field in ("label", "target", "unit", "drop", "data_dir", "image_size", "max_training_rows", "max_test_rows"):
         value = getattr(data, field)
-        if value not in (None, []):
+        if value not in (None, [], ""):
             lines.append(f"{field} = {_value(value)}")
     return [
         *lines,
         "# Share of the rows kept as the test set (unless the source comes with its own split).",
         f"test_fraction = {_value(data.test_fraction)}",
         f"seed = {data.seed}",
+    ]
+
+
+def _quantities(quantities: list[Quantity]) -> list[str]:
+    if not quantities:
+        return []
+    return [
+        "# What is to be predicted. Values outside the range are cut off, in labels as in predictions; it is public.",
+        f"quantities = {_value([quantity.model_dump(mode='json') for quantity in quantities])}",
     ]
 
 

@@ -1,6 +1,6 @@
 """Where rows come from: one entry point for every kind of source, each loader in its own module."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,8 +9,9 @@ from dataclient.sources.plain import PlainData, check_constant, check_rows, limi
 from dataclient.sources.tables import load_csv, load_npz
 from pole.errors import BadInput
 from pole.paths import expanded
+from pole.task.scores import Target
 
-SKLEARN_SETS = ("iris", "digits", "wine", "breast_cancer")
+SKLEARN_SETS = ("iris", "digits", "wine", "breast_cancer", "diabetes")
 TORCHVISION_SETS = ("mnist", "fashion_mnist", "cifar10")
 
 
@@ -21,6 +22,8 @@ class SourceOptions(BaseModel):
 
     source: str = Field(min_length=1)
     label: str | None = None
+    target: Literal["class", "labels", "quantity"] | None = None
+    unit: str = Field(default="", max_length=100)
     drop: list[str] = []
     data_dir: str | None = None
     image_size: list[int] | None = Field(default=None, min_length=2, max_length=2)
@@ -32,7 +35,11 @@ class SourceOptions(BaseModel):
 
 def load_source(options: SourceOptions) -> PlainData:
     """Loads and checks all rows of a source; the source's own order. Raises BadInput."""
+    if options.unit and options.target != "quantity":
+        raise BadInput(f"a unit ({options.unit}) is of a quantity; say --target quantity as well")
     data = _load(options)
+    if options.target is not None and data.target.value != options.target:
+        raise BadInput(f"{options.source} has {data.target} labels, not {options.target}; leave --target out")
     check_rows(data, options.source)
     return data
 
@@ -43,7 +50,7 @@ def _load(options: SourceOptions) -> PlainData:
         return load_sklearn(name)
     if kind == "torchvision":
         return _load_torchvision(name, options.data_dir)
-    path = expanded(options.source)
+    path, goal = expanded(options.source), Target(options.target or Target.CLASS)
     if path.is_dir():
         from dataclient.sources.images import load_image_folder  # needs Pillow, which not everybody has
 
@@ -54,9 +61,9 @@ def _load(options: SourceOptions) -> PlainData:
             "or sklearn:NAME or torchvision:NAME"
         )
     if path.suffix.lower() == ".npz":
-        return load_npz(path)
+        return load_npz(path, goal)
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return load_csv(path, options.label, options.drop)
+        return load_csv(path, options.label, options.drop, goal)
     raise BadInput(f"the format of {path} is unknown; give a .csv or .npz file, or a folder with one folder per class")
 
 
@@ -90,6 +97,10 @@ def load_sklearn(name: str) -> PlainData:
     from sklearn import datasets  # slow to import, and needed here only
 
     bunch: Any = getattr(datasets, f"load_{name}")()
+    if name == "diabetes":
+        x, y = np.asarray(bunch.data), np.asarray(bunch.target, dtype=np.float64)[:, None]
+        names = tuple(bunch.feature_names)
+        return PlainData(x, y, feature_names=names, has_columns=True, quantity_names=("progression",))
     labels = np.asarray(bunch.target, dtype=np.int64)
     class_names = tuple(str(label) for label in bunch.target_names)
     if name == "digits":
@@ -110,7 +121,8 @@ def training_and_test(data: PlainData, options: SourceOptions) -> tuple[PlainDat
 def _check_split(training: PlainData, test: PlainData) -> None:
     if training.rows == 0 or test.rows == 0:
         raise BadInput(f"the split leaves {training.rows} training and {test.rows} test rows; give more rows")
-    missing = set(range(len(training.class_names))) - set(training.labels.tolist())
+    classes = set(training.labels.tolist()) if training.target is Target.CLASS else set()
+    missing = set(range(len(training.class_names))) - classes
     if missing:
         names = listed([training.class_names[i] for i in sorted(missing)])
         raise BadInput(f"class {names} has no training row; give more rows of it")

@@ -18,7 +18,13 @@ def source_arguments(command: Command) -> Command:
     """SOURCE and its options; `source_options` makes what they mean of what click collects."""
     arguments = [
         click.argument("source"),
-        click.option("--label", help="Column of a CSV that holds the class."),
+        click.option("--label", help="Column of a CSV that holds the class, the labels (a|b) or the quantity."),
+        click.option(
+            "--target",
+            type=click.Choice(["class", "labels", "quantity"]),
+            help="What is to be predicted: one class, any of some labels, or a number.  [default: class]",
+        ),
+        click.option("--unit", default="", help="Of the quantity, such as EUR; predictions are shown with it."),
         click.option("--drop", multiple=True, help="Column of a CSV to leave out; may be given several times."),
         click.option(
             "--data-dir", type=click.Path(exists=True, file_okay=False), help="Where torchvision's files lie."
@@ -50,6 +56,8 @@ def source_options(source: str, given: dict[str, Any]) -> "SourceOptions":
     return SourceOptions(
         source=source if is_named_set(source) else str(expanded(source).absolute()),
         label=given["label"],
+        target=given["target"],
+        unit=given["unit"],
         drop=list(given["drop"]),
         data_dir=None if data_dir is None else str(expanded(data_dir).absolute()),
         image_size=list(given["image_size"]) if given["image_size"] else None,

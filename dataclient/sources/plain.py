@@ -8,28 +8,50 @@ import numpy as np
 import numpy.typing as npt
 
 from pole.errors import BadInput
+from pole.task.scores import Target
 
 Values = npt.NDArray[np.number[Any]]
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
 
 MAX_LISTED = 8
+MIN_ROWS = 4
 
 
 @dataclass(frozen=True)
 class PlainData:
     """Rows of one source.
 
-    `x`: any real dtype, [n, features] or [n, channels, height, width]; `labels`: indices into `class_names`.
+    `x`: any real dtype, [n, features] or [n, channels, height, width]; `labels`: indices into `class_names`, int64 [n];
+    or which of `label_names` a row has, int64 [n, labels] of 0 and 1; or a number for each of `quantity_names`, float64
+    [n, quantities]. The two others are empty.
     `has_columns`: every feature is a quantity of its own with its own range (a table), not a pixel among pixels.
     `is_test`: the source's own split, if it has one.
     """
 
     x: Values
     labels: Labels
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] | None = None
     has_columns: bool = False
     is_test: npt.NDArray[np.bool_] | None = None
+    label_names: tuple[str, ...] = ()
+    quantity_names: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> Target:
+        if self.quantity_names:
+            return Target.QUANTITY
+        return Target.LABELS if self.label_names else Target.CLASS
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes, labels or quantities: one for each output of a model."""
+        return self.class_names or self.label_names or self.quantity_names
+
+    @property
+    def strata(self) -> Labels:
+        """What both parts of a split get alike: the class; nothing of the others."""
+        return self.labels if self.target is Target.CLASS else np.zeros(self.rows, dtype=np.int64)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,7 +102,10 @@ def check_rows(data: PlainData, source: str) -> None:
         raise BadInput(f"{source} has no rows; give a source with at least a few rows of every class")
     if data.x[0].size == 0:
         raise BadInput(f"{source} has no feature besides the label; give at least one")
-    _check_classes(data, source)
+    if data.target is Target.CLASS:
+        _check_classes(data, source)
+    else:
+        _check_columns(data, source)
     _check_finite(data, source)
     if data.has_columns:
         check_constant(data, source)
@@ -95,13 +120,29 @@ def _check_classes(data: PlainData, source: str) -> None:
     if present > max(2, data.rows // 2):
         raise BadInput(
             f"{source}: the label has {present} distinct values in {data.rows} rows, so it is a quantity or an id, "
-            "not a class; choose another label column or group its values"
+            "not a class; choose another label column, group its values, or say --target quantity"
         )
     rare = [data.class_names[i] for i in np.flatnonzero(counts < 2)]
     if rare:
         raise BadInput(
             f"{source}: fewer than 2 rows of class {listed(rare)}; one is needed for training and one for the test "
             "set, so add rows or drop the class"
+        )
+
+
+def _check_columns(data: PlainData, source: str) -> None:
+    """Refuses labels and quantities that nothing can be learned about."""
+    bad = np.argwhere(~np.isfinite(data.labels))
+    if len(bad):
+        row, column = (int(i) for i in bad[0])
+        raise BadInput(f"{source}, row {row + 1}: {data.names[column]} is no finite number; fill it in or drop the row")
+    if data.rows < MIN_ROWS:
+        raise BadInput(f"{source} has {data.rows} rows; give at least {MIN_ROWS}, for training and test set")
+    constant = np.flatnonzero(data.labels.min(axis=0) == data.labels.max(axis=0))
+    if len(constant):
+        raise BadInput(
+            f"{source}: {listed([data.names[i] for i in constant])} is the same in every row; there is nothing to "
+            "predict, leave it out"
         )
 
 
@@ -135,8 +176,8 @@ def split(data: PlainData, *, test_fraction: float, seed: int) -> Split:
         return Split(data.take(np.flatnonzero(~data.is_test)), data.take(np.flatnonzero(data.is_test)))
     generator = np.random.default_rng(seed)
     test: list[npt.NDArray[np.int64]] = []
-    for label in np.unique(data.labels):
-        rows = generator.permutation(np.flatnonzero(data.labels == label))
+    for label in np.unique(data.strata):
+        rows = generator.permutation(np.flatnonzero(data.strata == label))
         count = min(max(1, round(len(rows) * test_fraction)), len(rows) - 1)
         test.append(rows[:count])
     chosen = np.sort(np.concatenate(test))
@@ -148,12 +189,13 @@ def limit_rows(data: PlainData, *, rows: int | None, seed: int) -> PlainData:
     """A seeded, stratified choice of at most `rows` rows, in a seeded order; None keeps all."""
     if rows is None or rows >= data.rows:
         return data
+    strata = data.strata
     if rows < len(data.class_names):
         raise BadInput(f"{rows} rows cannot hold all {len(data.class_names)} classes; ask for more rows")
     generator = np.random.default_rng(seed)
     order = generator.permutation(data.rows)
     position = np.empty(data.rows, dtype=np.float64)
-    for label in np.unique(data.labels):
-        members = order[data.labels[order] == label]
+    for label in np.unique(strata):
+        members = order[strata[order] == label]
         position[members] = (np.arange(len(members)) + 0.5) / len(members)
     return data.take(np.argsort(position, kind="stable")[:rows])

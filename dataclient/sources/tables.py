@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dataclient.sources.plain import PlainData, Values, encode_labels, listed
+from dataclient.sources.plain import PlainData, Values, listed
+from dataclient.sources.targets import targets_of_array, targets_of_texts
 from pole.errors import BadInput
+from pole.task.scores import Target
 
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 DELIMITERS = ",;\t"
@@ -78,7 +80,7 @@ def _delimiter(first_line: str) -> str:
     return max(DELIMITERS, key=first_line.count)
 
 
-def load_csv(path: Path, label: str | None, drop: Sequence[str]) -> PlainData:
+def load_csv(path: Path, label: str | None, drop: Sequence[str], goal: Target = Target.CLASS) -> PlainData:
     """All columns but the label and the dropped ones become features."""
     table = read_table(path)
     if label is None:
@@ -91,13 +93,13 @@ def load_csv(path: Path, label: str | None, drop: Sequence[str]) -> PlainData:
     if not columns:
         raise BadInput(f"{path} has no column left besides the label; give at least one feature")
     for number, row in enumerate(table.rows, start=2):
-        if row[target].strip().lower() in MISSING:
+        if goal is not Target.LABELS and row[target].strip().lower() in MISSING:
             raise BadInput(
                 f"{path}, line {number}: the label is missing ({row[target]!r}); fill it in or remove the row"
             )
-    labels, class_names = encode_labels([row[target] for row in table.rows])
+    targets = targets_of_texts([row[target] for row in table.rows], goal, label, str(path))
     names = tuple(table.header[i] for i in columns)
-    return PlainData(table.numbers(columns), labels, class_names, names, has_columns=True)
+    return PlainData(table.numbers(columns), **targets, feature_names=names, has_columns=True)
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
@@ -109,7 +111,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         raise BadInput(f"cannot read {path} as an .npz file of plain arrays (no pickled objects): {exc}") from exc
 
 
-def load_npz(path: Path) -> PlainData:
+def load_npz(path: Path, goal: Target = Target.CLASS) -> PlainData:
     """`x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test` for a file that comes with its own split."""
     arrays = read_arrays(path)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
@@ -122,12 +124,14 @@ def load_npz(path: Path) -> PlainData:
         x, y, is_test = feature_array(arrays["x"], path), arrays["y"], None
     else:
         raise BadInput(f"{path} holds {listed(sorted(arrays)) or 'nothing'}; it needs arrays named x and y")
-    if y.ndim != 1 or len(y) != len(x):
+    if (goal is Target.CLASS and y.ndim != 1) or not y.ndim or len(y) != len(x):
         raise BadInput(f"{path}: y has shape {y.shape}; it needs one label for each of the {len(x)} rows of x")
-    if not np.issubdtype(y.dtype, np.integer) and _has_fractions(y):
-        raise BadInput(f"{path}: y holds missing or fractional numbers, not classes; give whole numbers or names")
-    labels, class_names = encode_labels(y)
-    return PlainData(x, labels, class_names, has_columns=_has_columns(x), is_test=is_test)
+    if goal is Target.CLASS and not np.issubdtype(y.dtype, np.integer) and _has_fractions(y):
+        raise BadInput(
+            f"{path}: y holds missing or fractional numbers, not classes; give whole numbers or names, or say "
+            "--target quantity"
+        )
+    return PlainData(x, **targets_of_array(y, goal, "y", str(path)), has_columns=_has_columns(x), is_test=is_test)
 
 
 def _has_fractions(y: npt.NDArray[np.generic]) -> bool:

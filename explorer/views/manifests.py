@@ -23,7 +23,7 @@ def describe(contents: Contents, cid: Any, rounds: int) -> list[Part]:
         return [Words(_TITLE, [f"The manifest could not be had: {harmless(str(exc), 400)}"])]
     return [
         Words(_TITLE, [*_data(manifest), _mapping(manifest), _metric(manifest)]),
-        network(manifest.model, manifest.feature_shape, manifest.classes),
+        network(manifest.model, manifest.feature_shape, manifest.outputs),
         *_leak(manifest, rounds),
         Words("Baseline", ["The client published no baseline."]),
     ]
@@ -37,7 +37,7 @@ def describe_gradient(contents: Contents, cid: Any) -> list[Part]:
         return [Words(_TITLE, [f"The manifest could not be had: {harmless(str(exc), 400)}"])]
     return [
         Words(_TITLE, [*_data(manifest), f"A step trains on {manifest.batch_size} rows."]),
-        network(manifest.model, manifest.feature_shape, manifest.classes),
+        network(manifest.model, manifest.feature_shape, manifest.outputs),
     ]
 
 

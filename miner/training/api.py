@@ -18,7 +18,7 @@ from torch import nn
 
 from pole.errors import BadInput, ModelInvalid
 from pole.exact.fast import prepare
-from pole.exact.task import has_raw_features, task_score_ppm
+from pole.exact.task import form_of_task, has_raw_features, task_score_ppm
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
 from pole.task.scores import Metric
@@ -98,7 +98,7 @@ def judge(job: TrainingJob, model: nn.Module) -> Candidate:
     with torch.random.fork_rng(devices=[]):
         fresh = job.new_model()
     load_model(content, fresh)
-    predictions = prepare(fresh, has_raw_features(job.manifest)).predict(job.train_x)
+    predictions = prepare(fresh, has_raw_features(job.manifest)).predict(job.train_x, form_of_task(job.manifest))
     return Candidate(content, task_score_ppm(job.manifest, predictions, job.train_y))
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from miner.training.api import TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
 from miner.training.checkpoint import forget, load_checkpoint, save_checkpoint
+from miner.training.losses import loss_for
 from miner.training.whitening import HALF, foldable_layer, is_exact, whitening_of
 from pole.task.estimate import estimate_ppm
 from pole.task.manifest import TorchvisionModel
@@ -54,6 +55,7 @@ class DefaultTrainer:
         self.x = torch.from_numpy(features).to(job.device)
         self.y = torch.from_numpy(job.train_y).to(job.device)
         self.model = job.new_model().to(job.device)
+        self.loss = loss_for(job.metric, self.y, job.manifest.outputs)
         self.augment = augmentation_for(job.manifest)
         self.generator = torch.Generator().manual_seed(job.seed)
         self.batch_rows = batch_rows(len(self.y), job.device)
@@ -91,7 +93,7 @@ class DefaultTrainer:
         self.model.train()
         x = self.x[batch] if self.augment is None else self.augment(self.x[batch], self.generator)
         with torch.autocast(self.job.device.type, dtype=torch.bfloat16, enabled=self.is_half_precision):
-            loss = nn.functional.cross_entropy(self.model(x).float(), self.y[batch])
+            loss = self.loss(self.model(x).float(), self.y[batch])
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)

@@ -16,14 +16,14 @@ _VGG_HIDDEN = 4096
 _RESNET_CHANNELS = (64, 128, 256, 512)
 
 
-def plan_architecture(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> list[Step]:
+def plan_architecture(spec: TorchvisionModel, input_shape: RowShape, outputs: int) -> list[Step]:
     """Raises ManifestInvalid for rows or a stem that the architecture cannot have."""
     check_stem(spec)
     builder = _Builder(input_shape)
     if spec.architecture == "resnet18":
-        _resnet(builder, classes, is_cifar=spec.stem == "cifar")
+        _resnet(builder, outputs, is_cifar=spec.stem == "cifar")
     else:
-        _vgg(builder, classes, has_norm=spec.architecture == "vgg16_bn")
+        _vgg(builder, outputs, has_norm=spec.architecture == "vgg16_bn")
     return builder.steps
 
 
@@ -84,7 +84,7 @@ class _Builder:
         self.last = step.name
 
 
-def _vgg(net: _Builder, classes: int, has_norm: bool) -> None:
+def _vgg(net: _Builder, outputs: int, has_norm: bool) -> None:
     number = 0
     side = min(net.shape[1:])
     for block in _VGG_16:
@@ -103,10 +103,10 @@ def _vgg(net: _Builder, classes: int, has_norm: bool) -> None:
     for i in (0, 3):
         net.linear(f"classifier.{i}", _VGG_HIDDEN)
         net.same("relu", f"classifier.{i + 1}")
-    net.linear("classifier.6", classes)
+    net.linear("classifier.6", outputs)
 
 
-def _resnet(net: _Builder, classes: int, is_cifar: bool) -> None:
+def _resnet(net: _Builder, outputs: int, is_cifar: bool) -> None:
     net.convolution("conv1", 64, Window(3, 1, 1) if is_cifar else Window(7, 2, 3), has_bias=False)
     net.same("batch_norm", "bn1")
     net.same("relu", "relu")
@@ -116,7 +116,7 @@ def _resnet(net: _Builder, classes: int, is_cifar: bool) -> None:
         _block(net, f"layer{number}.0", channels, stride=1 if number == 1 else 2)
         _block(net, f"layer{number}.1", channels, stride=1)
     net.shaped("global_average_pool", "avgpool", net.shape[:1])
-    net.linear("fc", classes)
+    net.linear("fc", outputs)
 
 
 def _block(net: _Builder, name: str, channels: int, stride: int) -> None:

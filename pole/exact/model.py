@@ -12,6 +12,7 @@ from pole.exact.plan import Plan
 from pole.exact.steps import INPUT
 from pole.exact.weights import Tensors, blocks
 from pole.task.model_file import read_model_file
+from pole.task.scores import Form, predictions_of
 
 ROWS_PER_CHUNK = 256
 _VALUES_PER_CHUNK = 1 << 26  # 512 MiB of float64
@@ -32,18 +33,19 @@ class ExactModel:
             self._grids[step.name] = output_grid(step, grids, activations)
         self._rows_per_chunk = max(1, min(ROWS_PER_CHUNK, _VALUES_PER_CHUNK // _values_alive(plan)))
 
-    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Classes int64 [n] of rows float32 [n, *input shape]; the lowest class wins a tie."""
-        return np.asarray(self.logits(rows).argmax(axis=1), dtype=np.int64)
+    def predict(self, rows: NDArray[np.float32], form: Form = Form.CLASSES) -> NDArray[np.int64]:
+        """What a metric of this form looks at, for rows float32 [n, *input shape]; see `predictions_of`."""
+        starts = range(0, max(1, len(rows)), ROWS_PER_CHUNK)
+        return np.concatenate([predictions_of(self.logits(rows[at : at + ROWS_PER_CHUNK]), form) for at in starts])
 
     def logits(self, rows: NDArray[np.float32], rows_per_chunk: int = 0) -> Floats:
-        """Exact outputs, float64 [n, classes], whatever the chunks (0: as large as memory allows).
+        """Exact outputs, float64 [n, outputs], whatever the chunks (0: as large as memory allows).
 
         Raises BadInput for rows of another shape or dtype, or that are not finite.
         """
         if rows.dtype != np.float32 or rows.shape[1:] != self._plan.input_shape:
             raise BadInput(f"rows are {rows.dtype} {rows.shape}; need float32 with rows of {self._plan.input_shape}")
-        logits = np.empty((len(rows), self._plan.classes))
+        logits = np.empty((len(rows), self._plan.outputs))
         for some in blocks(len(rows), rows_per_chunk or self._rows_per_chunk):
             logits[some] = self._evaluate(rows[some])
         return logits + 0.0  # one zero

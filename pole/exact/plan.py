@@ -28,7 +28,7 @@ class Plan:
     steps: tuple[Step, ...]
     finished: tuple[tuple[str, ...], ...]
     input_shape: RowShape
-    classes: int
+    outputs: int
 
     @property
     def tensors(self) -> dict[str, TensorKind]:
@@ -36,22 +36,22 @@ class Plan:
         return {name: kind for step in self.steps for name, kind in tensors_of(step)}
 
 
-def plan_model(spec: AnyModel, input_shape: RowShape, classes: int) -> Plan:
+def plan_model(spec: AnyModel, input_shape: RowShape, outputs: int) -> Plan:
     """Raises ManifestInvalid for a model that does not fit together, as `pole.task.model.build_model` does.
 
     The caps on a model's size are not checked here.
     """
-    folded = _folded(plan_steps(spec, input_shape, classes))
-    return Plan(tuple(folded), tuple(finished_after(folded)), input_shape, classes)
+    folded = _folded(plan_steps(spec, input_shape, outputs))
+    return Plan(tuple(folded), tuple(finished_after(folded)), input_shape, outputs)
 
 
-def plan_steps(spec: AnyModel, input_shape: RowShape, classes: int) -> list[Step]:
+def plan_steps(spec: AnyModel, input_shape: RowShape, outputs: int) -> list[Step]:
     """The steps before any batch_norm is folded; raises as `plan_model` does."""
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
         raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
     if isinstance(spec, GraphModel):
-        return [_step_of(step) for step in plan_graph(spec, input_shape, classes)]
-    return plan_architecture(spec, input_shape, classes)
+        return [_step_of(step) for step in plan_graph(spec, input_shape, outputs)]
+    return plan_architecture(spec, input_shape, outputs)
 
 
 def _step_of(planned: GraphStep) -> Step:

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from pole.errors import ContentMismatch
 from pole.task.scores import Integers
 
 MAX_PUBLISHED_BYTES = 1 << 30
-_ITEM = np.dtype("<i4")
+_ITEM = np.dtype("<i8")
 
 
 class EntryRows(Document):
@@ -44,17 +46,18 @@ def read_published(content: bytes) -> PublishedPredictions:
 
 
 def pack_rows(predictions: Integers) -> str:
-    """Predictions [n] as text: little-endian int32, compressed, in base64."""
+    """Predictions [n] or [n, outputs] as text: little-endian int64, compressed, in base64."""
     return base64.b64encode(zlib.compress(np.ascontiguousarray(predictions, dtype=_ITEM).tobytes())).decode()
 
 
-def unpack_rows(text: str, rows: int) -> Integers:
-    """Inverse of `pack_rows` for a known number of rows, in the memory that these need; raises ContentMismatch."""
+def unpack_rows(text: str, shape: Sequence[int]) -> Integers:
+    """Inverse of `pack_rows` for a known shape, in the memory that it needs; raises ContentMismatch."""
+    size = math.prod(shape) * _ITEM.itemsize
     unpacking = zlib.decompressobj()
     try:
-        content = unpacking.decompress(base64.b64decode(text, validate=True), rows * _ITEM.itemsize + 1)
+        content = unpacking.decompress(base64.b64decode(text, validate=True), size + 1)
     except (binascii.Error, ValueError, zlib.error) as exc:
         raise ContentMismatch(f"published predictions cannot be unpacked: {exc}") from exc
-    if len(content) != rows * _ITEM.itemsize:
-        raise ContentMismatch(f"published predictions are not of {rows} rows")
-    return np.frombuffer(content, dtype=_ITEM).astype(np.int64)
+    if len(content) != size:
+        raise ContentMismatch(f"published predictions do not have the shape {tuple(shape)}")
+    return np.frombuffer(content, dtype=_ITEM).astype(np.int64).reshape(shape)

@@ -8,7 +8,7 @@ import numpy as np
 from pole.storage.cid import Cid
 from pole.task.scores import Integers
 
-_DOMAIN = b"pole.predictions.v1"
+_CLASSES, _OUTPUTS = b"pole.predictions.v1", b"pole.outputs.v1"
 
 
 class RowPart(IntEnum):
@@ -19,7 +19,12 @@ class RowPart(IntEnum):
 
 
 def predictions_root(previous_hash: bytes, model: Cid, part: RowPart, predictions: Integers) -> bytes:
-    """32 bytes that nobody has without the predictions; `previous_hash`: 32 bytes, `predictions`: [n], in row order."""
+    """32 bytes that nobody has without all that was scored.
+
+    previous_hash: 32 bytes; predictions: in row order, classes [n], or whatever the metric looks at [n, outputs].
+    """
     codec, digest = model.as_tuple()
-    rows = np.ascontiguousarray(predictions, dtype="<i4")
-    return sha256(_DOMAIN + previous_hash + bytes([codec]) + digest + bytes([part]) + rows.tobytes()).digest()
+    domain, dtype = (_CLASSES, "<i4") if predictions.ndim == 1 else (_OUTPUTS, "<i8")
+    hashed = sha256(domain + previous_hash + bytes([codec]) + digest + bytes([part]))
+    hashed.update(np.ascontiguousarray(predictions, dtype=dtype).data)
+    return hashed.digest()

@@ -12,10 +12,10 @@ _STATE_ONLY = ("running_mean", "running_var", "num_batches_tracked")
 _FUNCTIONS = ("add", "flatten")  # of the torchvision models; they are no modules there, and take no room of their own
 
 
-def measure_model(spec: AnyModel, input_shape: RowShape, classes: int) -> ModelSize:
+def measure_model(spec: AnyModel, input_shape: RowShape, outputs: int) -> ModelSize:
     """Raises ManifestInvalid, naming the layer, for a model that does not fit together or exceeds a cap."""
-    check_row(input_shape, classes)
-    steps = plan_steps(spec, input_shape, classes)
+    check_row(input_shape, outputs)
+    steps = plan_steps(spec, input_shape, outputs)
     if isinstance(spec, GraphModel):
         return _measure_graph(steps, input_shape)
     return _measure_architecture(spec, steps, input_shape)

@@ -13,7 +13,7 @@ from pole.gradient.difficulty import DIGEST_BITS as DIGEST_BITS
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.layers import AnyModel, Dropout, GraphModel, Normalisation, TorchvisionModel
-from pole.task.manifest import MAX_MANIFEST_BYTES, DataSet, RowFile, Title, check_data_set
+from pole.task.manifest import MAX_MANIFEST_BYTES, DataSet, RowFile, Target, Title, check_data_set
 
 MAX_SEGMENTS = 256  # a report of wrong segments is one word on chain
 
@@ -60,6 +60,10 @@ class GradientManifest(Document):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         check_data_set(self.data)
+        if self.data.target is not Target.CLASS:
+            raise ValueError(
+                "the gradient chain scores classes; commission labels and quantities on the learning chain"
+            )
         _check_rows(self)
         _check_scaling(self.scaling, self.data)
         _check_model(self.model, self.batch_size)
@@ -72,8 +76,9 @@ class GradientManifest(Document):
         return tuple(self.data.shape)
 
     @property
-    def classes(self) -> int:
-        return len(self.data.class_names)
+    def outputs(self) -> int:
+        """Numbers that the model yields for a row: one for each class."""
+        return self.data.outputs
 
     def to_bytes(self) -> bytes:
         return canonical_json(self)

@@ -26,7 +26,7 @@ from pole.storage.cid import Cid
 from pole.storage.prefetch import FetchAhead, Wanted
 from pole.storage.store import Store
 from pole.storage.tensorfile import read_tensors, write_tensors
-from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest, largest_inner_product
+from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest, Target, largest_inner_product
 from pole.task.rows import EncryptedRows, Rows, encrypted_rows_from_bytes, max_file_bytes, rows_from_bytes
 from pole.timing import OnProgress, Stopwatch, Timing
 
@@ -40,7 +40,8 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Features:
-    """Normalised features float32 [n, *output_shape] with labels int64 [n]; no test set before its release.
+    """Normalised features float32 [n, *output_shape] with labels int64 [n] or [n, m]; none of a test set before
+    its release.
 
     `opening`: what was decrypted for them, not what the cache had, and what checking the keys cost.
     """
@@ -72,8 +73,8 @@ def load_features(
     with watch.running(rows=0):
         keys = _checked_keys(store, manifest, previous_hash, keys)
     loader = _Loader(manifest, previous_hash, keys, watch)
-    cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader.opened_dtype, loader.opened_width)
-    x, labels = _allocate(sum(file.rows for file in files), loader.output_shape)
+    cache = _Cache(cache_dir / str(manifest_cid) / previous_hash.hex(), loader)
+    x, labels = _allocate(sum(file.rows for file in files), loader.output_shape, loader.label_shape)
     done = 0
     with FetchAhead(store, [file for file in files if not cache.has_all(file, loader.slices(file))]) as ahead:
         for file in files:
@@ -89,9 +90,9 @@ def load_features(
     return Features(normalised[train], labels[train], normalised[test], labels[test], constants, watch.timing)
 
 
-def _allocate(rows: int, shape: tuple[int, ...]) -> Part:
+def _allocate(rows: int, shape: tuple[int, ...], label_shape: tuple[int, ...]) -> Part:
     try:
-        return np.empty((rows, *shape), dtype=np.float32), np.empty(rows, dtype=np.int64)
+        return np.empty((rows, *shape), dtype=np.float32), np.empty((rows, *label_shape), dtype=np.int64)
     except MemoryError as exc:
         raise DataInvalid(
             f"{rows} rows of mapped features {shape} do not fit in this machine's memory; skip this task"
@@ -184,6 +185,7 @@ class _Loader:
         self._backend = backend(rows=self._data.training_rows)
         self.dimension = self._data.dimension
         self.output_shape = manifest.feature_shape
+        self.label_shape = () if self._data.target is Target.CLASS else (self._data.label_width,)
         self.opened_dtype, self.opened_width = self._opened_form()
 
     def _opened_form(self) -> tuple[np.dtype[Any], int]:
@@ -243,8 +245,9 @@ class _Cache:
     The checksum is against damage, not against whoever may write to the directory: that is the node's own.
     """
 
-    def __init__(self, directory: Path, dtype: np.dtype[Any], width: int) -> None:
-        self._directory, self._dtype, self._width = directory, dtype, width
+    def __init__(self, directory: Path, loader: "_Loader") -> None:
+        self._directory, self._label_shape = directory, loader.label_shape
+        self._dtype, self._width = loader.opened_dtype, loader.opened_width
 
     def has_all(self, file: _File, slices: list[slice]) -> bool:
         """Whether all pieces of an encrypted file are there; whether they are intact shows when they are read."""
@@ -258,7 +261,7 @@ class _Cache:
             opened, labels = read.tensors["opened"], read.tensors["labels"]
             is_whole = read.metadata["sha256"] == _digest(opened, labels) and labels.dtype == np.int64
             if is_whole and opened.dtype == self._dtype and opened.shape == (count, self._width):
-                return (opened, labels) if labels.shape == (count,) else None
+                return (opened, labels) if labels.shape == (count, *self._label_shape) else None
         return None
 
     def put(self, file: _File, rows: slice, opened: NDArray[Any], labels: NDArray[np.int64]) -> None:

@@ -26,14 +26,14 @@ class ModelSize:
     multiplications: int
 
 
-def check_row(input_shape: RowShape, classes: int) -> None:
-    """Raises ManifestInvalid for rows or classes that no model can have."""
+def check_row(input_shape: RowShape, outputs: int) -> None:
+    """Raises ManifestInvalid for rows or outputs that no model can have."""
     if len(input_shape) not in (1, 3) or min(input_shape) < 1:
         raise ManifestInvalid(f"rows of shape {input_shape}: need (features,) or (channels, height, width)")
     if math.prod(input_shape) > MAX_ACTIVATIONS:
         raise ManifestInvalid(f"rows of shape {input_shape} exceed the cap of {MAX_ACTIVATIONS} numbers per row")
-    if classes < 2:
-        raise ManifestInvalid(f"{classes} classes: need at least 2")
+    if outputs < 1:
+        raise ManifestInvalid(f"{outputs} outputs: need at least 1")
 
 
 def check_caps(size: ModelSize, where: str) -> None:

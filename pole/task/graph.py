@@ -42,15 +42,19 @@ class Step:
     finished: tuple[str, ...]
 
 
-def plan_graph(model: GraphModel, input_shape: RowShape, classes: int) -> list[Step]:
+def plan_graph(model: GraphModel, input_shape: RowShape, outputs: int) -> list[Step]:
     """Names, connections and shapes of the whole graph; raises ManifestInvalid that names the offending layer."""
     sources = _connections(model)
     shapes = {INPUT: input_shape}
     for layer in model.layers:
         shapes[layer.name] = _output_shape(layer, [shapes[source] for source in sources[layer.name]])
     last = model.layers[-1]
-    if shapes[last.name] != (classes,):
-        _refuse(last, f"is the last and yields {shapes[last.name]}; it must yield one output per class, ({classes},)")
+    if shapes[last.name] != (outputs,):
+        _refuse(
+            last,
+            f"is the last and yields {shapes[last.name]}; it must yield one output per class, label or quantity: "
+            f"({outputs},)",
+        )
     finished = _last_uses(sources)
     return [
         Step(

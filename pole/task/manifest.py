@@ -4,7 +4,7 @@ Source: PoLe, section 3.1 (model specification, metric, data pointers).
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import from_json
@@ -31,6 +31,7 @@ from pole.task.layers import (
     TorchvisionModel,
 )
 from pole.task.mappings import AnyMapping, ConvolutionalMapping, DenseMapping
+from pole.task.scores import METRICS, Form, MetricName, Target, form_of, top_k_of
 
 __all__ = [
     "MAX_CELLS",
@@ -60,10 +61,12 @@ __all__ = [
     "Normalisation",
     "PointForm",
     "Pool",
+    "Quantity",
     "Reshape",
     "RowFile",
     "Shape",
     "Size",
+    "Target",
     "Title",
     "TorchvisionModel",
     "check_data_set",
@@ -74,6 +77,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_EXACT_FLOAT32 = 1 << 24
 MAX_FEATURES = 1 << 20  # per row, before and after the mapping
 MAX_CELLS = 1 << 34  # rows * features, before and after the mapping: 64 GiB of float32
+MAX_SCORED = 1 << 27  # rows * outputs that a metric looks at, of one part: a GiB, and exact sums in int64
 
 
 def _canonical_cid(text: str) -> str:
@@ -136,11 +140,42 @@ class RowFile(Document):
     size_bytes: Annotated[int, Field(ge=1, le=1 << 34)]
 
 
+class Quantity(Document):
+    """A number to be predicted, in its unit. Labels are cut off at the ends of its range, which is public."""
+
+    name: Title
+    unit: Annotated[str, Field(max_length=100), AfterValidator(_printable)] = ""
+    minimum: float
+    maximum: float
+
+    @model_validator(mode="after")
+    def _is_range(self) -> Self:
+        if not self.minimum < self.maximum or not math.isfinite(self.maximum - self.minimum):
+            raise ValueError(f"quantity {self.name!r} runs from {self.minimum} to {self.maximum}; that is no range")
+        return self
+
+
+def _left_out_if_empty(values: list[Any]) -> bool:
+    return not values
+
+
 class DataSet(Document):
-    """`shape`: (features,) or (channels, height, width). The test set's CID stays secret until its release."""
+    """`shape`: (features,) or (channels, height, width). The test set's CID stays secret until its release.
+
+    A row's label is one of `class_names`, any of `label_names`, or a number for each of `quantities`; the two others
+    are empty, and then not written, so that older manifests keep their CIDs.
+    """
 
     shape: Annotated[list[Size], Field(min_length=1, max_length=3)]
-    class_names: Annotated[list[Title], Field(min_length=2, max_length=10_000)]
+    class_names: Annotated[list[Title], Field(min_length=2, max_length=10_000)] = Field(
+        default=[], exclude_if=_left_out_if_empty
+    )
+    label_names: Annotated[list[Title], Field(min_length=1, max_length=1_000)] = Field(
+        default=[], exclude_if=_left_out_if_empty
+    )
+    quantities: Annotated[list[Quantity], Field(min_length=1, max_length=64)] = Field(
+        default=[], exclude_if=_left_out_if_empty
+    )
     discretisation: Discretisation
     training_set: Annotated[list[RowFile], Field(min_length=1, max_length=100_000)]
     test_rows: Annotated[int, Field(ge=0, le=1_000_000)]
@@ -152,6 +187,22 @@ class DataSet(Document):
         return math.prod(self.shape)
 
     @property
+    def target(self) -> Target:
+        if self.quantities:
+            return Target.QUANTITY
+        return Target.LABELS if self.label_names else Target.CLASS
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a model yields for a row: one for each class, label or quantity."""
+        return len(self.class_names) or len(self.label_names) or len(self.quantities)
+
+    @property
+    def label_width(self) -> int:
+        """Numbers that a row's label is made of."""
+        return 1 if self.target is Target.CLASS else self.outputs
+
+    @property
     def training_rows(self) -> int:
         return sum(file.rows for file in self.training_set)
 
@@ -160,7 +211,7 @@ class Manifest(Document):
     version: Literal[2] = 2
     name: Title
     model: AnyModel
-    metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
+    metric: MetricName = "accuracy"
     data: DataSet
     mapping: AnyMapping
     encryption: AnyEncryption
@@ -169,6 +220,7 @@ class Manifest(Document):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         check_data_set(self.data)
+        check_metric(self.metric, self.data)
         _check_mapping(self.mapping, self.data)
         _check_encryption(self.encryption, self.mapping, self.data)
         return self
@@ -179,8 +231,9 @@ class Manifest(Document):
         return self.mapping.output_shape(tuple(self.data.shape))
 
     @property
-    def classes(self) -> int:
-        return len(self.data.class_names)
+    def outputs(self) -> int:
+        """Numbers that the model yields for a row."""
+        return self.data.outputs
 
     def to_bytes(self) -> bytes:
         return canonical_json(self)
@@ -217,11 +270,35 @@ def check_data_set(data: DataSet) -> None:
     _check_discretisation(data)
 
 
+def check_metric(metric: str, data: DataSet) -> None:
+    """Raises ValueError unless the metric can score such a task."""
+    form, outputs, k = form_of(metric), data.outputs, top_k_of(metric)
+    if form.target is not data.target:
+        fitting = ", ".join(name for name in METRICS if form_of(name).target is data.target)
+        raise ValueError(f"metric {metric} is of another target than the rows' labels; choose one of {fitting}")
+    if k is not None and k >= outputs:
+        raise ValueError(f"metric {metric} counts every row as right where there are {outputs} classes; choose fewer")
+    rows = max(data.training_rows, data.test_rows)
+    if form is not Form.CLASSES and rows * outputs > MAX_SCORED:
+        raise ValueError(
+            f"metric {metric} looks at {rows} rows of {outputs} outputs, at most {MAX_SCORED} numbers are allowed; "
+            "use fewer rows, or a metric of predicted classes such as accuracy"
+        )
+
+
 def _check_data(data: DataSet) -> None:
     if len(data.shape) == 2:
         raise ValueError(f"shape {data.shape}: need [features] or [channels, height, width]; add a channel of size 1")
-    if len(set(data.class_names)) != len(data.class_names):
-        raise ValueError("two classes have the same name; rename or merge them")
+    kinds = (data.class_names, data.label_names, data.quantities)
+    if sum(map(bool, kinds)) != 1:
+        raise ValueError("need either class_names, label_names or quantities, which say what a row's label is")
+    for what, names in (
+        ("classes", data.class_names),
+        ("labels", data.label_names),
+        ("quantities", [quantity.name for quantity in data.quantities]),
+    ):
+        if len(set(names)) != len(names):
+            raise ValueError(f"two {what} have the same name; rename or merge them")
     _check_amount("data", data.dimension, data)
 
 

@@ -25,46 +25,46 @@ class ModelManifest(Protocol):
     @property
     def feature_shape(self) -> tuple[int, ...]: ...
     @property
-    def classes(self) -> int: ...
+    def outputs(self) -> int: ...
 
 
 def new_model(manifest: ModelManifest) -> nn.Module:
     """The manifest's model, untrained; see `build_model`."""
-    return build_model(manifest.model, manifest.feature_shape, manifest.classes)
+    return build_model(manifest.model, manifest.feature_shape, manifest.outputs)
 
 
 def model_bytes(manifest: ModelManifest) -> int:
     """Bytes of the model's tensors, without allocating them. Raises ManifestInvalid as `build_model` does."""
-    return parameter_bytes(manifest.model, manifest.feature_shape, manifest.classes)
+    return parameter_bytes(manifest.model, manifest.feature_shape, manifest.outputs)
 
 
-def build_model(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module:
-    """An untrained module on the CPU: float32 [n, *input_shape] -> logits float32 [n, classes].
+def build_model(spec: AnyModel, input_shape: RowShape, outputs: int) -> nn.Module:
+    """An untrained module on the CPU: float32 [n, *input_shape] -> logits float32 [n, outputs].
 
     Initialised from torch's global seed; nothing is ever downloaded. Raises ManifestInvalid, naming the layer, before
     it allocates anything for a model that does not fit together or exceeds a cap.
     """
-    measure_model(spec, input_shape, classes)
-    return _construct(spec, input_shape, classes)
+    measure_model(spec, input_shape, outputs)
+    return _construct(spec, input_shape, outputs)
 
 
-def parameter_bytes(spec: AnyModel, input_shape: RowShape, classes: int) -> int:
+def parameter_bytes(spec: AnyModel, input_shape: RowShape, outputs: int) -> int:
     """Bytes of all weights and buffers: a model file without its header, which is far under a MiB."""
-    return measure_model(spec, input_shape, classes).state_bytes
+    return measure_model(spec, input_shape, outputs).state_bytes
 
 
-def measure_model(spec: AnyModel, input_shape: RowShape, classes: int) -> ModelSize:
+def measure_model(spec: AnyModel, input_shape: RowShape, outputs: int) -> ModelSize:
     """What the model costs, found without allocating it; raises ManifestInvalid as `build_model` does."""
-    check_row(input_shape, classes)
+    check_row(input_shape, outputs)
     if isinstance(spec, GraphModel):
-        return _measure_graph(plan_graph(spec, input_shape, classes))
-    return _measure_torchvision(spec, input_shape, classes)
+        return _measure_graph(plan_graph(spec, input_shape, outputs))
+    return _measure_torchvision(spec, input_shape, outputs)
 
 
-def _construct(spec: AnyModel, input_shape: RowShape, classes: int) -> nn.Module:
+def _construct(spec: AnyModel, input_shape: RowShape, outputs: int) -> nn.Module:
     if isinstance(spec, GraphModel):
-        return GraphNetwork(plan_graph(spec, input_shape, classes))
-    return _torchvision(spec, input_shape, classes)
+        return GraphNetwork(plan_graph(spec, input_shape, outputs))
+    return _torchvision(spec, input_shape, outputs)
 
 
 # --- graphs ----------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def _state_bytes(module: nn.Module) -> int:
 # --- torchvision -----------------------------------------------------------------------------------------------------
 
 
-def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> ModelSize:
+def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, outputs: int) -> ModelSize:
     """Runs one row through the architecture on the "meta" device, which computes shapes and nothing else."""
     sizes = [ModelSize(0, 0, math.prod(input_shape), 0)]
     # Besides a layer's input and output, a residual block keeps at most one more of either size.
@@ -114,7 +114,7 @@ def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, classes:
         sizes.append(_sum(sizes[-1], module, alive, tuple(output.shape[1:])))
 
     with torch.device("meta"), torch.no_grad():
-        model = _torchvision(spec, input_shape, classes).eval()
+        model = _torchvision(spec, input_shape, outputs).eval()
         for module in model.modules():
             if not list(module.children()):
                 module.register_forward_hook(record)
@@ -123,7 +123,7 @@ def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, classes:
     return sizes[-1]
 
 
-def _torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) -> nn.Module:
+def _torchvision(spec: TorchvisionModel, input_shape: RowShape, outputs: int) -> nn.Module:
     # Imported here: it costs a second, and graphs do not need it.
     from torchvision import models
 
@@ -134,7 +134,7 @@ def _torchvision(spec: TorchvisionModel, input_shape: RowShape, classes: int) ->
         "vgg16_bn": models.vgg16_bn,
         "resnet18": models.resnet18,
     }
-    model = builders[spec.architecture](weights=None, num_classes=classes)
+    model = builders[spec.architecture](weights=None, num_classes=outputs)
     if spec.architecture == "resnet18":
         _adapt_resnet(model, shape[0], is_cifar=spec.stem == "cifar")
     else:

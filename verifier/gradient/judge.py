@@ -102,7 +102,7 @@ class TaskJudge:
             (RowPart.TEST, self.samples.test_x, self.samples.test_y),
         ):
             predictions = network.predict(x.numpy())
-            ppm = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.classes)
+            ppm = score_ppm(predictions, y.numpy(), "accuracy", self.manifest.outputs)
             root = predictions_root(block.previous_hash, block.weights, part, predictions)
             said |= scored_part(part, ppm, predictions, root)
         return said

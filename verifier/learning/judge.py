@@ -23,7 +23,7 @@ from pole.errors import (
 )
 from pole.exact.fast import ExactNetwork, prepare
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.task import has_raw_features, task_score_ppm
+from pole.exact.task import form_of_task, has_raw_features, task_score_ppm
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
 from pole.storage.cid import Cid
@@ -141,7 +141,7 @@ class RoundJudge:
         self, network: ExactNetwork, model: Cid, part: RowPart, x: NDArray[np.float32], labels: NDArray[np.int64]
     ) -> dict[str, Any]:
         """What a finding says of one part."""
-        predictions = network.predict(x)
+        predictions = network.predict(x, form_of_task(self.manifest))
         ppm = task_score_ppm(self.manifest, predictions, labels)
         return scored_part(part, ppm, predictions, predictions_root(self.previous_hash, model, part, predictions))
 

@@ -1,6 +1,6 @@
 """The prepared network: rows in, exact logits out, chunk by chunk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from pole.errors import BadInput, ModelInvalid
 from pole.exact.fast.layers import Function
 from pole.exact.fast.weights import Grid
+from pole.task.scores import Form
 
 FIRST_ROWS = 8
 """The first chunk is small, and shows how many numbers a row takes."""
@@ -22,6 +23,25 @@ MOST_NUMBERS = 1 << 28
 GPU_NUMBERS = 1 << 27
 LARGE_WEIGHTS = 1 << 19
 """With weights that no cache holds, every chunk reads them from memory: it had better be of many rows."""
+
+
+def _classes(logits: Tensor) -> Tensor:
+    return torch.from_numpy(
+        logits.numpy().argmax(axis=1).astype(np.int64)
+    )  # torch does not say which of equals it takes
+
+
+_FORMS: dict[Form, Callable[[Tensor], Tensor]] = {
+    Form.CLASSES: _classes,
+    Form.LOGITS: lambda logits: (logits * 65_536).round_().clamp_(-(2.0**40), 2.0**40).long(),
+    Form.LABELS: lambda logits: logits.gt(0).long(),
+    Form.VALUES: lambda logits: (logits * 16_777_216).round_().clamp_(0, 16_777_216).long(),
+}
+"""Logits, float64 [n, outputs] on the CPU, as metrics look at them."""
+
+
+def _features(rows: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
 
 
 class Step(NamedTuple):
@@ -47,10 +67,14 @@ class ExactNetwork:
     weights: int
     _numbers_per_row: dict[tuple[int, ...], int] = field(default_factory=dict)
 
-    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The class of the largest logit for each row, the lowest of equals: int64 [n]."""
-        classes: NDArray[np.int64] = self.logits(rows).argmax(axis=1).astype(np.int64)
-        return classes
+    @torch.inference_mode()
+    def predict(self, rows: NDArray[np.float32], form: Form = Form.CLASSES) -> NDArray[np.int64]:
+        """What a metric of this form looks at: int64 [n] for CLASSES, else [n, outputs]. Raises as `logits` does."""
+        make, features = _FORMS[form], _features(rows)
+        if not len(features):
+            return self.predict(np.zeros((1, *rows.shape[1:]), np.float32), form)[:0]
+        found: NDArray[np.int64] = torch.cat([make(logits) for logits in self._chunks(features, 0)]).numpy()
+        return found
 
     @torch.inference_mode()
     def logits(self, rows: NDArray[np.float32], rows_per_chunk: int = 0) -> NDArray[np.float64]:
@@ -58,7 +82,7 @@ class ExactNetwork:
 
         Raises BadInput if a feature is not finite, ModelInvalid if the network does not yield one row of logits each.
         """
-        features = torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
+        features = _features(rows)
         if not len(features):
             return self.logits(np.zeros((1, *rows.shape[1:]), np.float32))[:0]
         logits: NDArray[np.float64] = torch.cat(list(self._chunks(features, rows_per_chunk))).numpy()

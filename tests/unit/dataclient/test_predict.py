@@ -7,6 +7,7 @@ is four times the first plain feature. With mean 20 and scale 1 the model says "
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,3 +202,70 @@ sys.meta_path.insert(0, Missing())
 import dataclient.collect, dataclient.predict, dataclient.serve, dataclient.status
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+# --- labels and quantities ---
+
+
+def bought_for(metric: str, **targets: Any) -> Bundle:
+    """The same weights; the outputs are -4 and 4, or what the rows make of them."""
+    old = bundle()
+    data = DataSet.model_validate(
+        {**{k: v for k, v in manifest().data.model_dump().items() if k != "class_names"}, **targets}
+    )
+    other = manifest().model_copy(update={"data": data, "metric": metric})
+    return Bundle(old.description.model_copy(update={"manifest": other}), old.weights)
+
+
+QUANTITIES = [
+    {"name": "price", "unit": "EUR", "minimum": 0.0, "maximum": 100.0},
+    {"name": "age", "minimum": -1.0, "maximum": 1.0},
+]
+
+
+def test_read_new_rows__unknown_label_or_no_number__refused(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("amount,noise,tags\n6,0,red|huge\n")
+    with pytest.raises(BadInput, match=r"label\(s\) huge; the model knows big, red"):
+        read_new_rows(tmp_path / "new.csv", bought_for("multilabel_f1", label_names=["big", "red"]), "tags")
+    with pytest.raises(BadInput, match=r"'red\|huge' is not a number"):
+        read_new_rows(tmp_path / "new.csv", bought_for("r2", quantities=QUANTITIES[:1]), "tags")
+    np.savez(tmp_path / "new.npz", x=np.zeros((2, 2)), y=np.zeros((2, 3)))
+    with pytest.raises(BadInput, match="labels have 3 columns, the model predicts 2"):
+        read_new_rows(tmp_path / "new.npz", bought_for("r2", quantities=QUANTITIES), "y")
+
+
+def test_predict__labels__names_probabilities_and_score(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("amount,noise,tags\n6,0,red\n4,15,red\n")
+    bought = bought_for("multilabel_accuracy", label_names=["big", "red"])
+    found = predict(bought, read_new_rows(tmp_path / "new.csv", bought, "tags"))
+    assert (found.classes.tolist(), found.score_ppm, found.accuracy) == ([[0, 1], [1, 0]], 500_000, None)
+    write_predictions(tmp_path / "out.csv", bought, found)
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "row,labels,big,red",
+        "1,red,0.0180,0.9820",
+        "2,big,0.9820,0.0180",
+    ]
+
+
+def test_predict__quantities__in_their_units_and_cut_off_at_the_range(tmp_path: Path) -> None:
+    """The feature is 0.25 for an amount of 5 and a mean of 19.75, so the outputs are -0.25 and 0.25."""
+    bought = bought_for("r2", quantities=QUANTITIES)
+    normalisation = Normalisation(mean=[19.75], scale=[1.0])
+    bought = Bundle(bought.description.model_copy(update={"normalisation": normalisation}), bought.weights)
+    np.savez(tmp_path / "new.npz", x=np.array([[5, 0], [15, 0]]), y=np.array([[0.0, -0.5], [10.0, 1.0]]))
+    found = predict(bought, read_new_rows(tmp_path / "new.npz", bought, "y"))
+    write_predictions(tmp_path / "out.csv", bought, found)
+    assert (tmp_path / "out.csv").read_text().splitlines() == ["row,price [EUR],age", "1,0,-0.5", "2,0,1"]
+    assert found.score_ppm == 500_000  # price is no better than the mean, age without error
+
+
+def test_predict__metric_of_probabilities__both_scores(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("amount,noise,kind\n6,0,high\n4,15,low\n")
+    old = bundle()
+    bought = Bundle(
+        old.description.model_copy(update={"manifest": manifest().model_copy(update={"metric": "log_loss"})}),
+        old.weights,
+    )
+    found = predict(bought, read_new_rows(tmp_path / "new.csv", bought, "kind"))
+    assert found.accuracy == 1.0
+    assert found.score_ppm == 999_664  # 1 / (1 + exp -8)

@@ -252,7 +252,7 @@ def test_reveal__predictions__published_with_the_reveal_and_not_before(table: Ta
     assert published == {table.chain.verifier(0): cid_of(kept)}
     found = read_published(store.get(cid_of(kept), len(kept)))
     assert found.ballot_id == 1
-    assert [unpack_rows(entry.train, 3).tolist() for entry in found.entries] == [[0, 1, 2]] * len(GOOD)
+    assert [unpack_rows(entry.train, (3,)).tolist() for entry in found.entries] == [[0, 1, 2]] * len(GOOD)
 
 
 def test_reveal__predictions_that_are_gone__the_vote_counts_all_the_same(table: Table) -> None:

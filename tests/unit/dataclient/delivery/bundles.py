@@ -55,9 +55,9 @@ def manifest_of(
 def rows_of(manifest: Manifest, rows: int, seed: int = 0) -> NDArray[np.float64]:
     """Plain rows of as many clumps as there are classes, in turns; some values lie outside of their ranges."""
     shape = tuple(manifest.data.shape)
-    centres = np.random.default_rng(99).normal(0.0, 0.6, (manifest.classes, *shape))
+    centres = np.random.default_rng(99).normal(0.0, 0.6, (manifest.outputs, *shape))
     noise = np.random.default_rng(seed).normal(0.0, 0.5, (rows, *shape))
-    found: NDArray[np.float64] = centres[np.arange(rows) % manifest.classes] + noise
+    found: NDArray[np.float64] = centres[np.arange(rows) % manifest.outputs] + noise
     return found
 
 
@@ -80,11 +80,11 @@ def _fit_last(model: torch.nn.Module, manifest: Manifest) -> None:
     last = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
     got: list[torch.Tensor] = []
     hook = last.register_forward_hook(lambda _module, inputs, _output: got.append(inputs[0]))
-    rows = 20 * manifest.classes
+    rows = 20 * manifest.outputs
     model(torch.from_numpy(bundle_with(manifest, b"").features(rows_of(manifest, rows, seed=2))))
     hook.remove()
     inputs = torch.cat([got[0], torch.ones(rows, 1)], dim=1).double()
-    wanted = torch.nn.functional.one_hot(torch.arange(rows) % manifest.classes).double() * 4 - 2
+    wanted = torch.nn.functional.one_hot(torch.arange(rows) % manifest.outputs).double() * 4 - 2
     solved = inputs.T @ torch.linalg.solve(inputs @ inputs.T + 0.1 * torch.eye(rows, dtype=torch.float64), wanted)
     last.weight.copy_(solved[:-1].T)
     last.bias.copy_(solved[-1])

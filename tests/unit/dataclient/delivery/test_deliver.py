@@ -30,7 +30,7 @@ sys.meta_path.insert(0, Missing())
 
 def held_out(bundle: Bundle, rows: int = 60) -> HeldOut:
     x = rows_of(bundle.description.manifest, rows)
-    labels = np.arange(rows) % bundle.description.manifest.classes
+    labels = np.arange(rows) % bundle.description.manifest.outputs
     predictions = bundle.logits(x).argmax(axis=1).astype(np.int64)
     return HeldOut(discretise(x, bundle.description.manifest.data.discretisation), labels, predictions)
 

@@ -23,6 +23,7 @@ from pole.exact.fast.tables import KINDS, entries
 from pole.task.graph import RowShape
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
 from pole.task.model import build_model
+from pole.task.scores import Form
 from pole.task.weights import save_model
 from tests.paths import VECTORS
 
@@ -303,6 +304,21 @@ def test_predict__equal_logits__lowest_class() -> None:
         for tensor in module.parameters():
             tensor.zero_()
     assert prepare(module).predict(np.ones((3, 2), np.float32)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("kind", ["usual", "wide", "huge"])
+def test_predict__every_form__numbers_of_the_reference(form: Form, kind: str) -> None:
+    spec = GraphModel.model_validate({"layers": [{"type": "linear", "name": "a", "size": 5}]})
+    module, x = build_model(spec, (3,), 5), features(8, 300, (3,), is_raw=False)
+    set_weights(module, kind, 9)
+    wanted = read_model(save_model(module), plan_model(spec, (3,), 5)).predict(x, form)
+    found = prepare(module).predict(x, form)
+    assert found.dtype == wanted.dtype == np.int64
+    assert np.array_equal(found, wanted)
+    assert wanted.shape == ((300,) if form is Form.CLASSES else (300, 5))
+    assert wanted.std() > 0
+    assert prepare(module).predict(x[:0], form).shape == wanted[:0].shape
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -61,7 +61,7 @@ def test_score__outputs_not_finite__model_invalid(value: float) -> None:
 
 @pytest.mark.parametrize("shape", [(), (3, 2)])
 def test_score__outputs_of_wrong_shape__model_invalid(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelInvalid, match=r"need \(4, classes\)"):
+    with pytest.raises(ModelInvalid, match=r"need \(4, outputs\)"):
         estimate_ppm(Constant(0.0, shape), np.zeros((4, 1), np.float32), np.zeros(4, np.int64), "accuracy")
 
 
@@ -107,3 +107,19 @@ def test_score__any_predictions__agree_with_the_libraries(pairs: list[tuple[int,
     assert score(predicted, labels, "macro_f1", 4) == pytest.approx(float(f1) * 1e6, abs=2)
     recall = recall_score(labels, predicted, labels=sorted(set(labels)), average="macro", zero_division=0)
     assert score(predicted, labels, "balanced_accuracy", 4) == pytest.approx(recall * 1e6, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected_ppm"),
+    # exp 1 / (exp 1 + 2) = 0.5761169 and 1 / (exp 1 + 2) = 0.2119416: two rows of the first, one of the second.
+    [("log_loss", 412_805), ("top_2_accuracy", 666_666), ("brier", 743_850)],
+)
+def test_score__probabilities__of_the_models_outputs(metric: Metric, expected_ppm: int) -> None:
+    assert score([0, 1, 0], [0, 1, 2], metric) == expected_ppm
+
+
+def test_score__quantities__of_the_models_outputs() -> None:
+    y = np.array([[0], [1 << 23], [1 << 24]], dtype=np.int64)
+    x = np.zeros((3, 1), np.float32)
+    assert estimate_ppm(Constant(0.5, (1,)), x, y, "r2") == 0
+    assert estimate_ppm(nn.Linear(1, 1), x, np.full((3, 1), 7), "mae") == 0

@@ -57,6 +57,12 @@ IMAGES = {
     "encryption": {"scheme": "none"},
 }
 
+PRICE: dict[str, Any] = {"name": "price", "unit": "EUR", "minimum": 1.0, "maximum": 9.0}
+QUANTITY: dict[str, Any] = {
+    "metric": "r2",
+    "data": {key: value for key, value in DIGITS["data"].items() if key != "class_names"} | {"quantities": [PRICE]},
+}
+
 
 def _changed(changes: dict[str, Any]) -> bytes:
     """The digits manifest with values replaced at dotted paths."""
@@ -99,7 +105,26 @@ def test_from_bytes__too_large__refused_unparsed() -> None:
         ({"surprise": 1}, "surprise: Extra inputs"),
         ({"name": ""}, "name"),
         ({"name": "\x1b[2Jowned"}, "name: .*cannot be printed"),
-        ({"metric": "profit"}, "metric"),
+        ({"metric": "profit"}, "metric: .* no metric 'profit'; choose one of accuracy"),
+        ({"metric": "top_10_accuracy"}, "every row as right where there are 10 classes"),
+        ({"metric": "top_1_accuracy"}, "no metric"),
+        (
+            {
+                "metric": "log_loss",
+                "data.training_set.0.rows": 1_000_000,
+                "data.test_rows": 0,
+                "data.class_names": [str(i) for i in range(200)],
+            },
+            "looks at 1000000 rows of 200 outputs",
+        ),
+        ({"data.label_names": ["a"]}, "either class_names, label_names or quantities"),
+        ({"data": {k: v for k, v in DIGITS["data"].items() if k != "class_names"}}, "either class_names, label_names"),
+        (QUANTITY | {"metric": "accuracy"}, "of another target than the rows' labels; choose one of r2, rmse, mae"),
+        (QUANTITY | {"data.quantities": [PRICE, PRICE]}, "two quantities have the same name"),
+        (QUANTITY | {"data.quantities": [PRICE | {"maximum": 1.0}]}, "quantity 'price' runs from 1.0 to 1.0"),
+        (QUANTITY | {"data.quantities": [PRICE | {"minimum": -1.7e308, "maximum": 1.7e308}]}, "that is no range"),
+        (QUANTITY | {"data.quantities": [PRICE | {"unit": "\x1b"}]}, "unit: .*cannot be printed"),
+        (QUANTITY | {"data.quantities": []}, "quantities"),
         ({"max_model_bytes": 0}, "max_model_bytes"),
         ({"max_model_bytes": 1.5}, "max_model_bytes"),
         ({"max_model_bytes": "9"}, "max_model_bytes"),
@@ -254,3 +279,34 @@ def test_reference__every_field_and_literal_of_the_schema__is_mentioned() -> Non
     words = _words(Manifest.model_json_schema())
     assert {"rank_limit", "global_average_pool", "cifar"} < words
     assert {word for word in words if not re.search(rf"\b{re.escape(word)}\b", REFERENCE)} == set()
+
+
+def test_to_bytes__classes__bytes_of_before_there_were_labels_and_quantities() -> None:
+    content = Manifest.from_bytes(_changed({})).to_bytes()
+    assert str(cid_of(content)) == "bafkreigipxstgq5rcjycvwkl7vvfjktgeaxlyj523bn4gugbkbou42izwy"
+    assert b"label_names" not in content
+    assert b"quantities" not in content
+
+
+@pytest.mark.parametrize(
+    ("changes", "target", "outputs", "label_width"),
+    [
+        ({}, "class", 10, 1),
+        (QUANTITY, "quantity", 1, 1),
+        (QUANTITY | {"data.quantities": [PRICE, PRICE | {"name": "rent"}]}, "quantity", 2, 2),
+        (
+            {"metric": "multilabel_f1", "data": {**QUANTITY["data"], "quantities": [], "label_names": ["a", "b"]}},
+            "labels",
+            2,
+            2,
+        ),
+    ],
+)
+def test_target__every_kind__outputs_and_round_trip(
+    changes: dict[str, Any], target: str, outputs: int, label_width: int
+) -> None:
+    document = json.loads(_changed(changes))
+    document["data"] = {key: value for key, value in document["data"].items() if value != []}
+    manifest = Manifest.from_bytes(json.dumps(document).encode())
+    assert (manifest.data.target, manifest.outputs, manifest.data.label_width) == (target, outputs, label_width)
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest

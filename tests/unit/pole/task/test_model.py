@@ -18,7 +18,11 @@ from tests.unit.graphs import FLATTEN, GLOBAL, RELU, Layers, conv, graph_of, lin
 @pytest.mark.parametrize(
     ("layers", "shape", "complaint"),
     [
-        ([linear(3)], (4,), r"'l0' is the last and yields \(3,\); it must yield one output per class, \(2,\)"),
+        (
+            [linear(3)],
+            (4,),
+            r"'l0' is the last and yields \(3,\); it must yield one output per class, label or quantity: \(2,\)",
+        ),
         ([linear(2, inputs=["nobody"])], (4,), "'l0' takes input from 'nobody', which does not exist"),
         ([linear(2, inputs=["l0"])], (4,), "'l0' takes input from 'l0', which does not come before it"),
         ([linear(4, inputs=["l1"]), linear(2)], (4,), "'l0' takes input from 'l1', which does not come before it"),
@@ -93,10 +97,10 @@ def test_build_model__impossible_row__refused(shape: tuple[int, ...]) -> None:
         build_model(graph_of(FLATTEN, linear(2)), shape, 2)
 
 
-@pytest.mark.parametrize("classes", [-1, 0, 1])
-def test_build_model__fewer_than_two_classes__refused(classes: int) -> None:
-    with pytest.raises(ManifestInvalid, match="need at least 2"):
-        build_model(TorchvisionModel(architecture="resnet18"), (1, 8, 8), classes)
+@pytest.mark.parametrize("outputs", [-1, 0])
+def test_build_model__no_outputs__refused(outputs: int) -> None:
+    with pytest.raises(ManifestInvalid, match="need at least 1"):
+        build_model(TorchvisionModel(architecture="resnet18"), (1, 8, 8), outputs)
 
 
 @pytest.mark.parametrize(

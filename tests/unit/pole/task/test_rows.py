@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,18 @@ from pole.encryption.points import BYTES_OF_POINTS, PointForm
 from pole.errors import BadInput, DataInvalid
 from pole.storage.cid import cid_of
 from pole.storage.tensorfile import MAX_HEADER_BYTES, read_tensors, write_tensors
-from pole.task.manifest import DataSet, Discretisation, RowFile
+from pole.task.manifest import DataSet, Discretisation, Quantity, RowFile
 from pole.task.rows import (
     EncryptedRows,
     Rows,
     discretise,
     encrypted_rows_from_bytes,
     encrypted_rows_to_bytes,
+    from_units,
     max_file_bytes,
     rows_from_bytes,
     rows_to_bytes,
+    to_units,
 )
 
 FOUR_BITS = Discretisation(bits=4, minimum=[0.0], maximum=[15.0])
@@ -274,3 +277,76 @@ def test_write_atomically__name_taken__old_content_stays(tmp_path: Path) -> None
     assert path.read_bytes() == b"old"
     write_atomically(path, b"new")
     assert [(each.name, each.read_bytes()) for each in path.parent.iterdir()] == [("file", b"new")]
+
+
+# --- labels and quantities -------------------------------------------------------------------------------------------
+
+PRICES = [Quantity(name="price", unit="EUR", minimum=-1.0, maximum=3.0), Quantity(name="age", minimum=0.0, maximum=1.0)]
+
+
+def data_of(**targets: Any) -> DataSet:
+    return DataSet(
+        shape=[2],
+        discretisation=Discretisation(bits=4, minimum=[0.0], maximum=[15.0]),
+        training_set=[RowFile(cid=str(cid_of(b"rows")), rows=2, size_bytes=4)],
+        test_rows=1,
+        test_size_bytes=1,
+        **targets,
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_to_units__not_finite__refused_with_row_and_name(value: float) -> None:
+    with pytest.raises(BadInput, match="row 1: age is"):
+        to_units(np.array([[0.0, 0.0], [0.0, value]]), PRICES)
+
+
+def test_to_units__other_number_of_quantities__refused() -> None:
+    with pytest.raises(BadInput, match="no numbers of 2 quantities"):
+        to_units(np.zeros((3, 1)), PRICES)
+
+
+def test_to_units__values__rounded_and_cut_off_at_the_ends_of_the_range() -> None:
+    units = to_units(np.array([[-1.0, 0.5], [3.0, 1e-9], [99.0, -1.0], [0.0, 2.0**-25 * 3]]), PRICES)
+    assert units.tolist() == [[0, 1 << 23], [1 << 24, 0], [1 << 24, 0], [1 << 22, 2]]
+    assert from_units(units, PRICES)[0].tolist() == [-1.0, 0.5]
+
+
+@given(st.lists(st.tuples(st.floats(-1, 3), st.floats(0, 1)), min_size=1, max_size=5))
+def test_from_units__of_to_units__within_half_a_unit(rows: list[tuple[float, float]]) -> None:
+    back = from_units(to_units(np.array(rows), PRICES), PRICES)
+    assert np.abs(back - rows).max() <= 4 * 2.0**-25 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("targets", "labels", "complaint"),
+    [
+        ({"quantities": PRICES}, [[0, -1]], "row 0 has the label -1; they are 0..16777216"),
+        ({"quantities": PRICES}, [[0, (1 << 24) + 1]], "16777217"),
+        ({"label_names": ["a", "b"]}, [[0, 2]], "row 0 has the label 2; they are 0..1"),
+        ({"label_names": ["a", "b"]}, [[0]], r"asks for int64 \(1, 2\)"),
+        ({"label_names": ["a"]}, [0], r"asks for int64 \(1, 1\)"),
+        ({"class_names": ["a", "b"]}, [[0]], r"asks for int64 \(1,\)"),
+    ],
+)
+def test_rows_from_bytes__labels_of_another_target__refused(
+    targets: dict[str, Any], labels: list[Any], complaint: str
+) -> None:
+    content = rows_to_bytes(Rows(np.zeros((1, 2), np.uint8), np.array(labels, np.int64)))
+    with pytest.raises(DataInvalid, match=complaint):
+        rows_from_bytes(content, data_of(**targets), 1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "labels"),
+    [
+        ({"quantities": PRICES}, [[5, 1 << 24]]),
+        ({"label_names": ["a", "b"]}, [[0, 1]]),
+        ({"class_names": ["a", "b"]}, [1]),
+    ],
+)
+def test_rows_from_bytes__every_target__read_back_within_the_cap(targets: dict[str, Any], labels: list[Any]) -> None:
+    data, rows = data_of(**targets), Rows(np.ones((1, 2), np.uint8), np.array(labels, np.int64))
+    content = rows_to_bytes(rows)
+    assert len(content) <= max_file_bytes(1, data, None)
+    assert rows_from_bytes(content, data, 1).labels.tolist() == labels

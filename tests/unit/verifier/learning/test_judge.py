@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Convolution, DenseMapping, GlobalPool, GraphModel, Linear, Reshape
 from pole.task.model import new_model
 from pole.task.rows import Rows, rows_to_bytes
+from pole.task.scores import Form
 from pole.task.weights import save_model
 from tests.paths import ROOT
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_digits, commission_iris, train_quickly
@@ -282,6 +284,22 @@ def test_judge__valid_model__its_word_has_the_roots_of_the_references_prediction
         root = predictions_root(PREVIOUS_HASH, model, part, predictions)
         parts.append(Part(VerdictKind.SCORED, task_score_ppm(iris.manifest, predictions, y), root))
     assert word == pack_verdict(*parts)
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "top_2_accuracy"])
+def test_judge__metric_of_probabilities__its_root_binds_the_logits(
+    iris: Commission, cache: Path, honest: bytes, metric: str
+) -> None:
+    manifest = iris.manifest.model_copy(update={"metric": metric})
+    task = replace(iris, manifest=manifest, manifest_cid=iris.store.put(manifest.to_bytes()))
+    model, features, reference = iris.store.put(honest), task.features(cache), model_of(manifest, honest)
+    word = judge(inputs_of(task, cache, test_set=None), {0: model}).judgements[0].word
+    logits = reference.predict(features.train_x, Form.LOGITS)
+    assert logits.shape == (120, 3)
+    root = predictions_root(PREVIOUS_HASH, model, RowPart.TRAIN, logits)
+    ppm = task_score_ppm(manifest, logits, features.train_y)
+    assert 500_000 < ppm <= 1_000_000
+    assert word == pack_verdict(Part(VerdictKind.SCORED, ppm, root), Part(VerdictKind.NONE))
 
 
 def test_judge__test_set_not_released__no_test_part(iris: Commission, cache: Path, honest: bytes) -> None:

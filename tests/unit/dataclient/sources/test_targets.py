@@ -1,0 +1,101 @@
+"""Labels of every kind, from texts and from arrays: what is refused, and what is read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dataclient.sources.load import SourceOptions, load_source, training_and_test
+from dataclient.sources.targets import label_set, targets_of_array, targets_of_texts
+from pole.errors import BadInput
+from pole.task.scores import Target
+
+
+def load(path: Path, **options: object) -> object:
+    return load_source(SourceOptions.model_validate({"source": str(path), **options}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("ten", "row 2, column 'price': 'ten' is not a number"), ("inf", "'inf' is not finite"), ("", "not a number")],
+)
+def test_texts__no_quantity__refused_with_the_place(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        targets_of_texts(["1.5", text], Target.QUANTITY, "price", "rows.csv")
+
+
+def test_texts__no_label_anywhere__refused() -> None:
+    with pytest.raises(BadInput, match=r"no cell of column 'tags' names a label; write them as a\|b"):
+        targets_of_texts(["", "-"], Target.LABELS, "tags", "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("y", "target", "message"),
+    [
+        (np.array([[0, 2]]), Target.LABELS, "other values than 0 and 1"),
+        (np.array([["a"]]), Target.QUANTITY, "needs numbers"),
+        (np.array([[1j]]), Target.QUANTITY, "needs numbers"),
+        (np.zeros((2, 0)), Target.QUANTITY, "has shape"),
+        (np.zeros((2, 1, 1)), Target.LABELS, "has shape"),
+    ],
+)
+def test_array__unusable__refused(y: NDArray[np.generic], target: Target, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        targets_of_array(y, target, "y", "rows.npz")
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (["a,price", "1,2", "2,3"], {"target": "quantity"}, "has 2 rows; give at least 4"),
+        (["a,price", *["1,2", "3,2"] * 3], {"target": "quantity"}, "price is the same in every row"),
+        (["a,price", "1,2", "2,"], {"target": "quantity"}, "the label is missing"),
+        (["a,price", *[f"{i},{i * 0.7}" for i in range(20)]], {}, "or say --target quantity"),
+        (["a,price", "1,2"], {"unit": "EUR"}, "a unit .EUR. is of a quantity"),
+        (["a,price", "1,x", "2,x", "3,x|y", "4,x"], {"target": "labels"}, "x is the same in every row"),
+    ],
+)
+def test_load__labels_that_cannot_be_learned__refused(
+    tmp_path: Path, lines: list[str], options: dict[str, str], message: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(BadInput, match=message):
+        load(tmp_path / "rows.csv", label="price", **options)
+
+
+def test_load__set_of_another_target__refused() -> None:
+    with pytest.raises(BadInput, match="sklearn:iris has class labels, not quantity"):
+        load_source(SourceOptions(source="sklearn:iris", target="quantity"))
+
+
+def test_label_set__any_separators__trimmed() -> None:
+    assert label_set(" red | big;round ") == {"red", "big", "round"}
+    assert label_set("none") == label_set("-") == label_set(" ") == set()
+
+
+def test_load__csv_of_labels__matrix_with_sorted_names(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,tags\n1,red|big\n2,\n3,big\n4,red\n")
+    data = load_source(SourceOptions(source=str(tmp_path / "rows.csv"), label="tags", target="labels"))
+    assert (data.target, data.label_names, data.names) == (Target.LABELS, ("big", "red"), ("big", "red"))
+    assert data.labels.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
+    assert data.feature_names == ("a",)
+
+
+def test_load__npz_of_quantities__split_without_strata(tmp_path: Path) -> None:
+    y = np.arange(40).reshape(20, 2) / 3
+    np.savez(tmp_path / "rows.npz", x=np.arange(60.0).reshape(20, 3), y=y)
+    options = SourceOptions(source=str(tmp_path / "rows.npz"), target="quantity", max_training_rows=10)
+    data = load_source(options)
+    assert data.quantity_names == ("y0", "y1")
+    training, test = training_and_test(data, options)
+    assert (training.labels.shape, test.labels.shape) == ((10, 2), (4, 2))
+    together = np.concatenate([training.labels, test.labels])
+    assert {tuple(row) for row in together} <= {tuple(row) for row in y}
+    assert len(np.unique(together, axis=0)) == 14
+
+
+def test_load__diabetes__a_quantity() -> None:
+    data = load_source(SourceOptions(source="sklearn:diabetes"))
+    assert (data.target, data.quantity_names, data.x.shape) == (Target.QUANTITY, ("progression",), (442, 10))
+    assert (data.labels.min(), data.labels.max()) == (25, 346)
