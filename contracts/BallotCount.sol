@@ -67,6 +67,7 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @inheritdoc IVerifierCommittee
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function repeatedOutcome(uint64 firstBallotId, uint64 ballotId)
         external
         view

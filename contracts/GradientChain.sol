@@ -156,6 +156,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         _moveFee(working.taskId, _account(working.ballotId));
     }
 
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _moveFee(uint64 taskId, bytes32 committeeAccount) private {
         uint256 feeWei = _tasks[taskId].feeWei;
         if (feeWei == 0) return;
@@ -193,7 +194,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     /// @dev The earliest valid proposal is the block; the bad ones lose their bonds to the task, whose surplus is the
     /// client's; those left undecided lose nothing.
     // It calls our own contracts, which call nobody back.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
+    // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _settle(IVerifierCommittee.Verdict[] memory verdicts) private {
         Height storage working = _current;
         uint256 accepted = verdicts.length;
@@ -224,7 +225,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
         _resumeSearch();
     }
 
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
+    // It calls our own contracts, which call nobody back; a count of blocks reaches its end by one.
+    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
     function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
         uint64 taskId = _current.taskId;
         GradientTask storage paid = _tasks[taskId];
@@ -300,6 +302,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         return _tasks[_current.taskId].searchedS + (uint40(block.timestamp) - _current.searchStartedAt);
     }
 
+    // slither-disable-next-line unused-return: the rest is read when the phase says so
     function _ballotPhase() private view returns (IVerifierCommittee.BallotPhase phase) {
         (phase,) = COMMITTEE.result(_current.ballotId);
     }
@@ -326,6 +329,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @dev A proposal whose content could not be fetched is as bad as one that does not replay.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isBad(IVerifierCommittee.VerdictKind kind) private pure returns (bool) {
         return
             kind == IVerifierCommittee.VerdictKind.Invalid

@@ -64,6 +64,7 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     }
 
     /// @inheritdoc IRewardReservoir
+    // slither-disable-next-line events-maths: `Credited` says it
     function credit(Pot pot, bytes32 account, address payee, uint256 amountWei)
         external
         override

@@ -16,7 +16,7 @@ from pathlib import Path
 from pole.errors import BadInput
 from tools.contracts_copy import ROOT, copy_contracts, mutate
 
-TIMEOUT_S = 600
+TIMEOUT_S = 3600
 
 
 @dataclass(frozen=True)
