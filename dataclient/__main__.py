@@ -167,10 +167,9 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None,
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
     delivery = fetch_model(context, home, out, is_overwriting=force)
-    for line in (*_report(delivery.bundle), *delivery.remarks):
-        click.echo(line)
-    click.echo(f"{out} holds {', '.join(sorted(delivery.files))}")
-    click.echo(f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
+    holds = f"{out} holds {', '.join(sorted(delivery.files))}"
+    use = f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv"
+    click.echo("\n".join([*_report(delivery.bundle), *delivery.remarks, holds, use]))
 
 
 @cli.command("check-proof")
@@ -276,10 +275,11 @@ def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
 
 def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
+    metric = description.manifest.metric.replace("_", " ")
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
-        f"train accuracy {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
-        f"test accuracy  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
+        f"train {metric} {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
+        f"test {metric}  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
     ]
 
 

@@ -22,6 +22,7 @@ _REASONS = {
     VerdictKind.WITHHELD: "data withheld",
     VerdictKind.UNDECIDED: "undecided",
 }
+_CAPTION = "Credits; each miner withdraws its own. An ommer is valid and was not the best: a later block may reward it."
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,12 @@ def _payments(client: RoleContext, played: Round) -> dict[str, Payment]:
 
 def leaderboard_table(found: Leaderboard) -> Table:
     """One row per submission; times in UTC, amounts in ether."""
-    columns = ("#", "miner", "committed (UTC)", "claimed", "train", "test", "outcome")
+    columns = ("#", "miner", "committed (UTC)", "train", "test", "outcome")
     money = ("reward (ETH)", "bond back (ETH)", "reward token")
-    table = Table(*columns, *money, title=title(found))
+    table = Table(*columns, *money, title=title(found), caption=_CAPTION)
     for each in found.standings:
         at = datetime.datetime.fromtimestamp(each.committed_at_s, datetime.UTC)
-        scores = (each.claimed_train_ppm, each.train_ppm, each.test_ppm)
+        scores = (each.train_ppm, each.test_ppm)
         amounts = (each.payment.reward_wei, each.payment.bond_wei, each.payment.tokens)
         table.add_row(
             "-" if each.place is None else str(each.place),

@@ -43,10 +43,14 @@ class Delivery:
     remarks: list[str]
 
 
-def deliver(bundle: Bundle, test: HeldOut, proof: bytes) -> Delivery:
-    """All files but those whose library is missing; what is left out is said."""
+def deliver(bundle: Bundle, test: HeldOut, proof: bytes | None) -> Delivery:
+    """All files but those whose library is missing, or whose block; what is left out is said."""
     remarks: list[str] = []
-    files = {**bundle.files(), PROOF_FILE: proof}
+    files = bundle.files()
+    if proof is None:
+        remarks.append(f"no {PROOF_FILE}: this node keeps no events of the block; give the --rpc of one that does")
+    else:
+        files[PROOF_FILE] = proof
     onnx_content = _if_installed(ONNX_FILE, lambda: _onnx(bundle, test, remarks), remarks)
     if onnx_content is not None:
         files[ONNX_FILE] = onnx_content
