@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from dataclient.leaderboard import leaderboard, leaderboard_table, title
+from dataclient.leaderboard import Payment, Standing, _ranked, leaderboard, leaderboard_table, title
 from dataclient.serve import Server
 from dataclient.submit import read_orders
 from pole.chain.structs import Phase, VerdictKind
@@ -84,3 +84,28 @@ def test_leaderboard__two_miners_one_silent__scores_and_payments_to_the_wei(
     assert f"Task {found.task_id}, round {found.round_id}: finalised, 2 submission(s)" in shown
     assert "87.50 % │ 75.00 % │ won" in shown
     hand.send("VerifierCommittee", "requestUnstake")
+
+
+def standing(miner: str, outcome: str, train_ppm: int | None, test_ppm: int | None) -> Standing:
+    return Standing(None, miner, 0, 1, None, train_ppm, test_ppm, outcome, Payment(0, 0, 0))
+
+
+def test_ranked__winner_first_then_by_test_score__the_earlier_among_equals_and_losers_last() -> None:
+    found = _ranked(
+        [
+            standing("invalid", "invalid model", None, None),
+            standing("early", "ommer", 900_000, 800_000),
+            standing("late", "ommer", 900_000, 800_000),
+            standing("better", "ommer", 850_000, 810_000),
+            standing("winner", "won", 800_000, 810_000),
+            standing("untested", "valid", 990_000, None),
+        ]
+    )
+    assert [(each.place, each.miner) for each in found] == [
+        (1, "winner"),
+        (2, "better"),
+        (3, "early"),
+        (4, "late"),
+        (5, "untested"),
+        (None, "invalid"),
+    ]
