@@ -16,6 +16,8 @@ from explorer.views.reasons import outcome_of, reasons
 from pole.chain.structs import Phase, VerdictKind
 from pole.chain.verdicts import unpack_verdict
 
+_LISTED = ("RoundOpened", "PhaseChanged", "SolutionCommitted", "SolutionRevealed", "BlockAppended")
+"""All that a row of a list is made of."""
 ROUND_COLUMNS = ("round", "task", "height", "phase", "submissions", "revealed", "winner", "opened")
 
 
@@ -46,7 +48,7 @@ def round_page(snapshot: Snapshot, value: str) -> Page | None:
 def round_row(snapshot: Snapshot, opened: Event) -> list[Cell]:
     """What lists of rounds say of one."""
     value = snapshot.site.kinds.value(opened.contract, "round", opened.args["roundId"])
-    view = fold_round(snapshot.read.events("round", value))
+    view = fold_round(snapshot.read.events("round", value, _LISTED))
     winner: Cell = NOTHING if view.block is None else arg(view.block, "header", "winner", unit="address")
     return [
         Figure(value, "round", InEvent(opened, ("roundId",))),
