@@ -31,7 +31,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
+.PHONY: screenshots package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ demo: setup ## The main job on a local chain: commission, train, verify, vote, p
 
 demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are training steps (DEMO_ARGS="--dataset cifar10 --data-dir DIR")
 	@python -m scripts.demo_gradient $(DEMO_ARGS)
+
+screenshots: setup ## The README's pictures of the explorer, anew (needs Chromium)
+	@python -m scripts.screenshots
 
 test: test-contracts test-invariants test-unit test-e2e ## All kinds of tests, in minutes; `make test-full` leaves nothing out
 

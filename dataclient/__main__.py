@@ -279,11 +279,7 @@ def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
 
 def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
-<<<<<<< HEAD
-    metric = description.manifest.metric
-=======
     metric = description.manifest.metric.replace("_", " ")
->>>>>>> delivery
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
         f"train {metric} {_compared(description.own_train_ppm, origin.voted_train_ppm)}",

@@ -107,6 +107,7 @@ def _check_events(snapshot: Snapshot, report: Report) -> None:
         ):
             report.disagreements.append(f"event {id_} ({one.name}) is another one on the chain ({other.name})")
     _check_times(snapshot, report, list(ours.values()))
+    _check_transactions(snapshot, report, list(dict.fromkeys(event.transaction for event in ours.values())))
 
 
 def _from_chain(site: Site, last: int) -> Iterator[Event]:
@@ -125,11 +126,23 @@ def _from_chain(site: Site, last: int) -> Iterator[Event]:
 
 
 def _check_times(snapshot: Snapshot, report: Report, events: Sequence[Event]) -> None:
-    times = {event.block: event.time for event in events}
-    for number, header in zip(times, snapshot.site.node.headers(list(times)), strict=True):
+    found = sorted({(event.block, event.time) for event in events})
+    for (number, time), header in zip(found, snapshot.site.node.headers([each for each, _ in found]), strict=True):
         report.replayed["block times"] += 1
-        if header is None or header.timestamp != times[number]:
+        if header is None or header.timestamp != time:
             report.disagreements.append(f"block {number} has another time on the chain")
+
+
+def _check_transactions(snapshot: Snapshot, report: Report, hashes: Sequence[str]) -> None:
+    """Sender and gas, where they were read already."""
+    stored = snapshot.read.transactions(hashes)
+    known = [each for each in stored.values() if each.sender is not None]
+    receipts = snapshot.site.node.batch([("eth_getTransactionReceipt", [each.hash]) for each in known])
+    for each, receipt in zip(known, receipts, strict=True):
+        report.replayed["receipts"] += 1
+        found = (receipt["from"], int(receipt["gasUsed"], 16)) if isinstance(receipt, dict) else None
+        if found != (str(each.sender).lower(), each.gas_used):
+            report.disagreements.append(f"transaction {each.hash} has another sender or gas on the chain")
 
 
 def _check_calls(snapshot: Snapshot, report: Report, waiting: Sequence[tuple[str, Figure, View]]) -> None:

@@ -226,6 +226,17 @@ def _agreed_of_met(events: Sequence[Event], argument: str) -> str:
     return f"{_agreed(events, argument)} of {_met(events, argument)}"
 
 
+def _per_second(events: Sequence[Event], _argument: str) -> int:
+    """A task's reward over its time limit, which a call said when it was submitted; 0 where it is not known."""
+    limit = (events[0].derived.get("terms") or {}).get("timeLimitS", 0) if events else 0
+    return int(events[-1].args.get("rewardWei", 0)) // limit if limit else 0
+
+
+def _member(events: Sequence[Event], argument: str) -> int:
+    """Of how many ballots an account was a member, as calls said when they were opened."""
+    return sum(argument in (event.derived.get("members") or ()) for event in events)
+
+
 RULES: Mapping[str, Callable[[Sequence[Event], str], Any]] = {
     "sum": _sum,
     "count": _count,
@@ -236,6 +247,8 @@ RULES: Mapping[str, Callable[[Sequence[Event], str], Any]] = {
     "paid to": _paid_to,
     "cost": _cost,
     "won": _won,
+    "per second": _per_second,
+    "member": _member,
     "credits": _credits,
     "agreed": _agreed,
     "agreed of met": _agreed_of_met,

@@ -10,7 +10,7 @@ from explorer.views.cells import arg, counted, summed, time_of, viewed
 from explorer.views.reasons import outcome_of, reasons
 from explorer.views.rounds import task_of
 
-ROUNDS, MOVEMENTS = 15, 50
+ROUNDS, MOVEMENTS = 10, 30
 _LOST = {"Slashed": "stake slashed", "BondForfeited": "bond lost", "MinerSlashed": "bond lost"}
 _MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST)
 

@@ -116,7 +116,7 @@ def task_row(snapshot: Snapshot, view: TaskView) -> list[Cell]:
             InEvent(event, ("rewardWei",)),
         ),
         limit,
-        Said(f"{view.value / 10**18:.3g} ETH" if view.value else "—"),
+        Figure(view.value, "wei", Rows("per second", (event.name, "RewardRaised"), ("task", str(view.task_id)))),
         arg(event, "client", unit="address"),
         time_of(event),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from explorer.chain.calls import View
 from explorer.chain.events import Event
-from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Picture, Said, Table, Words
+from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Picture, Rows, Said, Table, Words
 from explorer.fold.ballots import BallotView
 from explorer.fold.folding import name_of
 from explorer.fold.money import flows
@@ -16,6 +16,8 @@ from explorer.views.reasons import outcome_of, reasons
 from pole.chain.structs import Phase, VerdictKind
 from pole.chain.verdicts import unpack_verdict
 
+_LISTED = ("RoundOpened", "PhaseChanged", "SolutionCommitted", "SolutionRevealed", "BlockAppended")
+"""All that a row of a list is made of."""
 ROUND_COLUMNS = ("round", "task", "height", "phase", "submissions", "revealed", "winner", "opened")
 
 
@@ -46,7 +48,7 @@ def round_page(snapshot: Snapshot, value: str) -> Page | None:
 def round_row(snapshot: Snapshot, opened: Event) -> list[Cell]:
     """What lists of rounds say of one."""
     value = snapshot.site.kinds.value(opened.contract, "round", opened.args["roundId"])
-    view = fold_round(snapshot.read.events("round", value))
+    view = fold_round(snapshot.read.events("round", value, _LISTED))
     winner: Cell = NOTHING if view.block is None else arg(view.block, "header", "winner", unit="address")
     return [
         Figure(value, "round", InEvent(opened, ("roundId",))),
@@ -138,6 +140,8 @@ def _submissions(snapshot: Snapshot, view: RoundView) -> Table:
 def _submission(snapshot: Snapshot, view: RoundView, own: Submission) -> list[Cell]:
     claim = View(view.contract, "submission", (view.round_id, own.index), ("claimedTrainPpm",))
     paid = [event for event in view.money if event.name == "Credited" and event.args["payee"] == own.miner]
+    value = snapshot.site.kinds.value(view.contract, "round", view.round_id)
+    rows = Rows("paid to", ("Credited",), ("round", value), own.miner)
     return [
         arg(own.committed, "miner", unit="address"),
         viewed(snapshot.site, own.claimed_ppm, "ppm", claim, InEvent(own.committed, ("claimedTrainPpm",))),
@@ -145,7 +149,7 @@ def _submission(snapshot: Snapshot, view: RoundView, own: Submission) -> list[Ce
         NOTHING if own.revealed is None else arg(own.revealed, "model", unit="cid"),
         _verdict(snapshot, view, own, "train"),
         _verdict(snapshot, view, own, "test"),
-        Said(", ".join(f"{event.args['amountWei'] / 10**18:.6g} ETH" for event in paid) or "—"),
+        Figure(sum(event.args["amountWei"] for event in paid), "wei", rows),
         arg(own.forfeited[0], "amountWei", unit="wei") if own.forfeited else NOTHING,
     ]
 

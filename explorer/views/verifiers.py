@@ -32,7 +32,7 @@ def _row(snapshot: Snapshot, address: str, account: Account) -> list[Cell]:
         Said(address, f"account/{address}"),
         viewed(site, account.is_seated, "yes", seat),
         viewed(site, account.stake_wei, "wei", View("VerifierCommittee", "verifier", (address,), ("stakeWei",))),
-        Said(f"{account.ballots:,}"),
+        Figure(account.ballots, "count", Rows("member", ("BallotOpened",), None, address)),
         counted(("VoteCommitted",), account.votes_committed, key),
         counted(("VoteRevealed",), account.votes_revealed, key),
         Figure(account.votes_agreed, "count", agreed),

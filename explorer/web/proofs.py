@@ -21,6 +21,8 @@ _RULES = {
     "paid to": "the sum of these credits that went to this account",
     "cost": "what was paid in, less what this account got back",
     "won": "how many of these blocks this account won",
+    "per second": "the reward over the time limit, which a call said when the task was submitted",
+    "member": "of how many of these ballots it was a member, as calls said when they were opened",
     "agreed": "in how many tallied ballots both digests are the same",
     "met": "in how many tallied ballots both revealed",
     "agreed of met": "in how many tallied ballots both digests are the same, of those in which both revealed",

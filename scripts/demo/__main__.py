@@ -29,6 +29,7 @@ from pole.errors import BadInput
 from pole.node.exit import exit_code
 from pole.timing import Timing
 from scripts.demo import report
+from scripts.demo.page import ExplorerPage, explorer_page
 from scripts.demo.view import View
 from testbed.chain import development_chain
 from testbed.ipfs import ipfs_network
@@ -73,7 +74,9 @@ class Plan:
 @click.option("--data-dir", type=click.Path(exists=True, file_okay=False, path_type=Path), help="torchvision's files.")
 @click.option("--no-encryption", is_flag=True, help="Commission the data in the clear; the mapping still applies.")
 @click.option("--ipfs", is_flag=True, help="Content over two IPFS daemons: the client's, and everybody else's.")
-@click.option("--keep", is_flag=True, help="Keep logs, keys and content afterwards, and say where.")
+@click.option(
+    "--keep", is_flag=True, help="Leave chain and page up until Ctrl-C; keep logs, keys and content, and say where."
+)
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Also write the end as an SVG picture."
 )
@@ -94,7 +97,10 @@ def cli(
             stage(folder, chain) as built,
         ):
             built.stores |= stores
-            play(console, built, plan)
+            with explorer_page(console, built) as page:
+                play(console, built, plan, page)
+                if keep:
+                    page.wait_for_ctrl_c(console)
         if picture is not None:
             picture.write_text(console.export_svg(title="make demo", code_format=_PICTURE))
     except DemoFailed:
@@ -119,8 +125,8 @@ def daemons(folder: Path, is_ipfs: bool) -> Iterator[dict[str, str]]:
         )
 
 
-def play(console: Console, built: Stage, plan: Plan) -> None:
-    """The whole demo on a running chain."""
+def play(console: Console, built: Stage, plan: Plan, page: ExplorerPage) -> None:
+    """The whole demo on a running chain; the page begins when there is something to show."""
     started = time.monotonic()
     console.rule("[bold]Useful proof of work: the main job")
     client, miners, verifiers = cast_actors(built)
@@ -128,6 +134,7 @@ def play(console: Console, built: Stage, plan: Plan) -> None:
     console.print("Deploying with [bold]ape run deploy --profile local[/bold], and writing task files ...")
     first: list[Callable[[], None]] = [built.deploy]
     side_by_side(first + [partial(write_task_file, built, plan, name) for name in plan.sets])
+    page.start()
     chain_client = ChainClient.connect(built.chain.rpc_url, Deployment.load(built.deployment))
     for verifier in verifiers:
         built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)

@@ -12,7 +12,7 @@ FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 OUR_PATH = re.compile(
-    r"`((?:attacks|benchmarks|contracts|dataclient|docs|experiments|miner|pole|scripts|testbed|tests|tools|verifier)/"
+    r"`((?:attacks|benchmarks|contracts|dataclient|docs|experiments|explorer|miner|pole|scripts|testbed|tests|tools|verifier)/"
     r"[\w./-]*)`"
 )
 MODULE = re.compile(r"python -m ([\w.]+)")

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from explorer.site import Site
 from testbed import rounds
 from testbed.chain import development_chain
-from tests.unit.explorer.world import World
+from tests.unit.explorer.serving import served
+from tests.unit.explorer.world import World, indexed
 
 
 @pytest.fixture
@@ -29,3 +31,18 @@ def played() -> Iterator[World]:
         rounds.submit(built.chain, time_limit_s=600)
         rounds.submit(built.chain, payment_wei=2 * 10**18)
         yield built
+
+
+@pytest.fixture(scope="session")
+def played_site(played: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An index of that chain."""
+    site = indexed(played.site(tmp_path_factory.mktemp("played")))
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="session")
+def address(played_site: Site) -> Iterator[str]:
+    """Pages about that chain."""
+    with served([played_site]) as found:
+        yield found

@@ -13,6 +13,7 @@ import pytest
 
 from explorer.chain.node import Node, RangeRefused
 from explorer.index.reading import reading
+from pole.chain.structs import Phase
 from pole.errors import ChainError, TransientChainError, WrongChain
 from testbed import rounds
 from tests.paths import ROOT
@@ -41,10 +42,13 @@ def fresh(world: World, folder: Path) -> dict[str, list[Any]]:
 
 def go_on(world: World) -> None:
     """A step of whatever round the reorganisations left."""
-    latest = world.chain.contracts.learning_chain.latest_round()
+    contracts = world.chain.contracts
+    latest = contracts.learning_chain.latest_round()
     if latest is None or latest.phase.is_over:
         rounds.submit(world.chain)
         rounds.open_round(world.chain, has_keys=False)
+    elif latest.phase == Phase.VOTING and not contracts.verifier_committee.ballot(latest.ballot_id).phase.is_over:
+        rounds.advance_ballot(world.chain, latest.ballot_id)
     else:
         rounds.advance(world.chain, latest)
 

@@ -1,0 +1,1 @@
+"""How fast the explorer indexes, and how fast its pages are with many rounds stored."""
