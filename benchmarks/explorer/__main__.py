@@ -96,7 +96,8 @@ def _indexing(chain: Chain, rpc_url: str, folder: Path, emitted: int) -> str:
     took_s, cpu_s = time.monotonic() - started, time.process_time() - cpu
     indexer.connection.close()
     blocks = indexer.progress.head
-    return f"{emitted:,} events in {blocks:,} blocks from anvil: {took_s:.1f} s by the clock, {cpu_s:.1f} s of this processor"
+    took = f"{took_s:.1f} s by the clock, {cpu_s:.1f} s of this processor"
+    return f"{emitted:,} events in {blocks:,} blocks from anvil: {took}"
 
 
 def _stored(chain: Chain, rpc_url: str, folder: Path, count: int) -> Site:

@@ -237,7 +237,7 @@ def propose_time_limit_s(model: GraphModel, outputs: tuple[int, ...], rows: int,
 
 def _multiplications(model: GraphModel, outputs: tuple[int, ...]) -> int:
     """Multiplications of one row through a proposed model."""
-    from pole.task.model import measure_model  # needs torch, which takes seconds to import
+    from pole.exact.size import measure_model
 
     last = model.layers[-1]
     assert isinstance(last, Linear)
