@@ -24,7 +24,8 @@ from pole.task.rows import discretise
 MOST_ROWS = 2_000
 HELD_OUT_FRACTION = 0.25
 WIDE = 128  # features; quick models of wider rows take seconds each
-NEAR = 0.01  # a mapping within one point of the plain rows is as good as they are
+NEAR = 0.01  # a mapping within one point of the plain rows is as good as they are ...
+NEAR_SHARE = 0.1  # ... if that is within a tenth of what they have over guessing, which is little for a rare class
 RECOVERABLE_SHARE = 0.5
 
 Floats = npt.NDArray[np.float64]
@@ -33,8 +34,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PlainScores:
-    """Accuracy on held-out plain rows, 0 to 1: what a client's own machine makes of them in seconds."""
+    """Accuracy on held-out plain rows, 0 to 1: what a client's own machine makes of them in seconds.
 
+    `guessing`: always the most frequent class.
+    """
+
+    guessing: float
     linear: float
     boosting: float
     network: float
@@ -58,7 +63,8 @@ class Frontier:
         """`accuracy`: what reaches most; `balanced`: the smallest as good as plain rows; `rows`: the smallest."""
         if protect == "rows":
             return min(self.choices, key=lambda choice: choice.given_away)
-        good = [choice for choice in self.choices if choice.reached >= self.plain.network - NEAR]
+        near = min(NEAR, NEAR_SHARE * max(0.0, self.plain.network - self.plain.guessing))
+        good = [choice for choice in self.choices if choice.reached >= self.plain.network - near]
         if protect == "balanced" and good:
             return min(good, key=lambda choice: choice.given_away)
         return max(self.choices, key=lambda choice: (choice.reached, -choice.given_away))
@@ -84,7 +90,8 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
             _vote(_estimated(mapping, seed, whole, chosen), rows.labels, chosen) for seed, chosen in enumerate(held_out)
         )
         choices.append(Choice(mapping, given_away(mapping, rows.shape), _mean(scores)))
-    return Frontier(PlainScores(linear, boosting, network), choices)
+    guessing = float(np.bincount(rows.labels).max()) / rows.rows
+    return Frontier(PlainScores(guessing, linear, boosting, network), choices)
 
 
 def given_away(mapping: AnyMapping, shape: tuple[int, ...]) -> float:

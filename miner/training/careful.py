@@ -19,7 +19,7 @@ from torch import nn
 
 from miner.training.api import Trained, TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
-from miner.training.recipes import Apprentice, Recipe, Rows, recipes_for
+from miner.training.recipes import Apprentice, Loss, Recipe, Rows, Ways, recipes_for
 from miner.training.whitening import HALF, Whitening, foldable_layers, unmixing_of, whitening_of
 from pole.task.estimate import estimate_ppm
 from pole.task.scores import PPM
@@ -55,20 +55,19 @@ class Trial:
 class CarefulTrainer:
     """One careful run over a job; `run` ends when all recipes are tried or no time is left for another."""
 
-    def __init__(self, job: TrainingJob, peak_rate: float) -> None:
-        self.job, self._peak_rate = job, peak_rate
+    def __init__(self, job: TrainingJob, peak_rate: float, loss: Loss) -> None:
+        self.job, self._ways = job, Ways(peak_rate, loss, augmentation_for(job.manifest))
         self._layers = foldable_layers(job.manifest.model)
         self._whitening = self._coordinates()
         x = self._whitening.apply(job.train_x) if self._whitening else job.train_x
         self._rows = Rows(torch.from_numpy(x).to(job.device), torch.from_numpy(job.train_y).to(job.device))
-        self._augment = augmentation_for(job.manifest)
         self._batch_rows = careful_batch_rows(len(job.train_y))
         self._epochs, self.is_qualified = 0, False
 
     def run(self) -> Iterator[Trained]:
         """Yields a model trained on all rows for every recipe that does better on held-out rows than those before."""
         best = -math.inf
-        for recipe in recipes_for(self.job.manifest.model, has_augmentation=self._augment is not None):
+        for recipe in recipes_for(self.job.manifest.model, has_augmentation=self._ways.augment is not None):
             trial = self._tried(recipe)
             if trial is None:
                 return
@@ -128,7 +127,7 @@ class CarefulTrainer:
         score_ppm = estimate_ppm(model, rows.x, rows.y, self.job.metric, self.job.device)
         with torch.inference_mode():
             losses = [
-                nn.functional.cross_entropy(model(x), y, reduction="sum")
+                self._ways.loss(model(x), y) * len(y)
                 for x, y in zip(torch.split(rows.x, 256), torch.split(rows.y, 256), strict=True)
             ]
         return score_ppm / PPM - LOSS_WEIGHT * float(torch.stack(losses).sum()) / len(rows.y)
@@ -164,7 +163,7 @@ class CarefulTrainer:
                 wider = nn.Linear(self._rows.x.shape[1], linear.out_features, layer.bias, device=self.job.device)
                 model._modules[layer.name] = wider
         rows = self._rows.take(learned.to(self.job.device))
-        return Apprentice(model, rows, recipe, self._peak_rate, self._augment, self.job.seed + number)
+        return Apprentice(model, rows, recipe, self._ways, self.job.seed + number)
 
     def _folded(self, model: nn.Module) -> nn.Module:
         """The model on plain features, on the CPU."""
@@ -186,10 +185,10 @@ def careful_batch_rows(rows: int) -> int:
 
 
 def fold_numbers(y: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold for every row: each class is dealt out in turn, in a random order."""
+    """A fold for every row: each class (or range of values) is dealt out in turn, in a random order."""
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(y))
-    dealt = shuffled[np.argsort(y[shuffled], kind="stable")]
+    dealt = shuffled[np.lexsort(y[shuffled].reshape(len(y), -1).T)]
     number = np.empty(len(y), dtype=np.int64)
     number[dealt] = np.arange(len(y)) % folds
     return number

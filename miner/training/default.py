@@ -49,7 +49,7 @@ def train(job: TrainingJob) -> Iterator[nn.Module | Trained]:
         is_qualified = quick.best_ppm >= job.target_ppm
         if is_qualified or job.is_over() or job.seconds_left() < (1 - QUICK_SHARE) * start_s:
             break
-    careful = CarefulTrainer(job, quick.peak_rate)
+    careful = CarefulTrainer(job, quick.peak_rate, nn.functional.cross_entropy)
     yield from careful.run()
     if not is_qualified and not careful.is_qualified:
         yield from quick.run()

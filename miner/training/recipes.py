@@ -2,6 +2,7 @@
 
 import copy
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ AVERAGED_EPOCHS = 5
 SHORTEST_BATCH = 8
 
 State = dict[str, torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,24 @@ class Rows:
         return Rows(self.x[chosen], self.y[chosen])
 
 
+@dataclass(frozen=True)
+class Ways:
+    """What all recipes of a job share."""
+
+    peak_rate: float
+    loss: Loss
+    augment: Augmentation | None
+
+
 class Apprentice:
     """A model that learns under one recipe at a constant rate; what counts is the average of its last epochs."""
 
-    def __init__(
-        self, model: nn.Module, rows: Rows, recipe: Recipe, peak_rate: float, augment: Augmentation | None, seed: int
-    ) -> None:
-        self.model, self.rows = model, rows
-        self._augment = augment if recipe.is_augmented else None
+    def __init__(self, model: nn.Module, rows: Rows, recipe: Recipe, ways: Ways, seed: int) -> None:
+        self.model, self.rows, self._loss = model, rows, ways.loss
+        self._augment = ways.augment if recipe.is_augmented else None
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.rate * peak_rate, weight_decay=recipe.decay, fused=True
+            model.parameters(), lr=recipe.rate * ways.peak_rate, weight_decay=recipe.decay, fused=True
         )
         for module in model.modules():
             if isinstance(module, nn.Dropout):
@@ -95,7 +104,7 @@ class Apprentice:
         x = self.rows.x[batch]
         if self._augment is not None:
             x = self._augment(x, self._generator)
-        loss = nn.functional.cross_entropy(self.model(x), self.rows.y[batch])
+        loss = self._loss(self.model(x), self.rows.y[batch])
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)

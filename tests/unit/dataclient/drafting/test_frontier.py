@@ -13,7 +13,7 @@ def choice(vectors: int, reached: float) -> Choice:
     return Choice(DenseMapping(vectors=vectors), vectors / 8, reached)
 
 
-MEASURED = Frontier(PlainScores(0.9, 0.88, 0.95), [choice(2, 0.7), choice(4, 0.945), choice(7, 0.96)])
+MEASURED = Frontier(PlainScores(0.5, 0.9, 0.88, 0.95), [choice(2, 0.7), choice(4, 0.945), choice(7, 0.96)])
 
 
 @pytest.mark.parametrize(("protect", "vectors"), [("accuracy", 7), ("balanced", 4), ("rows", 2)])
@@ -22,8 +22,13 @@ def test_pick__each_protection__its_point(protect: str, vectors: int) -> None:
 
 
 def test_pick__nothing_near_the_plain_rows__balanced_takes_what_reaches_most() -> None:
-    poor = Frontier(PlainScores(0.9, 0.9, 0.99), [choice(2, 0.7), choice(4, 0.8), choice(7, 0.8)])
+    poor = Frontier(PlainScores(0.5, 0.9, 0.9, 0.99), [choice(2, 0.7), choice(4, 0.8), choice(7, 0.8)])
     assert poor.pick("balanced").mapping == DenseMapping(vectors=4)
+
+
+def test_pick__rare_class__a_point_below_the_plain_rows_is_not_near() -> None:
+    rare = Frontier(PlainScores(0.91, 0.9, 0.9, 0.94), [choice(2, 0.932), choice(7, 0.938)])
+    assert rare.pick("balanced").mapping == DenseMapping(vectors=7)
 
 
 def test_given_away__of_each_mapping__its_share_of_the_numbers() -> None:

@@ -11,14 +11,14 @@ from torch import nn
 from miner.training.api import Candidate, Trained, TrainingJob, best_candidate, judge
 from miner.training.careful import CarefulTrainer, careful_batch_rows, fold_numbers, smoothed
 from miner.training.default import train
-from miner.training.recipes import RECIPES, Apprentice, Recipe, Rows, recipes_for
+from miner.training.recipes import RECIPES, Apprentice, Recipe, Rows, Ways, recipes_for
 from miner.training.whitening import unmixing_of
 from pole.learning.mapping import Statistics
 from pole.task.manifest import AnyLayer, Dropout, GraphModel, Linear, TorchvisionModel
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_iris
 from tests.unit.miner.training.test_default import job_for
 
-RATE = 3e-3
+RATE, LOSS = 3e-3, nn.functional.cross_entropy
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,14 @@ def test_fold_numbers__classes_of_any_size__are_spread_over_all_folds() -> None:
     assert np.bincount(number).tolist() == [16] * 5
     assert [np.bincount(number[y == label], minlength=5).tolist() for label in range(3)] == [[10] * 5, [5] * 5, [1] * 5]
     assert not np.array_equal(number, fold_numbers(y, 5, seed=4))
+
+
+def test_fold_numbers__quantities__every_fold_has_small_and_large_ones() -> None:
+    y = np.stack([np.arange(100), np.arange(100)], axis=1)
+    number = fold_numbers(y, 5, seed=1)
+    assert (
+        [int((number[:5] == i).sum()) for i in range(5)] == [int((number[-5:] == i).sum()) for i in range(5)] == [1] * 5
+    )
 
 
 def test_smoothed__ends__average_what_is_there() -> None:
@@ -80,7 +88,7 @@ def test_apprentice__average__is_of_the_last_epochs_and_leaves_the_model_in_trai
     torch.manual_seed(0)
     rows = Rows(torch.randn(20, 3), torch.arange(20) % 2)
     model = nn.Linear(3, 2)
-    apprentice = Apprentice(model, rows, Recipe(1.0, 0.0, 0.0), 0.1, None, seed=1)
+    apprentice = Apprentice(model, rows, Recipe(1.0, 0.0, 0.0), Ways(0.1, LOSS, None), seed=1)
     seen = []
     for _ in range(7):
         apprentice.learn(batch_rows=8)
@@ -95,14 +103,14 @@ def test_apprentice__average__is_of_the_last_epochs_and_leaves_the_model_in_trai
 
 
 def test_careful__iris__yields_better_and_better_models_on_plain_features(job: TrainingJob) -> None:
-    found = list(CarefulTrainer(job, RATE).run())
+    found = list(CarefulTrainer(job, RATE, LOSS).run())
     assert found
     assert [each.merit for each in found] == sorted(each.merit for each in found)
     assert judge(job, found[-1].model).train_ppm > 900_000
 
 
 def test_careful__unmixed_and_folded__is_the_model_that_was_trained(job: TrainingJob) -> None:
-    trainer = CarefulTrainer(job, RATE)
+    trainer = CarefulTrainer(job, RATE, LOSS)
     assert trainer._rows.x.shape == (120, 4)  # three inner products, estimates of four features
     apprentice = trainer._apprentice(RECIPES[0], torch.arange(120), 0)
     apprentice.learn(32)
@@ -114,8 +122,8 @@ def test_careful__unmixed_and_folded__is_the_model_that_was_trained(job: Trainin
 
 
 def test_careful__no_time__yields_nothing(job: TrainingJob) -> None:
-    assert list(CarefulTrainer(replace(job, seconds_left=lambda: 0.0), RATE).run()) == []
-    assert list(CarefulTrainer(replace(job, is_over=lambda: True), RATE).run()) == []
+    assert list(CarefulTrainer(replace(job, seconds_left=lambda: 0.0), RATE, LOSS).run()) == []
+    assert list(CarefulTrainer(replace(job, is_over=lambda: True), RATE, LOSS).run()) == []
 
 
 def test_unmixing_of__all_features_constant__there_is_none(iris: Commission) -> None:
@@ -152,7 +160,7 @@ def test_candidates__order__qualified_then_held_out_then_train_score(better: Can
 
 
 def test_best_candidate__later_model_of_less_merit__is_passed_over(job: TrainingJob) -> None:
-    good, other = (each.model for each in (list(CarefulTrainer(job, RATE).run()) * 2)[:2])
+    good, other = (each.model for each in (list(CarefulTrainer(job, RATE, LOSS).run()) * 2)[:2])
     kept: list[Candidate] = []
     best = best_candidate(lambda _: iter([Trained(good, 0.9), Trained(other, 0.5)]), job, None, kept.append)
     assert best is not None
