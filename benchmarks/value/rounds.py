@@ -25,6 +25,7 @@ from testbed.processes import Actor, DemoFailed, Stage, stage
 
 HEADER = ("set", "split", "linear", "boosting", "commissioned", "gap", "given away", "seconds", "gas of all")
 SPLITS, MINERS = 3, 2
+CHAIN_ID = 1337  # what ape takes a network by address for
 POLL_S, PATIENCE_S = 1.0, 1_200.0
 TEST_ACCURACY = re.compile(r"^test accuracy\s+([\d.]+) %", re.MULTILINE)
 
@@ -33,7 +34,7 @@ def played(sets: list[ValueSet], given: argparse.Namespace) -> bool:
     """Prints a line per round as it ends; whether all reach their target."""
     folder = Path(tempfile.mkdtemp(prefix="pole-value-"))
     try:
-        with development_chain("anvil") as chain, stage(folder, chain) as built:
+        with development_chain("anvil", chain_id=CHAIN_ID) as chain, stage(folder, chain) as built:
             built.deploy()
             return _play(built, sets, given)
     finally:
