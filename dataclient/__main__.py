@@ -5,6 +5,7 @@ Modules that compute with models or rows are imported inside the commands that n
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ from dataclient.sources.options import source_arguments, source_options
 from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
-from pole.chain.structs import MarketParameters
+from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
 from pole.errors import BadInput
 from pole.node.cli import role_options
 from pole.node.commands import last_status, withdraw_command
@@ -58,10 +59,24 @@ def cli() -> None:
 )
 @click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
 @click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
-@click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from a quick linear model]")
-@click.option("--solutions-wanted", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from what quick models reach]")
+@click.option(
+    "--close-after",
+    "--solutions-wanted",
+    "solutions_wanted",
+    type=click.IntRange(1, MAX_SUBMISSIONS),
+    default=MAX_SUBMISSIONS,
+    help="Close commits at so many qualified solutions.  [default: when time is up; the best test score wins]",
+)
+@click.option(
+    "--protect",
+    type=click.Choice(["accuracy", "balanced", "rows"]),
+    default="balanced",
+    show_default=True,
+    help="Choose the mapping for the best score, the fewest vectors within a point of plain rows, or the rows.",
+)
 @click.option("--bits", type=click.IntRange(1, 8), help="Of a feature.  [default: 8 for columns, 4 for pixels]")
-@click.option("--vectors", type=click.IntRange(1), help="Query vectors.  [default: what the rank limit allows]")
+@click.option("--vectors", type=click.IntRange(1), help="Query vectors.  [default: as --protect says]")
 @click.option("--segments", type=click.IntRange(1), help="Slices of a row.  [default: by width]")
 @click.option("--mapping", type=click.Choice(["dense", "convolutional"]))
 @click.option("--no-encryption", is_flag=True, help="Publish the rows in the clear; the mapping still applies.")
@@ -86,7 +101,7 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     from dataclient.drafting.draft import draft
     from dataclient.drafting.template import write_task_file
 
-    drafted = draft(source_options(source, given), _wishes(given), _market(deployment))
+    drafted = draft(source_options(source, given), _wishes(given), _market(deployment), partial(click.echo, err=True))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)
     for remark in drafted.remarks:
@@ -261,14 +276,8 @@ def _wishes(given: dict[str, Any]) -> "Wishes":
 
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
     alike = (
-        "name",
-        "metric",
-        "model",
-        "reward_ether",
-        "time_limit_s",
-        "required_train_ppm",
-        "solutions_wanted",
-        "points",
+        *("name", "metric", "model", "reward_ether", "time_limit_s"),
+        *("required_train_ppm", "solutions_wanted", "points", "protect"),
     )
     more = ("bits", "vectors", "segments", "mapping")
     return Wishes(

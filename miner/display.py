@@ -38,11 +38,10 @@ class Display:
         self._show(done, total, f"{done} of {total} rows")
 
     def training(self, progress: TrainingProgress, target_ppm: int) -> None:
-        """Live train accuracy."""
-        detail = (
-            f"epoch {progress.epoch}, loss {progress.loss:.4f}, train accuracy {percent(progress.train_ppm)} "
-            f"of {percent(target_ppm)}"
-        )
+        """Live accuracy."""
+        reached = percent(progress.train_ppm)
+        said = f"{reached} on rows held out" if progress.is_held_out else f"train accuracy {reached}"
+        detail = f"epoch {progress.epoch}, loss {progress.loss:.4f}, {said}; {percent(target_ppm)} required"
         self._show(progress.train_ppm, target_ppm, detail)
 
     def _show(self, done: int, total: int, detail: str) -> None:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
-from dataclient.drafting.proposal import ProposedTask, Wishes, propose
+from dataclient.drafting.frontier import RECOVERABLE_SHARE, Choice, Say
+from dataclient.drafting.linear_scores import LinearScores
+from dataclient.drafting.proposal import ProposedTask, Wishes, propose, with_miner_setup
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.plain import PlainData, listed
-from pole.chain.structs import MarketParameters
+from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
+from pole.task.manifest import DenseMapping
 from pole.task.scores import PPM, Target
 
 WORTH_IT = 0.15  # of the way from guessing to perfect
@@ -27,46 +30,94 @@ class Draft:
         return render(self.proposal.task, self.remarks)
 
 
-def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> Draft:
-    """Reads and splits the rows, and proposes a task. Raises BadInput for rows that cannot be commissioned."""
+def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters, say: Say = lambda _: None) -> Draft:
+    """Reads and splits the rows, and proposes a task. Raises BadInput for rows that cannot be commissioned.
+
+    `say` takes what is about to be measured, and how long that will take.
+    """
     training, test = training_and_test(load_source(options), options)
     features = training.x[0].size
-    proposal = propose(training, options, wishes)
+    proposal = propose(training, options, wishes, say=say)
     cost = encryption_cost(proposal.task, features, training.rows, test.rows)
     if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
-        proposal = propose(training, options, wishes, miner_setup_s=cost.decryption_s)
+        proposal = with_miner_setup(proposal, training, cost.decryption_s)
     check_task(proposal.task, training, test.rows)
-    rows = f"{training.rows} training and {test.rows} test rows, {features} features, {_described(training)}"
-    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, cost, market)])
+    rows = f"{training.rows} training and {test.rows} test rows, {features} features, {_predicted(training)}"
+    measured = _measured(proposal, wishes, training)
+    return Draft(proposal, [rows, *measured, *_costs(proposal, cost, market), _closing(proposal)])
 
 
-def _described(training: PlainData) -> str:
+def _predicted(training: PlainData) -> str:
     if training.target is Target.CLASS:
         return f"{len(training.class_names)} classes"
     return f"{training.target}: {listed(training.names)}"
 
 
-def _measured(proposal: ProposedTask, classes: int) -> list[str]:
-    terms, reached_ppm = proposal.task.terms, proposal.baseline_ppm
-    if reached_ppm is None:
+def _measured(proposal: ProposedTask, wishes: Wishes, training: PlainData) -> list[str]:
+    """What was measured, what was picked of it, and what that gives away."""
+    found, terms = proposal.measured, proposal.task.terms
+    if found is None:
         return []
-    said = (
-        f"a linear model on the mapped rows reaches {100 * reached_ppm / PPM:.1f} % on rows held out; "
-        f"required train accuracy: {100 * terms.required_train_ppm / PPM:.1f} %"
-    )
-    if proposal.task.metric != "accuracy":
-        return [
-            f"a linear model on the mapped rows has {proposal.task.metric} {reached_ppm / PPM:.3f} on rows held out; "
-            f"required on training rows: {terms.required_train_ppm / PPM:.3f}"
-        ]
-    chance = 1 / classes
-    if reached_ppm / PPM >= chance + WORTH_IT * (1 - chance):
-        return [said]
+    picked = next(each for each in found.choices if each.mapping == proposal.task.mapping)
+    required = f"{_percent(terms.required_train_ppm / PPM)}"
+    if isinstance(found, LinearScores):
+        plain = f"a linear model on mapped rows, {proposal.task.metric} on rows held out:"
+    else:
+        plain = (
+            f"plain rows, on rows held out: logistic regression {_percent(found.plain.linear)}, gradient boosting "
+            f"{_percent(found.plain.boosting)}, a small network {_percent(found.plain.network)}"
+        )
+    lines = [
+        plain,
+        *(f"  {_described(each, training.shape)}: about {_percent(each.reached)}" for each in found.choices),
+        f"proposed (--protect {wishes.protect}): {_described(picked, training.shape)}; required on training rows: "
+        f"{required}",
+        *_given_away(picked, wishes),
+    ]
+    if isinstance(found, LinearScores):
+        return lines
+    chance = 1 / len(training.class_names)
+    if picked.reached >= chance + WORTH_IT * (1 - chance):
+        return lines
     return [
-        said,
-        f"WARNING: that is hardly better than guessing ({100 * chance:.1f} %). With few features the rank limit leaves "
+        *lines,
+        f"WARNING: that is hardly better than guessing ({_percent(chance)}). With few features the rank limit leaves "
         "few query vectors; more features or --no-encryption may make the task worth its price",
     ]
+
+
+def _described(choice: Choice, shape: tuple[int, ...]) -> str:
+    if not isinstance(choice.mapping, DenseMapping):
+        return f"{choice.mapping.filters} filters per colour, all of a row given away per round"
+    width = choice.mapping.segment_width(shape)
+    what = "features" if choice.mapping.segments == 1 else f"features in each of {choice.mapping.segments} segments"
+    return f"{choice.mapping.vectors} vectors on {width} {what}, {100 * choice.given_away:.0f} % given away per round"
+
+
+def _given_away(choice: Choice, wishes: Wishes) -> list[str]:
+    if wishes.scheme == "none":
+        return []
+    lines = []
+    if choice.given_away >= RECOVERABLE_SHARE:
+        lines.append(
+            "from half of the numbers on, small whole numbers can be recovered exactly: here the encryption only times "
+            "the start, and whoever has a round's keys may have the rows"
+        )
+    return [
+        *lines,
+        "nothing to hide? --no-encryption proposes a full-rank mapping, with which miners see all that is in the rows",
+    ]
+
+
+def _closing(proposal: ProposedTask) -> str:
+    wanted, limit_s = proposal.task.terms.solutions_wanted, proposal.task.terms.time_limit_s
+    if wanted == MAX_SUBMISSIONS:
+        return f"commits stay open for {duration(limit_s)} (up to {wanted} of them); the best test accuracy wins"
+    return f"commits close at the {wanted}. qualified solution, or after {duration(limit_s)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _costs(proposal: ProposedTask, cost: EncryptionCost, market: MarketParameters) -> list[str]:

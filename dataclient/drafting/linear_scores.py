@@ -3,20 +3,24 @@
 import hashlib
 import statistics as numbers
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dataclient.drafting.baseline import BASELINE_HASHES, BASELINE_ROWS, HELD_OUT_FRACTION
+from dataclient.drafting.frontier import HELD_OUT_FRACTION, NEAR, Choice, given_away
 from dataclient.sources.plain import PlainData, limit_rows, split
 from pole.learning.mapping import project
 from pole.task.manifest import AnyMapping, Discretisation, Quantity
 from pole.task.rows import discretise, to_units
-from pole.task.scores import Metric, Target, form_of, predictions_of, score_ppm
+from pole.task.scores import PPM, Metric, Target, form_of, predictions_of, score_ppm
 from pole.task.value_scores import VALUE_BITS
 
 MARGIN_PPM, STEP_PPM = 30_000, 10_000
+MOST_ROWS = 10_000
+HASHES = 3
 DEFAULT_METRICS: dict[Target, Metric] = {
     Target.CLASS: "accuracy",
     Target.LABELS: "multilabel_accuracy",
@@ -35,6 +39,40 @@ def propose_quantities(training: PlainData, unit: str) -> list[Quantity]:
     ]
 
 
+@dataclass(frozen=True)
+class LinearScores:
+    """What a linear model reaches under each mapping; for metrics and targets that no quick network measures."""
+
+    choices: list[Choice]
+
+    def pick(self, protect: str) -> Choice:
+        """`accuracy`: what reaches most; `balanced`: the smallest within a point of that; `rows`: the smallest."""
+        best = max(choice.reached for choice in self.choices)
+        least = {"accuracy": best, "balanced": best - NEAR, "rows": 0.0}[protect]
+        good = [choice for choice in self.choices if choice.reached >= least]
+        return min(good, key=lambda choice: choice.given_away)
+
+
+def linear_scores(
+    training: PlainData,
+    discretisation: Discretisation,
+    mappings: Sequence[AnyMapping],
+    metric: Metric,
+    quantities: list[Quantity],
+) -> LinearScores:
+    """Measures every mapping; see `linear_ppm`."""
+    return LinearScores(
+        [
+            Choice(
+                mapping,
+                given_away(mapping, training.shape),
+                linear_ppm(training, discretisation, mapping, metric, quantities) / PPM,
+            )
+            for mapping in mappings
+        ]
+    )
+
+
 def linear_ppm(
     training: PlainData,
     discretisation: Discretisation,
@@ -43,14 +81,14 @@ def linear_ppm(
     quantities: list[Quantity],
 ) -> int:
     """The lower score of fitted and held-out rows, the median over a few made-up previous hashes."""
-    rows = limit_rows(training, rows=BASELINE_ROWS, seed=0)
+    rows = limit_rows(training, rows=MOST_ROWS, seed=0)
     whole = discretise(rows.x.reshape(rows.rows, -1), discretisation).reshape(rows.x.shape)
     labels = to_units(rows.labels, quantities) if quantities else rows.labels
     numbered = PlainData(np.arange(rows.rows)[:, None], rows.strata, rows.names)
     is_held_out = np.zeros(rows.rows, dtype=np.bool_)
     is_held_out[split(numbered, test_fraction=HELD_OUT_FRACTION, seed=0).test.x[:, 0]] = True
     scores = []
-    for i in range(BASELINE_HASHES):
+    for i in range(HASHES):
         mapped = project(mapping, hashlib.sha256(f"baseline {i}".encode()).digest(), whole).reshape(rows.rows, -1)
         outputs = _outputs(mapped, labels, is_held_out, rows)
         found = predictions_of(outputs, form_of(metric))

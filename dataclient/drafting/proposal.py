@@ -2,18 +2,25 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
-from dataclient.drafting.baseline import baseline_ppm
-from dataclient.drafting.linear_scores import DEFAULT_METRICS, linear_ppm, propose_quantities, required_ppm
+from dataclient.drafting.frontier import Frontier, Say, frontier
+from dataclient.drafting.linear_scores import (
+    DEFAULT_METRICS,
+    LinearScores,
+    linear_scores,
+    propose_quantities,
+    required_ppm,
+)
 from dataclient.drafting.models import ModelWord, named_model
 from dataclient.sources.load import SourceOptions
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import Encryption, TaskFile, TermsSection, first_problem, is_named_set
+from pole.chain.structs import MAX_SUBMISSIONS
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei
@@ -25,13 +32,16 @@ from pole.task.manifest import (
     ConvolutionalMapping,
     DenseMapping,
     Discretisation,
+    Dropout,
     GlobalPool,
     GraphModel,
     Linear,
     Normalisation,
     Pool,
+    Shape,
 )
 
+PPM = 1_000_000
 THRESHOLD_MARGIN_PPM = 30_000
 PPM_PER_PERCENT = 10_000
 MIN_TIME_LIMIT_S = 120
@@ -39,8 +49,12 @@ TRAINING_PASSES = 50
 FLOPS_PER_S = 2e9
 SEGMENTED_FROM = 256
 SEGMENTS = (8, 4, 1)  # eight, of neighbouring pixels, keep more of MNIST than the paper's four do
-MAX_OUTPUTS = 128
+LEAST_OUTPUTS = 128  # at most, of the smallest mapping: lattices do not open its rows
+MAX_OUTPUTS = 1024
 WIDE_TABLE = 64
+DROPOUT = 0.2
+
+Protection = Literal["accuracy", "balanced", "rows"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,8 @@ class Wishes:
     reward_ether: str = "0.1"
     time_limit_s: int | None = None
     required_train_ppm: int | None = None
-    solutions_wanted: int = 1
+    solutions_wanted: int = MAX_SUBMISSIONS
+    protect: Protection = "balanced"
     bits: int | None = None
     vectors: int | None = None
     segments: int | None = None
@@ -65,41 +80,49 @@ class Wishes:
 
 @dataclass(frozen=True)
 class ProposedTask:
-    """`baseline_ppm`: what a linear model reaches on the mapped, discretised rows; None if a threshold was given."""
+    """`measured`: None if mapping and threshold were given."""
 
     task: TaskFile
-    baseline_ppm: int | None
+    measured: Frontier | LinearScores | None
 
 
-def propose(training: PlainData, options: SourceOptions, wishes: Wishes, *, miner_setup_s: float = 0.0) -> ProposedTask:
-    """A task for these training rows. `miner_setup_s`: expected decryption time, part of the training clock."""
+def propose(
+    training: PlainData,
+    options: SourceOptions,
+    wishes: Wishes,
+    *,
+    say: Say = lambda _: None,
+) -> ProposedTask:
+    """A task for these training rows. `say` takes what is about to be measured, and how long that will take."""
     _check_wishes(wishes)
     try:
-        return _propose(training, options, wishes, miner_setup_s)
+        return _propose(training, options, wishes, say)
     except ValidationError as exc:
         raise BadInput(f"{options.source} cannot be commissioned like this: {first_problem(exc)}") from exc
 
 
-def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_setup_s: float) -> ProposedTask:
-    mapping = propose_mapping(training.shape, wishes)
+def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, say: Say) -> ProposedTask:
+    mappings = propose_mappings(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
+    metric = wishes.metric or DEFAULT_METRICS[training.target]
+    quantities = propose_quantities(training, options.unit)
+    measured: Frontier | LinearScores | None = None
+    if wishes.required_train_ppm is None or len(mappings) > 1:
+        if metric == "accuracy":
+            measured = frontier(training, discretisation, mappings, say)
+        else:
+            measured = linear_scores(training, discretisation, mappings, metric, quantities)
+    picked = None if measured is None else measured.pick(wishes.protect)
+    mapping = mappings[0] if picked is None else picked.mapping
     outputs = mapping.output_shape(training.shape)
     if wishes.model == "auto":
         model = propose_model(outputs, len(training.names))
     else:
         model = named_model(wishes.model, outputs, len(training.names))
-    metric = wishes.metric or DEFAULT_METRICS[training.target]
-    quantities = propose_quantities(training, options.unit)
-    measured = required = None
-    if wishes.required_train_ppm is None and metric == "accuracy":
-        measured = baseline_ppm(training, discretisation, mapping)
-        required = threshold_ppm(measured, len(training.class_names))
-    elif wishes.required_train_ppm is None:
-        measured = linear_ppm(training, discretisation, mapping, metric, quantities)
-        required = required_ppm(measured)
+    required = 0 if picked is None else _required_ppm(picked.reached, training, metric)
     terms = TermsSection(
         reward_ether=wishes.reward_ether,
-        time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, miner_setup_s),
+        time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
         required_train_ppm=wishes.required_train_ppm or required or PPM_PER_PERCENT,
         solutions_wanted=wishes.solutions_wanted,
     )
@@ -115,6 +138,23 @@ def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_
         terms=terms,
     )
     return ProposedTask(task, measured)
+
+
+def _required_ppm(reached: float, training: PlainData, metric: str) -> int:
+    """What miners have to reach on training rows, given what quick models reach on rows held out, from 0 to 1."""
+    if metric == "accuracy":
+        return threshold_ppm(int(reached * PPM), len(training.class_names))
+    return required_ppm(int(reached * PPM))
+
+
+def with_miner_setup(proposal: ProposedTask, training: PlainData, miner_setup_s: float) -> ProposedTask:
+    """The same task with the time that miners need to decrypt, part of the training clock, in its limit."""
+    task = proposal.task
+    assert isinstance(task.model, GraphModel)
+    outputs = task.mapping.output_shape(training.shape)
+    limit_s = propose_time_limit_s(task.model, outputs, training.rows, miner_setup_s)
+    terms = task.terms.model_copy(update={"time_limit_s": limit_s})
+    return replace(proposal, task=task.model_copy(update={"terms": terms}))
 
 
 def _check_wishes(wishes: Wishes) -> None:
@@ -147,14 +187,14 @@ def propose_discretisation(training: PlainData, bits: int | None) -> Discretisat
     return Discretisation(bits=bits or 4, minimum=[lowest], maximum=[highest])
 
 
-def propose_mapping(shape: tuple[int, ...], wishes: Wishes) -> AnyMapping:
-    """Colour images: 4 filters per channel. Else a quarter of the features (what lattices do not open), at least 3."""
+def propose_mappings(shape: tuple[int, ...], wishes: Wishes) -> list[AnyMapping]:
+    """What to choose from: colour images: 4 filters per channel; else dense mappings, the smallest first."""
     is_colour_image = len(shape) == 3 and shape[0] > 1 and min(shape[1:]) >= 8
     kind = wishes.mapping or ("convolutional" if is_colour_image and not wishes.vectors else "dense")
     if kind == "convolutional":
         if len(shape) != 3:
             raise BadInput(f"a convolutional mapping needs images; these rows have {shape[0]} features")
-        return ConvolutionalMapping(filters=4, kernel=3)
+        return [ConvolutionalMapping(filters=4, kernel=3)]
     features = math.prod(shape)
     segments = wishes.segments or _propose_segments(features)
     if features % segments:
@@ -165,8 +205,16 @@ def propose_mapping(shape: tuple[int, ...], wishes: Wishes) -> AnyMapping:
             f"{wishes.vectors} query vectors on {width} features per segment would give the data away outright; "
             f"choose at most {width - 1}"
         )
-    proposed = min(max(3, width // 4), max(1, MAX_OUTPUTS // segments), max(1, width - 1))
-    return DenseMapping(vectors=wishes.vectors or proposed, segments=segments)
+    counts = [wishes.vectors] if wishes.vectors else propose_vectors(width, segments, wishes)
+    return [DenseMapping(vectors=count, segments=segments) for count in counts]
+
+
+def propose_vectors(width: int, segments: int, wishes: Wishes) -> list[int]:
+    """Query vectors per segment to choose from, ascending; twice the features where there is nothing to hide."""
+    if wishes.scheme == "none":
+        return [2 * width if 2 * width * segments <= MAX_OUTPUTS else width]
+    least = min(max(3, width // 4), max(1, LEAST_OUTPUTS // segments), max(1, width - 1))
+    return sorted({least, *(count for count in (width // 2, 3 * width // 4, width - 1) if count > least)})
 
 
 def _propose_segments(features: int) -> int:
@@ -192,7 +240,7 @@ def propose_encryption(mapping: AnyMapping, shape: tuple[int, ...], wishes: Wish
 
 
 def propose_model(outputs: tuple[int, ...], classes: int) -> GraphModel:
-    """Dense features: two hidden layers; images: a small convolutional network."""
+    """Dense features: two hidden layers beside a linear one; images: a small convolutional network."""
     return _convolutional_model(classes) if len(outputs) == 3 else _dense_model(outputs[0], classes)
 
 
@@ -202,9 +250,13 @@ def _dense_model(features: int, classes: int) -> GraphModel:
         layers=[
             Linear(name="hidden1", size=first),
             Activation(name="active1", type="relu"),
+            Dropout(name="dropout1", probability=DROPOUT),
             Linear(name="hidden2", size=first // 2),
             Activation(name="active2", type="relu"),
-            Linear(name="classes", size=classes),
+            Dropout(name="dropout2", probability=DROPOUT),
+            Linear(name="deep", size=classes),
+            Linear(name="direct", size=classes, inputs=["input"]),
+            Shape(name="classes", type="add", inputs=["deep", "direct"]),
         ]
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Round
+from pole.chain.structs import MAX_SUBMISSIONS, Phase, Round
 from pole.errors import InsufficientFunds, ManifestInvalid
 from pole.learning.features import Features, load_features
 from pole.learning.round_files import fetch_keys, fetch_manifest
@@ -100,6 +100,14 @@ def collect(
     keys = fetch_keys(store, manifest, the_round.keys)
     features = load_features(store, manifest, terms.manifest, the_round.previous_hash, keys, None, cache_dir, progress)
     return Assignment(terms, manifest, features)
+
+
+def is_race(the_round: Round, terms: RoundTerms) -> bool:
+    """Whether commits close at the first qualified solutions rather than when time is up: the first commit counts.
+
+    In overtime any commit does, and idle rounds rank by train accuracy.
+    """
+    return the_round.is_idle or the_round.phase is not Phase.TRAINING or terms.solutions_wanted < MAX_SUBMISSIONS
 
 
 def commit_reserve_s(terms: RoundTerms, commit_latency_s: float | None) -> float:

@@ -12,6 +12,7 @@ from miner.learning.assignment import (
     check_manifest,
     collect,
     commit_reserve_s,
+    is_race,
     terms_of,
 )
 from miner.learning.deadline import Deadline
@@ -220,7 +221,7 @@ class MinerNode(Node):
         return Deadline(lambda: (chain.round(round_id), client.block_time()), terms.solutions_wanted, reserve_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
-        """Trains until the target is reached, time is up or commits are about to close. In overtime, any model does."""
+        """Trains until time is up or commits close; in a race, to the target. In overtime, any model does."""
         round_id, terms = current.round_id, assignment.terms
         known = self.solutions.candidate(round_id)
         target = terms.required_train_ppm if current.phase is Phase.TRAINING else 1
@@ -237,6 +238,9 @@ class MinerNode(Node):
                 seconds_left=deadline.seconds_left,
                 is_over=deadline.is_over,
                 report=lambda progress: display.training(progress, target),
+                previous_hash=current.previous_hash,
+                statistics=assignment.features.statistics,
+                is_race=is_race(current, terms),
             )
             deadline.reserve_s += 2 * scoring_time_s(job)
             if known is not None and deadline.is_over():

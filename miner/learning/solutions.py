@@ -46,12 +46,16 @@ class Solutions:
             write_atomically(self._model_path(round_id, cid), candidate.content)
         except OSError as exc:
             raise refused_write(exc, f"cannot keep model {cid} of round {round_id} in {self._folder}") from exc
-        self._journal.remember(f"candidate/{round_id}", {"model": str(cid), "train_ppm": candidate.train_ppm})
+        fact = {"model": str(cid), "train_ppm": candidate.train_ppm, "merit": candidate.merit}
+        self._journal.remember(f"candidate/{round_id}", fact)
 
     def candidate(self, round_id: int) -> Candidate | None:
         """The round's best model so far; None if there is none yet."""
         fact = self._journal.recall(f"candidate/{round_id}")
-        return None if fact is None else Candidate(self._read(round_id, Cid.parse(fact["model"])), fact["train_ppm"])
+        if fact is None:
+            return None
+        content = self._read(round_id, Cid.parse(fact["model"]))
+        return Candidate(content, fact["train_ppm"], fact.get("merit"))  # journals of 0.2 have no merit
 
     def seal(self, round_id: int, candidate: Candidate) -> Solution:
         """Decides on the model to commit to, once and for all, and draws its salt."""

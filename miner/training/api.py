@@ -4,9 +4,10 @@ See docs/miner-plugin.md for a method of your own. Source: PoLe, Algorithm 1, li
 """
 
 import importlib
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from torch import nn
 from pole.errors import BadInput, ModelInvalid
 from pole.exact.fast import prepare
 from pole.exact.task import form_of_task, has_raw_features, task_score_ppm
+from pole.learning.mapping import Statistics
 from pole.task.manifest import Manifest
 from pole.task.model import new_model
 from pole.task.scores import Metric
@@ -31,12 +33,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """One line of news from a trainer. `train_ppm` is the trainer's own measurement."""
+    """One line of news from a trainer: its own measurement of the train score, or (`is_held_out`) on rows held out."""
 
     epoch: int
     step: int
     loss: float
     train_ppm: int
+    is_held_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,9 @@ class TrainingJob:
 
     train_x: float32 [n, *feature shape], normalised; train_y: int64 [n]; `target_ppm`: enough train accuracy;
     `checkpoint_path`: a file the trainer may write, to go on from after a crash; `seconds_left`: until the last moment
-    to yield something, by block time; `is_over`: cheap, to be asked for every batch; `report`: takes progress.
+    to yield something, by block time; `is_over`: cheap, to be asked for every batch; `report`: takes progress;
+    `previous_hash`, `statistics`: what the query vectors and the normalisation come from (None: unknown);
+    `is_race`: commits close at the first qualified solutions, so the first model at the target is the one to commit.
     """
 
     manifest: Manifest
@@ -58,6 +63,9 @@ class TrainingJob:
     seconds_left: Callable[[], float]
     is_over: Callable[[], bool]
     report: Callable[[TrainingProgress], None]
+    previous_hash: bytes | None = None
+    statistics: Statistics | None = None
+    is_race: bool = True
 
     @property
     def metric(self) -> Metric:
@@ -72,21 +80,35 @@ class TrainingJob:
         return new_model(self.manifest)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model with its trainer's opinion of it. `merit`: how well it does on rows held out; more is better."""
+
+    model: nn.Module
+    merit: float
+
+
 class Trainer(Protocol):
     """Yields a model whenever one is worth judging: at the target, now and then, and once more when `is_over`.
 
-    The caller stops asking when it has what it needs, so a trainer may loop for ever.
+    Models with a merit are preferred to those without. The caller stops asking when it has what it needs, so a trainer
+    may loop for ever.
     """
 
-    def __call__(self, job: TrainingJob, /) -> Iterator[nn.Module]: ...
+    def __call__(self, job: TrainingJob, /) -> Iterator[nn.Module | Trained]: ...
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model file, and the accuracy that any verifier will find for it."""
+    """A model file, the accuracy that any verifier will find for it, and its trainer's opinion (None: has none)."""
 
     content: bytes
     train_ppm: int
+    merit: float | None = None
+
+    def order(self, target_ppm: int) -> tuple[int, float, int]:
+        """Qualified ones first; among those, what does best on rows held out; else the better train score."""
+        return min(self.train_ppm, target_ppm), -math.inf if self.merit is None else self.merit, self.train_ppm
 
 
 def judge(job: TrainingJob, model: nn.Module) -> Candidate:
@@ -105,27 +127,30 @@ def judge(job: TrainingJob, model: nn.Module) -> Candidate:
 def best_candidate(
     trainer: Trainer, job: TrainingJob, known: Candidate | None, keep: Callable[[Candidate], None]
 ) -> Candidate | None:
-    """Trains until the target is reached or `job.is_over`; returns the best model seen, `known` included.
+    """Trains until the trainer ends, `job.is_over`, or in a race the target is reached; returns the best model seen,
+    `known` included.
 
     `keep` is called with every new best, so that it survives a crash. None if no model came that fits the task.
     """
     best = known
-    if best is not None and best.train_ppm >= job.target_ppm:
+    if job.is_race and best is not None and best.train_ppm >= job.target_ppm:
         return best
-    for model in trainer(job):
-        candidate = _judged(job, model)
-        if candidate is not None and (best is None or candidate.train_ppm > best.train_ppm):
+    for found in trainer(job):
+        candidate = _judged(job, found)
+        if candidate is not None and (best is None or candidate.order(job.target_ppm) > best.order(job.target_ppm)):
             best = candidate
             keep(best)
-        if job.is_over() or (best is not None and best.train_ppm >= job.target_ppm):
+        if job.is_over() or (job.is_race and best is not None and best.train_ppm >= job.target_ppm):
             break
     return best
 
 
-def _judged(job: TrainingJob, model: nn.Module) -> Candidate | None:
+def _judged(job: TrainingJob, found: nn.Module | Trained) -> Candidate | None:
     """None, with a warning, for a model that no verifier would accept: the next one may be better."""
     try:
-        return judge(job, model)
+        if isinstance(found, Trained):
+            return replace(judge(job, found.model), merit=found.merit)
+        return judge(job, found)
     except ModelInvalid as exc:
         log.warning(f"the trainer yielded a model that cannot be submitted: {exc}")
         return None

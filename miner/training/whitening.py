@@ -12,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pole.task.manifest import AnyModel, GraphModel, Linear
+from pole.learning.mapping import Statistics
+from pole.learning.unmixing import unmixing_matrix
+from pole.task.manifest import AnyModel, DenseMapping, GraphModel, Linear, Manifest
 
 # Directions with less variance than this share of the mean are not blown up to unit variance: they are mostly
 # rounding, and would need weights that cancel badly in float32.
@@ -21,13 +23,16 @@ FULL = 0.5
 # What the default trainer takes. Full whitening blows up the directions that say least, and costs test accuracy;
 # half of it trains as fast (measured: `python -m experiments discretisation`).
 HALF = 0.25
+# Unmixed columns with less deviation than this share of the mean are not blown up: they say next to nothing.
+DEVIATION_FLOOR = 0.05
+MAX_UNMIXED = 1 << 24  # entries of the matrix
 # Largest change of a logit by folding, relative to the largest logit (float32 has 24 bits; sums lose some).
 FOLD_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Whitening:
-    """x -> (x - mean) @ matrix, with mean float64 [d] and matrix float64 [d, d]."""
+    """x -> (x - mean) @ matrix, with mean float64 [d] and matrix float64 [d, e]."""
 
     mean: NDArray[np.float64]
     matrix: NDArray[np.float64]
@@ -45,7 +50,8 @@ class Whitening:
         assert isinstance(linear, nn.Linear)
         weight = linear.weight.detach().double().numpy() @ self.matrix.T
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(weight))
+            linear.weight = nn.Parameter(torch.from_numpy(weight).float())
+            linear.in_features = weight.shape[1]
             if linear.bias is not None:
                 linear.bias.copy_(torch.from_numpy(linear.bias.double().numpy() - weight @ self.mean))
         return folded
@@ -68,16 +74,30 @@ def whitening_of(x: NDArray[np.float32], has_bias: bool, power: float = FULL) ->
     return Whitening(mean, directions * factors)
 
 
-def foldable_layer(spec: AnyModel) -> Linear | None:
-    """The linear layer that alone consumes "input", or None: only into such a layer can whitening be folded."""
-    if not isinstance(spec, GraphModel):
+def unmixing_of(
+    x: NDArray[np.float32], has_bias: bool, manifest: Manifest, previous_hash: bytes, statistics: Statistics
+) -> Whitening | None:
+    """The columns of the least-squares estimate of the plain rows, each with deviation 1; None if there is none."""
+    mapping, shape = manifest.mapping, tuple(manifest.data.shape)
+    if not isinstance(mapping, DenseMapping) or x.shape[1] * manifest.data.dimension > MAX_UNMIXED:
         return None
+    matrix = unmixing_matrix(mapping, previous_hash, shape, statistics.scale)
+    mean = x.mean(axis=0, dtype=np.float64) if has_bias else np.zeros(x.shape[1])
+    variances = ((x - mean) @ matrix).var(axis=0)
+    if not variances.any():
+        return None
+    return Whitening(mean, matrix / np.sqrt(variances + DEVIATION_FLOOR**2 * variances.mean()))
+
+
+def foldable_layers(spec: AnyModel) -> list[Linear]:
+    """The layers that consume "input", if all are linear (else none): into those whitening can be folded."""
+    if not isinstance(spec, GraphModel):
+        return []
     consumers = [
         layer for i, layer in enumerate(spec.layers) if "input" in layer.inputs or (i == 0 and not layer.inputs)
     ]
-    if len(consumers) == 1 and isinstance(consumers[0], Linear) and consumers[0].inputs in ([], ["input"]):
-        return consumers[0]
-    return None
+    linear = [layer for layer in consumers if isinstance(layer, Linear) and layer.inputs in ([], ["input"])]
+    return linear if len(linear) == len(consumers) else []
 
 
 @torch.inference_mode()

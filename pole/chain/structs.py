@@ -9,6 +9,9 @@ from enum import IntEnum
 
 from pole.storage.cid import Cid
 
+MAX_SUBMISSIONS = 64
+"""Of a round. A task that wants so many solutions keeps its commits open until time is up."""
+
 
 class Pot(IntEnum):
     ESCROW = 0

@@ -13,7 +13,7 @@ from dataclient.drafting.proposal import (
     Wishes,
     propose,
     propose_discretisation,
-    propose_mapping,
+    propose_mappings,
     propose_name,
     threshold_ppm,
 )
@@ -144,11 +144,11 @@ def table(columns: int, rows: int = 40) -> PlainData:
     [((4,), 3, 1), ((2,), 1, 1), ((13,), 3, 1), ((64,), 16, 1), ((1, 28, 28), 16, 8), ((300,), 18, 4), ((255,), 63, 1)],
 )
 def test_propose_mapping__stays_under_what_opens_the_data(shape: tuple[int, ...], vectors: int, segments: int) -> None:
-    assert propose_mapping(shape, Wishes()) == DenseMapping(vectors=vectors, segments=segments)
+    assert propose_mappings(shape, Wishes())[0] == DenseMapping(vectors=vectors, segments=segments)
 
 
 def test_propose_mapping__colour_images__are_convolved() -> None:
-    assert propose_mapping((3, 32, 32), Wishes()) == ConvolutionalMapping(filters=4, kernel=3)
+    assert propose_mappings((3, 32, 32), Wishes()) == [ConvolutionalMapping(filters=4, kernel=3)]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_propose_mapping__colour_images__are_convolved() -> None:
 )
 def test_propose_mapping__impossible_wish__is_refused(wishes: Wishes, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        propose_mapping((4,), wishes)
+        propose_mappings((4,), wishes)
 
 
 def test_propose__one_feature_encrypted__is_refused() -> None:
@@ -176,7 +176,7 @@ def test_propose__bad_reward__is_refused() -> None:
 
 def test_propose__rank_limit__allows_a_second_round_only_under_three_eighths(iris: TaskFile) -> None:
     assert iris.encryption.rank_limit == 3
-    assert propose(table(64), SourceOptions(source="x"), Wishes()).task.encryption.rank_limit == 24
+    assert propose(table(64), SourceOptions(source="x"), Wishes(protect="rows")).task.encryption.rank_limit == 24
     assert propose(table(64), SourceOptions(source="x"), Wishes(vectors=8)).task.encryption.rank_limit == 16
 
 

@@ -76,6 +76,13 @@ def forget(_: Candidate) -> None:
     """A `keep` for tests that do not look at what is kept."""
 
 
+def first_model(job: TrainingJob) -> nn.Module:
+    """The model with which the trainer reaches the target."""
+    found = next(train(job))
+    assert isinstance(found, nn.Module)
+    return found
+
+
 # --- plug-ins --------------------------------------------------------------------------------------------------------
 
 
@@ -138,7 +145,7 @@ def test_judge__diverged_model__refused(iris: Commission, tmp_path: Path) -> Non
 
 def test_best_candidate__trainer_gets_worse__keeps_the_best(iris: Commission, tmp_path: Path) -> None:
     job = job_for(iris, tmp_path, target_ppm=1_000_001)
-    good = next(train(replace(job, target_ppm=900_000)))
+    good = first_model(replace(job, target_ppm=900_000))
     worse = iris.new_model()
     kept: list[Candidate] = []
     best = best_candidate(lambda _: iter([worse, good, worse]), job, None, kept.append)
@@ -207,7 +214,7 @@ def test_train__no_time_at_all__still_yields_a_model(iris: Commission, tmp_path:
 def test_train__same_seed__same_model_and_other_seed_another(iris: Commission, tmp_path: Path) -> None:
     job = job_for(iris, tmp_path, target_ppm=900_000, seconds=1e6)
     first, again, other = (
-        judge(each, next(train(replace(each, checkpoint_path=tmp_path / str(i)))))
+        judge(each, first_model(replace(each, checkpoint_path=tmp_path / str(i))))
         for i, each in enumerate((job, job, replace(job, seed=2)))
     )
     assert first.content == again.content

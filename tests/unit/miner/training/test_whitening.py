@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from miner.training.whitening import FULL, HALF, foldable_layer, is_exact, whitening_of
+from miner.training.whitening import FULL, HALF, foldable_layers, is_exact, whitening_of
 from pole.learning.mapping import query_vectors
-from pole.task.manifest import AnyLayer, Convolution, GraphModel, Linear, Shape, TorchvisionModel
+from pole.task.manifest import Activation, AnyLayer, Convolution, GraphModel, Linear, Shape, TorchvisionModel
 
 
 class Classifier(nn.Module):
@@ -40,24 +40,29 @@ def mapped_rows(n: int, width: int) -> npt.NDArray[np.float32]:
         [Convolution(name="c", channels=4, kernel=3)],
         [
             Linear(name="a", size=4),
-            Linear(name="b", size=4, inputs=["input"]),
-            Shape(name="s", type="add", inputs=["a", "b"]),
+            Activation(name="b", type="relu", inputs=["input"]),
+            Shape(name="s", type="concat", inputs=["a", "b"]),
         ],
         [Linear(name="a", size=4), Shape(name="s", type="concat", inputs=["a", "input"])],
     ],
 )
-def test_foldable_layer__input_goes_elsewhere_too__none(layers: list[AnyLayer]) -> None:
-    assert foldable_layer(GraphModel(layers=layers)) is None
+def test_foldable_layers__input_goes_elsewhere_too__none(layers: list[AnyLayer]) -> None:
+    assert foldable_layers(GraphModel(layers=layers)) == []
 
 
-def test_foldable_layer__named_architecture__none() -> None:
-    assert foldable_layer(TorchvisionModel(architecture="resnet18")) is None
+def test_foldable_layers__named_architecture__none() -> None:
+    assert foldable_layers(TorchvisionModel(architecture="resnet18")) == []
 
 
 @pytest.mark.parametrize("inputs", [[], ["input"]])
-def test_foldable_layer__linear_alone_on_the_input__is_found(inputs: list[str]) -> None:
+def test_foldable_layers__linear_alone_on_the_input__is_found(inputs: list[str]) -> None:
     first = Linear(name="first", size=8, inputs=inputs)
-    assert foldable_layer(GraphModel(layers=[first, Linear(name="last", size=3)])) == first
+    assert foldable_layers(GraphModel(layers=[first, Linear(name="last", size=3)])) == [first]
+
+
+def test_foldable_layers__linear_beside_linear__both_are_found() -> None:
+    both = [Linear(name="a", size=4), Linear(name="b", size=4, inputs=["input"])]
+    assert foldable_layers(GraphModel(layers=[*both, Shape(name="s", type="add", inputs=["a", "b"])])) == both
 
 
 def test_is_exact__another_model__false() -> None:

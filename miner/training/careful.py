@@ -1,0 +1,202 @@
+"""Trains for rows that nobody has seen: recipes are tried on rows held out, and the best is repeated on all rows.
+
+Small sets are cross-validated, of larger ones a fifth is held out. A trial says after how many epochs to stop; the
+model that is yielded has then learned from every row for as long.
+"""
+
+import copy
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from miner.training.api import Trained, TrainingJob, TrainingProgress
+from miner.training.augmentation import augmentation_for
+from miner.training.recipes import Apprentice, Loss, Recipe, Rows, Ways, recipes_for
+from miner.training.whitening import HALF, Whitening, foldable_layers, unmixing_of, whitening_of
+from pole.task.estimate import estimate_ppm
+from pole.task.scores import PPM
+
+FOLDS = 5
+CROSS_VALIDATED_ROWS = 2_000
+MOST_EPOCHS = 200
+FEWEST_EPOCHS = 5
+PATIENCE = 20  # epochs without a better score after which a trial ends
+SMOOTHED_EPOCHS = 5  # one epoch's score is noisy, and the best of many noisy ones is a lucky one
+LOSS_WEIGHT = 0.1  # of the log loss beside the metric: it tells models apart that score alike
+TRIAL_SHARE = 0.4  # of the time left; repeating its epochs on all rows takes about as long
+LONGER = 3  # times the epochs of the trial, if the target takes that long
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What held-out rows say of a recipe. `merits`: the smoothed score after each epoch, 1 at best."""
+
+    recipe: Recipe
+    merits: list[float]
+    epoch_s: float
+
+    @property
+    def epochs(self) -> int:
+        return 1 + max(range(len(self.merits)), key=self.merits.__getitem__)
+
+    @property
+    def merit(self) -> float:
+        return max(self.merits)
+
+
+class CarefulTrainer:
+    """One careful run over a job; `run` ends when all recipes are tried or no time is left for another."""
+
+    def __init__(self, job: TrainingJob, peak_rate: float, loss: Loss) -> None:
+        self.job, self._ways = job, Ways(peak_rate, loss, augmentation_for(job.manifest))
+        self._layers = foldable_layers(job.manifest.model)
+        self._whitening = self._coordinates()
+        x = self._whitening.apply(job.train_x) if self._whitening else job.train_x
+        self._rows = Rows(torch.from_numpy(x).to(job.device), torch.from_numpy(job.train_y).to(job.device))
+        self._batch_rows = careful_batch_rows(len(job.train_y))
+        self._epochs, self.is_qualified = 0, False
+
+    def run(self) -> Iterator[Trained]:
+        """Yields a model trained on all rows for every recipe that does better on held-out rows than those before."""
+        best = -math.inf
+        for recipe in recipes_for(self.job.manifest.model, has_augmentation=self._ways.augment is not None):
+            trial = self._tried(recipe)
+            if trial is None:
+                return
+            if trial.merit > best and (model := self._repeated(trial)) is not None:
+                best = trial.merit
+                yield Trained(model, best)
+
+    def _coordinates(self) -> Whitening | None:
+        """Unmixed, where the mapping and the model allow it; else half-whitened; else as they are."""
+        job = self.job
+        if not self._layers:
+            return None
+        has_bias = all(layer.bias for layer in self._layers)
+        found = None
+        if job.previous_hash is not None and job.statistics is not None:
+            found = unmixing_of(job.train_x, has_bias, job.manifest, job.previous_hash, job.statistics)
+        return found or whitening_of(job.train_x, has_bias, HALF)
+
+    # --- trials ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _folds(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Pairs of rows to learn from and rows held out, stratified; one pair of a large set."""
+        number = fold_numbers(self.job.train_y, FOLDS, self.job.seed)
+        count = FOLDS if len(number) <= CROSS_VALIDATED_ROWS else 1
+        pairs = [(np.flatnonzero(number != i), np.flatnonzero(number == i)) for i in range(count)]
+        device = self.job.device
+        return [(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device)) for a, b in pairs if len(a) and len(b)]
+
+    def _tried(self, recipe: Recipe) -> Trial | None:
+        """The recipe on held-out rows, all folds side by side; None if time is too short to learn anything from it."""
+        start, budget_s = time.monotonic(), TRIAL_SHARE * self.job.seconds_left()
+        apprentices = [self._apprentice(recipe, learned, i) for i, (learned, _) in enumerate(self._folds)]
+        raw: list[float] = []
+        for epoch in range(1, MOST_EPOCHS + 1):
+            losses = []
+            for apprentice in apprentices:
+                if self.job.is_over():
+                    return None
+                losses.append(apprentice.learn(self._batch_rows))
+            if not all(math.isfinite(loss) for loss in losses):
+                break
+            held_out = (self._rows.take(rows) for _, rows in self._folds)
+            pairs = zip(apprentices, held_out, strict=True)
+            raw.append(sum(self._merit(each.averaged(), rows) for each, rows in pairs) / len(apprentices))
+            per_epoch_s = (time.monotonic() - start) / epoch
+            if epoch == 1 and FEWEST_EPOCHS * per_epoch_s > budget_s:
+                return None
+            merits = smoothed(raw)
+            self._report(epoch, losses, merits[-1])
+            if epoch - int(np.argmax(merits)) > PATIENCE or time.monotonic() - start + per_epoch_s > budget_s:
+                break
+        return Trial(recipe, smoothed(raw), per_epoch_s) if raw else None
+
+    def _merit(self, model: nn.Module, rows: Rows) -> float:
+        """The task's metric on rows held out, and a little of the log loss."""
+        score_ppm = estimate_ppm(model, rows.x, rows.y, self.job.metric, self.job.device)
+        with torch.inference_mode():
+            losses = [
+                self._ways.loss(model(x), y) * len(y)
+                for x, y in zip(torch.split(rows.x, 256), torch.split(rows.y, 256), strict=True)
+            ]
+        return score_ppm / PPM - LOSS_WEIGHT * float(torch.stack(losses).sum()) / len(rows.y)
+
+    # --- all rows ----------------------------------------------------------------------------------------------------
+
+    def _repeated(self, trial: Trial) -> nn.Module | None:
+        """The recipe on all rows: for the trial's epochs, and on while the target is not reached."""
+        apprentice = self._apprentice(trial.recipe, torch.arange(len(self._rows.y)), FOLDS)
+        for epoch in range(1, LONGER * trial.epochs + 1):
+            if self.job.is_over():
+                if epoch == 1:
+                    return None
+                break
+            loss = apprentice.learn(self._batch_rows)
+            if epoch < trial.epochs:
+                continue
+            model = apprentice.averaged()
+            train_ppm = estimate_ppm(model, self._rows.x, self._rows.y, self.job.metric, self.job.device)
+            self.job.report(TrainingProgress(self._epochs, self._epochs, loss, train_ppm))
+            if train_ppm >= self.job.target_ppm:
+                self.is_qualified = True
+                break
+        return self._folded(apprentice.averaged())
+
+    def _apprentice(self, recipe: Recipe, learned: torch.Tensor, number: int) -> Apprentice:
+        torch.manual_seed(self.job.seed + number)
+        model = self.job.new_model().to(self.job.device)
+        for layer in self._layers:
+            linear = model.get_submodule(layer.name)
+            assert isinstance(linear, nn.Linear)
+            if self._rows.x.shape[1] != linear.in_features:
+                wider = nn.Linear(self._rows.x.shape[1], linear.out_features, layer.bias, device=self.job.device)
+                model._modules[layer.name] = wider
+        rows = self._rows.take(learned.to(self.job.device))
+        return Apprentice(model, rows, recipe, self._ways, self.job.seed + number)
+
+    def _folded(self, model: nn.Module) -> nn.Module:
+        """The model on plain features, on the CPU."""
+        folded = copy.deepcopy(model).cpu()
+        for layer in self._layers:
+            if self._whitening is not None:
+                folded = self._whitening.fold(folded, layer.name)
+        return folded
+
+    def _report(self, epoch: int, losses: list[float], merit: float) -> None:
+        self._epochs += 1
+        held_out_ppm = max(0, round(merit * PPM))
+        self.job.report(TrainingProgress(self._epochs, epoch, sum(losses) / len(losses), held_out_ppm, True))
+
+
+def careful_batch_rows(rows: int) -> int:
+    """Many small steps for small sets, fewer for large ones."""
+    return next(size for limit, size in ((2_000, 32), (10_000, 64), (math.inf, 128)) if rows <= limit)
+
+
+def fold_numbers(y: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for every row: each class (or range of values) is dealt out in turn, in a random order."""
+    random = np.random.default_rng(seed)
+    shuffled = random.permutation(len(y))
+    dealt = shuffled[np.lexsort(y[shuffled].reshape(len(y), -1).T)]
+    number = np.empty(len(y), dtype=np.int64)
+    number[dealt] = np.arange(len(y)) % folds
+    return number
+
+
+def smoothed(values: list[float]) -> list[float]:
+    """The mean of each value and its neighbours, as far as there are any."""
+    half = SMOOTHED_EPOCHS // 2
+    sums = [0.0, *itertools.accumulate(values)]
+    spans = [(max(0, i - half), min(len(values), i + half + 1)) for i in range(len(values))]
+    return [(sums[stop] - sums[start]) / (stop - start) for start, stop in spans]

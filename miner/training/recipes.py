@@ -1,0 +1,124 @@
+"""What the default trainer tries, and one model in training under a recipe."""
+
+import copy
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from miner.training.augmentation import Augmentation
+from pole.task.manifest import AnyModel, GraphModel
+
+GRADIENT_NORM = 1.0
+AVERAGED_EPOCHS = 5
+SHORTEST_BATCH = 8
+
+State = dict[str, torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`rate`: share of the peak rate; `decay`: of the weights; `dropout`: in every dropout layer that a graph has."""
+
+    rate: float
+    decay: float
+    dropout: float
+    is_augmented: bool = True
+
+
+# In the order in which they are tried: time may be up after any of them.
+RECIPES = (
+    Recipe(rate=1.0, decay=0.01, dropout=0.2),
+    Recipe(rate=1 / 3, decay=0.01, dropout=0.3),
+    Recipe(rate=1.0, decay=0.01, dropout=0.5),
+    Recipe(rate=1.0, decay=1.0, dropout=0.1),
+    Recipe(rate=1.0, decay=0.01, dropout=0.2, is_augmented=False),
+)
+
+
+def recipes_for(spec: AnyModel, *, has_augmentation: bool) -> list[Recipe]:
+    """Those that differ for this model: dropout is a graph's own choice, and not every row can be augmented."""
+    has_dropout = isinstance(spec, GraphModel) and any(layer.type == "dropout" for layer in spec.layers)
+    alike = [
+        Recipe(
+            each.rate,
+            each.decay,
+            each.dropout if has_dropout else 0.0,
+            each.is_augmented and has_augmentation,
+        )
+        for each in RECIPES
+    ]
+    return list(dict.fromkeys(alike))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training rows on the device, as the model in training sees them; `y`: int64 [n]."""
+
+    x: torch.Tensor
+    y: torch.Tensor
+
+    def take(self, chosen: torch.Tensor) -> "Rows":
+        return Rows(self.x[chosen], self.y[chosen])
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What all recipes of a job share."""
+
+    peak_rate: float
+    loss: Loss
+    augment: Augmentation | None
+
+
+class Apprentice:
+    """A model that learns under one recipe at a constant rate; what counts is the average of its last epochs."""
+
+    def __init__(self, model: nn.Module, rows: Rows, recipe: Recipe, ways: Ways, seed: int) -> None:
+        self.model, self.rows, self._loss = model, rows, ways.loss
+        self._augment = ways.augment if recipe.is_augmented else None
+        self._generator = torch.Generator().manual_seed(seed)
+        self._optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.rate * ways.peak_rate, weight_decay=recipe.decay, fused=True
+        )
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = recipe.dropout or module.p
+        self._recent: deque[State] = deque(maxlen=AVERAGED_EPOCHS)
+
+    def learn(self, batch_rows: int) -> float:
+        """One epoch; returns the mean loss. A last short batch is left out: batch statistics of a row do not exist."""
+        self.model.train()
+        order = torch.randperm(len(self.rows.y), generator=self._generator).to(self.rows.y.device)
+        batches = list(torch.split(order, batch_rows))
+        if len(batches) > 1 and len(batches[-1]) < SHORTEST_BATCH:
+            batches.pop()
+        loss = torch.stack([self._step(batch) for batch in batches]).mean()
+        self._recent.append({name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()})
+        return float(loss)
+
+    def _step(self, batch: torch.Tensor) -> torch.Tensor:
+        x = self.rows.x[batch]
+        if self._augment is not None:
+            x = self._augment(x, self._generator)
+        loss = self._loss(self.model(x), self.rows.y[batch])
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        self._optimizer.step()
+        return loss.detach()
+
+    def averaged(self) -> nn.Module:
+        """A copy with the mean of the last epochs' weights (counters are those of the last epoch)."""
+        model = copy.deepcopy(self.model)
+        mean = {
+            name: torch.stack([state[name] for state in self._recent]).mean(dim=0)
+            if tensor.is_floating_point()
+            else tensor
+            for name, tensor in self._recent[-1].items()
+        }
+        model.load_state_dict(mean)
+        return model.eval()

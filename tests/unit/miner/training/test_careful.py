@@ -1,0 +1,168 @@
+"""Training for rows that nobody has seen: what is chosen, and that the submitted model takes plain features."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from miner.training.api import Candidate, Trained, TrainingJob, best_candidate, judge
+from miner.training.careful import CarefulTrainer, careful_batch_rows, fold_numbers, smoothed
+from miner.training.default import train
+from miner.training.recipes import RECIPES, Apprentice, Recipe, Rows, Ways, recipes_for
+from miner.training.whitening import unmixing_of
+from pole.learning.mapping import Statistics
+from pole.task.manifest import AnyLayer, Dropout, GraphModel, Linear, TorchvisionModel
+from tests.unit.commission import PREVIOUS_HASH, Commission, commission_iris
+from tests.unit.miner.training.test_default import job_for
+
+RATE, LOSS = 3e-3, nn.functional.cross_entropy
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Commission:
+    return commission_iris(tmp_path_factory.mktemp("iris"))
+
+
+@pytest.fixture
+def job(iris: Commission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingJob:
+    """As in a round whose commits stay open, with epochs for a test."""
+    monkeypatch.setattr("miner.training.careful.MOST_EPOCHS", 40)
+    features = iris.features(tmp_path)
+    told = replace(job_for(iris, tmp_path, target_ppm=700_000), previous_hash=PREVIOUS_HASH, is_race=False)
+    return replace(told, statistics=features.statistics)
+
+
+def nothing(_: Candidate) -> None:
+    """A `keep` for tests that do not look at what is kept."""
+
+
+# --- folds and curves ------------------------------------------------------------------------------------------------
+
+
+def test_fold_numbers__classes_of_any_size__are_spread_over_all_folds() -> None:
+    y = np.repeat([0, 1, 2], [50, 25, 5])
+    number = fold_numbers(y, 5, seed=3)
+    assert np.bincount(number).tolist() == [16] * 5
+    assert [np.bincount(number[y == label], minlength=5).tolist() for label in range(3)] == [[10] * 5, [5] * 5, [1] * 5]
+    assert not np.array_equal(number, fold_numbers(y, 5, seed=4))
+
+
+def test_fold_numbers__quantities__every_fold_has_small_and_large_ones() -> None:
+    y = np.stack([np.arange(100), np.arange(100)], axis=1)
+    number = fold_numbers(y, 5, seed=1)
+    assert (
+        [int((number[:5] == i).sum()) for i in range(5)] == [int((number[-5:] == i).sum()) for i in range(5)] == [1] * 5
+    )
+
+
+def test_smoothed__ends__average_what_is_there() -> None:
+    assert smoothed([]) == []
+    assert smoothed([1.0]) == [1.0]
+    assert smoothed([0.0, 0.0, 5.0, 0.0, 0.0]) == pytest.approx([5 / 3, 5 / 4, 1.0, 5 / 4, 5 / 3])
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(2, 32), (2_000, 32), (2_001, 64), (10_001, 128)])
+def test_careful_batch_rows__grow_with_the_set(rows: int, expected: int) -> None:
+    assert careful_batch_rows(rows) == expected
+
+
+# --- recipes ---------------------------------------------------------------------------------------------------------
+
+
+def test_recipes_for__graph_without_dropout__none_twice() -> None:
+    found = recipes_for(GraphModel(layers=[Linear(name="only", size=3)]), has_augmentation=False)
+    assert len(found) == len(set(found)) == 3
+    assert {each.dropout for each in found} == {0.0}
+    assert recipes_for(TorchvisionModel(architecture="resnet18"), has_augmentation=True)[0].is_augmented
+
+
+def test_recipes_for__graph_with_dropout__that_of_every_recipe() -> None:
+    layers: list[AnyLayer] = [Dropout(name="dropout", probability=0.4), Linear(name="last", size=3)]
+    assert recipes_for(GraphModel(layers=layers), has_augmentation=True) == list(RECIPES)
+
+
+def test_apprentice__average__is_of_the_last_epochs_and_leaves_the_model_in_training_alone() -> None:
+    torch.manual_seed(0)
+    rows = Rows(torch.randn(20, 3), torch.arange(20) % 2)
+    model = nn.Linear(3, 2)
+    apprentice = Apprentice(model, rows, Recipe(1.0, 0.0, 0.0), Ways(0.1, LOSS, None), seed=1)
+    seen = []
+    for _ in range(7):
+        apprentice.learn(batch_rows=8)
+        seen.append(model.weight.detach().clone())
+    averaged = apprentice.averaged()
+    assert isinstance(averaged, nn.Linear)
+    assert torch.allclose(averaged.weight, torch.stack(seen[-5:]).mean(dim=0))
+    assert torch.equal(model.weight, seen[-1])
+
+
+# --- the trainer -----------------------------------------------------------------------------------------------------
+
+
+def test_careful__iris__yields_better_and_better_models_on_plain_features(job: TrainingJob) -> None:
+    found = list(CarefulTrainer(job, RATE, LOSS).run())
+    assert found
+    assert [each.merit for each in found] == sorted(each.merit for each in found)
+    assert judge(job, found[-1].model).train_ppm > 900_000
+
+
+def test_careful__unmixed_and_folded__is_the_model_that_was_trained(job: TrainingJob) -> None:
+    trainer = CarefulTrainer(job, RATE, LOSS)
+    assert trainer._rows.x.shape == (120, 4)  # three inner products, estimates of four features
+    apprentice = trainer._apprentice(RECIPES[0], torch.arange(120), 0)
+    apprentice.learn(32)
+    trained = apprentice.averaged()
+    folded = trainer._folded(trained)
+    with torch.inference_mode():
+        expected, found = trained(trainer._rows.x), folded(torch.from_numpy(job.train_x))
+    assert torch.allclose(expected, found, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_careful__no_time__yields_nothing(job: TrainingJob) -> None:
+    assert list(CarefulTrainer(replace(job, seconds_left=lambda: 0.0), RATE, LOSS).run()) == []
+    assert list(CarefulTrainer(replace(job, is_over=lambda: True), RATE, LOSS).run()) == []
+
+
+def test_unmixing_of__all_features_constant__there_is_none(iris: Commission) -> None:
+    constants = Statistics(np.zeros(3, np.float32), np.ones(3, np.float32))
+    x = np.zeros((10, 3), np.float32)
+    assert unmixing_of(x, True, iris.manifest, PREVIOUS_HASH, constants) is None
+
+
+def test_train__commits_stay_open__goes_on_beyond_the_target_and_prefers_what_was_held_out(job: TrainingJob) -> None:
+    best = best_candidate(train, job, None, nothing)
+    assert best is not None
+    assert best.merit is not None
+    assert best.train_ppm >= job.target_ppm
+
+
+def test_train__race__stops_at_the_target(job: TrainingJob) -> None:
+    best = best_candidate(train, replace(job, is_race=True), None, nothing)
+    assert best is not None
+    assert best.merit is None
+    assert best.train_ppm >= job.target_ppm
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (Candidate(b"", 800_000, None), Candidate(b"", 600_000, 0.9)),  # only one of them qualifies
+        (Candidate(b"", 710_000, 0.8), Candidate(b"", 990_000, 0.7)),
+        (Candidate(b"", 710_000, -3.0), Candidate(b"", 990_000, None)),
+        (Candidate(b"", 990_000, 0.8), Candidate(b"", 710_000, 0.8)),
+    ],
+)
+def test_candidates__order__qualified_then_held_out_then_train_score(better: Candidate, worse: Candidate) -> None:
+    assert better.order(700_000) > worse.order(700_000)
+
+
+def test_best_candidate__later_model_of_less_merit__is_passed_over(job: TrainingJob) -> None:
+    good, other = (each.model for each in (list(CarefulTrainer(job, RATE, LOSS).run()) * 2)[:2])
+    kept: list[Candidate] = []
+    best = best_candidate(lambda _: iter([Trained(good, 0.9), Trained(other, 0.5)]), job, None, kept.append)
+    assert best is not None
+    assert best.merit == 0.9
+    assert len(kept) == 1
