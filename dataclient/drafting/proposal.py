@@ -93,31 +93,36 @@ def propose(
 
 def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, say: Say) -> ProposedTask:
     mappings = propose_mappings(training.shape, wishes)
-    discretisation = propose_discretisation(training, wishes.bits)
-    measured = None
-    if wishes.required_train_ppm is None or len(mappings) > 1:
-        measured = frontier(training, discretisation, mappings, say)
-    picked = None if measured is None else measured.pick(wishes.protect)
-    mapping = mappings[0] if picked is None else picked.mapping
+    task = _task(training, options, wishes, mappings[0], wishes.required_train_ppm or PPM_PER_PERCENT)
+    if wishes.required_train_ppm is not None and len(mappings) == 1:
+        return ProposedTask(task, None)
+    measured = frontier(training, task.discretisation, mappings, say)
+    picked = measured.pick(wishes.protect)
+    reached_ppm = threshold_ppm(int(picked.reached * PPM), len(training.class_names))
+    required_ppm = wishes.required_train_ppm or reached_ppm
+    return ProposedTask(_task(training, options, wishes, picked.mapping, required_ppm), measured)
+
+
+def _task(
+    training: PlainData, options: SourceOptions, wishes: Wishes, mapping: AnyMapping, required_ppm: int
+) -> TaskFile:
+    """Takes no time, so that whatever cannot be commissioned is refused before anything is measured."""
     outputs = mapping.output_shape(training.shape)
     model = propose_model(outputs, len(training.class_names))
-    reached_ppm = 0 if picked is None else int(picked.reached * PPM)
-    terms = TermsSection(
-        reward_ether=wishes.reward_ether,
-        time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
-        required_train_ppm=wishes.required_train_ppm or threshold_ppm(reached_ppm, len(training.class_names)),
-        solutions_wanted=wishes.solutions_wanted,
-    )
-    task = TaskFile(
+    return TaskFile(
         name=wishes.name or propose_name(options.source),
         data=options,
-        discretisation=discretisation,
+        discretisation=propose_discretisation(training, wishes.bits),
         mapping=mapping,
         model=model,
         encryption=propose_encryption(mapping, training.shape, wishes),
-        terms=terms,
+        terms=TermsSection(
+            reward_ether=wishes.reward_ether,
+            time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
+            required_train_ppm=required_ppm,
+            solutions_wanted=wishes.solutions_wanted,
+        ),
     )
-    return ProposedTask(task, measured)
 
 
 def with_miner_setup(proposal: ProposedTask, training: PlainData, miner_setup_s: float) -> ProposedTask:
