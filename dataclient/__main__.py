@@ -99,8 +99,10 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     The test set is split off here and stays on this machine until it is released.
     """
     from dataclient.drafting.draft import draft
-    from dataclient.drafting.template import write_task_file
+    from dataclient.drafting.template import check_place, write_task_file
 
+    if out is not None:
+        check_place(out, is_overwriting=force)
     drafted = draft(source_options(source, given), _wishes(given), _market(deployment), partial(click.echo, err=True))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)

@@ -47,11 +47,14 @@ class PlainScores:
 
 @dataclass(frozen=True)
 class Choice:
-    """`given_away`: share of a row's numbers that a round's keys open; `reached`: accuracy on held-out rows, 0 to 1."""
+    """`given_away`: share of a row's numbers that a round's keys open; `reached`: accuracy on held-out rows, 0 to 1;
+    `doubt`: standard error of its distance from plain rows, over the splits.
+    """
 
     mapping: AnyMapping
     given_away: float
     reached: float
+    doubt: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,11 @@ class Frontier:
     choices: list[Choice]
 
     def pick(self, protect: str) -> Choice:
-        """`accuracy`: what reaches most; `balanced`: the smallest as good as plain rows; `rows`: the smallest."""
+        """`accuracy`: what reaches most; `balanced`: the smallest surely near plain rows; `rows`: the smallest."""
         if protect == "rows":
             return min(self.choices, key=lambda choice: choice.given_away)
         near = min(NEAR, NEAR_SHARE * max(0.0, self.plain.network - self.plain.guessing))
-        good = [choice for choice in self.choices if choice.reached >= self.plain.network - near]
+        good = [choice for choice in self.choices if choice.reached - choice.doubt >= self.plain.network - near]
         if protect == "balanced" and good:
             return min(good, key=lambda choice: choice.given_away)
         return max(self.choices, key=lambda choice: (choice.reached, -choice.given_away))
@@ -77,7 +80,7 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
     whole = discretise(flat, discretisation).reshape(rows.x.shape)
     held_out = [_held_out(rows, seed) for seed in range(repeats(rows))]
     start = time.monotonic()
-    network = _mean(_vote(_standardised(flat, chosen, floor_share=0.0), rows.labels, chosen) for chosen in held_out)
+    network = [_vote(_standardised(flat, chosen, floor_share=0.0), rows.labels, chosen) for chosen in held_out]
     fit_s = time.monotonic() - start
     say(f"measuring plain rows and {len(mappings)} mapping(s): about {math.ceil(fit_s * (len(mappings) + 2))} s")
     linear, boosting = (
@@ -86,12 +89,13 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
     )
     choices = []
     for mapping in mappings:
-        scores = (
+        scores = [
             _vote(_estimated(mapping, seed, whole, chosen), rows.labels, chosen) for seed, chosen in enumerate(held_out)
-        )
-        choices.append(Choice(mapping, given_away(mapping, rows.shape), _mean(scores)))
+        ]
+        doubt = float(np.std(np.subtract(scores, network))) / math.sqrt(max(1, len(scores) - 1))
+        choices.append(Choice(mapping, given_away(mapping, rows.shape), _mean(scores), doubt))
     guessing = float(np.bincount(rows.labels).max()) / rows.rows
-    return Frontier(PlainScores(guessing, linear, boosting, network), choices)
+    return Frontier(PlainScores(guessing, linear, boosting, _mean(network)), choices)
 
 
 def given_away(mapping: AnyMapping, shape: tuple[int, ...]) -> float:

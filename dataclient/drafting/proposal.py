@@ -103,41 +103,44 @@ def propose(
 
 def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, say: Say) -> ProposedTask:
     mappings = propose_mappings(training.shape, wishes)
-    discretisation = propose_discretisation(training, wishes.bits)
-    metric = wishes.metric or DEFAULT_METRICS[training.target]
-    quantities = propose_quantities(training, options.unit)
-    measured: Frontier | LinearScores | None = None
-    if wishes.required_train_ppm is None or len(mappings) > 1:
-        if metric == "accuracy":
-            measured = frontier(training, discretisation, mappings, say)
-        else:
-            measured = linear_scores(training, discretisation, mappings, metric, quantities)
-    picked = None if measured is None else measured.pick(wishes.protect)
-    mapping = mappings[0] if picked is None else picked.mapping
+    task = _task(training, options, wishes, mappings[0], wishes.required_train_ppm or PPM_PER_PERCENT)
+    if wishes.required_train_ppm is not None and len(mappings) == 1:
+        return ProposedTask(task, None)
+    measured: Frontier | LinearScores
+    if task.metric == "accuracy":
+        measured = frontier(training, task.discretisation, mappings, say)
+    else:
+        measured = linear_scores(training, task.discretisation, mappings, task.metric, task.quantities)
+    picked = measured.pick(wishes.protect)
+    required = wishes.required_train_ppm or _required_ppm(picked.reached, training, task.metric)
+    return ProposedTask(_task(training, options, wishes, picked.mapping, required), measured)
+
+
+def _task(
+    training: PlainData, options: SourceOptions, wishes: Wishes, mapping: AnyMapping, required_train_ppm: int
+) -> TaskFile:
+    """Takes no time, so that whatever cannot be commissioned is refused before anything is measured."""
     outputs = mapping.output_shape(training.shape)
     if wishes.model == "auto":
         model = propose_model(outputs, len(training.names))
     else:
         model = named_model(wishes.model, outputs, len(training.names))
-    required = 0 if picked is None else _required_ppm(picked.reached, training, metric)
-    terms = TermsSection(
-        reward_ether=wishes.reward_ether,
-        time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
-        required_train_ppm=wishes.required_train_ppm or required or PPM_PER_PERCENT,
-        solutions_wanted=wishes.solutions_wanted,
-    )
-    task = TaskFile(
+    return TaskFile(
         name=wishes.name or propose_name(options.source),
-        metric=metric,
+        metric=wishes.metric or DEFAULT_METRICS[training.target],
         data=options,
-        quantities=quantities,
-        discretisation=discretisation,
+        quantities=propose_quantities(training, options.unit),
+        discretisation=propose_discretisation(training, wishes.bits),
         mapping=mapping,
         model=model,
         encryption=propose_encryption(mapping, training.shape, wishes),
-        terms=terms,
+        terms=TermsSection(
+            reward_ether=wishes.reward_ether,
+            time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
+            required_train_ppm=required_train_ppm,
+            solutions_wanted=wishes.solutions_wanted,
+        ),
     )
-    return ProposedTask(task, measured)
 
 
 def _required_ppm(reached: float, training: PlainData, metric: str) -> int:
@@ -291,6 +294,5 @@ def _multiplications(model: GraphModel, outputs: tuple[int, ...]) -> int:
     """Multiplications of one row through a proposed model."""
     from pole.exact.size import measure_model
 
-    last = model.layers[-1]
-    assert isinstance(last, Linear)
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, Linear))
     return measure_model(model, outputs, last.size).multiplications

@@ -172,10 +172,17 @@ def _terms(terms: TermsSection) -> list[str]:
     ]
 
 
-def write_task_file(path: Path, text: str, *, is_overwriting: bool) -> None:
-    """Writes the file at once or not at all; refuses to replace one unless told to. Raises BadInput."""
+def check_place(path: Path, *, is_overwriting: bool) -> None:
+    """Refuses, before anything is measured, a path at which the task file could not be written. Raises BadInput."""
     if path.exists() and not is_overwriting:
         raise BadInput(f"{path} exists already; choose another --out, or say --force to replace it")
+    if not path.parent.is_dir():
+        raise BadInput(f"cannot write {path}: {path.parent} is not a folder")
+
+
+def write_task_file(path: Path, text: str, *, is_overwriting: bool) -> None:
+    """Writes the file at once or not at all; refuses to replace one unless told to. Raises BadInput."""
+    check_place(path, is_overwriting=is_overwriting)
     try:
         write_atomically(path, text.encode(), replace=is_overwriting)
     except OSError as exc:

@@ -1,5 +1,7 @@
 """What the frontier measures, and which mapping is picked of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,11 @@ def test_pick__each_protection__its_point(protect: str, vectors: int) -> None:
 def test_pick__nothing_near_the_plain_rows__balanced_takes_what_reaches_most() -> None:
     poor = Frontier(PlainScores(0.5, 0.9, 0.9, 0.99), [choice(2, 0.7), choice(4, 0.8), choice(7, 0.8)])
     assert poor.pick("balanced").mapping == DenseMapping(vectors=4)
+
+
+def test_pick__near_by_chance__is_not_near_enough() -> None:
+    doubtful = replace(choice(4, 0.945), doubt=0.01)
+    assert replace(MEASURED, choices=[doubtful, choice(7, 0.96)]).pick("balanced").mapping == DenseMapping(vectors=7)
 
 
 def test_pick__rare_class__a_point_below_the_plain_rows_is_not_near() -> None:
