@@ -26,7 +26,7 @@ ModelWord = Literal["auto", "small", "wide", "conv", "transformer"]
 
 SMALL, WIDE = 32, 512
 CHANNELS = (32, 64, 128)
-WIDTH, HEADS, BLOCKS, TOKENS = 64, 4, 2, 64
+WIDTH, HEADS, BLOCKS, TOKENS = 64, 4, 2, 128
 LARGEST_STRIDE, LONGEST_PART = 16, 255  # of the layers that make tokens
 
 
@@ -96,7 +96,7 @@ def _transformer(row: tuple[int, ...]) -> list[AnyLayer]:
 
 
 def _tokens(row: tuple[int, ...]) -> list[AnyLayer]:
-    """At most some 64 patches of a map; of a flat row, so many of neighbouring features."""
+    """Some 128 patches of a map; of a flat row at most so many parts of neighbouring features."""
     place = PositionEmbedding(name="placed")
     if len(row) == 3:
         patch = min(math.ceil(math.sqrt(row[1] * row[2] / TOKENS)), *row[1:], LARGEST_STRIDE)
