@@ -29,7 +29,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
+.PHONY: screenshots bench-explorer package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact exact check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -148,6 +148,9 @@ bench-gradient: setup ## The gradient chain's core: mining beside bare training,
 
 bench-exact: setup ## Judging exactly beside float32 and an epoch of training, for small and large models (takes minutes)
 	@python -m benchmarks.exact
+
+bench-explorer: setup ## The explorer: indexing 100,000 events from anvil, pages with 10,000 rounds stored (takes minutes)
+	@python -m benchmarks.explorer
 
 exact: setup ## The hashes of exact logits over instruction sets, BLAS kernels, threads, chunks, back ends and Pythons
 	@python -m tools.exact_evidence
