@@ -32,7 +32,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo
+.PHONY: screenshots bench-explorer package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -155,6 +155,9 @@ bench-exact: setup ## Judging exactly beside float32 and an epoch of training, f
 bench-value: bench-tools ## Commissioned models beside plain baselines, in bulk and in real rounds (hours; VALUE_ARGS="--splits 1 --data-dir DIR")
 	@python -m benchmarks.value bulk $(VALUE_ARGS)
 	@python -m benchmarks.value rounds $(VALUE_ARGS)
+
+bench-explorer: setup ## The explorer: indexing 100,000 events from anvil, pages with 10,000 rounds stored (takes minutes)
+	@python -m benchmarks.explorer
 
 exact: setup ## The hashes of exact logits over instruction sets, BLAS kernels, threads, chunks, back ends and Pythons
 	@python -m tools.exact_evidence

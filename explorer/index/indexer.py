@@ -28,6 +28,8 @@ class Progress:
     events: int = 0
     ranges: int = 0
     halved: int = 0
+    read: int = 0
+    """Transactions whose sender and gas were read."""
     reorganised: int = 0
     deepest: int = 0
 
@@ -73,7 +75,9 @@ class Indexer:
                 self._walk_back(cursor)
                 return True
             if cursor.number >= latest.number:
-                return read_transactions(self.node, self.connection, self.deployment) > 0
+                read = read_transactions(self.node, self.connection, self.deployment)
+                self.progress.read += read
+                return read > 0
         return self._forward(cursor, latest)
 
     def catch_up(self) -> None:

@@ -136,15 +136,15 @@ class Reader:
         return found
 
     def newest_transactions(self, limit: int) -> list[Transaction]:
-        rows = self._connection.execute(
-            "SELECT * FROM transactions WHERE sender IS NOT NULL ORDER BY block DESC LIMIT ?", (limit,)
-        )
-        return [Transaction(*row) for row in rows]
+        """Of the newest ones, those whose sender and gas were read already."""
+        rows = self._connection.execute("SELECT * FROM transactions ORDER BY block DESC LIMIT ?", (limit,))
+        return [found for found in (Transaction(*row) for row in rows) if found.sender is not None]
 
-    def counts(self) -> tuple[int, int]:
-        """Transactions whose sender and gas are still to be read, and all."""
-        missing = self._connection.execute("SELECT count(*) FROM transactions WHERE sender IS NULL").fetchone()[0]
-        return int(missing), int(self._connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
+    def has_unread(self) -> bool:
+        """Whether sender and gas of some transaction are still to be read."""
+        return (
+            self._connection.execute("SELECT 1 FROM transactions WHERE sender IS NULL LIMIT 1").fetchone() is not None
+        )
 
     def _events(self, query: str, values: Sequence[Any]) -> list[Event]:
         return [_event(row) for row in self._connection.execute(query, values)]

@@ -77,9 +77,8 @@ def _gas(snapshot: Snapshot) -> Table:
         [Said(step), Said(f"{len(used):,}"), Said(f"{round(statistics.median(used)):,}"), Said(f"{max(used):,}")]
         for step, used in sorted(by_step.items())
     ]
-    missing, _ = snapshot.read.counts()
     note = f"Of the newest {len(found):,} transactions; each one's page has its receipt." + (
-        f" {missing:,} are still to be read." if missing else ""
+        " Some are still to be read." if snapshot.read.has_unread() else ""
     )
     return Table("Gas per step", ("step", "times", "median gas", "most"), rows or [[NOTHING] * 4], note)
 

@@ -138,7 +138,7 @@ def table(
     keys = [(kind, value) for kind, value in (("account", account), ("task", task), ("round", round)) if value]
     with state.site(site).snapshot() as snapshot:
         cursor = snapshot.read.cursor()
-        stamp = f"{'' if cursor is None else cursor.hash}{snapshot.read.counts()}{request.url}"
+        stamp = f"{'' if cursor is None else cursor.hash}{snapshot.site.indexer.progress.read}{request.url}"
         tag = f'W/"{hashlib.sha256(stamp.encode()).hexdigest()[:24]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == tag:
