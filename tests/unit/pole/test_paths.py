@@ -11,7 +11,7 @@ import pytest
 from pole.errors import BadInput
 from pole.paths import expanded
 
-PRODUCT = ("pole", "miner", "verifier", "dataclient", "testbed", "scripts")
+PRODUCT = ("pole", "miner", "verifier", "dataclient", "explorer", "testbed", "scripts")
 
 
 @pytest.mark.parametrize("path", ["~", "~/key.json", "~no-such-user-here/key.json"])

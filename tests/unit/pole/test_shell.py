@@ -8,7 +8,7 @@ import pytest
 
 from pole.shell import command
 
-PRODUCT = ("pole", "miner", "verifier", "dataclient", "scripts")
+PRODUCT = ("pole", "miner", "verifier", "dataclient", "explorer", "scripts")
 # A suggestion in an f-string with a value after it, such as f"python -m dataclient submit {path}".
 BARE = re.compile(r"""f["'][^"'\n]*(python -m|ape run)[^"'\n]*\{(?!command\()""")
 NUMBERS = ("{least}",)
