@@ -27,7 +27,7 @@ def keys_of(events: Sequence[Event], kinds: Kinds, owner_of: OwnerOf) -> list[se
     for keys in explicit:
         for ballot in [value for kind, value in keys if kind == "ballot"]:
             keys.update(opened.get(ballot) or owner_of(ballot))
-    inherited = [_inherited(explicit, position) for position in range(len(events))]
+    inherited = _inherited(explicit)
     payers = _payers(events, kinds)
     return [keys | more | paid for keys, more, paid in zip(explicit, inherited, payers, strict=True)]
 
@@ -85,17 +85,20 @@ def _owner(keys: set[Key]) -> list[Key]:
     return [key for key in keys if key[0] in ("round", "gradient_block")]
 
 
-def _inherited(explicit: Sequence[set[Key]], position: int) -> set[Key]:
-    found: set[Key] = set()
+def _inherited(explicit: Sequence[set[Key]]) -> list[set[Key]]:
+    """For each event what it does not name itself: from the nearest one before it, else from the first one after it."""
+    found: list[set[Key]] = [set() for _ in explicit]
     for kind in _INHERITED:
-        if any(key[0] == kind for key in explicit[position]):
+        own = [{key for key in keys if key[0] == kind} for keys in explicit]
+        first = next((keys for keys in own if keys), None)
+        if first is None:
             continue
-        near = [*range(position - 1, -1, -1), *range(position + 1, len(explicit))]
-        for other in near:
-            keys = {key for key in explicit[other] if key[0] == kind}
+        near = first
+        for position, keys in enumerate(own):
             if keys:
-                found |= keys
-                break
+                near = keys
+            else:
+                found[position] |= near
     return found
 
 
