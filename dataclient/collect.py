@@ -86,6 +86,7 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
         previous_hash=header.previous_hash.hex(),
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
+        preprocessing=None if plain is None else plain.preprocessing,
         origin=_origin(client, header),
         own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x), own.train_y),
         own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x), own.test_y),

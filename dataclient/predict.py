@@ -1,115 +1,86 @@
 """Uses a bought model on new plain rows: discretise, map, normalise, classify; and score where labels are known."""
 
-import csv
-import io
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from dataclient.bundle import Bundle
-from dataclient.sources.plain import encode_labels, listed
-from dataclient.sources.tables import Table, feature_array, read_arrays, read_table
-from pole.atomicfile import write_atomically
-from pole.errors import BadInput
-from pole.task.manifest import Discretisation
+from dataclient.newrows import NewRows
+from dataclient.sources.ranges import FAR, outside
 
-
-@dataclass(frozen=True)
-class NewRows:
-    """`x`: plain values [n, *shape]; `labels`: class indices, or None if not asked for."""
-
-    x: npt.NDArray[np.generic]
-    labels: npt.NDArray[np.int64] | None
+MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """`classes`: indices; `clipped_fraction`: share of values outside the range that the model was trained on."""
+    """Of a piece of rows. `classes`: indices; `probabilities`: float64 [n, classes].
 
+    `far`: bool [n, features], values far outside the range that the model was trained on.
+    """
+
+    rows: NewRows
     classes: npt.NDArray[np.int64]
-    confidences: npt.NDArray[np.float64]
-    accuracy: float | None
-    clipped_fraction: float
+    probabilities: npt.NDArray[np.float64]
+    far: npt.NDArray[np.bool_]
+
+    @property
+    def confidences(self) -> npt.NDArray[np.float64]:
+        return np.asarray(self.probabilities.max(axis=1))
 
 
-def read_new_rows(path: Path, bundle: Bundle, label: str | None) -> NewRows:
-    """Rows of a CSV or .npz file, with the features that the model needs; `label` names a column or an array."""
-    if not path.is_file():
-        raise BadInput(f"no file {path}; give a .csv or .npz file with rows to predict")
-    is_npz = path.suffix.lower() == ".npz"
-    x, texts = _from_npz(path, label) if is_npz else _from_csv(path, bundle, label)
-    if not len(x):
-        raise BadInput(f"{path} has no rows; give at least one row to predict")
-    shape = tuple(bundle.description.manifest.data.shape)
-    if math.prod(x.shape[1:]) != math.prod(shape):
-        raise BadInput(f"rows of {path} have {math.prod(x.shape[1:])} features, the model needs {math.prod(shape)}")
-    _check_finite(x, path)
-    labels = None if texts is None else _labels(texts, bundle, path)
-    return NewRows(x.reshape(-1, *shape), labels)
+@dataclass
+class Tally:
+    """What is said about all rows in the end. `scored`: rows with a known label."""
+
+    rows: int = 0
+    scored: int = 0
+    right: int = 0
+    values: int = 0
+    clipped: int = 0
+    far_rows: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.right / self.scored if self.scored else None
+
+    @property
+    def clipped_fraction(self) -> float:
+        return self.clipped / self.values if self.values else 0.0
 
 
-def _from_npz(path: Path, label: str | None) -> tuple[npt.NDArray[np.generic], list[str] | None]:
-    arrays = read_arrays(path)
-    for name in ("x", label):
-        if name is not None and name not in arrays:
-            raise BadInput(f"{path} has no array {name!r}; it holds {listed(sorted(arrays)) or 'nothing'}")
-    x = feature_array(arrays["x"], path)
-    if label is None:
-        return x, None
-    if arrays[label].shape != (len(x),):
-        raise BadInput(f"{path}: {label} has shape {arrays[label].shape}; it needs one label for each of {len(x)} rows")
-    indices, names = encode_labels(arrays[label])
-    return x, [names[i] for i in indices]
+def predict(bundle: Bundle, pieces: Iterable[NewRows], tally: Tally) -> Iterator[Predictions]:
+    """Class of every row, exactly as the verifiers found it; probabilities are the softmax of the logits.
 
-
-def _from_csv(path: Path, bundle: Bundle, label: str | None) -> tuple[npt.NDArray[np.generic], list[str] | None]:
-    table = read_table(path)
-    target = None if label is None else table.column(label, "label")
-    texts = None if target is None else [row[target].strip() for row in table.rows]
-    return table.numbers(_feature_columns(table, bundle, target)), texts
-
-
-def _feature_columns(table: Table, bundle: Bundle, target: int | None) -> list[int]:
-    """Columns by name, in the order of the training data; by position if the training data had no names."""
-    names = bundle.description.feature_names
-    if names is None:
-        return [i for i in range(len(table.header)) if i != target]
-    missing = [name for name in names if name not in table.header]
-    if missing:
-        raise BadInput(f"{table.path} lacks column(s) {listed(missing)}; the model needs {listed(names)}")
-    return [table.header.index(name) for name in names]
-
-
-def _check_finite(x: npt.NDArray[np.generic], path: Path) -> None:
-    bad = ~np.isfinite(x.astype(np.float64, copy=False))
-    if bad.any():
-        row = int(np.argwhere(bad)[0][0])
-        raise BadInput(
-            f"{path} has {int(bad.sum())} missing or infinite value(s), first in row {row + 1}; fill them in"
+    `tally` is complete once the last piece was taken.
+    """
+    model = bundle.model()
+    discretisation = bundle.description.manifest.data.discretisation
+    for rows in pieces:
+        tally.notes += [note for note in rows.notes if note not in tally.notes]
+        if not len(rows.x):
+            continue
+        logits = bundle.logits(rows.x, model)
+        found = Predictions(
+            rows,
+            logits.argmax(axis=1).astype(np.int64),
+            _softmax(logits),
+            outside(rows.unclipped, discretisation, FAR),
         )
+        _count(tally, found, int(outside(rows.unclipped, discretisation).sum()))
+        yield found
 
 
-def _labels(texts: list[str], bundle: Bundle, path: Path) -> npt.NDArray[np.int64]:
-    names = bundle.description.manifest.data.class_names
-    unknown = sorted(set(texts) - set(names))
-    if unknown:
-        raise BadInput(f"{path} has label(s) {listed(unknown)}; the model knows {listed(names)}")
-    return np.asarray([names.index(text) for text in texts], dtype=np.int64)
-
-
-def predict(bundle: Bundle, rows: NewRows) -> Predictions:
-    """Class of every row, exactly as the verifiers found it; the confidence is the softmax of its logit."""
-    logits = bundle.logits(rows.x)
-    classes = logits.argmax(axis=1).astype(np.int64)
-    return Predictions(
-        classes,
-        _softmax(logits).max(axis=1),
-        None if rows.labels is None else float((classes == rows.labels).mean()),
-        clipped_fraction(rows.x, bundle.description.manifest.data.discretisation),
-    )
+def _count(tally: Tally, found: Predictions, clipped: int) -> None:
+    tally.rows += len(found.classes)
+    tally.values += found.far.size
+    tally.clipped += clipped
+    tally.far_rows += int(found.far.any(axis=1).sum())
+    if found.rows.labels is not None:
+        tally.scored += len(found.classes)
+        tally.right += int((found.classes == found.rows.labels).sum())
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -118,21 +89,14 @@ def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def clipped_fraction(x: npt.NDArray[np.generic], discretisation: Discretisation) -> float:
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    low, high = np.asarray(discretisation.minimum), np.asarray(discretisation.maximum)
-    return float(((flat < low) | (flat > high)).mean())
+def far_outside(found: Predictions, bundle: Bundle) -> list[str]:
+    """For every row the names of the features whose values lie far outside of the training range."""
+    names = bundle.description.feature_names
+    return [_named(np.flatnonzero(row), names) if row.any() else "" for row in found.far]
 
 
-def write_predictions(path: Path, bundle: Bundle, predictions: Predictions) -> None:
-    """CSV with row number, class name and confidence. Raises BadInput."""
-    names = bundle.description.manifest.data.class_names
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["row", "class", "confidence"])
-    for row, (index, confidence) in enumerate(zip(predictions.classes, predictions.confidences, strict=True), start=1):
-        writer.writerow([row, names[int(index)], f"{confidence:.4f}"])
-    try:
-        write_atomically(path, text.getvalue().encode())
-    except OSError as exc:
-        raise BadInput(f"cannot write {path}: {exc.strerror}; choose another --out") from exc
+def _named(features: npt.NDArray[np.int64], names: list[str] | None) -> str:
+    if names is None:
+        return f"{len(features)} value(s)"
+    shown = "; ".join(names[i] for i in features[:MAX_NAMED])
+    return f"{shown}; ... ({len(features)} in all)" if len(features) > MAX_NAMED else shown

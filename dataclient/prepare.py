@@ -10,7 +10,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from dataclient.sources.load import load_source, training_and_test
-from dataclient.sources.plain import PlainData
+from dataclient.sources.plain import PlainData, feature_name
+from dataclient.sources.ranges import clipped_shares
 from dataclient.task_file import TaskFile, first_problem
 from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
@@ -34,6 +35,7 @@ from pole.timing import OnProgress, Stopwatch
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
 DISCRETISED_AT_ONCE = 4096
+MAX_CLIPPED = 0.1
 PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
 
@@ -79,10 +81,12 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
     kept = home.plain()
     if kept is not None:
         return kept
-    data = load_source(task.data)
+    data = load_source(task.data, task.preprocessing)
     check_fits(task, data)
     training, test = training_and_test(data, task.data)
     plain = check_task(task, training, test.rows)
+    for part in (training, test):
+        check_clipping(part, task)
     for part, path in ((training, home.training_rows), (test, home.test_rows)):
         write_private(path, rows_to_bytes(Rows(discretised(part, task), part.labels)))
     home.keep_plain(plain)
@@ -97,6 +101,7 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
         shape=list(training.shape),
         class_names=list(training.class_names),
         feature_names=None if training.feature_names is None else list(training.feature_names),
+        preprocessing=training.preprocessing,
         training_rows=training.rows,
         test_rows=test_rows,
     )
@@ -116,6 +121,18 @@ def check_fits(task: TaskFile, data: PlainData) -> None:
             f"{task.data.source} have {features} features; run `init` again"
         )
     task.mapping.output_shape(data.shape)
+
+
+def check_clipping(data: PlainData, task: TaskFile) -> None:
+    """Refuses ranges that much of the data lies outside of: they would be paid for, and destroyed. Raises BadInput."""
+    share = clipped_shares(data.x, task.discretisation)
+    worst = int(share.argmax())
+    if share[worst] > MAX_CLIPPED:
+        raise BadInput(
+            f"{100 * share[worst]:.0f} % of the values of feature {feature_name(data, worst)} of {task.data.source} "
+            f"lie outside of its range in [discretisation] of task {task.name!r} and would be clipped; run `init` "
+            "again, or widen minimum and maximum"
+        )
 
 
 def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.sources.load import SourceOptions
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
@@ -68,9 +69,12 @@ class TermsSection(Section):
 
 
 class TaskFile(Section):
+    """`preprocessing`: how the source becomes features; files of older versions have none, and it is found out anew."""
+
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     metric: Literal["accuracy", "macro_f1", "balanced_accuracy"] = "accuracy"
     data: SourceOptions
+    preprocessing: AnyPreprocessing | None = None
     discretisation: Discretisation
     mapping: AnyMapping
     model: AnyModel
@@ -127,7 +131,7 @@ def first_problem(exc: ValidationError) -> str:
 
 def is_named_set(source: str) -> bool:
     """Whether a source is a set by name (`sklearn:iris`) and not a path."""
-    return source.partition(":")[0] in ("sklearn", "torchvision")
+    return source.partition(":")[0] in ("sklearn", "torchvision", "openml")
 
 
 def _located(path: str | None, base: Path) -> str | None:

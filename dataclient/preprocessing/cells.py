@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dataclient.preprocessing.document import Number
+from dataclient.sources.plain import label_text
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -32,14 +33,6 @@ def texts(column: "pd.Series[object]") -> "pd.Series[str]":
         column = column.astype("string").astype(object)
     values = column.astype(object)
     return values.where(values.notna(), None).map(label_text, na_action="ignore")
-
-
-def label_text(value: object) -> str:
-    """One reading of labels for training and use: 1, 1.0, "1.0" and b"1" are all "1"."""
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", errors="backslashreplace")
-    text = str(value).strip()
-    return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
 
 def is_missing(column: "pd.Series[object]", tokens: Sequence[str]) -> Mask:

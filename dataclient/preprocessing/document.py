@@ -102,11 +102,12 @@ class Labels(Document):
 class TablePreprocessing(Document):
     """`columns` yield features; those named in `features` are kept, in that order: a constant or repeated one is not.
 
-    `is_named`: columns are found by name; otherwise by position, and `name` is that position, from 1.
+    `is_named`: columns are found by name; otherwise by position among `width`, and `name` is that position, from 1.
     """
 
     kind: Literal["table"] = "table"
     is_named: bool = True
+    width: Annotated[int, Field(ge=1)] | None = None
     missing: list[str] = Field(default_factory=lambda: list(MISSING))
     columns: Annotated[list[Column], Field(min_length=1, max_length=65_536)]
     features: Annotated[list[str], Field(min_length=1, max_length=65_536)]
@@ -128,13 +129,15 @@ class ImagePreprocessing(Document):
     """Images become [channels, height, width]: turned upright, laid on `background` where transparent, grey for one
     channel and red, green, blue for three, scaled to size.
 
-    `depth`: "byte" brings every image to 0..255, "native" keeps the numbers of 16-bit and floating-point files.
+    `is_resized`: images of other sizes are scaled; otherwise they are refused. `depth`: "byte" brings every image to
+    0..255, "native" keeps the numbers of 16-bit and floating-point files.
     """
 
     kind: Literal["images"] = "images"
     channels: Literal[1, 3]
     height: Annotated[int, Field(ge=1, le=1024)]
     width: Annotated[int, Field(ge=1, le=1024)]
+    is_resized: bool = False
     background: Annotated[int, Field(ge=0, le=255)] = 255
     depth: Literal["byte", "native"] = "byte"
     labels: Labels = Labels()

@@ -19,10 +19,11 @@ def image_folder(root: Path, sizes: list[tuple[int, int]]) -> Path:
     return root
 
 
-def test_load_source__images_of_several_sizes__asks_for_one(tmp_path: Path) -> None:
-    root = image_folder(tmp_path / "pets", [(4, 6), (5, 6)])
-    with pytest.raises(BadInput, match=r"is 5x6, but .* is 4x6; scale them to one size with --image-size"):
-        load_source(SourceOptions(source=str(root)))
+def test_load_source__images_of_several_sizes__are_scaled_to_the_most_frequent_and_told(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "pets", [(4, 6), (5, 6), (5, 6)])
+    data = load_source(SourceOptions(source=str(root)))
+    assert data.shape == (1, 5, 6)
+    assert "images of 2 sizes are scaled to 5x6: 4x6, 5x6" in data.notes
 
 
 def test_load_source__broken_image__is_named(tmp_path: Path) -> None:
