@@ -200,7 +200,8 @@ def predict_command(bundle_dir: Path, rows: Path, *, out: Path, force: bool, **g
     read as the training rows were.
     """
     from dataclient.bundle import read_bundle
-    from dataclient.newrows import Wanted, new_rows
+    from dataclient.newrows.read import new_rows
+    from dataclient.newrows.rows import Wanted
     from dataclient.predict import Tally, predict
     from dataclient.predictions import STANDARD_OUTPUT, check_out, write_predictions
 

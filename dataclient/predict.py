@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataclient.bundle import Bundle
-from dataclient.newrows import NewRows
+from dataclient.newrows.rows import NewRows
 from dataclient.sources.ranges import FAR, outside
 
 MAX_NAMED = 4

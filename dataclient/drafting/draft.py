@@ -6,6 +6,7 @@ from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encr
 from dataclient.drafting.proposal import ProposedTask, Wishes, propose
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
+from dataclient.sources.boundary import printable
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.traps import traps
 from pole.chain.structs import MarketParameters
@@ -45,14 +46,9 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     rows = (
         f"{training.rows} training and {test.rows} test rows, {features} features, {len(training.class_names)} classes"
     )
-    told = [_printable(note) for note in (*data.notes, *traps(training, test))]
+    told = [printable(note) for note in (*data.notes, *traps(training, test))]
     measured = _measured(proposal, len(training.class_names))
     return Draft(proposal, [rows, *told, *measured, *_costs(proposal, cost, market)])
-
-
-def _printable(text: str) -> str:
-    """Names of files and columns may hold anything; a remark is one line of a comment."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def _measured(proposal: ProposedTask, classes: int) -> list[str]:

@@ -43,7 +43,9 @@ DATE_FORMATS = (
 _DATE_LIKE = re.compile(r".*[0-9]{1,4}[-/. ][0-9A-Za-z]{1,9}[-/., ]+[0-9]{2,4}.*")
 _CODED = re.compile(r"0[0-9]+")
 _CODE_NAME = re.compile(r"(^|[_\W])(code|zip|zipcode|postcode|plz|type|category|class|region|area|id|phone)s?$", re.I)
-_INDEX_NAME = re.compile(r"unnamed: ?[0-9]+|index|idx|id|row|row_?(id|num|number|names?)|level_0|no|nr|#", re.I)
+_INDEX_NAME = re.compile(
+    r"unnamed: ?[0-9]+|index|idx|id|row|row_?(id|num|number|names?)|level_0|__index_level_0__|no|nr|#", re.I
+)
 
 
 @dataclass(frozen=True)

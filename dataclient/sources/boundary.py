@@ -28,6 +28,20 @@ def reading(subject: object, what: str, remedy: str) -> Iterator[None]:
 
 
 def _reason(exc: Exception) -> str:
-    """One printable line."""
-    said = " ".join(str(getattr(exc, "strerror", None) or exc).split()) or type(exc).__name__
-    return "".join(c if c.isprintable() else "?" for c in said)[:MAX_REASON]
+    return printable(str(getattr(exc, "strerror", None) or exc))[:MAX_REASON] or type(exc).__name__
+
+
+def printable(text: str) -> str:
+    """One line that a terminal can show: names of files, columns and classes may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Errors about a source quote its names; what cannot be shown in one line becomes question marks."""
+    try:
+        yield
+    except BadInput as exc:
+        if str(exc).isprintable():
+            raise
+        raise BadInput(printable(str(exc))) from exc

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dataclient.preprocessing.document import AnyPreprocessing, ImagePreprocessing
+from dataclient.sources.boundary import one_line
 from dataclient.sources.digest import check_bound, digest_of_folder, digest_of_path
 from dataclient.sources.featured import load_npz, load_table, of_kind
 from dataclient.sources.named import load_named, load_sklearn
@@ -23,10 +24,11 @@ def load_source(options: SourceOptions, preprocessing: AnyPreprocessing | None =
 
     Raises BadInput, also for a source that is not the one whose digest the options hold.
     """
-    data = _load(options, preprocessing)
-    check_bound(options.source, options.digest, options.columns, data)
-    check_rows(data, options.source)
-    return data
+    with one_line():
+        data = _load(options, preprocessing)
+        check_bound(options.source, options.digest, options.columns, data)
+        check_rows(data, options.source)
+        return data
 
 
 def _load(options: SourceOptions, preprocessing: AnyPreprocessing | None) -> PlainData:
@@ -76,7 +78,8 @@ def training_and_test(data: PlainData, options: SourceOptions) -> tuple[PlainDat
     parts = split(data, test_fraction=options.test_fraction, seed=options.seed)
     training = limit_rows(parts.training, rows=options.max_training_rows, seed=options.seed)
     test = limit_rows(parts.test, rows=options.max_test_rows, seed=options.seed)
-    _check_split(training, test)
+    with one_line():
+        _check_split(training, test)
     return training, test
 
 

@@ -45,6 +45,7 @@ class SourceOptions(BaseModel):
 
 def refuse_options(options: SourceOptions, fields: tuple[str, ...], source: object) -> None:
     """Options that do not apply to a source are an error, not ignored. Raises BadInput."""
-    given = [f"--{name.replace('_', '-')}" for name in fields if getattr(options, name) not in (None, [], False)]
+    chosen = [name for name in fields if not any(getattr(options, name) is nothing for nothing in (None, False))]
+    given = [f"--{name.replace('_', '-')}" for name in chosen if getattr(options, name) != []]
     if given:
         raise BadInput(f"{listed(given)} does not apply to {source}; leave it out")

@@ -187,7 +187,7 @@ def _arrow_pieces(path: Path, kind: Kind) -> Iterator[Table]:
     while True:
         with reading(path, kind.capitalize(), REMEDY):
             batch = next(batches, None)
-            frame = None if batch is None else batch.to_pandas()
+            frame = None if batch is None else batch.to_pandas(ignore_metadata=True)  # an index is a column
         if frame is None:
             return
         yield Table(path, _named(frame, path), None, done)

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin, read_bundle
-from dataclient.newrows import NewRows, Wanted, new_rows
+from dataclient.newrows.read import new_rows
+from dataclient.newrows.rows import NewRows, Wanted
 from dataclient.predict import Predictions, Tally, predict
 from dataclient.predictions import check_out, write_predictions
 from dataclient.preprocessing.document import AnyPreprocessing, Labels, Number, TablePreprocessing
