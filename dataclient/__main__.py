@@ -67,8 +67,11 @@ def cli() -> None:
 )
 @click.option("--deployment", type=_FILE, help="Deployment whose fees to count with.  [default: the public profile's]")
 @click.option("--out", type=_FILE, help="The task file.  [default: NAME.toml]")
+@click.option("--report", type=_FILE, help="Draw what was found, as one HTML file.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def init(source: str, *, out: Path | None, force: bool, deployment: Path | None, **given: Any) -> None:
+def init(
+    source: str, *, out: Path | None, report: Path | None, force: bool, deployment: Path | None, **given: Any
+) -> None:
     """Write a commented task file for SOURCE, and say what the task will cost.
 
     SOURCE is a table (CSV, TSV, Parquet, Feather, Excel) with a named --label column, an .npz with arrays x and y, a
@@ -77,11 +80,16 @@ def init(source: str, *, out: Path | None, force: bool, deployment: Path | None,
     The test set is split off here and stays on this machine until it is released.
     """
     from dataclient.drafting.draft import draft
+    from dataclient.drafting.report import check_report, write_report
     from dataclient.drafting.template import write_task_file
 
+    if report is not None:
+        check_report(report, is_overwriting=force)
     drafted = draft(source_options(source, given), _wishes(given), _market(deployment))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)
+    if report is not None:
+        write_report(report, drafted.report, is_overwriting=force)
     for remark in drafted.remarks:
         click.echo(remark)
     click.echo(f"wrote {path}; look it over, then: {command('python', '-m', 'dataclient', 'submit', path)}")

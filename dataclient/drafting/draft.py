@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 
 from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
 from dataclient.drafting.proposal import ProposedTask, Wishes, propose
+from dataclient.drafting.report import report_html
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
 from dataclient.sources.boundary import printable
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
+from dataclient.sources.plain import PlainData
 from dataclient.sources.traps import traps
 from pole.chain.structs import MarketParameters
 from pole.task.scores import PPM
@@ -22,6 +24,12 @@ class Draft:
 
     proposal: ProposedTask
     remarks: list[str]
+    training: PlainData
+
+    @property
+    def report(self) -> str:
+        """The same as an HTML page."""
+        return report_html(self.proposal.task.name, self.training, self.remarks)
 
     @property
     def text(self) -> str:
@@ -48,7 +56,7 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> D
     )
     told = [printable(note) for note in (*data.notes, *traps(training, test))]
     measured = _measured(proposal, len(training.class_names))
-    return Draft(proposal, [rows, *told, *measured, *_costs(proposal, cost, market)])
+    return Draft(proposal, [rows, *told, *measured, *_costs(proposal, cost, market)], training)
 
 
 def _measured(proposal: ProposedTask, classes: int) -> list[str]:
