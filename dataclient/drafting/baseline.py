@@ -13,6 +13,7 @@ from pole.task.manifest import AnyMapping, Discretisation
 from pole.task.rows import discretise
 
 BASELINE_ROWS = 3_000
+MIN_ROWS_PER_CLASS = 3
 BASELINE_HASHES = 3
 HELD_OUT_FRACTION = 0.25
 MAX_WHITENED = 512
@@ -20,7 +21,7 @@ MAX_WHITENED = 512
 
 def baseline_ppm(training: PlainData, discretisation: Discretisation, mapping: AnyMapping) -> int:
     """Accuracy in ppm: the lower of fitted and held-out rows, the median over a few made-up previous hashes."""
-    rows = limit_rows(training, rows=BASELINE_ROWS, seed=0)
+    rows = baseline_rows(training)
     whole = discretise(rows.x.reshape(rows.rows, -1), discretisation).reshape(rows.x.shape)
     is_held_out = _held_out(rows)
     scores = []
@@ -29,6 +30,11 @@ def baseline_ppm(training: PlainData, discretisation: Discretisation, mapping: A
         mapped = project(mapping, made_up_hash, whole).reshape(rows.rows, -1)
         scores.append(_score(mapped, rows.labels, is_held_out))
     return int(numbers.median(scores) * 1_000_000)
+
+
+def baseline_rows(training: PlainData) -> PlainData:
+    """As many as a quick model needs."""
+    return limit_rows(training, rows=max(BASELINE_ROWS, MIN_ROWS_PER_CLASS * len(training.class_names)), seed=0)
 
 
 def _held_out(rows: PlainData) -> npt.NDArray[np.bool_]:

@@ -1,16 +1,20 @@
 """Drafts a task file from the client's rows: proposes every choice and says what it will cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
 from dataclient.drafting.proposal import ProposedTask, Wishes, propose
+from dataclient.drafting.report import report_html
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
+from dataclient.sources.boundary import printable
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.plain import PlainData, listed
+from dataclient.sources.traps import traps
 from pole.chain.structs import MarketParameters
 from pole.task.scores import PPM, Target
 
+FEW_FEATURES = 16
 WORTH_IT = 0.15  # of the way from guessing to perfect
 
 
@@ -20,6 +24,12 @@ class Draft:
 
     proposal: ProposedTask
     remarks: list[str]
+    training: PlainData
+
+    @property
+    def report(self) -> str:
+        """The same as an HTML page."""
+        return report_html(self.proposal.task.name, self.training, self.remarks)
 
     @property
     def text(self) -> str:
@@ -29,15 +39,22 @@ class Draft:
 
 def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters) -> Draft:
     """Reads and splits the rows, and proposes a task. Raises BadInput for rows that cannot be commissioned."""
-    training, test = training_and_test(load_source(options), options)
+    data = load_source(options)
+    training, test = training_and_test(data, options)
+    columns = None if data.columns is None else list(data.columns)
+    options = options.model_copy(update={"columns": columns, "digest": data.digest})
     features = training.x[0].size
     proposal = propose(training, options, wishes)
     cost = encryption_cost(proposal.task, features, training.rows, test.rows)
     if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
         proposal = propose(training, options, wishes, miner_setup_s=cost.decryption_s)
-    check_task(proposal.task, training, test.rows)
+    task = proposal.task.model_copy(update={"preprocessing": data.preprocessing})
+    proposal = replace(proposal, task=task)
+    check_task(task, training, test.rows)
     rows = f"{training.rows} training and {test.rows} test rows, {features} features, {_described(training)}"
-    return Draft(proposal, [rows, *_measured(proposal, len(training.class_names)), *_costs(proposal, cost, market)])
+    told = [printable(note) for note in (*data.notes, *traps(training, test))]
+    measured = _measured(proposal, len(training.class_names))
+    return Draft(proposal, [rows, *told, *measured, *_costs(proposal, cost, market)], training)
 
 
 def _described(training: PlainData) -> str:
@@ -62,11 +79,10 @@ def _measured(proposal: ProposedTask, classes: int) -> list[str]:
     chance = 1 / classes
     if reached_ppm / PPM >= chance + WORTH_IT * (1 - chance):
         return [said]
-    return [
-        said,
-        f"WARNING: that is hardly better than guessing ({100 * chance:.1f} %). With few features the rank limit leaves "
-        "few query vectors; more features or --no-encryption may make the task worth its price",
-    ]
+    why = "look at the labels and at what was read and left out, as told above"
+    if proposal.task.encryption.scheme != "none" and len(proposal.task.discretisation.minimum) <= FEW_FEATURES:
+        why = "with few features the rank limit leaves few query vectors; more features or --no-encryption may help"
+    return [said, f"WARNING: that is hardly better than guessing ({100 * chance:.1f} %): {why}"]
 
 
 def _costs(proposal: ProposedTask, cost: EncryptionCost, market: MarketParameters) -> list[str]:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from dataclient.bundle import Bundle
 from dataclient.delivery.nodes import LAYER_TYPES
 from dataclient.delivery.onnx_file import onnx_file
-from dataclient.predict import NewRows, predict
+from dataclient.newrows.rows import NewRows
+from dataclient.predict import Predictions, Tally, predict
 from pole.task.graph import _SHAPES
 from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, TorchvisionModel
 from pole.task.model import new_model
@@ -67,6 +69,11 @@ def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]
     return probabilities, list(classes)
 
 
+def predicted(bundle: Bundle, x: NDArray[Any]) -> Predictions:
+    [found] = predict(bundle, [NewRows(x, x)], Tally())
+    return found
+
+
 def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows: int = ROWS, **more: Any) -> None:
     """At least 999 of 1,000 classes, and the probabilities of all."""
     bundle = bundle_of(manifest_of(model, mapping, shape, **more))
@@ -74,13 +81,13 @@ def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows:
     content = onnx_file(bundle)
     onnx.checker.check_model(content, full_check=True)
     probabilities, classes = run(content, x)
-    found = predict(bundle, NewRows(x, None))
+    found = predicted(bundle, x)
     names = bundle.description.manifest.data.class_names
-    assert len(np.unique(found.classes)) > 1
-    same = sum(ours == names[theirs] for ours, theirs in zip(classes, found.classes, strict=True))
+    assert len(np.unique(found.predicted)) > 1
+    same = sum(ours == names[theirs] for ours, theirs in zip(classes, found.predicted, strict=True))
     assert same >= rows * 999 // 1_000
     assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
-    assert np.abs(probabilities.max(axis=1) - found.confidences).max() < 1e-2
+    assert np.abs(probabilities.max(axis=1) - found.values.max(axis=1)).max() < 1e-2
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
@@ -132,7 +139,7 @@ def test_onnx_file__huge_weights__saturates_where_predict_does() -> None:
     x = rows_of(manifest, ROWS)
     assert (np.abs(loud.logits(x)) > 1_000).any()
     _, classes = run(onnx_file(loud), x)
-    found = predict(loud, NewRows(x, None)).classes
+    found = predicted(loud, x).predicted
     assert sum(a == manifest.data.class_names[b] for a, b in zip(classes, found, strict=True)) >= ROWS * 999 // 1_000
 
 
