@@ -3,6 +3,7 @@
 Modules that compute with models or rows are imported inside the commands that need them: torch alone takes seconds.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -144,8 +145,7 @@ def status(context: RoleContext) -> None:
     """Show every task: its state and round, its escrow, and how much of its data the keys have given away."""
     from dataclient.status import status_table
 
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    console.print(status_table(context))
+    _console().print(status_table(context))
     click.echo(f"process  {last_status(context.home)}")
 
 
@@ -178,24 +178,40 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None,
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
     delivery = fetch_model(context, home, out, is_overwriting=force)
-    for line in (*_report(delivery.bundle), *delivery.remarks):
-        click.echo(line)
-    click.echo(f"{out} holds {', '.join(sorted(delivery.files))}")
-    click.echo(f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv")
+    holds = f"{out} holds {', '.join(sorted(delivery.files))}"
+    use = f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv"
+    click.echo("\n".join([*_report(delivery.bundle), *delivery.remarks, holds, use]))
 
 
 @cli.command("check-proof")
-@click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("header_hash")
-def check_proof_command(bundle_dir: Path, header_hash: str) -> None:
-    """Check that the model in a folder from fetch-model won the block with this HEADER_HASH (64 hex digits).
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("header_hash", metavar="HASH")
+def check_proof_command(folder: Path, header_hash: str) -> None:
+    """Check that the model in a FOLDER from fetch-model won the block whose header has this HASH (64 hex digits).
 
     Needs no chain. Ask a node that you trust for the hash: `headerHash(HEIGHT)` of the contract LearningChain.
     """
     from dataclient.delivery.check import check_folder
 
-    for line in check_folder(bundle_dir, header_hash):
+    for line in check_folder(folder, header_hash):
         click.echo(line)
+
+
+@cli.command("leaderboard")
+@click.argument("task")
+@role_options("dataclient", needs_account=False, is_exclusive=False)
+@click.option("--json", "is_json", is_flag=True, help="One JSON document: wei, ppm, seconds of block time.")
+def leaderboard_command(context: RoleContext, *, task: str, is_json: bool) -> None:
+    """Show all submissions for TASK (a name of yours, or any number): scores, when, by whom, what each was paid."""
+    from dataclient.leaderboard import leaderboard, leaderboard_table, title
+
+    found = leaderboard(context, task)
+    if is_json:
+        click.echo(json.dumps(found.document(), indent=1))
+    elif found.standings:
+        _console().print(leaderboard_table(found))
+    else:
+        click.echo(title(found))
 
 
 @cli.command("audit")
@@ -263,6 +279,10 @@ def _said(tally: "Tally", bundle: "Bundle", out: Path) -> list[str]:
     return lines
 
 
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
+
+
 def _wishes(given: dict[str, Any]) -> "Wishes":
     from dataclient.drafting.proposal import Wishes
 
@@ -293,7 +313,7 @@ def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
 
 def _report(bundle: "Bundle") -> list[str]:
     description, origin = bundle.description, bundle.description.origin
-    metric = description.manifest.metric
+    metric = description.manifest.metric.replace("_", " ")
     return [
         f"model {description.model}, by {origin.winner}, block {origin.height}",
         f"train {metric} {_compared(description.own_train_ppm, origin.voted_train_ppm)}",

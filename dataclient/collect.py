@@ -51,7 +51,8 @@ def fetch_model(client: RoleContext, home: TaskHome, folder: Path, *, is_overwri
         raise BadInput(f"task {home.name!r} has no model: {UNSOLVED.get(task.state, 'the market does not know it')}")
     header = winning_header(client, submitted.task_id)
     delivery = _delivery(client, home, task, header)
-    write_folder(folder, delivery.files, is_overwriting=is_overwriting, known=FILES)
+    if not write_folder(folder, delivery.files, is_overwriting=is_overwriting, known=FILES):
+        delivery.remarks.append("the folder held exactly this already; nothing was written")
     client.journal.remember_once(f"collected/{submitted.task_id}", lambda: {"at_s": client.chain.block_time()})
     return delivery
 

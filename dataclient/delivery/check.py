@@ -31,6 +31,7 @@ def check_folder(folder: Path, header_hash: str) -> list[str]:
         f"{description.model} is the model of block {header.height}, won by {header.winner}",
         f"decided: {header.train_ppm / 10_000:.2f} % in training, {header.test_ppm / 10_000:.2f} % in the test",
         *(f"its {part.what} is {part.cid}" for part in proof.body),
+        "shown for the weights, and for ranges and mapping; mean and scale, and model.onnx, are the client's own work",
     ]
 
 

@@ -39,7 +39,7 @@ class GraphBuilder:
 
     def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         output = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=f"make {output}", **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def settle(self, value: str, grid: Grid, *, is_rounding: bool = True) -> str:

@@ -93,15 +93,12 @@ def _header(proven: ProvenHeader) -> Header:
     return Header(**{**fields, "model": Cid.parse(proven.model)})
 
 
-def prove(client: RoleContext, header: Header) -> bytes:
-    """The file for a block of this chain; checked before it is given. Raises BadInput if the node lacks the event."""
+def prove(client: RoleContext, header: Header) -> bytes | None:
+    """The file for a block of this chain, checked; None if the node keeps no event of it, which holds its body."""
     chain = client.contracts.learning_chain
     events = client.chain.logs("LearningChain", "BlockAppended", height=header.height)
     if not events:
-        raise BadInput(
-            f"the node has no event of the block at height {header.height}, which holds its body; "
-            "give the --rpc of one that keeps events since the deployment"
-        )
+        return None
     body = [bytes(value) for value in events[-1].arguments["body"]]
     content = _proof(client, header, body, chain.round(int(events[-1].arguments["roundId"])))
     check_proof(content, chain.header_hash(header.height))

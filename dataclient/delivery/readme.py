@@ -37,13 +37,20 @@ def readme(bundle: Bundle, files: Collection[str]) -> bytes:
         "| --- | --- |",
         *(f"| {name} | {what} |" for name, what in _WHAT.items() if name in files),
         "",
-        f"Trained by {origin.winner}, which won block {origin.height} of chain {origin.chain_id} with it. The block's",
-        f"header has the hash `{origin.header_hash}`. To check that this is the model: ask a node you trust",
-        f"for `headerHash({origin.height})` of the contract in {PROOF_FILE}, and give what it says to",
+        f"Trained by {origin.winner}, which won block {origin.height} of chain {origin.chain_id} with it.",
+        *(_checking(bundle) if PROOF_FILE in files else []),
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _checking(bundle: Bundle) -> list[str]:
+    origin = bundle.description.origin
+    return [
+        f"Its header has the hash `{origin.header_hash}`. To check that this is the model, ask a node you trust",
+        f"for `headerHash({origin.height})` of the contract `learning_chain` in {PROOF_FILE}, and give what it says to",
         "",
         "    pole client check-proof THIS_FOLDER HEADER_HASH",
     ]
-    return ("\n".join(lines) + "\n").encode()
 
 
 def _usage(bundle: Bundle) -> list[str]:
@@ -61,7 +68,7 @@ def _usage(bundle: Bundle) -> list[str]:
         '    print(name, f"{shares.max():.3f}")',
         "```",
         "",
-        f"`features` is float64, one row each of {_features(bundle)}; no value may be missing.",
+        f"`features` is float64; a row is {_features(bundle)}. No value may be missing.",
     ]
 
 
@@ -79,7 +86,7 @@ def _features(bundle: Bundle) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:_MOST_LISTED])
+    shown = ", ".join(" ".join(name.split()) for name in names[:_MOST_LISTED])
     return shown if len(names) <= _MOST_LISTED else f"{shown} and {len(names) - _MOST_LISTED} more"
 
 

@@ -43,7 +43,7 @@ def check_settings() -> Check:
 def check_torch(module: str = "torch") -> Check:
     if importlib.util.find_spec(module) is None:
         return warning(
-            "missing: miners need it to train, verifiers to judge, clients to draft and submit tasks",
+            "missing: miners need it to train, verifiers to judge, clients to submit tasks of the gradient chain",
             "pip install 'useful-proof-of-work[train]'",
         )
     try:

@@ -112,7 +112,15 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
     assert bundle.description.origin.voted_test_ppm == verdict.test_ppm
     assert bundle.description.origin.winner == hand.context.address
     assert read_bundle(tmp_path / "model") == bundle
-    assert fetch_model(client, home, tmp_path / "model") == delivery
+    again = fetch_model(client, home, tmp_path / "model")
+    assert (again.files, again.remarks[-1]) == (
+        delivery.files,
+        "the folder held exactly this already; nothing was written",
+    )
+    (tmp_path / "model" / "README.md").write_text("changed")
+    with pytest.raises(BadInput, match="holds another model already; say --force"):
+        fetch_model(client, home, tmp_path / "model")
+    fetch_model(client, home, tmp_path / "model", is_overwriting=True)
     assert {path.name for path in (tmp_path / "model").iterdir()} == FILES
     proof = check_proof((tmp_path / "model" / "block.json").read_bytes(), header_hash(client))
     assert (proof.header.model, proof.header.winner) == (str(model_cid), hand.context.address)

@@ -45,7 +45,8 @@ def write_rows(path: Path, rows: int = 40) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "submit", "serve", "status", "cancel", "withdraw", "fetch-model", "predict"]
+    "command",
+    ["init", "submit", "serve", "status", "cancel", "withdraw", "fetch-model", "check-proof", "leaderboard", "predict"],
 )
 def test_help__every_command__explains_itself(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")
@@ -78,6 +79,8 @@ def test_help__says_timed_release_not_privacy(run: Run) -> None:
         (["init", "sklearn:cats"], "known are iris, digits, wine, breast_cancer"),
         (["init", "rows.csv", "--label", "edible", "--deployment", "none.json"], "run `ape run deploy` first"),
         (["predict", "nowhere", "rows.csv"], "give a folder that fetch-model wrote"),
+        (["check-proof", "nowhere", "0" * 64], "give a folder that fetch-model wrote"),
+        (["check-proof", "nowhere", "0"], "give 64 hex digits"),
         (["status", "--rpc", "ws://somewhere", "--account", "nobody"], "no key file"),
     ],
 )

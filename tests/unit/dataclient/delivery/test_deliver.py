@@ -89,6 +89,14 @@ def test_deliver__another_module_missing__is_not_taken_for_the_extra(monkeypatch
         deliver(bundle, held_out(bundle), b"{}")
 
 
+def test_deliver__node_without_old_events__no_proof_and_a_word_about_it() -> None:
+    bundle = flat()
+    delivery = deliver(bundle, held_out(bundle), None)
+    assert "block.json" not in delivery.files
+    assert delivery.remarks[0].startswith("no block.json: this node keeps no events of the block")
+    assert b"check-proof" not in delivery.files["README.md"]
+
+
 def test_deliver__hundreds_of_classes__no_picture_and_a_word_about_it() -> None:
     bundle = bundle_of(manifest_of(graph_of(linear(300)), DenseMapping(vectors=4), (6,), classes=300))
     delivery = deliver(bundle, held_out(bundle, 300), b"{}")

@@ -155,3 +155,11 @@ def test_onnx_file__names_its_classes_and_where_it_is_from() -> None:
     properties = session.get_modelmeta().custom_metadata_map
     assert properties["model"] == bundle.description.model
     assert properties["class_names"].startswith('["class 0 é"')
+
+
+def test_onnx_file__missing_value__probabilities_are_nan_in_that_row_alone() -> None:
+    bundle = bundle_of(manifest_of(graph_of(linear(5)), DenseMapping(vectors=2), (4,)))
+    x = rows_of(bundle.description.manifest, 3)
+    x[1, 2] = np.nan
+    probabilities, _ = run(onnx_file(bundle), x)
+    assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
