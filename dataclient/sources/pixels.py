@@ -15,9 +15,11 @@ SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "pgm", "ppm", "pbm", "pnm", "tif", "tiff"),
-        *("webp", "avif", "jp2", "tga", "ico"),
+        *("webp", "avif", "jp2"),
     )
 )
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP", "AVIF", "JPEG2000")
+"""What is opened; of the others that Pillow knows, some run programs."""
 MAX_PIXELS = 1 << 26
 ORIENTATION = 0x0112
 SIDEWAYS = (5, 6, 7, 8)
@@ -49,7 +51,7 @@ def read_header(path: Path) -> Header | None:
     """None for a file that is no image at all. Raises BadInput for a broken one."""
     with reading(path, "an image", REMEDY):
         try:
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 turned = int(image.getexif().get(ORIENTATION, 1))
                 width, height = image.size
                 if turned in SIDEWAYS:
@@ -63,10 +65,16 @@ def read_header(path: Path) -> Header | None:
             return None
 
 
+def _formats() -> list[str]:
+    """Not every build of Pillow has all of them."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def read_pixels(path: Path, background: int, size: tuple[int, int] | None = None) -> Pixels:
     """[1 or 3, height, width]: uint8, or for deep images uint16, int32 or float32. Raises BadInput."""
     with reading(path, "an image", REMEDY):
-        with Image.open(path) as opened:
+        with Image.open(path, formats=_formats()) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise BadInput(f"{path} has {opened.width * opened.height} pixels, at most {MAX_PIXELS} are read")
             opened.load()

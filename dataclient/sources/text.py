@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SAID = re.compile("\ufeff?sep=([,;\t|])\r?\n")
 GZIP, BZIP2, XZ, ZIP, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04", b"\x28\xb5\x2f\xfd"
 
 
@@ -90,7 +92,8 @@ def sniff(path: Path, encoding: str | None, delimiter: str | None) -> Dialect:
     if encoding is None:
         encoding, notes = _encoding(path, sample, is_whole)
     text = _decoded(path, sample, encoding, is_whole)
-    return Dialect(encoding, delimiter or _delimiter(text, is_whole), notes)
+    said = _SAID.match(text)
+    return Dialect(encoding, delimiter or (said[1] if said else _delimiter(text, is_whole)), notes)
 
 
 def _decoded(path: Path, sample: bytes, encoding: str, is_whole: bool) -> str:
@@ -174,10 +177,12 @@ def records(path: Path, dialect: Dialect) -> Iterator[Record]:
 
 
 def _records(text: IO[str], delimiter: str) -> Iterator[Record]:
+    """`sep=;` in the first line is a hint of Excel's, and no record."""
     csv.field_size_limit(MAX_FIELD)
     reader = csv.reader(text, delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t")
     before = 0
     for fields in reader:
-        if any(field.strip() for field in fields) or len(fields) > 1:
+        is_hint = before == 0 and _SAID.match(delimiter.join(fields) + "\n") is not None
+        if not is_hint and (any(field.strip() for field in fields) or len(fields) > 1):
             yield Record(before + 1, fields)
         before = reader.line_num

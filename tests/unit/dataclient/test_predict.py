@@ -301,13 +301,13 @@ def test_read_bundle__reads_back_what_was_written(tmp_path: Path) -> None:
     assert read_bundle(tmp_path) == bundle()
 
 
-def test_predict_and_collect__without_torch__can_be_imported() -> None:
+def test_predict_and_collect__without_torch_and_what_reads_tables__can_be_imported() -> None:
     program = """
 import sys
 from importlib.abc import MetaPathFinder
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision"):
+        if name.partition(".")[0] in ("torch", "torchvision", "pandas", "pyarrow", "openpyxl", "sklearn", "PIL"):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Missing())
 import dataclient.collect, dataclient.predict, dataclient.serve, dataclient.status

@@ -76,6 +76,7 @@ FEATURES = (
         lambda f, p: f.to_csv(p, index=False, sep=";", decimal=","),
         lambda f, p: f.to_csv(p, index=False, sep="\t", decimal=","),
         lambda f, p: f.to_csv(p, index=False, sep="|"),
+        lambda f, p: p.write_text("sep=;\n" + f.to_csv(index=False, sep=";", decimal=",")),
         lambda f, p: f.to_csv(p, index=False, quoting=1, lineterminator="\r\n"),
         lambda f, p: p.write_bytes(gzip.compress(f.to_csv(index=False).encode())),
         lambda f, p: p.write_bytes(bz2.compress(f.to_csv(index=False).encode())),
@@ -104,6 +105,20 @@ def test_load_source__any_format__yields_the_same_rows(
 def excel(frame: pd.DataFrame, path: Path) -> None:
     with path.open("wb") as file:
         frame.to_excel(file, index=False, engine="openpyxl")
+
+
+def test_load_source__semicolons_in_quotes__do_not_cut(tmp_path: Path) -> None:
+    text = column("a", [f'"x; {i % 3}; y, {i % 3}"' for i in range(12)])
+    assert load_text(tmp_path, text).shape == (3,)
+    assert load_text(
+        tmp_path, text.replace(",apple", "|apple").replace(",pear", "|pear").replace("a,k", "a|k")
+    ).shape == (3,)
+
+
+def test_load_source__line_that_is_too_long__is_counted_in_the_file(tmp_path: Path) -> None:
+    text = 'sep=,\n\n"a\nb",kind\n1,apple\n\n"2\n",pear,more\n'
+    with pytest.raises(BadInput, match="line 7: 3 fields, but the first line names 2 columns"):
+        load_text(tmp_path, text)
 
 
 def test_load_source__parquet_with_an_index__keeps_it_as_a_column(tmp_path: Path, frame: pd.DataFrame) -> None:
