@@ -32,7 +32,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots bench-explorer package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo
+.PHONY: screenshots bench-explorer package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -161,6 +161,9 @@ bench-explorer: setup ## The explorer: indexing 100,000 events from anvil, pages
 
 exact: setup ## The hashes of exact logits over instruction sets, BLAS kernels, threads, chunks, back ends and Pythons
 	@python -m tools.exact_evidence
+
+fuzz-sources: setup ## 100,000 damaged CSV, Parquet, npz, PNG and JPEG files: each read, or refused with one error (takes minutes)
+	@python -m tools.fuzz_sources
 
 recover-pixels: bench-tools ## What functional keys give away: lattice recovery of digits
 	@python -m attacks.recover_pixels --rows 100

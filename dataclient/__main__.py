@@ -30,6 +30,7 @@ from pole.shell import command
 if TYPE_CHECKING:
     from dataclient.bundle import Bundle
     from dataclient.drafting.proposal import Wishes
+    from dataclient.predict import Tally
     from dataclient.submit import TaskOrder
 
 _PIPED_WIDTH = 160
@@ -90,22 +91,31 @@ def cli() -> None:
 )
 @click.option("--deployment", type=_FILE, help="Deployment whose fees to count with.  [default: the public profile's]")
 @click.option("--out", type=_FILE, help="The task file.  [default: NAME.toml]")
+@click.option("--report", type=_FILE, help="Draw what was found, as one HTML file.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
-def init(source: str, *, out: Path | None, force: bool, deployment: Path | None, **given: Any) -> None:
+def init(
+    source: str, *, out: Path | None, report: Path | None, force: bool, deployment: Path | None, **given: Any
+) -> None:
     """Write a commented task file for SOURCE, and say what the task will cost.
 
-    SOURCE is a .csv with a named --label column, an .npz with arrays x and y, a folder with one folder of images per
-    class, sklearn:NAME (iris, digits, wine, breast_cancer) or torchvision:NAME (mnist, fashion_mnist, cifar10).
+    SOURCE is a table (CSV, TSV, Parquet, Feather, Excel) with a named --label column, an .npz with arrays x and y, a
+    folder with one folder of images per class, sklearn:NAME (iris, digits, wine, breast_cancer, diabetes),
+    torchvision:NAME (mnist, fashion_mnist, cifar10) or openml:ID.
     The test set is split off here and stays on this machine until it is released.
     """
     from dataclient.drafting.draft import draft
+    from dataclient.drafting.report import check_report, write_report
     from dataclient.drafting.template import check_place, write_task_file
 
     if out is not None:
         check_place(out, is_overwriting=force)
+    if report is not None:
+        check_report(report, is_overwriting=force)
     drafted = draft(source_options(source, given), _wishes(given), _market(deployment), partial(click.echo, err=True))
     path = out or Path(f"{drafted.proposal.task.name}.toml")
     write_task_file(path, drafted.text, is_overwriting=force)
+    if report is not None:
+        write_report(report, drafted.report, is_overwriting=force)
     for remark in drafted.remarks:
         click.echo(remark)
     click.echo(f"wrote {path}; look it over, then: {command('python', '-m', 'dataclient', 'submit', path)}")
@@ -244,29 +254,53 @@ def audit_command(context: RoleContext, *, task: str) -> None:
 
 @cli.command("predict")
 @click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("rows", type=_FILE)
-@click.option("--out", type=_FILE, default=Path("predictions.csv"), show_default=True)
-@click.option("--label", help="Column (or .npz array) with the true class, labels or quantity, to score by.")
-def predict_command(bundle_dir: Path, rows: Path, *, out: Path, label: str | None) -> None:
-    """Predict plain ROWS (.csv or .npz) with a model from fetch-model, mapping included."""
-    from dataclient.bundle import read_bundle
-    from dataclient.predict import predict, read_new_rows, write_predictions
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=_FILE, default=Path("predictions.csv"), show_default=True, help=".csv, .parquet, or - (stdout)."
+)
+@click.option(
+    "--label", help="Column or array with the true class, labels or quantity, to score by.  [default: as in training]"
+)
+@click.option("--id", "identity", help="Column that is carried through to the predictions.")
+@click.option("--encoding", help="Of a text file.  [default: found out]")
+@click.option("--delimiter", help="Between the columns of a text file.  [default: found out]")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+def predict_command(bundle_dir: Path, rows: Path, *, out: Path, force: bool, **given: Any) -> None:
+    """Predict plain ROWS with a model from fetch-model: a table, an .npz file, an image or a folder of images.
 
-    bundle = read_bundle(bundle_dir)
-    found = predict(bundle, read_new_rows(rows, bundle, label))
-    write_predictions(out, bundle, found)
-    click.echo(f"wrote {len(found.classes)} predictions to {out}")
-    if found.accuracy is not None:
-        click.echo(f"accuracy {100 * found.accuracy:.2f} %")
-    metric = bundle.description.manifest.metric
-    if found.score_ppm is not None and metric != "accuracy":
-        click.echo(f"{metric} {found.score_ppm / 10_000:.2f} %")
-    if found.clipped_fraction > 0:
-        click.echo(f"{100 * found.clipped_fraction:.1f} % of the values lay outside the range of the training data")
+    Columns may come in any order; those that the model does not use are ignored, and rows keep their order. Rows are
+    read as the training rows were.
+    """
+    from dataclient.bundle import read_bundle
+    from dataclient.newrows.read import new_rows
+    from dataclient.newrows.rows import Wanted
+    from dataclient.predict import Tally, predict
+    from dataclient.predictions import STANDARD_OUTPUT, check_out, write_predictions
+
+    bundle, tally = read_bundle(bundle_dir), Tally()
+    check_out(out, rows, is_overwriting=force)
+    found = predict(bundle, new_rows(rows, bundle, Wanted(**given)), tally)
+    write_predictions(out, bundle, found, is_overwriting=force)
+    for line in _said(tally, bundle, out):
+        click.echo(line, err=out == STANDARD_OUTPUT)
 
 
 cli.add_command(withdraw_command("dataclient"))
 cli.add_command(gradient)
+
+
+def _said(tally: "Tally", bundle: "Bundle", out: Path) -> list[str]:
+    lines = [*tally.notes, f"wrote {tally.rows} predictions to {out}"]
+    if tally.accuracy is not None:
+        lines.append(f"accuracy {100 * tally.accuracy:.2f} %")
+    manifest = bundle.description.manifest
+    score = None if manifest.metric == "accuracy" else tally.score_ppm(manifest)
+    if score is not None:
+        lines.append(f"{manifest.metric} {_percent(score)}")
+    if tally.clipped:
+        share = f"{100 * tally.clipped_fraction:.1f} % of the values lay outside the range of the training data"
+        lines.append(f"{share}; {tally.far_rows} row(s) far outside, named in far_outside")
+    return lines
 
 
 def _console() -> Console:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError, field_validator
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
 from pole.exact.model import ExactModel
 from pole.exact.task import model_of
@@ -56,6 +57,7 @@ class Description(Document):
     previous_hash: Hash
     normalisation: Normalisation
     feature_names: list[str] | None
+    preprocessing: AnyPreprocessing | None = None
     origin: Origin
     own_train_ppm: int
     own_test_ppm: int
@@ -88,9 +90,9 @@ class Bundle:
         mapped = project(manifest.mapping, bytes.fromhex(description.previous_hash), whole)
         return constants(description.normalisation).apply(mapped)
 
-    def logits(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-        """Exact outputs [n, classes] of plain rows [n, *shape]."""
-        model = self.model()
+    def logits(self, x: npt.NDArray[np.generic], model: ExactModel | None = None) -> npt.NDArray[np.float64]:
+        """Exact outputs [n, classes] of plain rows [n, *shape]; `model`: `self.model()`, where it is at hand."""
+        model = model or self.model()
         starts = range(0, len(x), ROWS_AT_ONCE)
         return np.concatenate([model.logits(self.features(x[start : start + ROWS_AT_ONCE])) for start in starts])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dataclient.answers import FORMS
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
 from dataclient.delivery.deliver import FILES, Delivery, HeldOut, deliver
 from dataclient.delivery.folder import write_folder
@@ -83,7 +84,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
     own = own_features(home, manifest, header.previous_hash)
     model, form = model_of(manifest, weights), form_of_task(manifest)
     plain = home.plain()
-    predictions = model.predict(own.test_x)
+    predictions = model.predict(own.test_x, FORMS[manifest.data.target])
     description = Description(
         model=str(header.model),
         manifest_cid=str(task.terms.manifest),
@@ -91,6 +92,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
         previous_hash=header.previous_hash.hex(),
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
+        preprocessing=None if plain is None else plain.preprocessing,
         origin=_origin(client, header),
         own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x, form), own.train_y),
         own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x, form), own.test_y),

@@ -1,131 +1,108 @@
-"""Uses a bought model on new plain rows: discretise, map, normalise, classify; and score where labels are known."""
+"""Uses a bought model on new plain rows: discretise, map, normalise, predict; and score where labels are known."""
 
-import csv
-import io
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from dataclient.answers import answers_of, true_labels, written
+from dataclient.answers import answers_of
 from dataclient.bundle import Bundle
-from dataclient.sources.plain import listed
-from dataclient.sources.tables import Table, feature_array, read_arrays, read_table
-from pole.atomicfile import write_atomically
-from pole.errors import BadInput
-from pole.task.manifest import Discretisation
-from pole.task.scores import Target, form_of, predictions_of, score_ppm
+from dataclient.newrows.rows import NewRows
+from dataclient.sources.ranges import FAR, outside
+from pole.task.manifest import Manifest
+from pole.task.scores import Integers, Target, form_of, predictions_of, score_ppm
 
-
-@dataclass(frozen=True)
-class NewRows:
-    """`x`: plain values [n, *shape]; `labels`: as row files have them, or None if not asked for."""
-
-    x: npt.NDArray[np.generic]
-    labels: npt.NDArray[np.int64] | None
+MAX_NAMED = 4
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """`classes`: indices, and of other targets what is predicted; with `confidences` as `answers_of` has them.
+    """Of a piece of rows. `predicted`: classes [n], labels 0 or 1 [n, labels], or quantities in units of their ranges;
+    `values`: float64 [n, outputs], the probability of every class or label, or the quantities in their own units.
 
-    `score_ppm`: the task's own metric, and `accuracy` the share of rows that are right, where labels are known;
-    `clipped_fraction`: share of values outside the range that the model was trained on.
+    `far`: bool [n, features], values far outside the range that the model was trained on.
     """
 
-    classes: npt.NDArray[np.int64]
-    confidences: npt.NDArray[np.float64]
-    accuracy: float | None
-    clipped_fraction: float
-    score_ppm: int | None = None
+    rows: NewRows
+    predicted: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    far: npt.NDArray[np.bool_]
 
 
-def read_new_rows(path: Path, bundle: Bundle, label: str | None) -> NewRows:
-    """Rows of a CSV or .npz file, with the features that the model needs; `label` names a column or an array."""
-    if not path.is_file():
-        raise BadInput(f"no file {path}; give a .csv or .npz file with rows to predict")
-    is_npz = path.suffix.lower() == ".npz"
-    x, given = _from_npz(path, label) if is_npz else _from_csv(path, bundle, label)
-    if not len(x):
-        raise BadInput(f"{path} has no rows; give at least one row to predict")
-    shape = tuple(bundle.description.manifest.data.shape)
-    if math.prod(x.shape[1:]) != math.prod(shape):
-        raise BadInput(f"rows of {path} have {math.prod(x.shape[1:])} features, the model needs {math.prod(shape)}")
-    _check_finite(x, path)
-    labels = None if given is None else true_labels(given, bundle.description.manifest.data, str(path))
-    return NewRows(x.reshape(-1, *shape), labels)
+@dataclass
+class Tally:
+    """What is said about all rows in the end. `scored`, `labels`: of rows with known labels, what the task's metric
+    looks at; `right`: of classes, those that are.
+    """
+
+    rows: int = 0
+    right: int | None = None
+    values: int = 0
+    clipped: int = 0
+    far_rows: int = 0
+    notes: list[str] = field(default_factory=list)
+    scored: list[Integers] = field(default_factory=list)
+    labels: list[Integers] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float | None:
+        return None if self.right is None else self.right / sum(map(len, self.labels))
+
+    def score_ppm(self, manifest: Manifest) -> int | None:
+        """Of the rows with known labels, by the task's own metric."""
+        if not self.labels:
+            return None
+        return score_ppm(np.concatenate(self.scored), np.concatenate(self.labels), manifest.metric, manifest.outputs)
+
+    @property
+    def clipped_fraction(self) -> float:
+        return self.clipped / self.values if self.values else 0.0
 
 
-def _from_npz(path: Path, label: str | None) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic] | None]:
-    arrays = read_arrays(path)
-    for name in ("x", label):
-        if name is not None and name not in arrays:
-            raise BadInput(f"{path} has no array {name!r}; it holds {listed(sorted(arrays)) or 'nothing'}")
-    x = feature_array(arrays["x"], path)
-    if label is None:
-        return x, None
-    if arrays[label].ndim not in (1, 2) or len(arrays[label]) != len(x):
-        raise BadInput(f"{path}: {label} has shape {arrays[label].shape}; it needs one label for each of {len(x)} rows")
-    return x, arrays[label]
+def predict(bundle: Bundle, pieces: Iterable[NewRows], tally: Tally) -> Iterator[Predictions]:
+    """The answer for every row, exactly as the verifiers found it; probabilities of classes are the logits' softmax.
+
+    `tally` is complete once the last piece was taken.
+    """
+    model, manifest = bundle.model(), bundle.description.manifest
+    discretisation = manifest.data.discretisation
+    for rows in pieces:
+        tally.notes += [note for note in rows.notes if note not in tally.notes]
+        if not len(rows.x):
+            continue
+        logits = bundle.logits(rows.x, model)
+        found = Predictions(rows, *answers_of(logits, manifest.data), outside(rows.unclipped, discretisation, FAR))
+        _count(tally, found, int(outside(rows.unclipped, discretisation).sum()))
+        if rows.labels is not None:
+            _keep(tally, manifest, logits, found.predicted, rows.labels)
+        yield found
 
 
-def _from_csv(path: Path, bundle: Bundle, label: str | None) -> tuple[npt.NDArray[np.generic], list[str] | None]:
-    table = read_table(path)
-    target = None if label is None else table.column(label, "label")
-    texts = None if target is None else [row[target].strip() for row in table.rows]
-    return table.numbers(_feature_columns(table, bundle, target)), texts
+def _count(tally: Tally, found: Predictions, clipped: int) -> None:
+    tally.rows += len(found.predicted)
+    tally.values += found.far.size
+    tally.clipped += clipped
+    tally.far_rows += int(found.far.any(axis=1).sum())
 
 
-def _feature_columns(table: Table, bundle: Bundle, target: int | None) -> list[int]:
-    """Columns by name, in the order of the training data; by position if the training data had no names."""
+def _keep(
+    tally: Tally, manifest: Manifest, logits: npt.NDArray[np.float64], predicted: Integers, labels: Integers
+) -> None:
+    tally.scored.append(predictions_of(logits, form_of(manifest.metric)))
+    tally.labels.append(labels)
+    if manifest.data.target is Target.CLASS:
+        tally.right = (tally.right or 0) + int((predicted == labels).sum())
+
+
+def far_outside(found: Predictions, bundle: Bundle) -> list[str]:
+    """For every row the names of the features whose values lie far outside of the training range."""
     names = bundle.description.feature_names
+    return [_named(np.flatnonzero(row), names) if row.any() else "" for row in found.far]
+
+
+def _named(features: npt.NDArray[np.int64], names: list[str] | None) -> str:
     if names is None:
-        return [i for i in range(len(table.header)) if i != target]
-    missing = [name for name in names if name not in table.header]
-    if missing:
-        raise BadInput(f"{table.path} lacks column(s) {listed(missing)}; the model needs {listed(names)}")
-    return [table.header.index(name) for name in names]
-
-
-def _check_finite(x: npt.NDArray[np.generic], path: Path) -> None:
-    bad = ~np.isfinite(x.astype(np.float64, copy=False))
-    if bad.any():
-        row = int(np.argwhere(bad)[0][0])
-        raise BadInput(
-            f"{path} has {int(bad.sum())} missing or infinite value(s), first in row {row + 1}; fill them in"
-        )
-
-
-def predict(bundle: Bundle, rows: NewRows) -> Predictions:
-    """The answer for every row, exactly as the verifiers found it; the confidence in a class is its softmax."""
-    manifest, logits = bundle.description.manifest, bundle.logits(rows.x)
-    predicted, confidences = answers_of(logits, manifest.data)
-    clipped = clipped_fraction(rows.x, manifest.data.discretisation)
-    if rows.labels is None:
-        return Predictions(predicted, confidences, None, clipped)
-    is_class = manifest.data.target is Target.CLASS
-    accuracy = float((predicted == rows.labels).mean()) if is_class else None
-    scored = predictions_of(logits, form_of(manifest.metric))
-    score = score_ppm(scored, rows.labels, manifest.metric, manifest.outputs)
-    return Predictions(predicted, confidences, accuracy, clipped, score)
-
-
-def clipped_fraction(x: npt.NDArray[np.generic], discretisation: Discretisation) -> float:
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    low, high = np.asarray(discretisation.minimum), np.asarray(discretisation.maximum)
-    return float(((flat < low) | (flat > high)).mean())
-
-
-def write_predictions(path: Path, bundle: Bundle, predictions: Predictions) -> None:
-    """CSV with row number, and class and confidence, labels and their probabilities, or quantities. Raises BadInput."""
-    header, rows = written(predictions.classes, predictions.confidences, bundle.description.manifest.data)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["row", *header])
-    writer.writerows([number, *cells] for number, cells in enumerate(rows, start=1))
-    try:
-        write_atomically(path, text.getvalue().encode())
-    except OSError as exc:
-        raise BadInput(f"cannot write {path}: {exc.strerror}; choose another --out") from exc
+        return f"{len(features)} value(s)"
+    shown = "; ".join(names[i] for i in features[:MAX_NAMED])
+    return f"{shown}; ... ({len(features)} in all)" if len(features) > MAX_NAMED else shown

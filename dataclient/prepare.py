@@ -11,7 +11,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from dataclient.sources.load import load_source, training_and_test
-from dataclient.sources.plain import PlainData, listed
+from dataclient.sources.plain import PlainData, feature_name, listed
+from dataclient.sources.ranges import clipped_shares
 from dataclient.task_file import TaskFile, first_problem
 from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
@@ -38,6 +39,7 @@ from pole.timing import OnProgress, Stopwatch
 PART_BYTES = 64 << 20
 MODEL_FILE_ALLOWANCE_BYTES = 1 << 16
 DISCRETISED_AT_ONCE = 4096
+MAX_CLIPPED = 0.1
 PLACEHOLDER = str(cid_of(b""))  # stands for files that are not made yet
 
 
@@ -83,10 +85,12 @@ def keep_rows(task: TaskFile, home: TaskHome) -> PlainParts:
     kept = home.plain()
     if kept is not None:
         return kept
-    data = load_source(task.data)
+    data = load_source(task.data, task.preprocessing)
     check_fits(task, data)
     training, test = training_and_test(data, task.data)
     plain = check_task(task, training, test.rows)
+    for part in (training, test):
+        check_clipping(part, task)
     for part, path in ((training, home.training_rows), (test, home.test_rows)):
         write_private(path, rows_to_bytes(Rows(discretised(part, task), encoded_labels(part, task))))
     home.keep_plain(plain)
@@ -103,6 +107,7 @@ def check_task(task: TaskFile, training: PlainData, test_rows: int) -> PlainPart
         label_names=list(training.label_names),
         quantity_names=list(training.quantity_names),
         feature_names=None if training.feature_names is None else list(training.feature_names),
+        preprocessing=training.preprocessing,
         training_rows=training.rows,
         test_rows=test_rows,
     )
@@ -132,6 +137,18 @@ def encoded_labels(data: PlainData, task: TaskFile) -> npt.NDArray[np.int64]:
     """Labels as row files have them."""
     labels: npt.NDArray[np.int64] = data.labels
     return to_units(data.labels, task.quantities) if data.target is Target.QUANTITY else labels
+
+
+def check_clipping(data: PlainData, task: TaskFile) -> None:
+    """Refuses ranges that much of the data lies outside of: they would be paid for, and destroyed. Raises BadInput."""
+    share = clipped_shares(data.x, task.discretisation)
+    worst = int(share.argmax())
+    if share[worst] > MAX_CLIPPED:
+        raise BadInput(
+            f"{100 * share[worst]:.0f} % of the values of feature {feature_name(data, worst)} of {task.data.source} "
+            f"lie outside of its range in [discretisation] of task {task.name!r} and would be clipped; run `init` "
+            "again, or widen minimum and maximum"
+        )
 
 
 def discretised(data: PlainData, task: TaskFile) -> npt.NDArray[np.uint8]:

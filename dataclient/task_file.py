@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.sources.load import SourceOptions
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
@@ -69,10 +70,13 @@ class TermsSection(Section):
 
 
 class TaskFile(Section):
+    """`preprocessing`: how the source becomes features; files of older versions have none, and it is found out anew."""
+
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     metric: MetricName = "accuracy"
     data: SourceOptions
     quantities: list[Quantity] = []
+    preprocessing: AnyPreprocessing | None = None
     discretisation: Discretisation
     mapping: AnyMapping
     model: AnyModel
@@ -129,7 +133,7 @@ def first_problem(exc: ValidationError) -> str:
 
 def is_named_set(source: str) -> bool:
     """Whether a source is a set by name (`sklearn:iris`) and not a path."""
-    return source.partition(":")[0] in ("sklearn", "torchvision")
+    return source.partition(":")[0] in ("sklearn", "torchvision", "openml")
 
 
 def _located(path: str | None, base: Path) -> str | None:

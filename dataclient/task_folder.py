@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.task_file import TaskSource
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, JournalError, refused_write
@@ -47,6 +48,7 @@ class PlainParts(Record):
     feature_names: list[str] | None
     training_rows: int
     test_rows: int
+    preprocessing: AnyPreprocessing | None = None
 
 
 class StoredPart(Record):

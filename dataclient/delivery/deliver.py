@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,14 @@ from dataclient.delivery.report import (
     confusion_picture,
     report,
 )
-from pole.task.manifest import Discretisation
+from dataclient.delivery.residuals import RESIDUALS_FILE, residuals_picture
+from pole.errors import BadInput
+from pole.task.manifest import DataSet, Discretisation
+from pole.task.rows import from_units
+from pole.task.scores import Target
 
-FILES = frozenset((ONNX_FILE, MODEL_FILE, DESCRIPTION_FILE, REPORT_FILE, PICTURE_FILE, PROOF_FILE, README_FILE))
+PICTURES = {Target.CLASS: PICTURE_FILE, Target.QUANTITY: RESIDUALS_FILE}
+FILES = frozenset((ONNX_FILE, MODEL_FILE, DESCRIPTION_FILE, REPORT_FILE, *PICTURES.values(), PROOF_FILE, README_FILE))
 EXTRA = "deliver"
 _LIBRARIES = ("onnx", "onnxruntime", "matplotlib")
 _COMPARED_ROWS = 1_000
@@ -28,7 +33,7 @@ _ROWS_AT_ONCE = 16  # of a large network on large images, a hundred take gigabyt
 
 
 class HeldOut(NamedTuple):
-    """The client's own test rows, discretised; their labels, and the classes that exact evaluation predicts."""
+    """The client's own test rows, discretised; their labels, and what exact evaluation predicts, in the same form."""
 
     x: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -55,16 +60,30 @@ def deliver(bundle: Bundle, test: HeldOut, proof: bytes | None) -> Delivery:
     onnx_content = _if_installed(ONNX_FILE, lambda: _onnx(bundle, test, remarks), remarks)
     if onnx_content is not None:
         files[ONNX_FILE] = onnx_content
-    names = bundle.description.manifest.data.class_names
-    if len(names) > MOST_DRAWN:
-        remarks.append(f"no {PICTURE_FILE}: {len(names)} classes are too many to draw; {REPORT_FILE} has them all")
-    else:
-        counts = confusion(test.labels, test.predictions, len(names))
-        picture = _if_installed(PICTURE_FILE, lambda: confusion_picture(names, counts), remarks)
-        files |= {} if picture is None else {PICTURE_FILE: picture}
-    files[REPORT_FILE] = report(bundle, test.labels, test.predictions, has_picture=PICTURE_FILE in files)
+    picture = _picture(bundle.description.manifest.data, test, remarks)
+    files |= picture
+    files[REPORT_FILE] = report(bundle, test.labels, test.predictions, has_picture=bool(picture))
     files[README_FILE] = readme(bundle, files)
     return Delivery(bundle, files, remarks)
+
+
+def _picture(data: DataSet, test: HeldOut, remarks: list[str]) -> dict[str, bytes]:
+    """Under its name; of labels, and of too many classes, there is none."""
+    name = PICTURES.get(data.target)
+    if name is None:
+        return {}
+    if len(data.class_names) > MOST_DRAWN:
+        remarks.append(f"no {name}: {data.outputs} classes are too many to draw; {REPORT_FILE} has them all")
+        return {}
+
+    def drawn() -> bytes:
+        if data.target is Target.QUANTITY:
+            return residuals_picture(data, test.labels, test.predictions)
+        counts = confusion(test.labels, test.predictions, data.outputs)
+        return confusion_picture(data.class_names, counts)
+
+    picture = _if_installed(name, drawn, remarks)
+    return {} if picture is None else {name: picture}
 
 
 def _if_installed(name: str, make: Callable[[], bytes], remarks: list[str]) -> bytes | None:
@@ -78,24 +97,40 @@ def _if_installed(name: str, make: Callable[[], bytes], remarks: list[str]) -> b
             f"no {name}: it needs {library}; pip install 'useful-proof-of-work[{EXTRA}]', then fetch-model --force"
         )
         return None
+    except BadInput as exc:
+        remarks.append(f"no {name}: {exc}")
+        return None
 
 
 def _onnx(bundle: Bundle, test: HeldOut, remarks: list[str]) -> bytes:
     """The file, run on the first test rows and compared with exact evaluation."""
     import onnxruntime
 
-    from dataclient.delivery.onnx_file import CLASS, FEATURES, onnx_file
+    from dataclient.delivery.onnx_file import ANSWERS, FEATURES, onnx_file
 
     content = onnx_file(bundle)
     data = bundle.description.manifest.data
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    rows, same = min(len(test.x), _COMPARED_ROWS), 0
+    rows, parts = min(len(test.x), _COMPARED_ROWS), []
     for start in range(0, rows, _ROWS_AT_ONCE):
         some = slice(start, min(start + _ROWS_AT_ONCE, rows))
-        [classes] = session.run([CLASS], {FEATURES: undiscretised(test.x[some], data.discretisation)})
-        same += sum(found == data.class_names[i] for found, i in zip(classes, test.predictions[some], strict=True))
-    remarks.append(f"{ONNX_FILE} gives the class that predict gives on {same} of {rows} test rows")
+        rows_of_part = undiscretised(test.x[some], data.discretisation)
+        parts += session.run([ANSWERS[data.target]], {FEATURES: rows_of_part})
+    remarks.append(f"{ONNX_FILE} gives {_compared(np.concatenate(parts), test.predictions[:rows], data)}")
     return content
+
+
+def _compared(answers: NDArray[Any], predictions: NDArray[np.int64], data: DataSet) -> str:
+    """What ONNX found beside what was predicted."""
+    if data.target is Target.QUANTITY:
+        ranges = np.array([each.maximum - each.minimum for each in data.quantities])
+        off = (np.abs(answers - from_units(predictions, data.quantities)) / ranges).max()
+        return f"what predict gives on {len(answers)} test rows, up to {100 * off:.2g} % of a quantity's range"
+    if data.target is Target.LABELS:
+        same = int((answers == predictions).all(axis=1).sum())
+        return f"the labels that predict gives on {same} of {len(answers)} test rows"
+    same = sum(found == data.class_names[i] for found, i in zip(answers, predictions, strict=True))
+    return f"the class that predict gives on {same} of {len(answers)} test rows"
 
 
 def undiscretised(x: NDArray[np.uint8], discretisation: Discretisation) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A bought model as one ONNX file: plain features in, class and probabilities out. Needs onnx.
+"""A bought model as one ONNX file: plain features in, class and probabilities, labels or quantities out. Needs onnx.
 
 Discretisation runs in float64 and the mapping is exact in float32, as everywhere else; layers run in float32.
 """
@@ -11,41 +11,76 @@ from onnx import TensorProto, helper
 
 from dataclient.bundle import Bundle, Normalisation
 from dataclient.delivery.nodes import GraphBuilder, add_layers, reshaped
+from dataclient.delivery.preparation import number_features
 from pole.exact.task import has_raw_features, plan_of
 from pole.learning.mapping import mapping_matrix
-from pole.task.manifest import DenseMapping, Discretisation, Manifest
+from pole.task.manifest import DataSet, DenseMapping, Discretisation, Manifest
 from pole.task.model_file import read_model_file
+from pole.task.scores import Target
 
-FEATURES, PROBABILITIES, CLASS = "features", "probabilities", "class"
+FEATURES = "features"
+PROBABILITIES, CLASS, LABELS, QUANTITIES = "probabilities", "class", "labels", "quantities"
+ANSWERS = {Target.CLASS: CLASS, Target.LABELS: LABELS, Target.QUANTITY: QUANTITIES}
 # Old enough for runtimes of 2022.
 OPSET, IR_VERSION = 17, 8
 
 
 def onnx_file(bundle: Bundle) -> bytes:
-    """Input `features` float64 [n, *shape]; outputs `probabilities` float32 [n, classes] and `class`, names [n].
+    """Input `features` float64 [n, *shape], where NaN is a missing number that the preprocessing has a value for.
 
+    Outputs `probabilities` float32 [n, classes] and `class`, names [n]; or `probabilities` [n, labels] and `labels`,
+    int64 0 or 1; or `quantities` float64 [n, quantities] in their units.
     Raises ModelInvalid for weights that do not fit, BadInput for a layer that has no form in ONNX.
     """
     description, manifest = bundle.description, bundle.description.manifest
     graph, plan = GraphBuilder(), plan_of(manifest)
     tensors = read_model_file(bundle.weights, plan.tensors)
-    whole = _discretised(graph, manifest.data.discretisation, manifest.data.dimension)
+    plain = _mended(graph, bundle, reshaped(graph, FEATURES, (manifest.data.dimension,)))
+    whole = _discretised(graph, manifest.data.discretisation, plain)
     mapped = _mapped(graph, manifest, bytes.fromhex(description.previous_hash), whole)
     is_raw = has_raw_features(manifest)
     seen = mapped if is_raw else _normalised(graph, description.normalisation, len(manifest.feature_shape), mapped)
     logits = add_layers(graph, plan, tensors, seen, is_raw=is_raw)
-    graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
-    names = graph.constant("class_names", np.array(manifest.data.class_names, dtype=object))
-    graph.node("Gather", names, graph.node("ArgMax", logits, axis=1, keepdims=0), output=CLASS)
+    _answers(graph, manifest.data, logits)
     return bytes(_model(graph, bundle).SerializeToString())
 
 
-def _discretised(graph: GraphBuilder, discretisation: Discretisation, features: int) -> str:
+def _answers(graph: GraphBuilder, data: DataSet, logits: str) -> None:
+    if data.target is Target.CLASS:
+        graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
+        names = graph.constant("class_names", np.array(data.class_names, dtype=object))
+        graph.node("Gather", names, graph.node("ArgMax", logits, axis=1, keepdims=0), output=CLASS)
+    elif data.target is Target.LABELS:
+        graph.node("Sigmoid", logits, output=PROBABILITIES)
+        is_there = graph.node("Greater", logits, graph.constant("zero", np.float32(0)))
+        graph.node("Cast", is_there, to=TensorProto.INT64, output=LABELS)
+    else:
+        low, high = (np.array([getattr(each, end) for each in data.quantities]) for end in ("minimum", "maximum"))
+        none, whole = graph.constant("none", np.float64(0)), graph.constant("whole", np.float64(1))
+        share = graph.node("Clip", graph.node("Cast", logits, to=TensorProto.DOUBLE), none, whole)
+        above = graph.node("Mul", share, graph.constant("quantity_range", high - low))
+        graph.node("Add", above, graph.constant("quantity_minimum", low), output=QUANTITIES)
+
+
+def _mended(graph: GraphBuilder, bundle: Bundle, flat: str) -> str:
+    """Missing numbers filled in and outliers clipped, as the preprocessing does; other features as they are."""
+    features = number_features(bundle.description.preprocessing)
+    bounds = [(None, None) if each is None else (each.minimum, each.maximum) for each in features]
+    if any(each is not None and each.fill is not None for each in features):
+        fills = [np.nan if each is None or each.fill is None else each.fill for each in features]
+        flat = graph.node("Where", graph.node("IsNaN", flat), graph.constant("fill", np.array(fills)), flat)
+    for i, operator, none in ((0, "Max", -np.inf), (1, "Min", np.inf)):
+        if any(each[i] is not None for each in bounds):
+            ends = np.array([none if each[i] is None else each[i] for each in bounds], dtype=np.float64)
+            flat = graph.node(operator, flat, graph.constant(f"outlier_{operator}", ends))
+    return flat
+
+
+def _discretised(graph: GraphBuilder, discretisation: Discretisation, flat: str) -> str:
     """As `pole.task.rows.discretise`, operation by operation, for flat rows."""
     low, high = np.asarray(discretisation.minimum), np.asarray(discretisation.maximum)
     levels = graph.constant("levels", np.float64((1 << discretisation.bits) - 1))
     minimum, maximum = graph.constant("minimum", low), graph.constant("maximum", high)
-    flat = reshaped(graph, FEATURES, (features,))
     clipped = graph.node("Min", graph.node("Max", flat, minimum), maximum)
     above = graph.node("Sub", clipped, minimum)
     scaled = graph.node("Mul", graph.node("Div", above, graph.constant("range", high - low)), levels)
@@ -78,10 +113,7 @@ def _normalised(graph: GraphBuilder, normalisation: Normalisation, dimensions: i
 def _model(graph: GraphBuilder, bundle: Bundle) -> onnx.ModelProto:
     description, data = bundle.description, bundle.description.manifest.data
     rows = helper.make_tensor_value_info(FEATURES, TensorProto.DOUBLE, ["rows", *data.shape])
-    found = [
-        helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["rows", len(data.class_names)]),
-        helper.make_tensor_value_info(CLASS, TensorProto.STRING, ["rows"]),
-    ]
+    found = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in _outputs(data)]
     made = helper.make_graph(graph.nodes, "model", [rows], found, graph.constants)
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(made, producer_name="useful-proof-of-work", opset_imports=[opset], ir_version=IR_VERSION)
@@ -92,8 +124,27 @@ def _model(graph: GraphBuilder, bundle: Bundle) -> onnx.ModelProto:
             "task": description.manifest.name,
             "model": description.model,
             "block": description.origin.header_hash,
-            "class_names": json.dumps(data.class_names, ensure_ascii=False),
+            **_names(data),
             **({} if names is None else {"feature_names": json.dumps(names, ensure_ascii=False)}),
         },
     )
     return model
+
+
+def _outputs(data: DataSet) -> list[tuple[str, int, list[str | int]]]:
+    """Name, type and shape of each."""
+    if data.target is Target.QUANTITY:
+        return [(QUANTITIES, TensorProto.DOUBLE, ["rows", data.outputs])]
+    probabilities: tuple[str, int, list[str | int]] = (PROBABILITIES, TensorProto.FLOAT, ["rows", data.outputs])
+    if data.target is Target.LABELS:
+        return [probabilities, (LABELS, TensorProto.INT64, ["rows", data.outputs])]
+    return [probabilities, (CLASS, TensorProto.STRING, ["rows"])]
+
+
+def _names(data: DataSet) -> dict[str, str]:
+    names = {
+        "class_names": data.class_names,
+        "label_names": data.label_names,
+        "quantities": [each.model_dump(mode="json") for each in data.quantities],
+    }
+    return {key: json.dumps(value, ensure_ascii=False) for key, value in names.items() if value}

@@ -1,4 +1,4 @@
-"""How good a bought model is, on the client's own rows: a table by class, and a picture of what is taken for what."""
+"""How good a bought model is, on the client's own rows: by class, label or quantity, and in a picture."""
 
 import io
 import warnings
@@ -9,10 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataclient.bundle import Bundle
+from dataclient.delivery.preparation import cell
+from dataclient.delivery.residuals import RESIDUALS_FILE, by_quantity
+from pole.task.manifest import DataSet
+from pole.task.scores import Target
 
 REPORT_FILE, PICTURE_FILE = "report.md", "confusion-matrix.png"
 MOST_DRAWN = 100  # classes; beyond it, no cell of the picture could be told from the next
 _MOST_NUMBERED = 20
+_EACH = {Target.CLASS: "class", Target.LABELS: "label", Target.QUANTITY: "quantity"}
+_PICTURES = {
+    Target.CLASS: f"![Rows by true and predicted class]({PICTURE_FILE})",
+    Target.LABELS: "",
+    Target.QUANTITY: f"![Predicted against true quantities]({RESIDUALS_FILE})",
+}
 
 Counts = NDArray[np.int64]
 
@@ -24,7 +34,9 @@ def confusion(labels: Counts, predictions: Counts, classes: int) -> Counts:
 
 
 def report(bundle: Bundle, labels: Counts, predictions: Counts, *, has_picture: bool) -> bytes:
-    """Markdown: train and test score, then every class with precision, recall and F1 on the test rows."""
+    """Markdown: train and test score, then every class or label with precision, recall and F1 on the test rows, or
+    every quantity with its errors. labels, predictions: in the form of the task's target.
+    """
     description, manifest = bundle.description, bundle.description.manifest
     metric = manifest.metric.replace("_", " ")
     lines = [
@@ -39,13 +51,11 @@ def report(bundle: Bundle, labels: Counts, predictions: Counts, *, has_picture: 
         f"| {len(labels)} for testing | {_percent(description.own_test_ppm)} "
         f"| {_percent(description.origin.voted_test_ppm)} |",
         "",
-        f"## By class, on the {len(labels)} test rows",
+        f"## By {_EACH[manifest.data.target]}, on the {len(labels)} test rows",
         "",
-        "| class | rows | taken for it | right | precision | recall | F1 |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        *_by_class(manifest.data.class_names, labels, predictions),
+        *_table(manifest.data, labels, predictions),
         "",
-        f"![Rows by true and predicted class]({PICTURE_FILE})" if has_picture else "",
+        _PICTURES[manifest.data.target] if has_picture else "",
     ]
     return ("\n".join(lines).rstrip() + "\n").encode()
 
@@ -54,20 +64,29 @@ def _percent(ppm: int) -> str:
     return f"{ppm / 10_000:.2f} %"
 
 
-def _by_class(names: Sequence[str], labels: Counts, predictions: Counts) -> list[str]:
-    hits, rows, predicted = (
-        np.bincount(values, minlength=len(names)).tolist()
-        for values in (labels[labels == predictions], labels, predictions)
-    )
+def _table(data: DataSet, labels: Counts, predictions: Counts) -> list[str]:
+    if data.target is Target.QUANTITY:
+        return by_quantity(data, labels, predictions)
     return [
-        f"| {_cell(name)} | {of} | {taken} | {right} | {_share(right, taken)} | {_share(right, of)} "
-        f"| {_share(2 * right, of + taken)} |"
-        for name, right, of, taken in zip(names, hits, rows, predicted, strict=True)
+        f"| {_EACH[data.target]} | rows | taken for it | right | precision | recall | F1 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *_by_class(data.class_names or data.label_names, labels, predictions),
     ]
 
 
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
+def _by_class(names: Sequence[str], labels: Counts, predictions: Counts) -> list[str]:
+    """A row for each; labels are counted one by one."""
+    if labels.ndim == 2:
+        counted = [(labels & predictions).sum(axis=0), labels.sum(axis=0), predictions.sum(axis=0)]
+    else:
+        each = (labels[labels == predictions], labels, predictions)
+        counted = [np.bincount(values, minlength=len(names)) for values in each]
+    hits, rows, predicted = (values.tolist() for values in counted)
+    return [
+        f"| {cell(name)} | {of} | {taken} | {right} | {_share(right, taken)} | {_share(right, of)} "
+        f"| {_share(2 * right, of + taken)} |"
+        for name, right, of, taken in zip(names, hits, rows, predicted, strict=True)
+    ]
 
 
 def _share(part: int, whole: int) -> str:

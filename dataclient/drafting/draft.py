@@ -1,19 +1,23 @@
 """Drafts a task file from the client's rows: proposes every choice and says what it will cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
 from dataclient.drafting.frontier import RECOVERABLE_SHARE, Choice, Say
 from dataclient.drafting.linear_scores import LinearScores
 from dataclient.drafting.proposal import ProposedTask, Wishes, propose, with_miner_setup
+from dataclient.drafting.report import report_html
 from dataclient.drafting.template import render
 from dataclient.prepare import check_task
+from dataclient.sources.boundary import printable
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.plain import PlainData, listed
+from dataclient.sources.traps import traps
 from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
 from pole.task.manifest import DenseMapping
 from pole.task.scores import PPM, Target
 
+FEW_FEATURES = 16
 WORTH_IT = 0.15  # of the way from guessing to perfect
 
 
@@ -23,6 +27,12 @@ class Draft:
 
     proposal: ProposedTask
     remarks: list[str]
+    training: PlainData
+
+    @property
+    def report(self) -> str:
+        """The same as an HTML page."""
+        return report_html(self.proposal.task.name, self.training, self.remarks)
 
     @property
     def text(self) -> str:
@@ -35,16 +45,22 @@ def draft(options: SourceOptions, wishes: Wishes, market: MarketParameters, say:
 
     `say` takes what is about to be measured, and how long that will take.
     """
-    training, test = training_and_test(load_source(options), options)
+    data = load_source(options)
+    training, test = training_and_test(data, options)
+    columns = None if data.columns is None else list(data.columns)
+    options = options.model_copy(update={"columns": columns, "digest": data.digest})
     features = training.x[0].size
     proposal = propose(training, options, wishes, say=say)
     cost = encryption_cost(proposal.task, features, training.rows, test.rows)
     if wishes.time_limit_s is None and cost.decryption_s > 1:  # miners decrypt on the training clock
         proposal = with_miner_setup(proposal, training, cost.decryption_s)
-    check_task(proposal.task, training, test.rows)
+    task = proposal.task.model_copy(update={"preprocessing": data.preprocessing})
+    proposal = replace(proposal, task=task)
+    check_task(task, training, test.rows)
     rows = f"{training.rows} training and {test.rows} test rows, {features} features, {_predicted(training)}"
+    told = [printable(note) for note in (*data.notes, *traps(training, test))]
     measured = _measured(proposal, wishes, training)
-    return Draft(proposal, [rows, *measured, *_costs(proposal, cost, market), _closing(proposal)])
+    return Draft(proposal, [rows, *told, *measured, *_costs(proposal, cost, market), _closing(proposal)], training)
 
 
 def _predicted(training: PlainData) -> str:
@@ -79,11 +95,10 @@ def _measured(proposal: ProposedTask, wishes: Wishes, training: PlainData) -> li
     chance = 1 / len(training.class_names)
     if picked.reached >= chance + WORTH_IT * (1 - chance):
         return lines
-    return [
-        *lines,
-        f"WARNING: that is hardly better than guessing ({_percent(chance)}). With few features the rank limit leaves "
-        "few query vectors; more features or --no-encryption may make the task worth its price",
-    ]
+    why = "look at the labels and at what was read and left out, as told above"
+    if proposal.task.encryption.scheme != "none" and len(proposal.task.discretisation.minimum) <= FEW_FEATURES:
+        why = "with few features the rank limit leaves few query vectors; more features or --no-encryption may help"
+    return [*lines, f"WARNING: that is hardly better than guessing ({_percent(chance)}): {why}"]
 
 
 def _described(choice: Choice, shape: tuple[int, ...]) -> str:

@@ -22,6 +22,7 @@ from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, D
 from pole.task.rows import discretise
 
 MOST_ROWS = 2_000
+MIN_ROWS_PER_CLASS = 3
 HELD_OUT_FRACTION = 0.25
 WIDE = 128  # features; quick models of wider rows take seconds each
 NEAR = 0.01  # a mapping within one point of the plain rows is as good as they are ...
@@ -75,7 +76,7 @@ class Frontier:
 
 def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequence[AnyMapping], say: Say) -> Frontier:
     """Measures plain rows and mappings on the same held-out rows, each time under another made-up previous hash."""
-    rows = limit_rows(training, rows=MOST_ROWS, seed=0)
+    rows = measured_rows(training, MOST_ROWS)
     flat = rows.x.reshape(rows.rows, -1)
     whole = discretise(flat, discretisation).reshape(rows.x.shape)
     held_out = [_held_out(rows, seed) for seed in range(repeats(rows))]
@@ -96,6 +97,11 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
         choices.append(Choice(mapping, given_away(mapping, rows.shape), _mean(scores), doubt))
     guessing = float(np.bincount(rows.labels).max()) / rows.rows
     return Frontier(PlainScores(guessing, linear, boosting, _mean(network)), choices)
+
+
+def measured_rows(training: PlainData, most: int) -> PlainData:
+    """As many as quick models need, and some of every class."""
+    return limit_rows(training, rows=max(most, MIN_ROWS_PER_CLASS * len(training.class_names)), seed=0)
 
 
 def given_away(mapping: AnyMapping, shape: tuple[int, ...]) -> float:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dataclient.drafting.frontier import HELD_OUT_FRACTION, NEAR, Choice, given_away
-from dataclient.sources.plain import PlainData, limit_rows, split
+from dataclient.drafting.frontier import HELD_OUT_FRACTION, NEAR, Choice, given_away, measured_rows
+from dataclient.sources.plain import PlainData, split
 from pole.learning.mapping import project
 from pole.task.manifest import AnyMapping, Discretisation, Quantity
 from pole.task.rows import discretise, to_units
@@ -81,7 +81,7 @@ def linear_ppm(
     quantities: list[Quantity],
 ) -> int:
     """The lower score of fitted and held-out rows, the median over a few made-up previous hashes."""
-    rows = limit_rows(training, rows=MOST_ROWS, seed=0)
+    rows = measured_rows(training, MOST_ROWS)
     whole = discretise(rows.x.reshape(rows.rows, -1), discretisation).reshape(rows.x.shape)
     labels = to_units(rows.labels, quantities) if quantities else rows.labels
     numbered = PlainData(np.arange(rows.rows)[:, None], rows.strata, rows.names)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.sources.load import SourceOptions
 from dataclient.task_file import Encryption, TaskFile, TermsSection
 from pole.atomicfile import write_atomically
@@ -10,6 +11,9 @@ from pole.errors import BadInput
 from pole.task.manifest import AnyMapping, AnyModel, DenseMapping, Discretisation, GraphModel, Quantity
 
 NUMBERS_PER_LINE = 12
+
+_ALWAYS = ("source", "test_fraction", "seed")
+_BOUND = ("columns", "digest")
 
 
 def render(task: TaskFile, remarks: list[str]) -> str:
@@ -27,6 +31,7 @@ def render(task: TaskFile, remarks: list[str]) -> str:
         "",
         *_data(task.data),
         "",
+        *([] if task.preprocessing is None else [*_preprocessing(task.preprocessing), ""]),
         *_discretisation(task.discretisation),
         "",
         *_mapping(task.mapping),
@@ -63,19 +68,19 @@ def _array(values: list[object]) -> str:
 def _data(data: SourceOptions) -> list[str]:
     lines = [
         "[data]",
-        "# A .csv or .npz file, a folder with one folder per class, or a set by name. The same file must be there",
+        "# A table, an .npz file, a folder with one folder per class, or a set by name. The same file must be there",
         "# when the task is submitted: rows are split into training and test set by the seed.",
         f"source = {_value(data.source)}",
     ]
-    for field in ("label", "target", "unit", "drop", "data_dir", "image_size", "max_training_rows", "max_test_rows"):
-        value = getattr(data, field)
-        if value not in (None, [], ""):
+    for field, value in data.model_dump(exclude_defaults=True, exclude={*_ALWAYS, *_BOUND}).items():
+        if value not in (None, []):
             lines.append(f"{field} = {_value(value)}")
     return [
         *lines,
         "# Share of the rows kept as the test set (unless the source comes with its own split).",
         f"test_fraction = {_value(data.test_fraction)}",
         f"seed = {data.seed}",
+        *_bound(data),
     ]
 
 
@@ -86,6 +91,33 @@ def _quantities(quantities: list[Quantity]) -> list[str]:
         "# What is to be predicted. Values outside the range are cut off, in labels as in predictions; it is public.",
         f"quantities = {_value([quantity.model_dump(mode='json') for quantity in quantities])}",
     ]
+
+
+def _bound(data: SourceOptions) -> list[str]:
+    lines = [f"{field} = {_value(getattr(data, field))}" for field in _BOUND if getattr(data, field) is not None]
+    return ["# What was looked at: a file that has changed since is not submitted.", *lines] if lines else []
+
+
+def _preprocessing(document: AnyPreprocessing) -> list[str]:
+    """Columns one a line; what has its default is left out."""
+    lines = [
+        "[preprocessing]",
+        "# How the source becomes features; submit and predict read rows like this as well.",
+        f"kind = {_value(document.kind)}",
+    ]
+    for field, value in document.model_dump(mode="json", exclude_defaults=True).items():
+        if field == "columns":
+            columns = [_value(_shown(column)) for column in document.model_dump(mode="json")["columns"]]
+            lines += ["columns = [", *(f"    {column}," for column in columns), "]"]
+        elif field not in ("kind", "labels"):
+            lines.append(f"{field} = {_value(value)}")
+    labels = document.labels.model_dump(exclude_defaults=True)
+    return [*lines, f"labels = {_value(labels)}"] if labels else lines
+
+
+def _shown(column: dict[str, object]) -> dict[str, object]:
+    usual = {"decimal": ".", "groups": False, "offset": 0, "has_indicator": False}
+    return {key: value for key, value in column.items() if value is not None and usual.get(key) != value}
 
 
 def _discretisation(discretisation: Discretisation) -> list[str]:

@@ -1,150 +1,198 @@
-"""Images: a folder of class folders, MNIST's idx files and CIFAR-10's binary batches. Nothing is unpickled."""
+"""Image folders: which files are read and which are skipped, at which size, and one array of them all."""
 
-import gzip
-import math
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
+from dataclient.preprocessing.document import ImagePreprocessing
+from dataclient.sources.pixels import Header, Pixels, read_header, read_pixels, to_bytes
 from dataclient.sources.plain import PlainData, listed
 from pole.errors import BadInput
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp"}
 MAX_SIDE = 1024
-CIFAR_RECORD_BYTES = 1 + 3 * 32 * 32
-IDX_UINT8 = 0x08
-
-Pixels = npt.NDArray[np.uint8]
+DEFAULT_BACKGROUND = 255
+TRAINING_FOLDERS, TEST_FOLDERS = ("train", "training", "val", "valid", "validation"), ("test", "testing")
 
 
-def load_image_folder(root: Path, image_size: tuple[int, int] | None) -> PlainData:
-    """One folder per class. All images must be of one size, or `image_size` (height, width) scales them."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(folders) < 2:
+@dataclass(frozen=True)
+class ImageOptions:
+    image_size: tuple[int, int] | None = None
+    background: int | None = None
+    skip_broken: bool = False
+
+
+@dataclass
+class Listing:
+    """Files that are images, with their headers, and those that are not."""
+
+    files: list[tuple[Path, Header]] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    is_test: list[bool] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    deeper: int = 0
+
+    @property
+    def headers(self) -> list[Header]:
+        return [header for _, header in self.files]
+
+
+def load_image_folder(root: Path, options: ImageOptions, document: ImagePreprocessing | None) -> PlainData:
+    """One folder per class, or `train` and `test` with such folders in them. Raises BadInput."""
+    listing, classes, is_split = _list_classes(root, options)
+    if document is None:
+        document = choose_reading(listing, options)
+    x, notes = read_images([path for path, _ in listing.files], listing.headers, document)
+    if document.channels == 3 and x.shape[1] == 1:
+        document = document.model_copy(update={"channels": 1})
+    shape = " x ".join(str(side) for side in x.shape[1:])
+    told = [f"{len(x)} images of {shape}{skipped_note(listing)}", *notes, *_remarks(listing, document)]
+    return PlainData(
+        x,
+        np.asarray(listing.labels, dtype=np.int64),
+        classes,
+        is_test=np.asarray(listing.is_test) if is_split else None,
+        preprocessing=document,
+        notes=tuple(told),
+    )
+
+
+def _list_classes(root: Path, options: ImageOptions) -> tuple[Listing, tuple[str, ...], bool]:
+    listing = Listing()
+    tops = _folders(root)
+    is_split = _is_split(tops)
+    groups = [(top, top.name.lower() in TEST_FOLDERS) for top in tops] if is_split else [(root, False)]
+    classes = sorted({folder.name for group, _ in groups for folder in _folders(group)})
+    if len(classes) < 2:
         raise BadInput(
-            f"{root} has {len(folders)} class folder(s); put the images of each class in a folder of its own"
+            f"{root} has {len(classes)} class folder(s); put the images of each class in a folder of its own"
         )
-    files = [(label, path) for label, folder in enumerate(folders) for path in _image_files(folder)]
-    is_grey = all(_mode(path) in ("1", "L", "I;16", "LA") for _, path in files)
-    images = [_read_image(path, is_grey, image_size) for _, path in files]
-    for (_, path), image in zip(files, images, strict=True):
-        if image.shape != images[0].shape:
+    for group, is_test in groups:
+        for folder in _folders(group):
+            before = len(listing.files)
+            add_images(listing, folder, options.skip_broken, root)
+            found = len(listing.files) - before
+            if not found:
+                raise BadInput(f"class folder {folder} has no image that can be read; add some or remove it")
+            listing.labels += [classes.index(folder.name)] * found
+            listing.is_test += [is_test] * found
+    loose = [path for group in {root, *(group for group, _ in groups)} for path in group.iterdir() if path.is_file()]
+    listing.skipped += [f"{path.relative_to(root)} (in no class folder)" for path in sorted(loose)]
+    return listing, tuple(classes), is_split
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+
+
+def _is_split(tops: list[Path]) -> bool:
+    names = {top.name.lower() for top in tops}
+    known = set(TRAINING_FOLDERS) | set(TEST_FOLDERS)
+    is_named = len(names) > 1 and names <= known and names & set(TEST_FOLDERS) and names & set(TRAINING_FOLDERS)
+    return bool(is_named) and all(_folders(top) for top in tops)
+
+
+def add_images(listing: Listing, folder: Path, skip_broken: bool, root: Path) -> None:
+    """All images in a folder and below it, by path; what is none of them is skipped, and told."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(root))
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            listing.skipped.append(f"{name} (hidden)")
+            continue
+        try:
+            header = read_header(path)
+            if header is not None and skip_broken:
+                read_pixels(path, 0)
+        except BadInput:
+            if not skip_broken:
+                raise
+            listing.skipped.append(f"{name} (broken)")
+            continue
+        if header is None:
+            listing.skipped.append(f"{name} (not an image that can be read)")
+            continue
+        listing.files.append((path, header))
+        listing.deeper += path.parent != folder
+
+
+def skipped_note(listing: Listing) -> str:
+    return f", {len(listing.skipped)} skipped: {listed(listing.skipped)}" if listing.skipped else ""
+
+
+def choose_reading(listing: Listing, options: ImageOptions) -> ImagePreprocessing:
+    """Size, channels and depth for these images. Raises BadInput."""
+    sizes = Counter((header.height, header.width) for header in listing.headers)
+    height, width = options.image_size or min(sizes, key=lambda size: (-sizes[size], size))
+    if max(height, width) > MAX_SIDE:
+        raise BadInput(
+            f"{listing.files[0][0]} is {height}x{width}, with sides over {MAX_SIDE}; scale the images with "
+            "--image-size HEIGHT WIDTH"
+        )
+    is_native = all(header.is_deep for header in listing.headers)
+    return ImagePreprocessing(
+        channels=1 if is_native else 3,
+        height=height,
+        width=width,
+        is_resized=options.image_size is not None or len(sizes) > 1,
+        background=DEFAULT_BACKGROUND if options.background is None else options.background,
+        depth="native" if is_native else "byte",
+    )
+
+
+def read_images(paths: list[Path], headers: list[Header], document: ImagePreprocessing) -> tuple[Pixels, list[str]]:
+    """[n, channels, height, width]; one channel if all are grey. Raises BadInput naming an image that does not fit."""
+    for path, header in zip(paths, headers, strict=True):
+        if not document.is_resized and (header.height, header.width) != (document.height, document.width):
             raise BadInput(
-                f"{path} is {_size(image)}, but {files[0][1]} is {_size(images[0])}; "
-                "scale them to one size with --image-size HEIGHT WIDTH"
+                f"{path} is {header.height}x{header.width}, but the model takes images of "
+                f"{document.height}x{document.width} (height x width); bring it to that size"
             )
-    labels = np.asarray([label for label, _ in files], dtype=np.int64)
-    return PlainData(np.stack(images), labels, tuple(folder.name for folder in folders))
+    size = (document.height, document.width)
+    pictures = [_fitted(read_pixels(path, document.background, size), path, document) for path in paths]
+    is_colour = any(len(picture) == 3 for picture in pictures)
+    notes = []
+    if document.channels == 1 and is_colour:
+        count = sum(len(picture) == 3 for picture in pictures)
+        notes = [f"{count} image(s) in colour are turned grey: the model takes grey ones"]
+        pictures = [_grey(picture) for picture in pictures]
+    elif is_colour:
+        pictures = [np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture for picture in pictures]
+    return np.stack(pictures), notes
 
 
-def _image_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise BadInput(f"class folder {folder} has no image ({listed(sorted(SUFFIXES))}); add some or remove it")
-    return files
+def _fitted(pixels: Pixels, path: Path, document: ImagePreprocessing) -> Pixels:
+    if document.depth == "byte":
+        return to_bytes(pixels, path)
+    if pixels.dtype == np.uint8:
+        raise BadInput(f"{path} has 8 bits a channel, but the model takes images of more: there is no common scale")
+    return pixels
 
 
-def _size(image: Pixels) -> str:
-    return f"{image.shape[1]}x{image.shape[2]}"
+def _grey(pixels: Pixels) -> Pixels:
+    """ITU-R 601 luma, as Pillow computes it."""
+    if len(pixels) == 1:
+        return pixels
+    weighted = np.tensordot(np.array([0.299, 0.587, 0.114]), pixels.astype(np.float64), axes=1)
+    return np.rint(weighted).astype(np.uint8)[None]
 
 
-def _mode(path: Path) -> str:
-    try:
-        with Image.open(path) as image:
-            return str(image.mode)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
-        raise BadInput(f"cannot read image {path}: {exc}") from exc
-
-
-def _read_image(path: Path, is_grey: bool, image_size: tuple[int, int] | None) -> Pixels:
-    """uint8 [channels, height, width]."""
-    try:
-        with Image.open(path) as opened:
-            if image_size is None and max(opened.size) > MAX_SIDE:
-                raise BadInput(f"{path} is {opened.height}x{opened.width}; scale it with --image-size HEIGHT WIDTH")
-            image = opened.convert("L" if is_grey else "RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as exc:
-        raise BadInput(f"cannot read image {path}: {exc}") from exc
-    if image_size is not None:
-        image = image.resize((image_size[1], image_size[0]), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if is_grey else pixels.transpose(2, 0, 1)
-
-
-def load_mnist(directory: Path) -> PlainData:
-    """MNIST or a set of the same files (Fashion-MNIST), in `directory`, `raw/` or `MNIST/raw/` below it."""
-    train_x, train_y = _mnist_part(directory, "train")
-    test_x, test_y = _mnist_part(directory, "t10k")
-    if train_x.shape[1:] != test_x.shape[1:]:
-        raise BadInput(f"{directory}: training images are {train_x.shape[1:]}, test images {test_x.shape[1:]}")
-    labels = np.concatenate([train_y, test_y]).astype(np.int64)
-    is_test = np.arange(len(labels)) >= len(train_y)
-    names = tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
-    return PlainData(np.concatenate([train_x, test_x])[:, None], labels, names, is_test=is_test)
-
-
-def _mnist_part(directory: Path, part: str) -> tuple[Pixels, Pixels]:
-    images = read_idx(_found(directory, f"{part}-images-idx3-ubyte"), dimensions=3)
-    labels = read_idx(_found(directory, f"{part}-labels-idx1-ubyte"), dimensions=1)
-    if len(images) != len(labels):
-        raise BadInput(f"{directory}: {len(images)} {part} images, but {len(labels)} labels; fetch the files again")
-    return images, labels
-
-
-def _found(directory: Path, name: str) -> Path:
-    for below in ("", "raw", "MNIST/raw", "FashionMNIST/raw"):
-        for path in (directory / below / name, directory / below / f"{name}.gz"):
-            if path.is_file():
-                return path
-    raise BadInput(f"no {name} in {directory} (nor in raw/ or MNIST/raw/ below it); give its folder with --data-dir")
-
-
-def read_idx(path: Path, dimensions: int) -> Pixels:
-    """Reads an idx file of unsigned bytes: two zero bytes, type, dimension count, sizes (big endian), values."""
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as exc:
-        raise BadInput(f"cannot read {path}: {exc}") from exc
-    header = 4 + 4 * dimensions
-    if len(content) < header or content[:4] != bytes([0, 0, IDX_UINT8, dimensions]):
-        raise BadInput(f"{path} does not begin like an idx file of {dimensions} dimension(s); fetch it again")
-    sizes = [int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(dimensions)]
-    if len(content) - header != math.prod(sizes):
-        raise BadInput(f"{path} announces {sizes} values but holds {len(content) - header} bytes; fetch it again")
-    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
-
-
-def load_cifar10(directory: Path) -> PlainData:
-    """CIFAR-10, binary version: records of one label byte and 3x32x32 pixels, planes R, G, B."""
-    root = directory if (directory / "test_batch.bin").is_file() else directory / "cifar-10-batches-bin"
-    if not root.is_dir():
-        raise BadInput(
-            f"no cifar-10-batches-bin in {directory}; give its folder with --data-dir. "
-            "The Python version (cifar-10-batches-py) holds pickles, which are never opened: use the binary version"
+def _remarks(listing: Listing, document: ImagePreprocessing) -> list[str]:
+    headers = listing.headers
+    sizes = Counter(f"{header.height}x{header.width}" for header in headers)
+    counts = {
+        "upright by their EXIF orientation": sum(header.is_rotated for header in headers),
+        f"transparent and laid on a background of {document.background} (--background)": sum(
+            header.is_transparent for header in headers
+        ),
+        "of several frames, of which the first is read": sum(header.frames > 1 for header in headers),
+        "in folders below their class's": listing.deeper,
+    }
+    if document.depth == "byte":
+        counts["of 16 bits, scaled to 8"] = sum(header.is_deep for header in headers)
+    notes = [f"images {what}: {count}" for what, count in counts.items() if count]
+    if document.is_resized and len(sizes) > 1:
+        notes.append(
+            f"images of {len(sizes)} sizes are scaled to {document.height}x{document.width}: {listed(sorted(sizes))}"
         )
-    batches = [_cifar_batch(root / f"data_batch_{i}.bin") for i in range(1, 6)]
-    test = _cifar_batch(root / "test_batch.bin")
-    records = np.concatenate([*batches, test])
-    labels = records[:, 0].astype(np.int64)
-    names = _cifar_names(root / "batches.meta.txt")
-    if labels.max(initial=0) >= len(names):
-        raise BadInput(f"{root} has label {labels.max()}, but only {len(names)} class names; fetch it again")
-    is_test = np.arange(len(records)) >= len(records) - len(test)
-    return PlainData(records[:, 1:].reshape(-1, 3, 32, 32), labels, names, is_test=is_test)
-
-
-def _cifar_batch(path: Path) -> Pixels:
-    if not path.is_file():
-        raise BadInput(f"{path} is missing; unpack all six batches of the binary version")
-    size = path.stat().st_size
-    if size == 0 or size % CIFAR_RECORD_BYTES:
-        raise BadInput(f"{path} has {size} bytes, no multiple of {CIFAR_RECORD_BYTES}; fetch it again")
-    return np.fromfile(path, dtype=np.uint8).reshape(-1, CIFAR_RECORD_BYTES)
-
-
-def _cifar_names(path: Path) -> tuple[str, ...]:
-    if path.is_file():
-        return tuple(path.read_text().split())
-    return tuple(str(i) for i in range(10))
+    return notes

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dataclient.preprocessing.document import AnyPreprocessing
 from pole.errors import BadInput
 from pole.task.scores import Target
 
@@ -26,6 +27,8 @@ class PlainData:
     [n, quantities]. The two others are empty.
     `has_columns`: every feature is a quantity of its own with its own range (a table), not a pixel among pixels.
     `is_test`: the source's own split, if it has one.
+    `preprocessing`: how the source became these rows; `notes`: what was left out, changed or guessed in reading it.
+    `columns`, `digest`: of the source, so that what is submitted is what was looked at.
     """
 
     x: Values
@@ -34,6 +37,10 @@ class PlainData:
     feature_names: tuple[str, ...] | None = None
     has_columns: bool = False
     is_test: npt.NDArray[np.bool_] | None = None
+    preprocessing: AnyPreprocessing | None = None
+    notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = None
+    digest: str | None = None
     label_names: tuple[str, ...] = ()
     quantity_names: tuple[str, ...] = ()
 
@@ -81,13 +88,16 @@ def listed(names: Sequence[object]) -> str:
 
 def encode_labels(values: Sequence[str] | npt.NDArray[np.generic]) -> tuple[Labels, tuple[str, ...]]:
     """Indices into the sorted class names; whole numbers sort as numbers ("2" before "10")."""
-    texts = np.asarray([_label_text(value) for value in values])
-    names = sorted(set(texts.tolist()), key=_label_order)
+    texts = [label_text(value) for value in values]
+    names = sorted(set(texts), key=_label_order)
     index = {name: i for i, name in enumerate(names)}
-    return np.asarray([index[text] for text in texts.tolist()], dtype=np.int64), tuple(names)
+    return np.asarray([index[text] for text in texts], dtype=np.int64), tuple(names)
 
 
-def _label_text(value: object) -> str:
+def label_text(value: object) -> str:
+    """One reading of labels for training and use: 1, 1.0, "1.0" and b"1" are all "1"."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="backslashreplace")
     text = str(value).strip()
     return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
@@ -102,13 +112,17 @@ def check_rows(data: PlainData, source: str) -> None:
         raise BadInput(f"{source} has no rows; give a source with at least a few rows of every class")
     if data.x[0].size == 0:
         raise BadInput(f"{source} has no feature besides the label; give at least one")
+    check_targets(data, source)
+    _check_finite(data, source)
+    _check_different(data, source)
+
+
+def check_targets(data: PlainData, source: str) -> None:
+    """Refuses labels that are no classes, classes that are too small, and what cannot be learned. Raises BadInput."""
     if data.target is Target.CLASS:
         _check_classes(data, source)
     else:
         _check_columns(data, source)
-    _check_finite(data, source)
-    if data.has_columns:
-        check_constant(data, source)
 
 
 def _check_classes(data: PlainData, source: str) -> None:
@@ -158,12 +172,10 @@ def _check_finite(data: PlainData, source: str) -> None:
         )
 
 
-def check_constant(data: PlainData, source: str) -> None:
-    """Refuses columns that hold one value only: they have no range to discretise. Raises BadInput."""
-    constant = np.flatnonzero(data.x.min(axis=0) == data.x.max(axis=0))
-    if len(constant):
-        names = listed([feature_name(data, int(i)) for i in constant])
-        raise BadInput(f"{source}: the same value in every row of {names}; it tells nothing, so drop it (--drop)")
+def _check_different(data: PlainData, source: str) -> None:
+    if bool((data.x == data.x[:1]).all()):
+        why = "; with transparent images, another --background may show what is in them" if len(data.shape) == 3 else ""
+        raise BadInput(f"{source}: all {data.rows} rows are identical; there is nothing to learn from{why}")
 
 
 def feature_name(data: PlainData, column: int) -> str:

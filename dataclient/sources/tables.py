@@ -1,159 +1,235 @@
-"""Tables: CSV files with named columns, and NumPy `.npz` files."""
+"""Tables: CSV and its kin, Parquet, Feather, Excel. Every reader yields columns, as text or typed, piece by piece."""
 
-import csv
-import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from dataclient.sources.plain import PlainData, Values, listed
-from dataclient.sources.targets import targets_of_array, targets_of_texts
+from dataclient.preprocessing.cells import looks_like
+from dataclient.sources.boundary import reading
+from dataclient.sources.plain import listed
+from dataclient.sources.text import ZIP, Dialect, Record, records, sniff
 from pole.errors import BadInput
-from pole.task.scores import Target
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
-DELIMITERS = ",;\t"
+Kind = Literal["text", "parquet", "feather", "excel", "npz"]
+
+CELLS_AT_ONCE = 1 << 20
+MAX_ROWS_AT_ONCE = 1 << 16
+REMEDY = "write it anew, or give a CSV file"
+REFUSED = {
+    ".pkl": "pickles are never opened, since they can run any program",
+    ".pickle": "pickles are never opened, since they can run any program",
+    ".npy": "it holds one array; put features and labels into an .npz file as x and y",
+    ".xls": "the old Excel format is not read; save it as .xlsx or CSV",
+    ".json": "JSON is not read; write a CSV or Parquet file",
+    ".jsonl": "JSON is not read; write a CSV or Parquet file",
+    ".h5": "HDF5 is not read; write a Parquet or .npz file",
+    ".mat": "MATLAB files are not read; write a CSV or .npz file",
+    ".arff": "ARFF is not read; write a CSV file",
+}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file as text: column names and rows of equal length."""
+    """Rows with named columns. `lines`: where each row begins in a text file; `first_row`: what came before a piece."""
 
-    path: Path
-    header: tuple[str, ...]
-    rows: list[list[str]]
+    path: object
+    frame: pd.DataFrame
+    lines: npt.NDArray[np.int64] | None = None
+    first_row: int = 0
+    dialect: Dialect | None = None
+    notes: tuple[str, ...] = ()
 
-    def column(self, name: str, purpose: str) -> int:
-        if name not in self.header:
-            raise BadInput(f"{self.path} has no {purpose} column {name!r}; its columns are {listed(self.header)}")
-        return self.header.index(name)
+    @property
+    def header(self) -> list[str]:
+        return list(self.frame.columns)
 
-    def numbers(self, columns: Sequence[int]) -> npt.NDArray[np.float64]:
-        """The columns as float64 [rows, columns]; BadInput names the first cell that is no number."""
-        values = np.empty((len(self.rows), len(columns)), dtype=np.float64)
-        for line, row in enumerate(self.rows):
-            for i, column in enumerate(columns):
-                values[line, i] = self._number(row[column], line, column)
-        return values
+    def place(self, row: int) -> str:
+        if self.lines is not None:
+            return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, row {self.first_row + row + 1}"
 
-    def _number(self, text: str, line: int, column: int) -> float:
-        where = f"{self.path}, line {line + 2}, column {self.header[column]!r}"
-        if text.strip().lower() in MISSING:
-            raise BadInput(f"{where}: the value is missing ({text!r}); fill it in or remove the row")
-        try:
-            value = float(text)
-        except ValueError as exc:
+    def require(self, name: str, purpose: str) -> str:
+        if name not in self.frame.columns:
             raise BadInput(
-                f"{where}: {text!r} is not a number; encode the column as numbers or leave it out (--drop)"
-            ) from exc
-        if not math.isfinite(value):
-            raise BadInput(f"{where}: {text!r} is not finite; fill in a number or remove the row")
-        return value
+                f"{self.path} has no {purpose} column {name!r}; its columns are {listed(self.header)}{self._hint()}"
+            )
+        return name
+
+    def _hint(self) -> str:
+        if self.dialect is not None and not is_header(self.header):
+            return " (its first line looks like data: put a line that names the columns above it)"
+        return ""
 
 
-def read_table(path: Path) -> Table:
-    """Reads a CSV file (comma, semicolon or tab) whose first line names the columns. Raises BadInput."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            file.seek(0)
-            lines = [line for line in csv.reader(file, delimiter=_delimiter(first)) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as exc:
-        raise BadInput(f"cannot read {path} as CSV: {exc}") from exc
-    if not lines:
+def is_header(names: Sequence[str]) -> bool:
+    """Whether a first line names columns: one that is all numbers does not."""
+    return not bool(looks_like(pd.Series(list(names), dtype=object), ".", groups=False).all())
+
+
+def kind_of(path: Path) -> Kind:
+    """By content first, then by suffix. Raises BadInput for formats that are not read."""
+    with reading(path, "a file", "check that it may be read"), path.open("rb") as file:
+        magic = file.read(8)
+    if magic.startswith(b"PAR1"):
+        return "parquet"
+    if magic.startswith((b"ARROW1", b"FEA1")):
+        return "feather"
+    suffix = path.suffix.lower()
+    if magic.startswith(ZIP):
+        return _kind_of_archive(path)
+    if magic.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        suffix = ".pkl"
+    if magic.startswith(b"\x93NUMPY"):
+        suffix = ".npy"
+    if suffix in REFUSED:
+        raise BadInput(f"cannot read {path}: {REFUSED[suffix]}")
+    by_suffix: dict[str, Kind] = {".npz": "npz", ".parquet": "parquet", ".feather": "feather", ".xlsx": "excel"}
+    return by_suffix.get(suffix, "text")
+
+
+def _kind_of_archive(path: Path) -> Kind:
+    what = "a zip archive (.npz, .xlsx or a zipped CSV)"
+    with reading(path, what, "fetch it again"), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if "xl/workbook.xml" in names:
+        return "excel"
+    return "npz" if any(name.endswith(".npy") for name in names) or path.suffix.lower() == ".npz" else "text"
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    encoding: str | None = None
+    delimiter: str | None = None
+
+
+def read_table(path: Path, options: TextOptions | None = None) -> Table:
+    """A whole table. Raises BadInput."""
+    pieces = list(read_pieces(path, options or TextOptions()))
+    first = pieces[0]
+    if len(pieces) == 1:
+        return first
+    lines = None if first.lines is None else np.concatenate([p.lines for p in pieces if p.lines is not None])
+    frame = pd.concat([piece.frame for piece in pieces], ignore_index=True)
+    return Table(path, frame, lines, 0, first.dialect, first.notes)
+
+
+def read_pieces(path: Path, options: TextOptions, *, positions: int | None = None) -> Iterator[Table]:
+    """A table in pieces of bounded size, in order; at least one, which may be empty.
+
+    `positions`: columns are numbered, not named, if the first line of a text file is of so many numbers.
+    """
+    kind = kind_of(path)
+    if kind == "text":
+        yield from _text_pieces(path, sniff(path, options.encoding, options.delimiter), positions)
+        return
+    if options.encoding or options.delimiter:
+        raise BadInput(f"{path} is no text file: leave out --encoding and --delimiter")
+    yield from _excel(path) if kind == "excel" else _arrow_pieces(path, kind)
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def _text_pieces(path: Path, dialect: Dialect, positions: int | None) -> Iterator[Table]:
+    source = records(path, dialect)
+    first = next(source, None)
+    if first is None:
         raise BadInput(f"{path} is empty; give a CSV file whose first line names the columns")
-    header = tuple(name.strip() for name in lines[0])
-    repeated = sorted({name for name in header if header.count(name) > 1})
+    is_unnamed = positions is not None and len(first.fields) == positions and not is_header(first.fields)
+    header = [str(i + 1) for i in range(len(first.fields))] if is_unnamed else _header(first.fields, path)
+    batch: list[Record] = [first] if is_unnamed else []
+    size = max(1, min(MAX_ROWS_AT_ONCE, CELLS_AT_ONCE // len(header)))
+    done, has_yielded = 0, False
+    for record in source:
+        if len(record.fields) != len(header):
+            raise BadInput(
+                f"{path}, line {record.line}: {len(record.fields)} fields, but the first line "
+                f"{'has' if is_unnamed else 'names'} {len(header)} columns"
+            )
+        batch.append(record)
+        if len(batch) == size:
+            yield _piece(path, header, batch, done, dialect)
+            done, batch, has_yielded = done + size, [], True
+    if batch or not has_yielded:
+        yield _piece(path, header, batch, done, dialect)
+
+
+def _header(fields: Sequence[str], path: Path) -> list[str]:
+    """Trimmed; an unnamed column is named as pandas does."""
+    names = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(fields)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise BadInput(f"{path} has several columns named {listed(repeated)}; give each its own name")
-    for number, line in enumerate(lines[1:], start=2):
-        if len(line) != len(header):
-            raise BadInput(f"{path}, line {number}: {len(line)} fields, but the first line names {len(header)} columns")
-    return Table(path, header, lines[1:])
+    return names
 
 
-def _delimiter(first_line: str) -> str:
-    return max(DELIMITERS, key=first_line.count)
+def _piece(path: Path, header: list[str], batch: list[Record], done: int, dialect: Dialect) -> Table:
+    columns = zip(*(record.fields for record in batch), strict=True) if batch else [()] * len(header)
+    frame = pd.DataFrame(
+        {name: np.array(cells, dtype=object) for name, cells in zip(header, columns, strict=True)}, columns=header
+    )
+    lines = np.array([record.line for record in batch], dtype=np.int64)
+    return Table(path, frame, lines, done, dialect, dialect.notes)
 
 
-def load_csv(path: Path, label: str | None, drop: Sequence[str], goal: Target = Target.CLASS) -> PlainData:
-    """All columns but the label and the dropped ones become features."""
-    table = read_table(path)
-    if label is None:
-        raise BadInput(f"which column of {path} is the label? Say --label COLUMN, one of {listed(table.header)}")
-    target = table.column(label, "label")
-    dropped = {table.column(name, "dropped") for name in drop}
-    if not table.rows:
-        raise BadInput(f"{path} has no rows below its first line; give at least a few rows of every class")
-    columns = [i for i in range(len(table.header)) if i != target and i not in dropped]
-    if not columns:
-        raise BadInput(f"{path} has no column left besides the label; give at least one feature")
-    for number, row in enumerate(table.rows, start=2):
-        if goal is not Target.LABELS and row[target].strip().lower() in MISSING:
-            raise BadInput(
-                f"{path}, line {number}: the label is missing ({row[target]!r}); fill it in or remove the row"
-            )
-    targets = targets_of_texts([row[target] for row in table.rows], goal, label, str(path))
-    names = tuple(table.header[i] for i in columns)
-    return PlainData(table.numbers(columns), **targets, feature_names=names, has_columns=True)
+# --- typed -----------------------------------------------------------------------------------------------------------
 
 
-def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    """Arrays of a `.npz` file; pickled objects are refused."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, AttributeError, TypeError) as exc:
-        raise BadInput(f"cannot read {path} as an .npz file of plain arrays (no pickled objects): {exc}") from exc
+def _arrow_pieces(path: Path, kind: Kind) -> Iterator[Table]:
+    done = 0
+    batches = _parquet_batches(path) if kind == "parquet" else _feather_batches(path)
+    while True:
+        with reading(path, kind.capitalize(), REMEDY):
+            batch = next(batches, None)
+            frame = None if batch is None else batch.to_pandas(ignore_metadata=True)  # an index is a column
+        if frame is None:
+            return
+        yield Table(path, _named(frame, path), None, done)
+        done += len(frame)
 
 
-def load_npz(path: Path, goal: Target = Target.CLASS) -> PlainData:
-    """`x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test` for a file that comes with its own split."""
-    arrays = read_arrays(path)
-    if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
-        train, test = feature_array(arrays["x_train"], path), feature_array(arrays["x_test"], path)
-        if train.shape[1:] != test.shape[1:]:
-            raise BadInput(f"{path}: rows of x_train have shape {train.shape[1:]}, of x_test {test.shape[1:]}")
-        x, y = np.concatenate([train, test]), np.concatenate([arrays["y_train"], arrays["y_test"]])
-        is_test = np.arange(len(x)) >= len(train)
-    elif {"x", "y"} <= arrays.keys():
-        x, y, is_test = feature_array(arrays["x"], path), arrays["y"], None
-    else:
-        raise BadInput(f"{path} holds {listed(sorted(arrays)) or 'nothing'}; it needs arrays named x and y")
-    if (goal is Target.CLASS and y.ndim != 1) or not y.ndim or len(y) != len(x):
-        raise BadInput(f"{path}: y has shape {y.shape}; it needs one label for each of the {len(x)} rows of x")
-    if goal is Target.CLASS and not np.issubdtype(y.dtype, np.integer) and _has_fractions(y):
-        raise BadInput(
-            f"{path}: y holds missing or fractional numbers, not classes; give whole numbers or names, or say "
-            "--target quantity"
-        )
-    return PlainData(x, **targets_of_array(y, goal, "y", str(path)), has_columns=_has_columns(x), is_test=is_test)
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        size = max(1, min(MAX_ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(file.schema_arrow.names))))
+        count = 0
+        for batch in file.iter_batches(batch_size=size):
+            count += 1
+            yield batch
+        if not count:
+            yield file.read()
 
 
-def _has_fractions(y: npt.NDArray[np.generic]) -> bool:
-    return bool(np.issubdtype(y.dtype, np.floating) and np.any(y != np.floor(y)))
+def _feather_batches(path: Path) -> Iterator[Any]:
+    import pyarrow.feather as feather
+
+    table = feather.read_table(path, memory_map=False)
+    size = max(1, min(MAX_ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, table.num_columns)))
+    yield from (table.slice(start, size) for start in range(0, max(1, table.num_rows), size))
 
 
-def _has_columns(x: Values) -> bool:
-    return x.ndim == 2 and np.issubdtype(x.dtype, np.floating)
+def _excel(path: Path) -> Iterator[Table]:
+    with reading(path, "Excel", REMEDY), pd.ExcelFile(path, engine="openpyxl") as book:
+        sheets = [str(name) for name in book.sheet_names]
+        frame = book.parse(sheets[0], keep_default_na=False, na_values=[""])
+    notes = (f"{path.name} has sheets {listed(sheets)}; {sheets[0]!r} is read",) if len(sheets) > 1 else ()
+    yield Table(path, _named(frame, path), notes=notes)
 
 
-def feature_array(x: npt.NDArray[np.generic], path: Path) -> Values:
-    """[n, features] or [n, channels, height, width]; channels may come last, grey images may lack them."""
-    if not (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.floating)):
-        raise BadInput(f"{path}: x has dtype {x.dtype}; it needs whole or floating-point numbers")
-    numbers: Values = x  # type: ignore[assignment]  # checked above
-    if x.ndim == 3:
-        return numbers[:, None]
-    if x.ndim == 4:
-        return numbers.transpose(0, 3, 1, 2) if x.shape[3] in (1, 3) and x.shape[1] > 3 else numbers
-    if x.ndim != 2:
-        raise BadInput(
-            f"{path}: x has shape {x.shape}; it needs [rows, features], [rows, height, width] or "
-            "[rows, channels, height, width]"
-        )
-    return numbers
+def _named(frame: pd.DataFrame, path: object) -> pd.DataFrame:
+    """With text for names, and a numbering of its own where the file kept one."""
+    frame = frame.copy(deep=False)
+    frame.columns = pd.Index(_header([str(name) for name in frame.columns], Path(str(path))), dtype=object)
+    return frame.reset_index(drop=True)
+
+
+def from_frame(frame: pd.DataFrame, path: object) -> Table:
+    """A table of a frame that came from elsewhere."""
+    return Table(path, _named(frame, path))

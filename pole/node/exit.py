@@ -15,7 +15,7 @@ EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
 # Packages that only some commands need, and the extra of ours that brings each.
 EXTRAS = {
     **dict.fromkeys(("torch", "torchvision"), "train"),
-    **dict.fromkeys(("sklearn", "PIL"), "data"),
+    **dict.fromkeys(("sklearn", "PIL", "pandas", "pyarrow", "openpyxl", "charset_normalizer"), "data"),
     **dict.fromkeys(("matplotlib", "onnx", "onnxruntime"), "deliver"),
     **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
     **dict.fromkeys(("fastapi", "jinja2", "starlette", "uvicorn"), "explorer"),

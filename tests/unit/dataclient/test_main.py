@@ -16,6 +16,7 @@ from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MarketParameters
 from pole.node.exit import exit_code
 from tests.unit.client_round import write_small_task
+from tests.unit.dataclient.test_predict import bundle as small_bundle
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -66,7 +67,9 @@ def test_help__says_timed_release_not_privacy(run: Run) -> None:
         (["init", ""], "SOURCE is empty"),
         (["init", "rows.csv"], "Say --label COLUMN, one of size, weight, edible"),
         (["init", "rows.csv", "--label", "taste"], "no label column 'taste'; its columns are size, weight, edible"),
-        (["init", "rows.csv", "--label", "size"], "'no' is not a number; encode the column as numbers"),
+        (["init", "rows.csv", "--label", "edible", "--number", "size", "--drop", "taste"], "no dropped column 'taste'"),
+        (["init", "rows.csv", "--label", "edible", "--image-size", "2", "2"], "--image-size does not apply to"),
+        (["init", "rows.csv", "--label", "edible", "--delimiter", "::"], "delimiter: String should have at most 1"),
         (["init", "rows.csv", "--label", "edible", "--name", "a b"], "name: String should match pattern"),
         (["init", "rows.csv", "--label", "edible", "--reward", "much"], "reward: 'much' is not an amount of ether"),
         (["init", "rows.csv", "--label", "edible", "--vectors", "2"], "would give the data away outright"),
@@ -123,6 +126,55 @@ def test_init__existing_file__is_kept_unless_forced(run: Run, tmp_path: Path) ->
     assert (tmp_path / "rows.toml").read_text() == "mine"
     assert run("init", "rows.csv", "--label", "edible", "--force", "--no-encryption")[0] == 0
     assert read_task_file(tmp_path / "rows.toml").task.encryption.scheme == "none"
+
+
+def test_init__report__escapes_names_and_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.csv").read_text().replace("size,", "<b>size,").replace("yes", "<script>")
+    (tmp_path / "rows.csv").write_text(rows)
+    assert run("init", "rows.csv", "--label", "edible", "--report", "seen.html")[0] == 0
+    html = (tmp_path / "seen.html").read_text()
+    assert "&lt;script&gt;" in html
+    assert "&lt;b&gt;size" in html
+    assert "<script>" not in html
+    assert html.count("<svg") == 4
+    code, _, err = run("init", "rows.csv", "--label", "edible", "--force", "--report", "seen.html", "--out", "b.toml")
+    assert (code, err) == (0, "")
+    code, _, err = run("init", "rows.csv", "--label", "edible", "--report", "seen.html", "--out", "c.toml")
+    assert code == 1
+    assert "seen.html exists already" in err
+
+
+def test_init__odd_names__the_task_file_still_reads_back(run: Run, tmp_path: Path) -> None:
+    """Names of columns and files stand in comments and in the document: none may end a line or a string."""
+    header = '"size\n= 1","we""ight",edible'
+    rows = [f"{i % 7}.5,{i % 2 * 3 + i % 3},{'yes' if i % 2 else 'Yes'}" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join([header, *rows]) + "\n")
+    code, out, err = run("init", "rows.csv", "--label", "edible", "--vectors", "1")
+    assert (code, err) == (0, "")
+    assert "classes that differ by case or spaces only: 'Yes', 'yes'" in out
+    task = read_task_file(tmp_path / "rows.toml").task
+    assert task.data.columns == ["size\n= 1", 'we"ight', "edible"]
+    assert task.preprocessing is not None
+    assert len(task.data.digest or "") == 64
+
+
+def test_predict__to_standard_output__messages_stand_elsewhere(run: Run, tmp_path: Path) -> None:
+    bought = small_bundle()
+    (tmp_path / "model").mkdir()
+    for name, content in bought.files().items():
+        (tmp_path / "model" / name).write_bytes(content)
+    (tmp_path / "new.csv").write_text("amount,noise\n15,0\n0,0\n")
+    code, out, err = run("predict", "model", "new.csv", "--out", "-")
+    assert code == 0
+    assert out.splitlines()[1:] == ["1,high,1.0000,,0.0000,1.0000", "2,low,1.0000,,1.0000,0.0000"]
+    assert "wrote 2 predictions to -" in err
+    assert run("predict", "model", "new.csv")[0] == 0
+    before = (tmp_path / "predictions.csv").read_bytes()
+    code, _, err = run("predict", "model", "new.csv")
+    assert (code, "predictions.csv exists already" in err) == (1, True)
+    code, _, err = run("predict", "model", "new.csv", "--force", "--out", "new.csv")
+    assert (code, "is the file with the rows" in err) == (1, True)
+    assert (tmp_path / "predictions.csv").read_bytes() == before
 
 
 def test_init__deployment__counts_with_its_fees(run: Run, tmp_path: Path, deployment: Deployment) -> None:

@@ -55,6 +55,12 @@ def manifest_of(store: FolderStore, cid: str) -> Manifest:
         ({"encryption": {"rank_limit": 3}}, "rank_limit 3: need vectors <= rank_limit < features"),
         ({"model": {"layers": [{"name": "classes", "type": "linear", "size": 3}]}}, "classes"),
         ({"data": {"label": "species"}}, "no label column 'species'"),
+        (
+            {"discretisation": {"minimum": [0.0]}},
+            "% of the values .* of its range .* would be clipped; run `init` again",
+        ),
+        ({"data": {"digest": "00" * 32}}, "has changed since the task file was made"),
+        ({"data": {"columns": ["b", "a", "c", "kind"]}}, "has the columns a, b, c, kind, but had b, a, c, kind when"),
     ],
 )
 def test_prepare__contradiction__is_found_before_anything_is_encrypted(

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
+from dataclient.preprocessing.document import AnyPreprocessing, TablePreprocessing
 from pole.learning.mapping import project, statistics
 from pole.storage.cid import cid_of
 from pole.task.manifest import (
@@ -23,14 +24,22 @@ from pole.task.manifest import (
 from pole.task.model import new_model
 from pole.task.rows import discretise
 from pole.task.weights import save_model
+from tests.unit.graphs import RELU, graph_of, linear
 
 PREVIOUS_HASH = bytes(range(7, 39))
 
 
 def manifest_of(
-    model: AnyModel, mapping: AnyMapping, shape: tuple[int, ...], classes: int = 5, *, is_encrypted: bool = False
+    model: AnyModel,
+    mapping: AnyMapping,
+    shape: tuple[int, ...],
+    classes: int = 5,
+    *,
+    is_encrypted: bool = False,
+    metric: str = "accuracy",
+    targets: dict[str, Any] | None = None,
 ) -> Manifest:
-    """Each feature has a range of its own, with ends that float32 does not hold."""
+    """Each feature has a range of its own, with ends that float32 does not hold. `targets`: instead of classes."""
     features = int(np.prod(shape))
     width = mapping.segment_width(shape) if isinstance(mapping, DenseMapping) else features
     low = [-1.1 - 0.01 * i for i in range(features)]
@@ -38,9 +47,10 @@ def manifest_of(
     return Manifest(
         name="made up",
         model=model,
+        metric=metric,
         data=DataSet(
             shape=list(shape),
-            class_names=[f"class {i} é" for i in range(classes)],
+            **(targets or {"class_names": [f"class {i} é" for i in range(classes)]}),
             discretisation=Discretisation(bits=4, minimum=low, maximum=[value + 2.3 for value in low]),
             training_set=[RowFile(cid=cid, rows=100, size_bytes=4)],
             test_rows=1,
@@ -59,6 +69,29 @@ def rows_of(manifest: Manifest, rows: int, seed: int = 0) -> NDArray[np.float64]
     noise = np.random.default_rng(seed).normal(0.0, 0.5, (rows, *shape))
     found: NDArray[np.float64] = centres[np.arange(rows) % manifest.outputs] + noise
     return found
+
+
+QUANTITIES = [
+    {"name": "price | net", "unit": "EUR", "minimum": -3.3, "maximum": 96.7},
+    {"name": "age", "minimum": 0.0, "maximum": 0.5},
+]
+
+
+def labels_bundle() -> Bundle:
+    labels = {"label_names": ["red", "big", "round é"]}
+    model = graph_of(linear(8), RELU, linear(3))
+    return bundle_of(manifest_of(model, DenseMapping(vectors=4), (6,), metric="multilabel_accuracy", targets=labels))
+
+
+def quantities_bundle() -> Bundle:
+    model = graph_of(linear(8), RELU, linear(2))
+    return bundle_of(manifest_of(model, DenseMapping(vectors=4), (6,), metric="r2", targets={"quantities": QUANTITIES}))
+
+
+def with_document(bundle: Bundle, document: AnyPreprocessing) -> Bundle:
+    names = document.features if isinstance(document, TablePreprocessing) and document.is_named else None
+    changes = {"preprocessing": document, "feature_names": names}
+    return Bundle(bundle.description.model_copy(update=changes), bundle.weights)
 
 
 def bundle_of(manifest: Manifest, seed: int = 0) -> Bundle:

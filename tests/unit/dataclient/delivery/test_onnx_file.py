@@ -5,18 +5,31 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from dataclient.bundle import Bundle
 from dataclient.delivery.nodes import LAYER_TYPES
 from dataclient.delivery.onnx_file import onnx_file
-from dataclient.predict import NewRows, predict
+from dataclient.newrows.rows import NewRows
+from dataclient.predict import Predictions, Tally, predict
+from dataclient.preprocessing.document import Category, Number, TablePreprocessing
+from dataclient.preprocessing.transform import features
 from pole.task.graph import _SHAPES
 from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, TorchvisionModel
 from pole.task.model import new_model
 from pole.task.weights import load_model, save_model
-from tests.unit.dataclient.delivery.bundles import bundle_of, bundle_with, manifest_of, rows_of
+from tests.unit.dataclient.delivery.bundles import (
+    bundle_of,
+    bundle_with,
+    labels_bundle,
+    manifest_of,
+    quantities_bundle,
+    rows_of,
+    with_document,
+)
 from tests.unit.graphs import FLATTEN, GLOBAL, RELU, Layers, conv, graph_of, linear, pool
 
 ROWS = 1_000
@@ -67,6 +80,11 @@ def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]
     return probabilities, list(classes)
 
 
+def predicted(bundle: Bundle, x: NDArray[Any]) -> Predictions:
+    [found] = predict(bundle, [NewRows(x, x)], Tally())
+    return found
+
+
 def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows: int = ROWS, **more: Any) -> None:
     """At least 999 of 1,000 classes, and the probabilities of all."""
     bundle = bundle_of(manifest_of(model, mapping, shape, **more))
@@ -74,13 +92,13 @@ def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows:
     content = onnx_file(bundle)
     onnx.checker.check_model(content, full_check=True)
     probabilities, classes = run(content, x)
-    found = predict(bundle, NewRows(x, None))
+    found = predicted(bundle, x)
     names = bundle.description.manifest.data.class_names
-    assert len(np.unique(found.classes)) > 1
-    same = sum(ours == names[theirs] for ours, theirs in zip(classes, found.classes, strict=True))
+    assert len(np.unique(found.predicted)) > 1
+    same = sum(ours == names[theirs] for ours, theirs in zip(classes, found.predicted, strict=True))
     assert same >= rows * 999 // 1_000
     assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
-    assert np.abs(probabilities.max(axis=1) - found.confidences).max() < 1e-2
+    assert np.abs(probabilities.max(axis=1) - found.values.max(axis=1)).max() < 1e-2
 
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
@@ -132,7 +150,7 @@ def test_onnx_file__huge_weights__saturates_where_predict_does() -> None:
     x = rows_of(manifest, ROWS)
     assert (np.abs(loud.logits(x)) > 1_000).any()
     _, classes = run(onnx_file(loud), x)
-    found = predict(loud, NewRows(x, None)).classes
+    found = predicted(loud, x).predicted
     assert sum(a == manifest.data.class_names[b] for a, b in zip(classes, found, strict=True)) >= ROWS * 999 // 1_000
 
 
@@ -143,8 +161,8 @@ def test_onnx_file__every_layer_type_of_the_manifest__has_a_form() -> None:
 def test_onnx_file__names_its_classes_and_where_it_is_from() -> None:
     bundle = bundle_of(manifest_of(graph_of(linear(5)), DenseMapping(vectors=2), (4,)))
     session = onnxruntime.InferenceSession(onnx_file(bundle))
-    [features] = session.get_inputs()
-    assert (features.name, features.type, features.shape) == ("features", "tensor(double)", ["rows", 4])
+    [rows] = session.get_inputs()
+    assert (rows.name, rows.type, rows.shape) == ("features", "tensor(double)", ["rows", 4])
     properties = session.get_modelmeta().custom_metadata_map
     assert properties["model"] == bundle.description.model
     assert properties["class_names"].startswith('["class 0 é"')
@@ -156,3 +174,46 @@ def test_onnx_file__missing_value__probabilities_are_nan_in_that_row_alone() -> 
     x[1, 2] = np.nan
     probabilities, _ = run(onnx_file(bundle), x)
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
+
+
+def test_onnx_file__labels__agree_with_predict() -> None:
+    bundle = labels_bundle()
+    x = rows_of(bundle.description.manifest, ROWS)
+    content, found = onnx_file(bundle), predicted(bundle, x)
+    onnx.checker.check_model(content, full_check=True)
+    session = onnxruntime.InferenceSession(content)
+    labels, probabilities = session.run(["labels", "probabilities"], {"features": x})
+    assert 0 < found.predicted.mean() < 1
+    assert (labels == found.predicted).all(axis=1).sum() >= ROWS * 999 // 1_000
+    assert np.abs(probabilities - found.values).max() < 1e-3
+    assert session.get_modelmeta().custom_metadata_map["label_names"] == '["red", "big", "round é"]'
+
+
+def test_onnx_file__quantities__agree_with_predict_in_their_units() -> None:
+    bundle = quantities_bundle()
+    x = rows_of(bundle.description.manifest, ROWS)
+    content, found = onnx_file(bundle), predicted(bundle, x)
+    onnx.checker.check_model(content, full_check=True)
+    [quantities] = onnxruntime.InferenceSession(content).run(["quantities"], {"features": x})
+    assert quantities.min(axis=0).tolist() == pytest.approx([-3.3, 0.0])
+    assert quantities.max(axis=0).tolist() == pytest.approx([96.7, 0.5])
+    is_inside = (found.values > [-3.3, 0.0]) & (found.values < [96.7, 0.5])
+    assert is_inside.any(axis=0).all()
+    assert (np.abs(quantities - found.values) / [100, 0.5]).max() < 1e-3
+
+
+def test_onnx_file__gaps_and_outliers_of_numbers__become_what_the_preprocessing_makes_of_them() -> None:
+    columns = [Number(name="a", fill=0.3, maximum=0.5), Number(name="b", fill=-0.2, minimum=-0.4, has_indicator=True)]
+    kind = Category(name="c", encoding="one_hot", values=["x", "y"])
+    names = ["a", "b", "b is missing", "c=x", "c=y"]
+    document = TablePreprocessing.model_validate({"columns": [*columns, kind], "features": names})
+    bundle = with_document(bundle_of(manifest_of(graph_of(linear(5)), DenseMapping(vectors=4), (5,))), document)
+    cells = {"a": ["0.1", "", "9"], "b": ["NA", "-7", "1"], "c": ["x", "y", "z"]}
+    read = features(document, pd.DataFrame(cells, dtype=object))
+    raw = read.copy()
+    raw[1, 0], raw[0, 1], raw[2, 0], raw[1, 1] = np.nan, np.nan, 9.0, -7.0
+    probabilities, classes = run(onnx_file(bundle), raw)
+    wanted, same = run(onnx_file(bundle), read)
+    assert (probabilities == wanted).all()
+    assert classes == same
+    assert np.isnan(run(onnx_file(bundle), np.where(np.arange(5) == 3, np.nan, read))[0]).all()

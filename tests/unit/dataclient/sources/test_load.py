@@ -9,6 +9,7 @@ from dataclient.sources.load import SourceOptions, load_source, training_and_tes
 from dataclient.sources.plain import PlainData, check_rows, limit_rows, split
 from pole.errors import BadInput
 
+MANY = "\n".join(["1,rose", "2,iris"] * 20) + "\n"
 FLOWERS = "length,width,species\n" + "".join(f"{i}.5,{i},rose\n{i + 10},{i}.25,iris\n" for i in range(5))
 
 
@@ -33,15 +34,18 @@ def load_csv_text(folder: Path, content: str, **options: object) -> PlainData:
         ("length,colour\n1,2\n", "no label column 'species'; its columns are length, colour"),
         ("a,a,species\n1,2,rose\n", "several columns named a"),
         ("a,species\n1,rose\n2\n", "line 3: 1 fields, but the first line names 2 columns"),
-        ("a,species\n1,rose\n,iris\n", "line 3, column 'a': the value is missing"),
-        ("a,species\n1,rose\nNaN,iris\n", "line 3, column 'a': the value is missing"),
-        ("a,species\n1,rose\ninf,iris\n", "'inf' is not finite"),
-        ("a,species\n1,rose\nred,iris\n", "'red' is not a number; encode the column as numbers or leave it out"),
+        ("a,species\n1,rose\n\n1,rose,2\n", "line 4: 3 fields, but the first line names 2 columns"),
+        ('"a\n(mm)",species\n1,rose\n2,\n', "line 4: the label is missing"),
+        ("a,species\n1,rose\n2,rose\n\n3,iris\ninf,iris\n", "line 6, column 'a': 'inf' is not finite"),
+        (f"a,species\n{MANY}\nred,iris\n", "line 43, column 'a': 'red' is not a number, but most of the column is"),
+        ('a,species\n1,"rose\n2,iris\n', "cannot read .* as CSV: unexpected end of data .* check its quotes"),
         ("a,species\n1,rose\n2,\n", "line 3: the label is missing"),
         ("a,species\n1,rose\n2,rose\n3,rose\n", r"one class only \('rose'\)"),
         ("a,species\n1,rose\n2,rose\n3,rose\n4,iris\n", "fewer than 2 rows of class iris"),
         ("a,species\n" + "".join(f"{i},{i}.5\n" for i in range(20)), "20 distinct values in 20 rows"),
-        ("a,b,species\n1,7,rose\n2,7,rose\n3,7,iris\n4,7,iris\n", "the same value in every row of 'b'"),
+        ("b,species\n7,rose\n7,rose\n7,iris\n7,iris\n", "the same value in every training row of b"),
+        ("1.5,2,rose\n1.6,3,iris\n", "no label column 'species'"),
+        ("1.5,2,3\n1.6,3,4\n", "its first line looks like data"),
     ],
 )
 def test_load_source__unusable_csv__says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
@@ -55,7 +59,7 @@ def test_load_source__csv_without_label__lists_the_columns(tmp_path: Path) -> No
 
 
 def test_load_source__csv_of_bytes__is_refused(tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_bytes(b"a,species\n\xff\xfe,rose\n")
+    (tmp_path / "rows.csv").write_bytes(b"a,species\n\x00\xff\x00\x00\xfe,rose\n")
     with pytest.raises(BadInput, match=r"cannot read .* as CSV"):
         load_source(SourceOptions(source=str(tmp_path / "rows.csv"), label="species"))
 
@@ -125,7 +129,10 @@ def test_load_source__npz_that_is_text__is_refused(tmp_path: Path) -> None:
         ({"x": np.zeros(4), "y": np.zeros(4)}, r"x has shape \(4,\)"),
         ({"x": np.eye(4), "y": np.array([0, 1, 0, 0.5])}, "missing or fractional"),
         ({"x": np.zeros((0, 2)), "y": np.zeros(0, dtype=int)}, "has no rows"),
-        ({"x": np.array([[1.0], [np.nan], [2], [3]]), "y": np.array([0, 0, 1, 1])}, "row 2, feature number 1"),
+        (
+            {"x": np.array([[1.0], [np.inf], [2], [3]]), "y": np.array([0, 0, 1, 1])},
+            "row 2, column '1': inf is not finite",
+        ),
     ],
 )
 def test_load_source__unusable_npz__says_what_is_wrong(tmp_path: Path, arrays: dict[str, object], message: str) -> None:

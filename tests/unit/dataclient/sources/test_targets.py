@@ -3,31 +3,41 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
-from dataclient.sources.targets import label_set, targets_of_array, targets_of_texts
+from dataclient.sources.plain import PlainData
+from dataclient.sources.targets import label_set, targets_of_array
 from pole.errors import BadInput
 from pole.task.scores import Target
 
 
-def load(path: Path, **options: object) -> object:
+def load(path: Path, **options: object) -> PlainData:
     return load_source(SourceOptions.model_validate({"source": str(path), **options}))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("ten", "row 2, column 'price': 'ten' is not a number"), ("inf", "'inf' is not finite"), ("", "not a number")],
+    [
+        ("ten", "line 3, column 'price': 'ten' is not a number"),
+        ("inf", "line 3, column 'price': 'inf' is not finite"),
+        ("", r"line 3: the label is missing \(''\)"),
+        ("NA", r"line 3: the label is missing \('NA'\)"),
+        ("1;5", "'1;5' is not a number"),
+    ],
 )
-def test_texts__no_quantity__refused_with_the_place(text: str, message: str) -> None:
+def test_load__no_quantity__refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "rows.csv").write_text(f"a,price\n1,1.5\n2,{text}\n3,2\n4,3\n")
     with pytest.raises(BadInput, match=message):
-        targets_of_texts(["1.5", text], Target.QUANTITY, "price", "rows.csv")
+        load(tmp_path / "rows.csv", label="price", target="quantity")
 
 
-def test_texts__no_label_anywhere__refused() -> None:
+def test_load__no_label_anywhere__refused(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,tags\n1,\n2,-\n")
     with pytest.raises(BadInput, match=r"no cell of column 'tags' names a label; write them as a\|b"):
-        targets_of_texts(["", "-"], Target.LABELS, "tags", "rows.csv")
+        load(tmp_path / "rows.csv", label="tags", target="labels")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +90,36 @@ def test_load__csv_of_labels__matrix_with_sorted_names(tmp_path: Path) -> None:
     assert (data.target, data.label_names, data.names) == (Target.LABELS, ("big", "red"), ("big", "red"))
     assert data.labels.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
     assert data.feature_names == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "cells", "wanted"),
+    [
+        (",", ["1.5", "1e3", "-2", "0"], [1.5, 1000, -2, 0]),
+        (";", ["1,5", "1.000,25", "-2", "0"], [1.5, 1000.25, -2, 0]),
+        (",", ['"1,500"', '"1,000.25"', "-2", "0"], [1500, 1000.25, -2, 0]),
+    ],
+)
+def test_load__quantities_as_people_write_them__read_by_their_marks(
+    tmp_path: Path, delimiter: str, cells: list[str], wanted: list[float]
+) -> None:
+    lines = ["a" + delimiter + "price", *(f"{i * i}{delimiter}{cell}" for i, cell in enumerate(cells))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    data = load(tmp_path / "rows.csv", label="price", target="quantity")
+    assert data.labels[:, 0].tolist() == wanted
+    again = load_source(
+        SourceOptions(source=str(tmp_path / "rows.csv"), label="price", target="quantity"), data.preprocessing
+    )
+    assert again.labels.tolist() == data.labels.tolist()
+
+
+def test_load__typed_table__quantities_and_labels_with_gaps(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.0, 5.0, 2.0, 7.0], "tags": ["x|y", None, "Y", "z"], "price": [1, 2, 3, 10**6]})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    labels = load(tmp_path / "rows.parquet", label="tags", target="labels", fold_case=True)
+    assert (labels.label_names, labels.labels.sum(axis=1).tolist()) == (("x", "y", "z"), [2, 0, 1, 1])
+    quantities = load(tmp_path / "rows.parquet", label="price", target="quantity", drop=["tags"])
+    assert quantities.labels.tolist() == [[1.0], [2.0], [3.0], [1e6]]
 
 
 def test_load__npz_of_quantities__split_without_strata(tmp_path: Path) -> None:

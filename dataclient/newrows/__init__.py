@@ -1,0 +1,1 @@
+"""New rows for a bought model, read as its training rows were."""

@@ -1,0 +1,1 @@
+"""How plain rows become numbers: one declarative document, made by `init`, used by `submit` and `predict` alike."""
