@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dataclient.answers import FORMS
 from dataclient.bundle import Bundle, Description, Normalisation, Origin
 from dataclient.delivery.deliver import FILES, Delivery, HeldOut, deliver
 from dataclient.delivery.folder import write_folder
@@ -82,8 +83,9 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
     weights = client.store.get(header.model, manifest.max_model_bytes)
     own = own_features(home, manifest, header.previous_hash)
     model, form = model_of(manifest, weights), form_of_task(manifest)
-    plain = home.plain()
-    predictions = model.predict(own.test_x)
+    plain, target_form = home.plain(), FORMS[manifest.data.target]
+    scored = model.predict(own.test_x, form)
+    predictions = scored if form is target_form else model.predict(own.test_x, target_form)
     description = Description(
         model=str(header.model),
         manifest_cid=str(task.terms.manifest),
@@ -93,7 +95,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
         feature_names=None if plain is None else plain.feature_names,
         origin=_origin(client, header),
         own_train_ppm=task_score_ppm(manifest, model.predict(own.train_x, form), own.train_y),
-        own_test_ppm=task_score_ppm(manifest, model.predict(own.test_x, form), own.test_y),
+        own_test_ppm=task_score_ppm(manifest, scored, own.test_y),
     )
     _, test = read_rows(home, manifest.data)
     proof = prove(client, header)

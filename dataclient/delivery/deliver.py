@@ -2,33 +2,37 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataclient.bundle import DESCRIPTION_FILE, MODEL_FILE, Bundle
+from dataclient.delivery.agreement import agreement
+from dataclient.delivery.pictures import confusion_picture, residual_picture
 from dataclient.delivery.proof import PROOF_FILE
 from dataclient.delivery.readme import ONNX_FILE, README_FILE, readme
-from dataclient.delivery.report import (
-    MOST_DRAWN,
-    PICTURE_FILE,
-    REPORT_FILE,
-    confusion,
-    confusion_picture,
-    report,
-)
-from pole.task.manifest import Discretisation
+from dataclient.delivery.report import PICTURE_FILE, REPORT_FILE, RESIDUALS_FILE, confusion, report
+from pole.task.manifest import DataSet
+from pole.task.rows import from_units
+from pole.task.scores import Target
 
-FILES = frozenset((ONNX_FILE, MODEL_FILE, DESCRIPTION_FILE, REPORT_FILE, PICTURE_FILE, PROOF_FILE, README_FILE))
+FILES = frozenset(
+    (ONNX_FILE, MODEL_FILE, DESCRIPTION_FILE, REPORT_FILE, PICTURE_FILE, RESIDUALS_FILE, PROOF_FILE, README_FILE)
+)
 EXTRA = "deliver"
 _LIBRARIES = ("onnx", "onnxruntime", "matplotlib")
-_COMPARED_ROWS = 1_000
-_ROWS_AT_ONCE = 16  # of a large network on large images, a hundred take gigabytes
+# Beyond it, no cell of a picture could be told from the next, and no plot be read.
+_MOST_CLASSES_DRAWN, _MOST_QUANTITIES_DRAWN = 100, 16
 
 
 class HeldOut(NamedTuple):
-    """The client's own test rows, discretised; their labels, and the classes that exact evaluation predicts."""
+    """The client's own test rows, discretised; their labels, and what exact evaluation predicts in their place.
+
+    labels, predictions: classes [n], labels 0 or 1 [n, labels], or quantities in units of their ranges
+    [n, quantities], whatever the task's metric looks at.
+    """
 
     x: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -55,16 +59,38 @@ def deliver(bundle: Bundle, test: HeldOut, proof: bytes | None) -> Delivery:
     onnx_content = _if_installed(ONNX_FILE, lambda: _onnx(bundle, test, remarks), remarks)
     if onnx_content is not None:
         files[ONNX_FILE] = onnx_content
-    names = bundle.description.manifest.data.class_names
-    if len(names) > MOST_DRAWN:
-        remarks.append(f"no {PICTURE_FILE}: {len(names)} classes are too many to draw; {REPORT_FILE} has them all")
-    else:
-        counts = confusion(test.labels, test.predictions, len(names))
-        picture = _if_installed(PICTURE_FILE, lambda: confusion_picture(names, counts), remarks)
-        files |= {} if picture is None else {PICTURE_FILE: picture}
-    files[REPORT_FILE] = report(bundle, test.labels, test.predictions, has_picture=PICTURE_FILE in files)
+    picture = _picture(bundle.description.manifest.data, test, remarks)
+    files |= picture
+    files[REPORT_FILE] = report(bundle, test.labels, test.predictions, picture=next(iter(picture), None))
     files[README_FILE] = readme(bundle, files)
     return Delivery(bundle, files, remarks)
+
+
+def _picture(data: DataSet, test: HeldOut, remarks: list[str]) -> dict[str, bytes]:
+    """The one file that fits what the task asks for, by name; none for label sets, or where it cannot be made."""
+    if data.target is Target.LABELS:
+        return {}
+    if data.target is Target.CLASS:
+        counts = confusion(test.labels, test.predictions, data.outputs)
+        name, make, most, what = (
+            PICTURE_FILE,
+            partial(confusion_picture, data.class_names, counts),
+            _MOST_CLASSES_DRAWN,
+            "classes",
+        )
+    else:
+        true, predicted = (from_units(units, data.quantities) for units in (test.labels, test.predictions))
+        name, make, most, what = (
+            RESIDUALS_FILE,
+            partial(residual_picture, data.quantities, true, predicted),
+            _MOST_QUANTITIES_DRAWN,
+            "quantities",
+        )
+    if data.outputs > most:
+        remarks.append(f"no {name}: {data.outputs} {what} are too many to draw; {REPORT_FILE} has them all")
+        return {}
+    content = _if_installed(name, make, remarks)
+    return {} if content is None else {name: content}
 
 
 def _if_installed(name: str, make: Callable[[], bytes], remarks: list[str]) -> bytes | None:
@@ -84,24 +110,9 @@ def _onnx(bundle: Bundle, test: HeldOut, remarks: list[str]) -> bytes:
     """The file, run on the first test rows and compared with exact evaluation."""
     import onnxruntime
 
-    from dataclient.delivery.onnx_file import CLASS, FEATURES, onnx_file
+    from dataclient.delivery.onnx_file import onnx_file
 
     content = onnx_file(bundle)
-    data = bundle.description.manifest.data
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    rows, same = min(len(test.x), _COMPARED_ROWS), 0
-    for start in range(0, rows, _ROWS_AT_ONCE):
-        some = slice(start, min(start + _ROWS_AT_ONCE, rows))
-        [classes] = session.run([CLASS], {FEATURES: undiscretised(test.x[some], data.discretisation)})
-        same += sum(found == data.class_names[i] for found, i in zip(classes, test.predictions[some], strict=True))
-    remarks.append(f"{ONNX_FILE} gives the class that predict gives on {same} of {rows} test rows")
+    remarks.append(f"{ONNX_FILE} {agreement(session, bundle.description.manifest.data, test.x, test.predictions)}")
     return content
-
-
-def undiscretised(x: NDArray[np.uint8], discretisation: Discretisation) -> NDArray[np.float64]:
-    """Values [n, *shape] in the client's units that discretise to these integers."""
-    low, high = np.asarray(discretisation.minimum), np.asarray(discretisation.maximum)
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    levels = (1 << discretisation.bits) - 1
-    values: NDArray[np.float64] = (low + flat / levels * (high - low)).reshape(x.shape)
-    return values

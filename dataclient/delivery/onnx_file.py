@@ -1,29 +1,34 @@
-"""A bought model as one ONNX file: plain features in, class and probabilities out. Needs onnx.
+"""A bought model as one ONNX file: plain features in; classes, labels or quantities out. Needs onnx.
 
 Discretisation runs in float64 and the mapping is exact in float32, as everywhere else; layers run in float32.
 """
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from dataclient.bundle import Bundle, Normalisation
-from dataclient.delivery.nodes import GraphBuilder, add_layers, reshaped
+from dataclient.delivery.builder import GraphBuilder, reshaped
+from dataclient.delivery.nodes import add_layers
 from pole.exact.task import has_raw_features, plan_of
 from pole.learning.mapping import mapping_matrix
-from pole.task.manifest import DenseMapping, Discretisation, Manifest
+from pole.task.manifest import DataSet, DenseMapping, Discretisation, Manifest
 from pole.task.model_file import read_model_file
+from pole.task.scores import Target
 
-FEATURES, PROBABILITIES, CLASS = "features", "probabilities", "class"
+FEATURES, PROBABILITIES, CLASS, LABELS, VALUES = "features", "probabilities", "class", "labels", "values"
 # Old enough for runtimes of 2022.
 OPSET, IR_VERSION = 17, 8
 
 
 def onnx_file(bundle: Bundle) -> bytes:
-    """Input `features` float64 [n, *shape]; outputs `probabilities` float32 [n, classes] and `class`, names [n].
+    """Input `features` float64 [n, *shape]; the outputs follow from what the task asks for.
 
+    Classes: `probabilities` float32 [n, classes] and `class`, names [n]. Labels: `probabilities` float32 [n, labels],
+    of each by itself, and `labels`, bool [n, labels]. Quantities: `values` float64 [n, quantities] in their units.
     Raises ModelInvalid for weights that do not fit, BadInput for a layer that has no form in ONNX.
     """
     description, manifest = bundle.description, bundle.description.manifest
@@ -34,10 +39,8 @@ def onnx_file(bundle: Bundle) -> bytes:
     is_raw = has_raw_features(manifest)
     seen = mapped if is_raw else _normalised(graph, description.normalisation, len(manifest.feature_shape), mapped)
     logits = add_layers(graph, plan, tensors, seen, is_raw=is_raw)
-    graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
-    names = graph.constant("class_names", np.array(manifest.data.class_names, dtype=object))
-    graph.node("Gather", names, graph.node("ArgMax", logits, axis=1, keepdims=0), output=CLASS)
-    return bytes(_model(graph, bundle).SerializeToString())
+    outputs = _ANSWERS[manifest.data.target](graph, logits, manifest.data)
+    return bytes(_model(graph, bundle, outputs).SerializeToString())
 
 
 def _discretised(graph: GraphBuilder, discretisation: Discretisation, features: int) -> str:
@@ -75,25 +78,62 @@ def _normalised(graph: GraphBuilder, normalisation: Normalisation, dimensions: i
     return graph.node("Div", graph.node("Sub", mapped, mean), scale)
 
 
-def _model(graph: GraphBuilder, bundle: Bundle) -> onnx.ModelProto:
+Outputs = dict[str, tuple[int, list[str | int]]]
+"""Element type and shape by name."""
+
+
+def _classes(graph: GraphBuilder, logits: str, data: DataSet) -> Outputs:
+    graph.node("Softmax", logits, output=PROBABILITIES, axis=1)
+    names = graph.constant("class_names", np.array(data.class_names, dtype=object))
+    graph.node("Gather", names, graph.node("ArgMax", logits, axis=1, keepdims=0), output=CLASS)
+    return {PROBABILITIES: (TensorProto.FLOAT, ["rows", data.outputs]), CLASS: (TensorProto.STRING, ["rows"])}
+
+
+def _labels(graph: GraphBuilder, logits: str, data: DataSet) -> Outputs:
+    graph.node("Sigmoid", logits, output=PROBABILITIES)
+    graph.node("Greater", logits, graph.constant("zero", np.float32(0)), output=LABELS)
+    shape: list[str | int] = ["rows", data.outputs]
+    return {PROBABILITIES: (TensorProto.FLOAT, shape), LABELS: (TensorProto.BOOL, shape)}
+
+
+def _quantities(graph: GraphBuilder, logits: str, data: DataSet) -> Outputs:
+    """A model's output is 0 at the lower end of a range and 1 at the upper one; beyond, it counts as the end."""
+    low, high = (np.array([getattr(each, end) for each in data.quantities]) for end in ("minimum", "maximum"))
+    share = graph.node("Cast", logits, to=TensorProto.DOUBLE)
+    for operator, end in (("Max", 0.0), ("Min", 1.0)):
+        share = graph.node(operator, share, graph.constant(f"share_{end:g}", np.float64(end)))
+    above = graph.node("Mul", share, graph.constant("quantity_range", high - low))
+    graph.node("Add", graph.constant("quantity_minimum", low), above, output=VALUES)
+    return {VALUES: (TensorProto.DOUBLE, ["rows", data.outputs])}
+
+
+_ANSWERS: dict[Target, Callable[[GraphBuilder, str, DataSet], Outputs]] = {
+    Target.CLASS: _classes,
+    Target.LABELS: _labels,
+    Target.QUANTITY: _quantities,
+}
+
+
+def _model(graph: GraphBuilder, bundle: Bundle, outputs: Outputs) -> onnx.ModelProto:
     description, data = bundle.description, bundle.description.manifest.data
     rows = helper.make_tensor_value_info(FEATURES, TensorProto.DOUBLE, ["rows", *data.shape])
-    found = [
-        helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["rows", len(data.class_names)]),
-        helper.make_tensor_value_info(CLASS, TensorProto.STRING, ["rows"]),
-    ]
+    found = [helper.make_tensor_value_info(name, *kind) for name, kind in outputs.items()]
     made = helper.make_graph(graph.nodes, "model", [rows], found, graph.constants)
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(made, producer_name="useful-proof-of-work", opset_imports=[opset], ir_version=IR_VERSION)
-    names = description.feature_names
+    texts = {
+        "class_names": data.class_names,
+        "label_names": data.label_names,
+        "quantities": [quantity.model_dump() for quantity in data.quantities],
+        "feature_names": description.feature_names,
+    }
     helper.set_model_props(
         model,
         {
             "task": description.manifest.name,
             "model": description.model,
             "block": description.origin.header_hash,
-            "class_names": json.dumps(data.class_names, ensure_ascii=False),
-            **({} if names is None else {"feature_names": json.dumps(names, ensure_ascii=False)}),
+            **{name: json.dumps(text, ensure_ascii=False) for name, text in texts.items() if text},
         },
     )
     return model

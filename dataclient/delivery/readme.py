@@ -6,17 +6,25 @@ import numpy as np
 
 from dataclient.bundle import DESCRIPTION_FILE, MODEL_FILE, Bundle
 from dataclient.delivery.proof import PROOF_FILE
-from dataclient.delivery.report import PICTURE_FILE, REPORT_FILE
+from dataclient.delivery.report import PICTURE_FILE, REPORT_FILE, RESIDUALS_FILE
+from pole.task.manifest import DataSet, Quantity
+from pole.task.scores import Target
 
 README_FILE, ONNX_FILE = "README.md", "model.onnx"
 _MOST_LISTED = 16  # features that are written out
 
+_ANSWERS = {
+    Target.CLASS: "class and probabilities",
+    Target.LABELS: "labels and their probabilities",
+    Target.QUANTITY: "quantities in their units",
+}
 _WHAT = {
-    ONNX_FILE: "the whole model: plain features in, class and probabilities out (float32)",
+    ONNX_FILE: "the whole model: plain features in, {answers} out (layers run in float32)",
     MODEL_FILE: "the weights, as the block names them",
     DESCRIPTION_FILE: "how plain features become those that the weights expect: ranges, mapping, normalisation",
-    REPORT_FILE: "scores, and a table by class",
+    REPORT_FILE: "scores, and a table of all classes, labels or quantities",
     PICTURE_FILE: "which class was taken for which",
+    RESIDUALS_FILE: "how far off predictions are, over what was predicted",
     PROOF_FILE: "the block that the model won, with the path from the data to its header",
 }
 
@@ -24,23 +32,40 @@ _WHAT = {
 def readme(bundle: Bundle, files: Collection[str]) -> bytes:
     """Markdown of about 30 lines."""
     description, origin = bundle.description, bundle.description.origin
-    names = description.manifest.data.class_names
+    data = description.manifest.data
     lines = [
         f"# {description.manifest.name}",
         "",
-        f"A classifier with {len(names)} classes: {_listed(names)}.",
+        _purpose(data),
         f"Test score {description.own_test_ppm / 10_000:.2f} % ({description.manifest.metric.replace('_', ' ')}).",
         "",
         *(_usage(bundle) if ONNX_FILE in files else _without_onnx()),
         "",
         "| file | what it is |",
         "| --- | --- |",
-        *(f"| {name} | {what} |" for name, what in _WHAT.items() if name in files),
+        *(
+            f"| {name} | {what.format(answers=_ANSWERS[data.target])} |"
+            for name, what in _WHAT.items()
+            if name in files
+        ),
         "",
         f"Trained by {origin.winner}, which won block {origin.height} of chain {origin.chain_id} with it.",
         *(_checking(bundle) if PROOF_FILE in files else []),
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+def _purpose(data: DataSet) -> str:
+    if data.target is Target.QUANTITY:
+        return f"Predicts {_listed([_with_range(quantity) for quantity in data.quantities])}."
+    if data.target is Target.LABELS:
+        return f"Finds which of {len(data.label_names)} labels belong to a row: {_listed(data.label_names)}."
+    return f"A classifier with {len(data.class_names)} classes: {_listed(data.class_names)}."
+
+
+def _with_range(quantity: Quantity) -> str:
+    unit = f" {quantity.unit}" if quantity.unit else ""
+    return f"{quantity.name} (from {quantity.minimum:g} to {quantity.maximum:g}{unit})"
 
 
 def _checking(bundle: Bundle) -> list[str]:
@@ -53,22 +78,52 @@ def _checking(bundle: Bundle) -> list[str]:
     ]
 
 
+_CODE = {
+    Target.CLASS: [
+        'classes, probabilities = session.run(["class", "probabilities"], {"features": rows})',
+        "for name, shares in zip(classes, probabilities):",
+        '    print(name, f"{shares.max():.3f}")',
+    ],
+    Target.LABELS: [
+        'labels, probabilities = session.run(["labels", "probabilities"], {"features": rows})',
+        'names = json.loads(session.get_modelmeta().custom_metadata_map["label_names"])',
+        "for found, shares in zip(labels, probabilities):",
+        "    print([name for name, is_found in zip(names, found) if is_found], shares.round(3))",
+    ],
+    Target.QUANTITY: [
+        '[values] = session.run(["values"], {"features": rows})',
+        'quantities = json.loads(session.get_modelmeta().custom_metadata_map["quantities"])',
+        "for row in values:",
+        "    for quantity, value in zip(quantities, row):",
+        '        print(quantity["name"], f"{value:.6g}", quantity["unit"])',
+    ],
+}
+_MEANING = {
+    Target.CLASS: [],
+    Target.LABELS: [
+        "A label is found where its probability is above one half; the probabilities are of each by itself."
+    ],
+    Target.QUANTITY: ["`values` is float64, in the units, and never beyond the ranges that the model was made for."],
+}
+
+
 def _usage(bundle: Bundle) -> list[str]:
+    target = bundle.description.manifest.data.target
     return [
         "Use it with nothing but `pip install onnxruntime numpy`:",
         "",
         "```python",
+        *([] if target is Target.CLASS else ["import json", ""]),
         "import numpy as np",
         "import onnxruntime",
         "",
         f'session = onnxruntime.InferenceSession("{ONNX_FILE}")',
         f"rows = {_example(bundle)}",
-        'classes, probabilities = session.run(["class", "probabilities"], {"features": rows})',
-        "for name, shares in zip(classes, probabilities):",
-        '    print(name, f"{shares.max():.3f}")',
+        *_CODE[target],
         "```",
         "",
         f"`features` is float64; a row is {_features(bundle)}. No value may be missing.",
+        *_MEANING[target],
     ]
 
 

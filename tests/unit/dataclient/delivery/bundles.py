@@ -21,6 +21,7 @@ from pole.task.manifest import (
     RowFile,
 )
 from pole.task.model import new_model
+from pole.task.network import ChannelNorm, PositionEmbedding
 from pole.task.rows import discretise
 from pole.task.weights import save_model
 
@@ -28,9 +29,16 @@ PREVIOUS_HASH = bytes(range(7, 39))
 
 
 def manifest_of(
-    model: AnyModel, mapping: AnyMapping, shape: tuple[int, ...], classes: int = 5, *, is_encrypted: bool = False
+    model: AnyModel,
+    mapping: AnyMapping,
+    shape: tuple[int, ...],
+    classes: int = 5,
+    *,
+    is_encrypted: bool = False,
+    metric: str = "accuracy",
+    **targets: Any,
 ) -> Manifest:
-    """Each feature has a range of its own, with ends that float32 does not hold."""
+    """Each feature has a range of its own, with ends that float32 does not hold. `targets`: in place of classes."""
     features = int(np.prod(shape))
     width = mapping.segment_width(shape) if isinstance(mapping, DenseMapping) else features
     low = [-1.1 - 0.01 * i for i in range(features)]
@@ -38,9 +46,10 @@ def manifest_of(
     return Manifest(
         name="made up",
         model=model,
+        metric=metric,
         data=DataSet(
             shape=list(shape),
-            class_names=[f"class {i} é" for i in range(classes)],
+            **(targets or {"class_names": [f"class {i} é" for i in range(classes)]}),
             discretisation=Discretisation(bits=4, minimum=low, maximum=[value + 2.3 for value in low]),
             training_set=[RowFile(cid=cid, rows=100, size_bytes=4)],
             test_rows=1,
@@ -62,10 +71,14 @@ def rows_of(manifest: Manifest, rows: int, seed: int = 0) -> NDArray[np.float64]
 
 
 def bundle_of(manifest: Manifest, seed: int = 0) -> Bundle:
-    """Random weights, statistics of batch_norms that are not those of a new one, and a last linear layer that fits."""
+    """Random weights, norms and embeddings that are not those of a new model, and a last linear layer that fits."""
     torch.manual_seed(seed)
     model = new_model(manifest).eval()
     with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.GroupNorm | PositionEmbedding | ChannelNorm):
+                for tensor in module.parameters(recurse=False):
+                    tensor.uniform_(0.5, 1.5)
         for name, tensor in model.state_dict().items():
             if name.endswith("running_var"):
                 tensor.uniform_(0.2, 2.0)
@@ -84,7 +97,8 @@ def _fit_last(model: torch.nn.Module, manifest: Manifest) -> None:
     model(torch.from_numpy(bundle_with(manifest, b"").features(rows_of(manifest, rows, seed=2))))
     hook.remove()
     inputs = torch.cat([got[0], torch.ones(rows, 1)], dim=1).double()
-    wanted = torch.nn.functional.one_hot(torch.arange(rows) % manifest.outputs).double() * 4 - 2
+    wanted = torch.nn.functional.one_hot(torch.arange(rows) % manifest.outputs, manifest.outputs).double()
+    wanted = wanted if manifest.data.quantities else wanted * 4 - 2
     solved = inputs.T @ torch.linalg.solve(inputs @ inputs.T + 0.1 * torch.eye(rows, dtype=torch.float64), wanted)
     last.weight.copy_(solved[:-1].T)
     last.bias.copy_(solved[-1])

@@ -1,5 +1,6 @@
 """The delivered ONNX file in onnxruntime, beside `predict`, which evaluates exactly."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from dataclient.delivery.nodes import LAYER_TYPES
 from dataclient.delivery.onnx_file import onnx_file
 from dataclient.predict import NewRows, predict
 from pole.task.graph import _SHAPES
-from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, TorchvisionModel
+from pole.task.manifest import AnyMapping, ConvolutionalMapping, DenseMapping, GraphModel, TorchvisionModel
 from pole.task.model import new_model
 from pole.task.weights import load_model, save_model
 from tests.unit.dataclient.delivery.bundles import bundle_of, bundle_with, manifest_of, rows_of
@@ -61,6 +62,46 @@ FOLDED: Layers = [
 ]
 
 
+SEQUENCES: Layers = [
+    {"type": "reshape", "shape": [2, 1, 8]},
+    {"type": "conv1d", "channels": 8, "kernel": 3, "stride": 1, "padding": 2, "bias": False},
+    NORM,
+    RELU,
+    {"type": "embedding_position"},
+    {"type": "channel_norm"},
+    {"type": "attention", "heads": 2},
+    {"type": "add", "inputs": ["l6", "l4"]},
+    {"type": "group_norm", "groups": 4},
+    {"type": "conv1d", "channels": 6, "kernel": 4, "stride": 2},
+    FLATTEN,
+    {"type": "group_norm", "groups": 3},
+    linear(5),
+]
+MAPS: Layers = [
+    {"type": "upsample", "factor": 3},
+    {"type": "depthwise_conv2d", "kernel": 3, "stride": 2, "padding": 1, "bias": False},
+    NORM,
+    conv(8, 1),
+    {"type": "group_norm", "groups": 2},
+    {"type": "attention", "heads": 4},
+    {"type": "add", "inputs": ["l5", "l4"]},
+    {"type": "embedding_position"},
+    {"type": "depthwise_conv2d", "kernel": 2},
+    {"type": "upsample", "factor": 2},
+    FLATTEN,
+    linear(5),
+]
+AT_ONCE: Layers = [
+    {"type": "attention", "heads": 1, "inputs": ["input"]},
+    {"type": "embedding_position", "inputs": ["input"]},
+    {"type": "channel_norm", "inputs": ["input"]},
+    {"type": "group_norm", "groups": 3, "inputs": ["input"]},
+    {"type": "concat", "inputs": ["l0", "l1", "l2", "l3"]},
+    GLOBAL,
+    linear(5),
+]
+
+
 def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     probabilities, classes = session.run(["probabilities", "class"], {"features": x})
@@ -86,7 +127,7 @@ def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows:
 @pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("normalisation", ["standardise", "none"])
 @pytest.mark.parametrize("segments", [1, 4])
-@pytest.mark.parametrize("layers", [FLAT, FOLDED], ids=["flat", "folded"])
+@pytest.mark.parametrize("layers", [FLAT, FOLDED, SEQUENCES], ids=["flat", "folded", "sequences"])
 def test_onnx_file__dense_mapping__agrees_with_predict(
     layers: Layers, segments: int, normalisation: Any, is_encrypted: bool
 ) -> None:
@@ -97,9 +138,12 @@ def test_onnx_file__dense_mapping__agrees_with_predict(
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("normalisation", ["standardise", "none"])
-def test_onnx_file__convolutional_mapping__agrees_with_predict(normalisation: Any, is_encrypted: bool) -> None:
+@pytest.mark.parametrize("layers", [IMAGES, MAPS, AT_ONCE], ids=["images", "maps", "at once"])
+def test_onnx_file__convolutional_mapping__agrees_with_predict(
+    layers: Layers, normalisation: Any, is_encrypted: bool
+) -> None:
     mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
-    assert_agrees(graph_of(*IMAGES), mapping, (3, 7, 6), is_encrypted=is_encrypted)
+    assert_agrees(graph_of(*layers), mapping, (3, 7, 6), is_encrypted=is_encrypted)
 
 
 @pytest.mark.slow
@@ -108,6 +152,8 @@ def test_onnx_file__convolutional_mapping__agrees_with_predict(normalisation: An
     [
         ("resnet18", "stock", (256,), 1_000),
         ("resnet18", "cifar", (2, 12, 9), 100),
+        ("resnet34", "stock", (256,), 100),
+        ("resnet50", "cifar", (2, 12, 9), 50),
         ("vgg16", "stock", (256,), 50),
         ("vgg16_bn", "stock", (2, 12, 9), 50),
     ],
@@ -156,3 +202,64 @@ def test_onnx_file__missing_value__probabilities_are_nan_in_that_row_alone() -> 
     x[1, 2] = np.nan
     probabilities, _ = run(onnx_file(bundle), x)
     assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False]
+
+
+QUANTITIES = [
+    {"name": "price", "unit": "EUR", "minimum": 1e9, "maximum": 1e9 + 3.3},
+    {"name": "age", "minimum": -1.0, "maximum": 1.0},
+    {"name": "speed", "unit": "m/s", "minimum": 0.0, "maximum": 1e-3},
+]
+LABEL_NAMES = ["red", "large", "€"]
+
+
+def network(outputs: int) -> GraphModel:
+    return graph_of(linear(16), RELU, linear(outputs))
+
+
+@pytest.mark.parametrize("normalisation", ["standardise", "none"])
+def test_onnx_file__label_sets__labels_and_their_probabilities(normalisation: Any) -> None:
+    mapping = DenseMapping(vectors=8, normalisation=normalisation)
+    bundle = bundle_of(manifest_of(network(3), mapping, (10,), metric="multilabel_f1", label_names=LABEL_NAMES))
+    x = rows_of(bundle.description.manifest, ROWS)
+    session = onnxruntime.InferenceSession(onnx_file(bundle), providers=["CPUExecutionProvider"])
+    assert [(each.name, each.shape) for each in session.get_outputs()] == [
+        ("probabilities", ["rows", 3]),
+        ("labels", ["rows", 3]),
+    ]
+    probabilities, labels = session.run(["probabilities", "labels"], {"features": x})
+    found = predict(bundle, NewRows(x, None))
+    assert 0.05 < found.classes.mean() < 0.95
+    assert (labels == found.classes.astype(bool)).sum() >= 3 * ROWS * 999 // 1_000
+    assert np.abs(probabilities - found.confidences).max() < 1e-3
+    assert json.loads(session.get_modelmeta().custom_metadata_map["label_names"]) == LABEL_NAMES
+
+
+@pytest.mark.parametrize(("normalisation", "furthest"), [("standardise", 1e-4), ("none", 1e-3)])
+def test_onnx_file__quantities__values_in_their_units_cut_off_at_the_ranges(
+    normalisation: Any, furthest: float
+) -> None:
+    """Where activations are rounded to 2^-10, so are the values that are made of them."""
+    mapping = DenseMapping(vectors=8, normalisation=normalisation)
+    bundle = bundle_of(manifest_of(network(3), mapping, (10,), metric="mae", quantities=QUANTITIES))
+    x = rows_of(bundle.description.manifest, ROWS)
+    session = onnxruntime.InferenceSession(onnx_file(bundle), providers=["CPUExecutionProvider"])
+    [output] = session.get_outputs()
+    assert (output.name, output.type, output.shape) == ("values", "tensor(double)", ["rows", 3])
+    [values] = session.run(["values"], {"features": x})
+    found = predict(bundle, NewRows(x, None))
+    low, high = (np.array([each[end] for each in QUANTITIES]) for end in ("minimum", "maximum"))
+    assert ((values >= low) & (values <= high)).all()
+    for end in (low, high):
+        assert 0 < ((found.confidences == end) & (values == end)).sum() == (found.confidences == end).sum()
+    assert (np.abs(values - found.confidences) / (high - low)).max() < furthest
+    described = json.loads(session.get_modelmeta().custom_metadata_map["quantities"])
+    assert described == [{"unit": "", **each} for each in QUANTITIES]
+
+
+def test_onnx_file__missing_value__quantities_are_nan_in_that_row_alone() -> None:
+    bundle = bundle_of(manifest_of(network(3), DenseMapping(vectors=8), (10,), metric="r2", quantities=QUANTITIES))
+    x = rows_of(bundle.description.manifest, 3)
+    x[1, 2] = np.nan
+    session = onnxruntime.InferenceSession(onnx_file(bundle), providers=["CPUExecutionProvider"])
+    [values] = session.run(["values"], {"features": x})
+    assert np.isnan(values).all(axis=1).tolist() == [False, True, False]
