@@ -65,7 +65,7 @@ def _purpose(data: DataSet) -> str:
 
 def _with_range(quantity: Quantity) -> str:
     unit = f" {quantity.unit}" if quantity.unit else ""
-    return f"{quantity.name} (from {quantity.minimum:g} to {quantity.maximum:g}{unit})"
+    return f"{quantity.name} (from {quantity.minimum:.9g} to {quantity.maximum:.9g}{unit})"
 
 
 def _checking(bundle: Bundle) -> list[str]:
@@ -95,7 +95,7 @@ _CODE = {
         'quantities = json.loads(session.get_modelmeta().custom_metadata_map["quantities"])',
         "for row in values:",
         "    for quantity, value in zip(quantities, row):",
-        '        print(quantity["name"], f"{value:.6g}", quantity["unit"])',
+        '        print(quantity["name"], f"{value:.9g}", quantity["unit"])',
     ],
 }
 _MEANING = {

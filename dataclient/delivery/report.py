@@ -115,7 +115,7 @@ def _of_quantity(quantity: Quantity, true: NDArray[np.float64], errors: NDArray[
     name = f"{quantity.name} [{quantity.unit}]" if quantity.unit else quantity.name
     shown = " | ".join(f"{float(figure):.4g}" for figure in figures)
     explained = f"{1 - squares / spread:.4f}" if spread else "-"
-    return f"| {_cell(name)} | {quantity.minimum:g} to {quantity.maximum:g} | {shown} | {explained} |"
+    return f"| {_cell(name)} | {quantity.minimum:.9g} to {quantity.maximum:.9g} | {shown} | {explained} |"
 
 
 def _cell(text: str) -> str:

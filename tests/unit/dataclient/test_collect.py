@@ -14,14 +14,14 @@ from dataclient.delivery.deliver import FILES
 from dataclient.delivery.proof import check_proof
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.status import status_table
-from dataclient.submit import read_orders
+from dataclient.submit import read_orders, submit
 from dataclient.task_folder import Submitted, TaskHome
 from pole.chain.structs import Phase, Verdict, VerdictKind
 from pole.chain.verdicts import Part, pack_verdict, unpack_verdict
 from pole.errors import BadInput, PoleError
 from pole.exact.published import EntryRows, PublishedPredictions, pack_rows
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.task import model_of, task_score_ppm
+from pole.exact.task import form_of_task, model_of, task_score_ppm
 from pole.learning.mapping import mapping_matrix, rank
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
@@ -83,15 +83,18 @@ def solved(
         (RowPart.TRAIN, features.train_x, features.train_y),
         (RowPart.TEST, features.test_x, features.test_y),
     ):
-        predictions = model.predict(x)
+        predictions = model.predict(x, form_of_task(manifest))
         if wrong_row is not None:
             predictions[wrong_row] = (predictions[wrong_row] + 1) % len(manifest.data.class_names)
-        published[part.name.lower()] = pack_rows(predictions)
+            published[part.name.lower()] = pack_rows(predictions)
         root = predictions_root(previous_hash, model_cid, part, predictions)
         parts.append(Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y) + added_ppm, root))
     word = pack_verdict(*parts)
-    document = PublishedPredictions(ballot_id=hand.current().ballot_id, entries=[EntryRows(**published)])
-    hand.vote(word, None if wrong_row is None else client.store.put(document.to_bytes()))
+    named = None
+    if wrong_row is not None:
+        document = PublishedPredictions(ballot_id=hand.current().ballot_id, entries=[EntryRows(**published)])
+        named = client.store.put(document.to_bytes())
+    hand.vote(word, named)
     for _ in range(6):
         if server.act() is None:
             break
@@ -127,6 +130,50 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
     assert [part.what for part in proof.body] == ["manifest", "test set"]
     assert check_folder(tmp_path / "model", header_hash(client).hex())[0].startswith(f"{model_cid} is the model of")
     assert client.contracts.reward_reservoir.credit_wei(client.address) == BOND_WEI
+
+
+QUANTITY = """
+[[quantities]]
+name = "kind"
+unit = "t"
+minimum = -1.0
+maximum = 2.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "size", "more", "said"),
+    [
+        ("labels", "multilabel_accuracy", 2, "", "## By label, on the 6 test rows"),
+        ("quantity", "mae", 1, QUANTITY, "| kind [t] | -1 to 2 |"),
+        ("class", "roc_auc", 2, "", "## By class, on the 6 test rows"),
+    ],
+)
+def test_fetch_model__other_targets_and_metrics__scored_in_their_form_and_reported(
+    client: RoleContext,
+    hand: Hand,
+    local_nodes: LocalNodes,
+    tmp_path: Path,
+    target: str,
+    metric: str,
+    size: int,
+    more: str,
+    said: str,
+) -> None:
+    layers = [{"name": "outputs", "type": "linear", "size": size}]
+    path = write_small_task(tmp_path, data={"target": target}, model={"layers": layers})
+    text = path.read_text()
+    assert 'metric = "accuracy"' in text
+    path.write_text(text.replace('metric = "accuracy"', f'metric = "{metric}"') + more)
+    [order] = read_orders(client, [path], is_new=False)
+    submit(client, order)
+    _, verdict = solved(client, hand, local_nodes, order.home, added_ppm=1)
+    delivery = fetch_model(client, order.home, tmp_path / "model")
+    description = delivery.bundle.description
+    assert description.own_train_ppm == verdict.train_ppm - 1
+    assert description.own_test_ppm == verdict.test_ppm - 1
+    assert said in delivery.files["report.md"].decode()
+    assert "on 6 test rows" in delivery.remarks[0] or "6 of 6 test rows" in delivery.remarks[0]
 
 
 def header_hash(client: RoleContext) -> bytes:

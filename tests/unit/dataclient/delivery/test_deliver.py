@@ -217,8 +217,8 @@ def test_report__quantities__by_hand() -> None:
     test = HeldOut(np.zeros((2, 6), np.uint8), labels, predictions)
     text = deliver(with_quantities(), test, b"{}").files["report.md"].decode()
     assert "| price 0 | -7.7 to 20 | 6.925 | 9.793 | 6.925 | 13.85 | -1.0000 |" in text
-    assert "| price 1 [€/m²] | 999992 to 1.00002e+06 | 6.925 | 9.793 | 6.925 | 13.85 | - |" in text
-    assert "| price 2 [€/m²] | 1.99999e+06 to 2.00002e+06 | 0 | 0 | 0 | 0 | - |" in text
+    assert "| price 1 [€/m²] | 999992.3 to 1000020 | 6.925 | 9.793 | 6.925 | 13.85 | - |" in text
+    assert "| price 2 [€/m²] | 1999992.3 to 2000020 | 0 | 0 | 0 | 0 | - |" in text
 
 
 def test_confusion__rows_are_true_classes() -> None:
