@@ -1,4 +1,4 @@
-"""The layers of a model as ONNX operators, in float32. Needs onnx.
+"""The layers of a model as ONNX operators, in float32 but for attention. Needs onnx.
 
 Values saturate where exact evaluation does. They are rounded where its grid is coarse; the fine one is as fine as
 float32 itself. Source: docs/exact-evaluation.md, Layers
