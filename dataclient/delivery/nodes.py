@@ -1,4 +1,4 @@
-"""The layers of a model as ONNX operators, in float32. Needs onnx.
+"""The layers of a model as ONNX operators, in float32 but for attention. Needs onnx.
 
 Values saturate where exact evaluation does. They are rounded where its grid is coarse; the fine one is as fine as
 float32 itself. Source: docs/exact-evaluation.md, Layers
@@ -8,48 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
+from dataclient.delivery.attention import attention
+from dataclient.delivery.builder import GraphBuilder, Grids, reshaped
+from dataclient.delivery.norms import EPSILON, channel_norm, group_norm, layer_norm
 from pole.errors import BadInput
-from pole.exact.grid import COARSE, FINE, RAW, Grid
+from pole.exact.grid import COARSE, FINE, RAW
 from pole.exact.layers import output_grid
 from pole.exact.plan import Plan
 from pole.exact.steps import INPUT, Step, Window
 from pole.exact.weights import Tensors
-
-_EPSILON = 1e-5  # of batch_norm and layer_norm alike
-
-
-class GraphBuilder:
-    """Collects nodes and constants; every method returns the name of a value."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self._known = set[str]()
-
-    def constant(self, name: str, array: NDArray[Any] | np.generic) -> str:
-        """The array under this name, once however often it is asked for."""
-        if name not in self._known:
-            self._known.add(name)
-            self.constants.append(numpy_helper.from_array(np.array(array, order="C"), name))
-        return name
-
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
-
-    def settle(self, value: str, grid: Grid, *, is_rounding: bool = True) -> str:
-        """Onto the grid: rounded, if that is coarser than float32, and no larger than its bound."""
-        if grid is COARSE and is_rounding:
-            unit = self.constant("unit", np.float32(2.0**grid.fraction_bits))
-            value = self.node("Div", self.node("Round", self.node("Mul", value, unit)), unit)
-        bound = grid.bound / 2.0**grid.fraction_bits
-        low, high = (self.constant(f"limit_{limit:g}", np.float32(limit)) for limit in (-bound, bound))
-        return self.node("Clip", value, low, high)
 
 
 def add_layers(graph: GraphBuilder, plan: Plan, tensors: Tensors, features: str, *, is_raw: bool) -> str:
@@ -59,18 +28,18 @@ def add_layers(graph: GraphBuilder, plan: Plan, tensors: Tensors, features: str,
     for step in plan.steps:
         inputs, input_grids = [values[name] for name in step.inputs], [grids[name] for name in step.inputs]
         grids[step.name] = output_grid(step, input_grids, activations)
-        if RAW in input_grids and step.kind in _PLAIN and grids[step.name] is activations:
+        if RAW in input_grids and step.kind in _OF_ACTIVATIONS and grids[step.name] is activations:
             inputs = [graph.settle(value, activations, is_rounding=False) for value in inputs]
-        made = _layer(graph, step, inputs, tensors, activations)
+        made = _layer(graph, step, inputs, tensors, Grids(input_grids[0], activations))
         is_settled = grids[step.name] in input_grids and step.kind in _KEEPING
         is_logits = step is last and step.kind == "linear"
         values[step.name] = made if is_settled or is_logits else graph.settle(made, activations)
     return values[last.name]
 
 
-def _layer(graph: GraphBuilder, step: Step, inputs: list[str], tensors: Tensors, grid: Grid) -> str:
-    if step.kind == "layer_norm":
-        return _layer_norm(graph, step, inputs[0], tensors, grid)
+def _layer(graph: GraphBuilder, step: Step, inputs: list[str], tensors: Tensors, grids: Grids) -> str:
+    if step.kind in _SETTLING:
+        return _SETTLING[step.kind](graph, step, inputs[0], tensors, grids)
     if step.kind in _WEIGHTED:
         made = _WEIGHTED[step.kind](graph, step, inputs[0], tensors)
         return _batch_norm(graph, step.norm, made, tensors) if step.norm else made
@@ -93,21 +62,21 @@ def _linear(graph: GraphBuilder, step: Step, value: str, tensors: Tensors) -> st
 
 def _convolution(graph: GraphBuilder, step: Step, value: str, tensors: Tensors) -> str:
     parts = [f"{step.tensors}.weight", *([f"{step.tensors}.bias"] if step.has_bias else [])]
-    return graph.node("Conv", value, *(_tensor(graph, name, tensors) for name in parts), **_moves(step))
+    group = step.shape[0] if step.kind == "depthwise_conv2d" else 1
+    return graph.node("Conv", value, *(_tensor(graph, name, tensors) for name in parts), group=group, **_moves(step))
 
 
 def _batch_norm(graph: GraphBuilder, name: str, value: str, tensors: Tensors) -> str:
     weight, bias, mean = (_tensor(graph, f"{name}.{each}", tensors) for each in ("weight", "bias", "running_mean"))
     variance = graph.constant(f"{name}.running_var", np.maximum(tensors[f"{name}.running_var"], np.float32(0)))
-    return graph.node("BatchNormalization", value, weight, bias, mean, variance, epsilon=_EPSILON)
+    return graph.node("BatchNormalization", value, weight, bias, mean, variance, epsilon=EPSILON)
 
 
-def _layer_norm(graph: GraphBuilder, step: Step, value: str, tensors: Tensors, grid: Grid) -> str:
-    """Normalised first, brought to the grid, then scaled, as exact evaluation does."""
-    weight, bias = (_tensor(graph, f"{step.tensors}.{each}", tensors) for each in ("weight", "bias"))
-    one = graph.constant("ones_of_" + "x".join(map(str, step.shape)), np.ones(step.shape, np.float32))
-    normalised = graph.settle(graph.node("LayerNormalization", value, one, axis=1, epsilon=_EPSILON), grid)
-    return graph.node("Add", graph.node("Mul", normalised, weight), bias)
+def _embedding(graph: GraphBuilder, step: Step, value: str, tensors: Tensors, grids: Grids) -> str:
+    """One number for each element, brought to the grid of activations first."""
+    bound, unit = grids.output.bound, 2.0**grids.output.fraction_bits
+    added = np.clip(np.rint(tensors[f"{step.tensors}.weight"].astype(np.float64) * unit), -bound, bound) / unit
+    return graph.node("Add", value, graph.constant(f"{step.tensors}.weight", added.astype(np.float32)))
 
 
 # --- without -------------------------------------------------------------------------------------------------------
@@ -119,8 +88,11 @@ def _window(step: Step) -> Window:
 
 
 def _moves(step: Step) -> dict[str, Any]:
-    window = _window(step)
-    return {"kernel_shape": [window.kernel] * 2, "strides": [window.stride] * 2, "pads": [window.padding] * 4}
+    """A conv1d moves along the width alone."""
+    kernel, stride, padding = _window(step)
+    if step.kind == "conv1d":
+        return {"kernel_shape": [1, kernel], "strides": [1, stride], "pads": [0, padding, 0, padding]}
+    return {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [padding] * 4}
 
 
 def _pool(operator: str) -> Callable[[GraphBuilder, Step, list[str]], str]:
@@ -163,10 +135,12 @@ def _reshape(graph: GraphBuilder, step: Step, inputs: list[str]) -> str:
     return reshaped(graph, inputs[0], step.shape)
 
 
-def reshaped(graph: GraphBuilder, value: str, shape: tuple[int, ...]) -> str:
-    """Rows of this shape; the number of rows stays."""
-    target = graph.constant("rows_of_" + "x".join(map(str, shape)), np.array([-1, *shape], np.int64))
-    return graph.node("Reshape", value, target)
+def _upsample(graph: GraphBuilder, step: Step, inputs: list[str]) -> str:
+    """Every value into a map of its own, factor by factor; no coordinates are computed."""
+    (channels, height, width), factor = step.input_shapes[0], step.parts
+    apart = reshaped(graph, inputs[0], (channels, height, 1, width, 1))
+    times = graph.constant(f"{factor}_times", np.array([1, 1, 1, factor, 1, factor], np.int64))
+    return reshaped(graph, graph.node("Expand", apart, times), step.shape)
 
 
 def _one(operator: str) -> Callable[[GraphBuilder, Step, list[str]], str]:
@@ -175,8 +149,15 @@ def _one(operator: str) -> Callable[[GraphBuilder, Step, list[str]], str]:
 
 _WEIGHTED: dict[str, Callable[[GraphBuilder, Step, str, Tensors], str]] = {
     "linear": _linear,
-    "conv2d": _convolution,
+    **dict.fromkeys(("conv2d", "conv1d", "depthwise_conv2d"), _convolution),
     "batch_norm": lambda graph, step, value, tensors: _batch_norm(graph, step.tensors, value, tensors),
+}
+_SETTLING: dict[str, Callable[[GraphBuilder, Step, str, Tensors, Grids], str]] = {
+    "layer_norm": layer_norm,
+    "group_norm": group_norm,
+    "channel_norm": channel_norm,
+    "attention": attention,
+    "embedding_position": _embedding,
 }
 _PLAIN: dict[str, Callable[[GraphBuilder, Step, list[str]], str]] = {
     "max_pool": _pool("MaxPool"),
@@ -191,8 +172,10 @@ _PLAIN: dict[str, Callable[[GraphBuilder, Step, list[str]], str]] = {
     "dropout": lambda _graph, _step, inputs: inputs[0],
     "flatten": lambda graph, _, inputs: graph.node("Flatten", inputs[0], axis=1),
     "reshape": _reshape,
+    "upsample": _upsample,
     "add": _one("Sum"),
     "concat": lambda graph, _, inputs: graph.node("Concat", *inputs, axis=1),
 }
-_KEEPING = ("relu", "max_pool", "dropout", "flatten", "reshape", "concat")
-LAYER_TYPES = (*_WEIGHTED, "layer_norm", *_PLAIN)
+_KEEPING = ("relu", "max_pool", "dropout", "upsample", "flatten", "reshape", "concat")
+_OF_ACTIVATIONS = (*_PLAIN, "attention", "embedding_position")
+LAYER_TYPES = (*_WEIGHTED, *_SETTLING, *_PLAIN)

@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from dataclient.bundle import Bundle, Normalisation
-from dataclient.delivery.nodes import GraphBuilder, add_layers, reshaped
+from dataclient.delivery.builder import GraphBuilder, reshaped
+from dataclient.delivery.nodes import add_layers
 from dataclient.delivery.preparation import number_features
 from pole.exact.task import has_raw_features, plan_of
 from pole.learning.mapping import mapping_matrix

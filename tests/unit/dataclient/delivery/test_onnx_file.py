@@ -72,6 +72,44 @@ FOLDED: Layers = [
     linear(5),
     {"type": "tanh"},
 ]
+SEQUENCES: Layers = [
+    {"type": "reshape", "shape": [2, 1, 8]},
+    {"type": "conv1d", "channels": 8, "kernel": 3, "stride": 1, "padding": 2, "bias": False},
+    NORM,
+    RELU,
+    {"type": "embedding_position"},
+    {"type": "channel_norm"},
+    {"type": "attention", "heads": 2},
+    {"type": "add", "inputs": ["l6", "l4"]},
+    {"type": "group_norm", "groups": 4},
+    {"type": "conv1d", "channels": 6, "kernel": 4, "stride": 2},
+    FLATTEN,
+    {"type": "group_norm", "groups": 3},
+    linear(5),
+]
+MAPS: Layers = [
+    {"type": "upsample", "factor": 3},
+    {"type": "depthwise_conv2d", "kernel": 3, "stride": 2, "padding": 1, "bias": False},
+    NORM,
+    conv(8, 1),
+    {"type": "group_norm", "groups": 2},
+    {"type": "attention", "heads": 4},
+    {"type": "add", "inputs": ["l5", "l4"]},
+    {"type": "embedding_position"},
+    {"type": "depthwise_conv2d", "kernel": 2},
+    {"type": "upsample", "factor": 2},
+    FLATTEN,
+    linear(5),
+]
+AT_ONCE: Layers = [
+    {"type": "attention", "heads": 1, "inputs": ["input"]},
+    {"type": "embedding_position", "inputs": ["input"]},
+    {"type": "channel_norm", "inputs": ["input"]},
+    {"type": "group_norm", "groups": 3, "inputs": ["input"]},
+    {"type": "concat", "inputs": ["l0", "l1", "l2", "l3"]},
+    GLOBAL,
+    linear(5),
+]
 
 
 def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
@@ -104,7 +142,7 @@ def assert_agrees(model: Any, mapping: AnyMapping, shape: tuple[int, ...], rows:
 @pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("normalisation", ["standardise", "none"])
 @pytest.mark.parametrize("segments", [1, 4])
-@pytest.mark.parametrize("layers", [FLAT, FOLDED], ids=["flat", "folded"])
+@pytest.mark.parametrize("layers", [FLAT, FOLDED, SEQUENCES], ids=["flat", "folded", "sequences"])
 def test_onnx_file__dense_mapping__agrees_with_predict(
     layers: Layers, segments: int, normalisation: Any, is_encrypted: bool
 ) -> None:
@@ -115,9 +153,12 @@ def test_onnx_file__dense_mapping__agrees_with_predict(
 
 @pytest.mark.parametrize("is_encrypted", [False, True])
 @pytest.mark.parametrize("normalisation", ["standardise", "none"])
-def test_onnx_file__convolutional_mapping__agrees_with_predict(normalisation: Any, is_encrypted: bool) -> None:
+@pytest.mark.parametrize("layers", [IMAGES, MAPS, AT_ONCE], ids=["images", "maps", "at once"])
+def test_onnx_file__convolutional_mapping__agrees_with_predict(
+    layers: Layers, normalisation: Any, is_encrypted: bool
+) -> None:
     mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
-    assert_agrees(graph_of(*IMAGES), mapping, (3, 7, 6), is_encrypted=is_encrypted)
+    assert_agrees(graph_of(*layers), mapping, (3, 7, 6), is_encrypted=is_encrypted)
 
 
 @pytest.mark.slow
