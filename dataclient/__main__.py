@@ -50,6 +50,13 @@ def cli() -> None:
 @source_arguments
 @click.option("--name", help="Of the task.  [default: from SOURCE]")
 @click.option("--metric", help="What models are scored by.  [default: accuracy, multilabel_accuracy or r2, by target]")
+@click.option(
+    "--model",
+    type=click.Choice(["auto", "small", "wide", "conv", "transformer"]),
+    default="auto",
+    show_default=True,
+    help="The network that is to be trained; edit the task file for any other.",
+)
 @click.option("--reward", "reward_ether", default="0.1", show_default=True, help="Of the winner, in ether.")
 @click.option("--time-limit", "time_limit_s", type=click.IntRange(1), help="Seconds of training.  [default: estimated]")
 @click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from a quick linear model]")
@@ -287,7 +294,16 @@ def _wishes(given: dict[str, Any]) -> "Wishes":
     from dataclient.drafting.proposal import Wishes
 
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
-    alike = ("name", "metric", "reward_ether", "time_limit_s", "required_train_ppm", "solutions_wanted", "points")
+    alike = (
+        "name",
+        "metric",
+        "model",
+        "reward_ether",
+        "time_limit_s",
+        "required_train_ppm",
+        "solutions_wanted",
+        "points",
+    )
     more = ("bits", "vectors", "segments", "mapping")
     return Wishes(
         scheme=scheme,

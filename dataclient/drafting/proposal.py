@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from dataclient.drafting.baseline import baseline_ppm
 from dataclient.drafting.linear_scores import DEFAULT_METRICS, linear_ppm, propose_quantities, required_ppm
+from dataclient.drafting.models import ModelWord, named_model
 from dataclient.sources.load import SourceOptions
 from dataclient.sources.plain import PlainData
 from dataclient.task_file import Encryption, TaskFile, TermsSection, first_problem, is_named_set
@@ -51,6 +52,7 @@ class Wishes:
     points: PointForm = "uncompressed"
     name: str | None = None
     metric: str | None = None
+    model: ModelWord = "auto"
     reward_ether: str = "0.1"
     time_limit_s: int | None = None
     required_train_ppm: int | None = None
@@ -82,7 +84,10 @@ def _propose(training: PlainData, options: SourceOptions, wishes: Wishes, miner_
     mapping = propose_mapping(training.shape, wishes)
     discretisation = propose_discretisation(training, wishes.bits)
     outputs = mapping.output_shape(training.shape)
-    model = propose_model(outputs, len(training.names))
+    if wishes.model == "auto":
+        model = propose_model(outputs, len(training.names))
+    else:
+        model = named_model(wishes.model, outputs, len(training.names))
     metric = wishes.metric or DEFAULT_METRICS[training.target]
     quantities = propose_quantities(training, options.unit)
     measured = required = None
@@ -232,14 +237,8 @@ def propose_time_limit_s(model: GraphModel, outputs: tuple[int, ...], rows: int,
 
 def _multiplications(model: GraphModel, outputs: tuple[int, ...]) -> int:
     """Multiplications of one row through a proposed model."""
-    channels, area, total = outputs[0], math.prod(outputs[1:]), 0
-    for layer in model.layers:
-        if isinstance(layer, Linear):
-            total += channels * layer.size
-            channels = layer.size
-        elif isinstance(layer, Convolution):
-            total += channels * layer.channels * layer.kernel**2 * area
-            channels = layer.channels
-        elif isinstance(layer, Pool):
-            area = max(1, area // layer.stride**2)
-    return total
+    from pole.exact.size import measure_model
+
+    last = model.layers[-1]
+    assert isinstance(last, Linear)
+    return measure_model(model, outputs, last.size).multiplications

@@ -6,7 +6,7 @@ Source: docs/exact-evaluation.md, Architectures; https://github.com/pytorch/visi
 from math import prod
 
 from pole.exact.steps import INPUT, RowShape, Step, Window
-from pole.task.architectures import check_stem, folded_row
+from pole.task.architectures import check_stem, folded_row, is_resnet
 from pole.task.layers import TorchvisionModel
 
 # Channels of the convolutions of VGG-16, by the poolings between them.
@@ -14,14 +14,16 @@ _VGG_16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 51
 _VGG_MAP = 7
 _VGG_HIDDEN = 4096
 _RESNET_CHANNELS = (64, 128, 256, 512)
+_RESNET_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+_EXPANSION = 4
 
 
 def plan_architecture(spec: TorchvisionModel, input_shape: RowShape, outputs: int) -> list[Step]:
     """Raises ManifestInvalid for rows or a stem that the architecture cannot have."""
     check_stem(spec)
     builder = _Builder(input_shape)
-    if spec.architecture == "resnet18":
-        _resnet(builder, outputs, is_cifar=spec.stem == "cifar")
+    if is_resnet(spec):
+        _resnet(builder, spec, outputs)
     else:
         _vgg(builder, outputs, has_norm=spec.architecture == "vgg16_bn")
     return builder.steps
@@ -106,26 +108,24 @@ def _vgg(net: _Builder, outputs: int, has_norm: bool) -> None:
     net.linear("classifier.6", outputs)
 
 
-def _resnet(net: _Builder, outputs: int, is_cifar: bool) -> None:
+def _resnet(net: _Builder, spec: TorchvisionModel, outputs: int) -> None:
+    is_cifar, block = spec.stem == "cifar", _bottleneck if spec.architecture == "resnet50" else _block
     net.convolution("conv1", 64, Window(3, 1, 1) if is_cifar else Window(7, 2, 3), has_bias=False)
     net.same("batch_norm", "bn1")
     net.same("relu", "relu")
     if not is_cifar:
         net.max_pool("maxpool", Window(3, 2, 1))
     for number, channels in enumerate(_RESNET_CHANNELS, start=1):
-        _block(net, f"layer{number}.0", channels, stride=1 if number == 1 else 2)
-        _block(net, f"layer{number}.1", channels, stride=1)
+        for place in range(_RESNET_BLOCKS[spec.architecture][number - 1]):
+            block(net, f"layer{number}.{place}", channels, stride=2 if number > 1 and place == 0 else 1)
     net.shaped("global_average_pool", "avgpool", net.shape[:1])
     net.linear("fc", outputs)
 
 
 def _block(net: _Builder, name: str, channels: int, stride: int) -> None:
-    """Two convolutions beside a shortcut; where the map gets smaller, so does the shortcut, by a convolution."""
-    shortcut = source = net.last
-    if stride > 1:
-        net.convolution(f"{name}.downsample.0", channels, Window(1, stride, 0), has_bias=False)
-        net.same("batch_norm", f"{name}.downsample.1")
-        shortcut = net.last
+    """Two convolutions beside a shortcut."""
+    source = net.last
+    shortcut = _shortcut(net, name, channels, stride)
     net.convolution(f"{name}.conv1", channels, Window(3, stride, 1), has_bias=False, source=source)
     net.same("batch_norm", f"{name}.bn1")
     net.same("relu", f"{name}.relu1")
@@ -133,3 +133,28 @@ def _block(net: _Builder, name: str, channels: int, stride: int) -> None:
     net.same("batch_norm", f"{name}.bn2")
     net.plus(f"{name}.add", shortcut)
     net.same("relu", f"{name}.relu2")
+
+
+def _bottleneck(net: _Builder, name: str, channels: int, stride: int) -> None:
+    """Three convolutions beside a shortcut: to fewer channels, over the map, to more channels."""
+    source = net.last
+    shortcut = _shortcut(net, name, _EXPANSION * channels, stride)
+    net.convolution(f"{name}.conv1", channels, Window(1, 1, 0), has_bias=False, source=source)
+    net.same("batch_norm", f"{name}.bn1")
+    net.same("relu", f"{name}.relu1")
+    net.convolution(f"{name}.conv2", channels, Window(3, stride, 1), has_bias=False)
+    net.same("batch_norm", f"{name}.bn2")
+    net.same("relu", f"{name}.relu2")
+    net.convolution(f"{name}.conv3", _EXPANSION * channels, Window(1, 1, 0), has_bias=False)
+    net.same("batch_norm", f"{name}.bn3")
+    net.plus(f"{name}.add", shortcut)
+    net.same("relu", f"{name}.relu3")
+
+
+def _shortcut(net: _Builder, name: str, channels: int, stride: int) -> str:
+    """A block's input, by a convolution where the block changes its shape."""
+    if stride == 1 and net.shape[0] == channels:
+        return net.last
+    net.convolution(f"{name}.downsample.0", channels, Window(1, stride, 0), has_bias=False)
+    net.same("batch_norm", f"{name}.downsample.1")
+    return net.last

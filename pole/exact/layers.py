@@ -9,8 +9,9 @@ from typing import cast
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from pole.exact.attention import attention
 from pole.exact.grid import FINE, RAW, Floats, Grid, settle
-from pole.exact.steps import Step, Window
+from pole.exact.steps import NORMS, Step, Window
 from pole.exact.tables import table
 from pole.exact.weights import BLOCK, Rounded, Tensors, blocks, weights_of
 
@@ -27,19 +28,21 @@ def layer_of(step: Step, tensors: Tensors, grids: Sequence[Grid], activations: G
     """
     if step.kind in _KEEPING:
         return _KEEPING[step.kind](step)
+    if step.kind in _LEARNED:
+        return _on_activations(_LEARNED[step.kind](step, tensors, activations), grids, activations)
     if step.kind in _PLAIN:
         return _on_activations(_PLAIN[step.kind](step, activations), grids, activations)
     [grid] = grids
-    if step.kind == "layer_norm":
-        return _layer_norm(weights_of(step, tensors, activations), grid, activations)
+    if step.kind in NORMS:
+        return _norm(step, weights_of(step, tensors, activations), grid, activations)
     weights = weights_of(step, tensors, grid)
     if is_last and step.kind == "linear":
         return _linear(weights, np.ldexp(1.0, -grid.fraction_bits - weights.exponents), None)
     powers = np.ldexp(1.0, activations.fraction_bits - grid.fraction_bits - weights.exponents)
     if step.kind == "linear":
         return _linear(weights, powers, activations)
-    if step.kind == "conv2d":
-        return _convolution(step, weights, powers, activations)
+    if step.kind in _CONVOLUTIONS:
+        return _CONVOLUTIONS[step.kind](step, weights, powers, activations)
     return _diagonal(weights, powers, activations, (-1, *(1,) * (len(step.shape) - 1)))
 
 
@@ -109,9 +112,67 @@ def _diagonal(weights: Rounded, powers: Floats, grid: Grid, shape: tuple[int, ..
     return lambda v: settle((v * weight + bias) * power, grid)
 
 
-def _layer_norm(weights: Rounded, grid: Grid, activations: Grid) -> Layer:
-    affine = _diagonal(weights, np.ldexp(1.0, -weights.exponents), activations, (-1,))
-    return lambda v: affine(_normalised(v.reshape(len(v), -1), grid, activations)).reshape(v.shape)
+def _row_convolution(step: Step, weights: Rounded, powers: Floats, grid: Grid) -> Layer:
+    """One product for each place of the kernel; every sum of some of them is exact."""
+    window, (channels, _, width) = _window(step), step.shape
+    places = weights.weights.astype(np.float64).reshape(channels, -1, window.kernel)
+
+    def convolve(v: Floats) -> Floats:
+        padded = np.pad(v, ((0, 0), (0, 0), (0, 0), (window.padding, window.padding)))
+        sums = np.zeros((len(v), *step.shape)) + weights.bias[:, None, None]
+        for j in range(window.kernel):
+            seen = padded[..., j : j + (width - 1) * window.stride + 1 : window.stride]
+            sums += np.tensordot(places[:, :, j], seen, (1, 1)).transpose(1, 0, 2, 3)
+        return settle(sums * powers[:, None, None], grid)
+
+    return convolve
+
+
+def _depthwise(step: Step, weights: Rounded, powers: Floats, grid: Grid) -> Layer:
+    places = weights.weights.astype(np.float64).T[:, :, None, None]
+
+    def convolve(v: Floats) -> Floats:
+        sums = np.zeros((len(v), *step.shape)) + weights.bias[:, None, None]
+        for weight, seen in zip(places, _offsets(_padded(v, _window(step).padding, 0.0), step), strict=True):
+            sums += weight * seen
+        return settle(sums * powers[:, None, None], grid)
+
+    return convolve
+
+
+_CONVOLUTIONS: dict[str, Callable[[Step, Rounded, Floats, Grid], Layer]] = {
+    "conv2d": _convolution,
+    "conv1d": _row_convolution,
+    "depthwise_conv2d": _depthwise,
+}
+
+
+def _embedding(step: Step, tensors: Tensors, grid: Grid) -> Layer:
+    """One number for each element, brought to the grid of activations."""
+    added = settle(tensors[f"{step.tensors}.weight"].astype(np.float64) * 2.0**grid.fraction_bits, grid)
+    return lambda v: settle(v + added, grid)
+
+
+_LEARNED: dict[str, Callable[[Step, Tensors, Grid], Layer]] = {
+    "attention": attention,
+    "embedding_position": _embedding,
+}
+
+
+def _norm(step: Step, weights: Rounded, grid: Grid, activations: Grid) -> Layer:
+    """Each set of values that is normalised together becomes a row, and goes back to where it was."""
+    shape = (-1,) if step.kind == "layer_norm" else (-1, *(1,) * (len(step.shape) - 1))
+    affine = _diagonal(weights, np.ldexp(1.0, -weights.exponents), activations, shape)
+
+    def normalise(v: Floats) -> Floats:
+        if step.kind == "channel_norm":
+            positions = v.transpose(0, 2, 3, 1)
+            flat = _normalised(positions.reshape(-1, v.shape[1]), grid, activations)
+            return affine(flat.reshape(positions.shape).transpose(0, 3, 1, 2))
+        flat = _normalised(v.reshape(len(v) * step.parts, -1), grid, activations)
+        return affine(flat.reshape(len(v), -1) if step.kind == "layer_norm" else flat.reshape(v.shape)).reshape(v.shape)
+
+    return normalise
 
 
 def _normalised(v: Floats, grid: Grid, activations: Grid) -> Floats:
@@ -233,6 +294,7 @@ _KEEPING: dict[str, Callable[[Step], Layer]] = {
     "relu": lambda _: lambda v: np.maximum(v, 0),
     "max_pool": _max_pool,
     "dropout": lambda _: lambda v: v,
+    "upsample": lambda step: lambda v: v.repeat(step.parts, axis=2).repeat(step.parts, axis=3),
     "flatten": lambda _: lambda v: v.reshape(len(v), -1),
     "reshape": lambda step: lambda v: v.reshape(len(v), *step.shape),
 }

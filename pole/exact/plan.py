@@ -11,12 +11,25 @@ import numpy as np
 
 from pole.errors import ManifestInvalid
 from pole.exact.architectures import plan_architecture
-from pole.exact.steps import RowShape, Step, Window
+from pole.exact.steps import NORMS, WEIGHTED, RowShape, Step, Window
 from pole.task.graph import Step as GraphStep
 from pole.task.graph import plan_graph
-from pole.task.manifest import AnyModel, Convolution, GraphModel, Linear, Pool
+from pole.task.layers import (
+    AnyLayer,
+    AnyModel,
+    Attention,
+    Convolution,
+    DepthwiseConvolution,
+    GraphModel,
+    GroupNormalisation,
+    Linear,
+    Pool,
+    RowConvolution,
+    Upsampling,
+)
 from pole.task.model_file import TensorKind
 
+AnyConvolution = Convolution | RowConvolution | DepthwiseConvolution
 _FLOAT = np.dtype(np.float32)
 _STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
@@ -57,13 +70,21 @@ def plan_steps(spec: AnyModel, input_shape: RowShape, outputs: int) -> list[Step
 def _step_of(planned: GraphStep) -> Step:
     layer = planned.layer
     window = None
-    if isinstance(layer, Convolution | Pool):
-        padding = layer.padding if isinstance(layer, Convolution) else 0
-        window = Window(layer.kernel, layer.stride, padding)
-    has_bias = layer.bias if isinstance(layer, Linear | Convolution) else True
-    return Step(
-        layer.type, layer.name, planned.inputs, planned.input_shapes, planned.shape, layer.name, window, has_bias
-    )
+    if isinstance(layer, Pool):
+        window = Window(layer.kernel, layer.stride, 0)
+    elif isinstance(layer, AnyConvolution):
+        window = Window(layer.kernel, layer.stride, layer.padding)
+    has_bias = layer.bias if isinstance(layer, Linear | AnyConvolution) else True
+    places = (planned.inputs, planned.input_shapes, planned.shape)
+    return Step(layer.type, layer.name, *places, layer.name, window, has_bias, parts=_parts(layer))
+
+
+def _parts(layer: AnyLayer) -> int:
+    if isinstance(layer, GroupNormalisation):
+        return layer.groups
+    if isinstance(layer, Upsampling):
+        return layer.factor
+    return layer.heads if isinstance(layer, Attention) else 1
 
 
 # --- folding ---------------------------------------------------------------------------------------------------------
@@ -77,7 +98,7 @@ def _folded(steps: Sequence[Step]) -> list[Step]:
     gone = set[str]()
     for step in steps:
         source = by_name.get(step.inputs[0])
-        if step.kind == "batch_norm" and source and source.kind in ("linear", "conv2d") and readers[source.name] == 1:
+        if step.kind == "batch_norm" and source and source.kind in WEIGHTED and readers[source.name] == 1:
             absorbed[step.name] = replace(source, name=step.name, norm=step.tensors)
             gone.add(source.name)
     return [absorbed.get(step.name, step) for step in steps if step.name not in gone]
@@ -94,13 +115,20 @@ def finished_after(steps: Sequence[Step]) -> Iterable[tuple[str, ...]]:
 
 def tensors_of(step: Step) -> Iterator[tuple[str, TensorKind]]:
     """Names of a step's tensors in the model file, and what they must be like."""
-    if step.kind in ("linear", "conv2d"):
+    if step.kind == "attention":
+        for name, size in (("qkv", 3 * step.shape[0]), ("out", step.shape[0])):
+            yield f"{step.tensors}.{name}.weight", TensorKind((size, step.shape[0]), _FLOAT)
+            yield f"{step.tensors}.{name}.bias", TensorKind((size,), _FLOAT)
+    elif step.kind == "embedding_position":
+        yield f"{step.tensors}.weight", TensorKind(step.shape, _FLOAT)
+    elif step.kind in WEIGHTED:
         yield f"{step.tensors}.weight", TensorKind(_weight_shape(step), _FLOAT)
         if step.has_bias:
             yield f"{step.tensors}.bias", TensorKind(step.shape[:1], _FLOAT)
-    elif step.kind == "layer_norm":
+    elif step.kind in NORMS:
         for each in ("weight", "bias"):
-            yield f"{step.tensors}.{each}", TensorKind(step.shape, _FLOAT)
+            shape = step.shape if step.kind == "layer_norm" else step.shape[:1]
+            yield f"{step.tensors}.{each}", TensorKind(shape, _FLOAT)
     norm = step.tensors if step.kind == "batch_norm" else step.norm
     if norm:
         for each in _STATISTICS:
@@ -109,5 +137,7 @@ def tensors_of(step: Step) -> Iterator[tuple[str, TensorKind]]:
 
 
 def _weight_shape(step: Step) -> tuple[int, ...]:
-    shape = (step.shape[0], step.input_shapes[0][0])
-    return (*shape, step.window.kernel, step.window.kernel) if step.window else shape
+    shape = (step.shape[0], 1 if step.kind == "depthwise_conv2d" else step.input_shapes[0][0])
+    if step.window is None:
+        return shape
+    return (*shape, 1 if step.kind == "conv1d" else step.window.kernel, step.window.kernel)

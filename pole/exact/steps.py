@@ -5,7 +5,12 @@ from typing import NamedTuple
 
 from pole.task.graph import INPUT, RowShape
 
-__all__ = ["INPUT", "RowShape", "Step", "Window"]
+__all__ = ["INPUT", "NORMS", "WEIGHTED", "RowShape", "Step", "Window"]
+
+# Layers with a weight for each output channel, into which a batch_norm may be folded.
+WEIGHTED = ("linear", "conv2d", "conv1d", "depthwise_conv2d")
+# Layers that bring some values to mean 0 and deviation 1, and then scale them.
+NORMS = ("layer_norm", "group_norm", "channel_norm")
 
 
 class Window(NamedTuple):
@@ -25,6 +30,7 @@ class Step:
     """`kind`: a layer type of the manifest, or adaptive_average_pool.
 
     `tensors`: what the names of its tensors start with. `norm`: the same of the batch_norm that is folded into it.
+    `parts`: groups of a group_norm, heads of an attention, the factor of an upsample.
     """
 
     kind: str
@@ -36,3 +42,4 @@ class Step:
     window: Window | None = None
     has_bias: bool = True
     norm: str = ""
+    parts: int = 1

@@ -40,8 +40,8 @@ class Table(NamedTuple):
 def table(kind: str) -> Integers:
     """Entry i belongs to |v| = i; int32, read-only. The last entry is the asymptote, and holds for all |v| beyond.
 
-    `kind`: tanh, sigmoid (of |v|), silu or gelu (what they are below max(v, 0)). Raises InexactMachine if this one
-    computes another table than the one that all others use.
+    `kind`: tanh, sigmoid (of |v|), exp (of -|v|), silu or gelu (what they are below max(v, 0)). Raises InexactMachine
+    if this one computes another table than the one that all others use.
     """
     recipe = TABLES[kind]
     entries = _rounded(recipe)
@@ -100,6 +100,12 @@ TABLES = {
         _precise_sigmoid,
         ONE,
         "e79e70dd038565124739ff91b552dfff0e965d25d2d2636ed4b3ddde127d6d00",
+    ),
+    "exp": Table(  # of -x, in units of 2^-20
+        lambda x: np.exp(-x) * 16.0,
+        lambda x: 16 * (-x).exp(),
+        0,
+        "65eacd43a355466a785509781035bce01d77d1a0b67a52bc8cc4ca89f6f79b8f",
     ),
     "silu": Table(
         lambda x: x / (1 + np.exp(x)),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pole.exact.grid import EXACT, Floats, Grid
-from pole.exact.steps import Step
+from pole.exact.steps import NORMS, Step
 
 _EPSILON = 1e-5  # of batch_norm and layer_norm alike
 BLOCK = 1 << 24  # elements of the largest intermediate array, where there is a choice
@@ -40,7 +40,7 @@ class Norm(NamedTuple):
 
 def weights_of(step: Step, tensors: Tensors, grid: Grid) -> Rounded:
     """Of a linear or conv2d, with its batch_norm folded in, or of a batch_norm or layer_norm alone (n is 1)."""
-    if step.kind == "layer_norm":
+    if step.kind in NORMS:
         weight, bias = (tensors[f"{step.tensors}.{each}"].reshape(-1) for each in ("weight", "bias"))
         return rounded(weight[:, None], bias.astype(np.float64), np.ones(len(weight)), grid)
     channels = step.shape[0]
@@ -51,6 +51,12 @@ def weights_of(step: Step, tensors: Tensors, grid: Grid) -> Rounded:
     if step.norm:
         return _folded(weight, bias, _norm(step.norm, tensors), grid)
     return rounded(weight, bias, np.ones(channels), grid)
+
+
+def linear_weights(name: str, tensors: Tensors, grid: Grid) -> Rounded:
+    """Of a linear layer inside another."""
+    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"].astype(np.float64)
+    return rounded(weight, bias, np.ones(len(bias)), grid)
 
 
 def _folded(weight: NDArray[np.float32], bias: Floats, norm: Norm, grid: Grid) -> Rounded:

@@ -9,8 +9,12 @@ from pole.task.layers import TorchvisionModel
 
 def check_stem(spec: TorchvisionModel) -> None:
     """Raises ManifestInvalid for a stem that the architecture does not have."""
-    if spec.stem != "stock" and spec.architecture != "resnet18":
-        raise ManifestInvalid(f"stem {spec.stem!r} is for resnet18; use 'stock' with {spec.architecture}")
+    if spec.stem != "stock" and not is_resnet(spec):
+        raise ManifestInvalid(f"stem {spec.stem!r} is for resnet18, 34 and 50; use 'stock' with {spec.architecture}")
+
+
+def is_resnet(spec: TorchvisionModel) -> bool:
+    return spec.architecture.startswith("resnet")
 
 
 def folded_row(shape: RowShape) -> tuple[int, int, int]:

@@ -9,21 +9,29 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pole.errors import ManifestInvalid
-from pole.task.manifest import (
+from pole.task.layers import (
     AnyLayer,
+    Attention,
     Convolution,
+    DepthwiseConvolution,
     GlobalPool,
     GraphModel,
+    GroupNormalisation,
     Layer,
     Linear,
     Pool,
     Reshape,
+    RowConvolution,
     Shape,
+    Upsampling,
 )
 
 INPUT = "input"
 # Elements of one row's output of one layer; the sums over layers are capped by pole.task.model.
 MAX_LAYER_OUTPUTS = 1 << 22
+# So that sums of an attention's products stay exact; see docs/exact-evaluation.md.
+MAX_HEAD_SIZE = 128
+MAX_TOKENS = 1024
 
 RowShape = tuple[int, ...]
 
@@ -145,11 +153,50 @@ def _convolution_shape(layer: Convolution, shape: RowShape) -> RowShape:
     return (layer.channels, *_sides(layer, shape, layer.padding))
 
 
+def _row_convolution_shape(layer: RowConvolution, shape: RowShape) -> RowShape:
+    _, height, width = _image(layer, shape)
+    if width + 2 * layer.padding < layer.kernel:
+        _refuse(layer, f"has kernel {layer.kernel} on a width of {width} with padding {layer.padding}; nothing is left")
+    return (layer.channels, height, (width + 2 * layer.padding - layer.kernel) // layer.stride + 1)
+
+
+def _depthwise_shape(layer: DepthwiseConvolution, shape: RowShape) -> RowShape:
+    return (shape[0], *_sides(layer, shape, layer.padding))
+
+
+def _upsampled_shape(layer: Upsampling, shape: RowShape) -> RowShape:
+    channels, height, width = _image(layer, shape)
+    return (channels, height * layer.factor, width * layer.factor)
+
+
+def _map_shape(layer: Layer, shape: RowShape) -> RowShape:
+    return _image(layer, shape)
+
+
+def _grouped_shape(layer: GroupNormalisation, shape: RowShape) -> RowShape:
+    if shape[0] % layer.groups:
+        _refuse(layer, f"has {layer.groups} groups for {shape[0]} channels; choose a number that divides them")
+    return shape
+
+
+def _attention_shape(layer: Attention, shape: RowShape) -> RowShape:
+    channels, height, width = _image(layer, shape)
+    if channels % layer.heads or channels // layer.heads > MAX_HEAD_SIZE:
+        _refuse(
+            layer,
+            f"has {layer.heads} heads for {channels} channels; choose a number that divides them into heads of at most "
+            f"{MAX_HEAD_SIZE}",
+        )
+    if height * width > MAX_TOKENS:
+        _refuse(layer, f"has {height * width} positions to attend to; at most {MAX_TOKENS} are allowed, so pool before")
+    return shape
+
+
 def _pool_shape(layer: Pool, shape: RowShape) -> RowShape:
     return (shape[0], *_sides(layer, shape, padding=0))
 
 
-def _sides(layer: Convolution | Pool, shape: RowShape, padding: int) -> tuple[int, int]:
+def _sides(layer: Convolution | DepthwiseConvolution | Pool, shape: RowShape, padding: int) -> tuple[int, int]:
     """Height and width after a window of `kernel` has moved in steps of `stride`."""
     _, height, width = _image(layer, shape)
     if min(height, width) + 2 * padding < layer.kernel:
@@ -185,12 +232,19 @@ def _same_shape(_: Layer, shape: RowShape) -> RowShape:
 _SHAPES: dict[str, Callable[[Any, RowShape], RowShape]] = {
     "linear": _linear_shape,
     "conv2d": _convolution_shape,
+    "conv1d": _row_convolution_shape,
+    "depthwise_conv2d": _depthwise_shape,
+    "upsample": _upsampled_shape,
+    "channel_norm": _map_shape,
+    "group_norm": _grouped_shape,
+    "attention": _attention_shape,
     "max_pool": _pool_shape,
     "average_pool": _pool_shape,
     "global_average_pool": _global_pool_shape,
     "flatten": lambda _, shape: (math.prod(shape),),
     "reshape": _reshape_shape,
-    **dict.fromkeys(("batch_norm", "layer_norm", "relu", "silu", "gelu", "tanh", "sigmoid", "dropout"), _same_shape),
+    **dict.fromkeys(("batch_norm", "layer_norm", "embedding_position", "dropout"), _same_shape),
+    **dict.fromkeys(("relu", "silu", "gelu", "tanh", "sigmoid"), _same_shape),
 }
 
 

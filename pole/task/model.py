@@ -5,15 +5,16 @@ Source: PoLe, section 3.1 (the data node's model specification)
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from pole.task.architectures import check_stem, folded_row
+from pole.task.architectures import check_stem, folded_row, is_resnet
 from pole.task.caps import ModelSize, check_caps, check_row
 from pole.task.graph import RowShape, Step, plan_graph
-from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
+from pole.task.layers import AnyModel, Attention, GraphModel, PositionEmbedding, TorchvisionModel
 from pole.task.network import GraphNetwork, module_of
 
 
@@ -78,11 +79,23 @@ def _measure_graph(steps: list[Step]) -> ModelSize:
         with torch.device("meta"):
             module = module_of(step)
         alive[step.layer.name] = math.prod(step.shape)
-        total = _sum(total, module, sum(alive.values()), step.shape)
+        inside, multiplications = _inside(step)
+        total = _sum(total, module, sum(alive.values()) + inside, step.shape)
+        total = replace(total, multiplications=total.multiplications + multiplications)
         check_caps(total, f"layer {step.layer.name!r}")
         for name in step.finished:
             del alive[name]
     return total
+
+
+def _inside(step: Step) -> tuple[int, int]:
+    """Of a row: numbers alive beside a layer's inputs and output, and multiplications that its weights do not show."""
+    elements, positions = math.prod(step.shape), math.prod(step.shape[1:])
+    if isinstance(step.layer, PositionEmbedding):
+        return 0, -elements * positions  # its weights are added, once each
+    if not isinstance(step.layer, Attention):
+        return 0, 0
+    return 3 * elements + step.layer.heads * positions**2, 2 * elements * positions
 
 
 def _sum(total: ModelSize, module: nn.Module, alive: int, shape: RowShape) -> ModelSize:
@@ -107,7 +120,7 @@ def _measure_torchvision(spec: TorchvisionModel, input_shape: RowShape, outputs:
     """Runs one row through the architecture on the "meta" device, which computes shapes and nothing else."""
     sizes = [ModelSize(0, 0, math.prod(input_shape), 0)]
     # Besides a layer's input and output, a residual block keeps at most one more of either size.
-    kept = 2 if spec.architecture == "resnet18" else 1
+    kept = 2 if is_resnet(spec) else 1
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         alive = kept * (inputs[0].numel() + output.numel())
@@ -133,9 +146,11 @@ def _torchvision(spec: TorchvisionModel, input_shape: RowShape, outputs: int) ->
         "vgg16": models.vgg16,
         "vgg16_bn": models.vgg16_bn,
         "resnet18": models.resnet18,
+        "resnet34": models.resnet34,
+        "resnet50": models.resnet50,
     }
     model = builders[spec.architecture](weights=None, num_classes=outputs)
-    if spec.architecture == "resnet18":
+    if is_resnet(spec):
         _adapt_resnet(model, shape[0], is_cifar=spec.stem == "cifar")
     else:
         _adapt_vgg(model, shape)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pole.task import layers
 from pole.task.graph import INPUT, RowShape, Step
 from pole.task.manifest import Activation, Convolution, Dropout, GlobalPool, Normalisation, Shape
 
@@ -61,6 +62,54 @@ class GlobalAverage(nn.Module):
         return x.mean(dim=(2, 3))
 
 
+class RowConvolution(nn.Conv2d):
+    """Along the width of a map, for each of its rows by itself."""
+
+
+class DepthwiseConvolution(nn.Conv2d):
+    """One kernel for each channel."""
+
+
+class ChannelNorm(nn.Module):
+    """A layer_norm over the channels of each position: [n, channels, height, width] -> same shape."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = x.permute(0, 2, 3, 1)
+        return nn.functional.layer_norm(positions, self.weight.shape, self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+class PositionEmbedding(nn.Module):
+    """Adds the same numbers to every row."""
+
+    def __init__(self, shape: RowShape) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape))
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.weight
+
+
+class Attention(nn.Module):
+    """Of the positions of [n, channels, height, width] among themselves -> same shape. Source: Vaswani et al. 2017"""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        parts = self.qkv(tokens).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        found: Tensor = self.out(mixed.transpose(1, 2).flatten(2)).transpose(1, 2).reshape(x.shape)
+        return found
+
+
 def module_of(step: Step) -> nn.Module:
     """The torch module of a layer, initialised from torch's global seed on the current default device."""
     return _MODULES[step.layer.type](step.layer, step.input_shapes[0])
@@ -68,6 +117,16 @@ def module_of(step: Step) -> nn.Module:
 
 def _convolution(layer: Convolution, shape: RowShape) -> nn.Module:
     return nn.Conv2d(shape[0], layer.channels, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
+
+
+def _row_convolution(layer: layers.RowConvolution, shape: RowShape) -> nn.Module:
+    sizes = ((1, layer.kernel), (1, layer.stride), (0, layer.padding))
+    return RowConvolution(shape[0], layer.channels, *sizes, bias=layer.bias)
+
+
+def _depthwise(layer: layers.DepthwiseConvolution, shape: RowShape) -> nn.Module:
+    sizes = (layer.kernel, layer.stride, layer.padding)
+    return DepthwiseConvolution(shape[0], shape[0], *sizes, groups=shape[0], bias=layer.bias)
 
 
 def _batch_norm(_: Normalisation, shape: RowShape) -> nn.Module:
@@ -85,6 +144,13 @@ def _plain(kind: type[nn.Module]) -> Callable[[Activation | Shape | GlobalPool, 
 _MODULES: dict[str, Callable[[Any, RowShape], nn.Module]] = {
     "linear": lambda layer, shape: nn.Linear(shape[0], layer.size, bias=layer.bias),
     "conv2d": _convolution,
+    "conv1d": _row_convolution,
+    "depthwise_conv2d": _depthwise,
+    "upsample": lambda layer, _: nn.Upsample(scale_factor=layer.factor, mode="nearest"),
+    "channel_norm": lambda _, shape: ChannelNorm(shape[0]),
+    "group_norm": lambda layer, shape: nn.GroupNorm(layer.groups, shape[0]),
+    "attention": lambda layer, shape: Attention(shape[0], layer.heads),
+    "embedding_position": lambda _, shape: PositionEmbedding(shape),
     "max_pool": lambda layer, _: nn.MaxPool2d(layer.kernel, layer.stride),
     "average_pool": lambda layer, _: nn.AvgPool2d(layer.kernel, layer.stride),
     "global_average_pool": _plain(GlobalAverage),

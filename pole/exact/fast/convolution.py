@@ -105,6 +105,53 @@ class Kernel:
             target.round_().clamp_(self.low, self.high)
 
 
+@dataclass(frozen=True)
+class RowKernel:
+    """Along the width, for each row of a map by itself. weight: [outputs, channels, 1, kernel]"""
+
+    weight: Tensor
+    bias: Tensor
+    stride: int
+    padding: int
+    low: float
+    high: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        padded = torch.nn.functional.pad(x, (0, 0, self.padding, self.padding)).contiguous()
+        channels, height, width, n = padded.shape
+        kernel = self.weight.shape[3]
+        columns, strides = (width - kernel) // self.stride + 1, padded.stride()
+        windows = padded.as_strided(
+            (channels, kernel, height, columns, n),
+            (strides[0], strides[2], strides[1], self.stride * strides[2], strides[3]),
+        )
+        sums = torch.addmm(self.bias[:, None], self.weight.flatten(1), windows.reshape(channels * kernel, -1))
+        return sums.round_().clamp_(self.low, self.high).view(-1, height, columns, n)
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """One kernel for each channel. weight: [channels, 1, kernel, kernel]"""
+
+    weight: Tensor
+    bias: Tensor
+    stride: int
+    padding: int
+    low: float
+    high: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        padded, side = _padded(x, self.padding), self.weight.shape[3]
+        height, width = ((size - side) // self.stride + 1 for size in padded.shape[1:3])
+        sums = self.bias.view(-1, 1, 1, 1).repeat(1, height, width, x.shape[3])
+        for i in range(side):
+            for j in range(side):
+                seen = padded[:, i : i + (height - 1) * self.stride + 1 : self.stride]
+                seen = seen[:, :, j : j + (width - 1) * self.stride + 1 : self.stride]
+                sums.addcmul_(seen, self.weight[:, :, i, j].view(-1, 1, 1, 1))
+        return sums.round_().clamp_(self.low, self.high)
+
+
 def _padded(x: Tensor, padding: int) -> Tensor:
     if not padding:
         return x.contiguous()

@@ -48,14 +48,55 @@ class LayerNorm:
     activations: Grid
 
     def __call__(self, x: Tensor) -> Tensor:
-        v = x.reshape(-1, x.shape[-1])
+        return self.scale(self.normalised(x.reshape(-1, x.shape[-1]))).view(x.shape)
+
+    def normalised(self, v: Tensor) -> Tensor:
+        """Each column of [values, columns] by itself."""
         n = _number(len(v), v)
         d = v - torch.round(v.sum(0) / n)
         g = _halvings(d.abs().amax(0))
         q = torch.round(d * power_of_two(-g))
         variance = (q.square_().sum(0) * power_of_two(2 * g - 2 * self.grid.bits)) / n
         factor = _number(2.0 ** (self.activations.bits - self.grid.bits), v) / torch.sqrt(variance + 1e-5)
-        return self.scale(d.mul_(factor).round_()).view(x.shape)
+        return d.mul_(factor).round_()
+
+
+@dataclass(frozen=True)
+class ChannelNorm(LayerNorm):
+    """Over the channels of each position."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.scale(self.normalised(x.reshape(len(x), -1)).view(x.shape))
+
+
+@dataclass(frozen=True)
+class GroupNorm(LayerNorm):
+    """Over each group of neighbouring channels; one weight and one bias for each channel."""
+
+    groups: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        parts = x.reshape(self.groups, -1, x.shape[-1]).transpose(0, 1)
+        v = self.normalised(parts.reshape(parts.shape[0], -1)).view(parts.shape)
+        return self.scale(v.transpose(0, 1).reshape(x.shape))
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Adds whole numbers [*shape, 1] to every row."""
+
+    offset: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x + self.offset).clamp_(-BOUND, BOUND)
+
+
+@dataclass(frozen=True)
+class Upsample:
+    factor: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(self.factor, 1).repeat_interleave(self.factor, 2)
 
 
 def _halvings(largest: Tensor) -> Tensor:

@@ -9,12 +9,13 @@ from torch import fx, nn
 
 from pole.errors import ModelInvalid
 from pole.exact.fast import layers
-from pole.exact.fast.convolution import Kernel
+from pole.exact.fast.attention import INNER_BOUND, Attention
+from pole.exact.fast.convolution import DepthwiseKernel, Kernel, RowKernel
 from pole.exact.fast.devices import check_products
 from pole.exact.fast.network import ExactNetwork, Step
 from pole.exact.fast.tables import lookup
 from pole.exact.fast.weights import COARSE, FINE, RAW, Affine, Grid, batch_norm_affine, exact_float64, rounded
-from pole.task.network import Concatenation, GlobalAverage, Sum
+from pole.task import network
 
 
 @torch.inference_mode()
@@ -149,8 +150,11 @@ def _function(module: nn.Linear | nn.Conv2d, affine: Affine, low: float | None) 
     if isinstance(module, nn.Linear):
         return layers.Linear(affine, low)
     assert low is not None
-    weight = affine.weight.view(module.weight.shape)
-    return Kernel(weight, affine.bias, module.stride[0], int(module.padding[0]), low, layers.BOUND)
+    kernel: type[Kernel | RowKernel | DepthwiseKernel] = Kernel
+    if isinstance(module, network.RowConvolution | network.DepthwiseConvolution):
+        kernel = RowKernel if isinstance(module, network.RowConvolution) else DepthwiseKernel
+    sizes = (module.stride[1], int(module.padding[1]))
+    return kernel(affine.weight.view(module.weight.shape), affine.bias, *sizes, low, layers.BOUND)
 
 
 def _is_result(node: fx.Node) -> bool:
@@ -167,14 +171,38 @@ def _batch_norm(at: _Preparation, node: fx.Node, module: nn.BatchNorm1d | nn.Bat
     at.emit(end, layers.Scale(affine, low), [number])
 
 
-def _layer_norm(at: _Preparation, node: fx.Node, module: nn.LayerNorm) -> None:
+def _norm(at: _Preparation, node: fx.Node, module: nn.LayerNorm | nn.GroupNorm | network.ChannelNorm) -> None:
     [number] = at.inputs(node)
     end, low = at.with_relu(node)
     bias = exact_float64(module.bias).flatten()
     grid = at.activation_grid
     affine = at.on_device(rounded(module.weight.reshape(-1, 1), None, bias, grid, grid.bits))
     at.numbers[node] = -1
-    at.emit(end, layers.LayerNorm(layers.Scale(affine, low), at.grids[number], grid), [number])
+    parts = (layers.Scale(affine, low), at.grids[number], grid)
+    if isinstance(module, nn.GroupNorm):
+        at.emit(end, layers.GroupNorm(*parts, module.num_groups), [number])
+    else:
+        kind = layers.ChannelNorm if isinstance(module, network.ChannelNorm) else layers.LayerNorm
+        at.emit(end, kind(*parts), [number])
+
+
+def _embedding(at: _Preparation, node: fx.Node, module: network.PositionEmbedding) -> None:
+    offset = (exact_float64(module.weight) * 2.0**at.activation_grid.bits).round_().clamp_(-layers.BOUND, layers.BOUND)
+    at.emit(node, layers.Shift(offset[..., None].to(at.device)), at.activations(node))
+
+
+def _attention(at: _Preparation, node: fx.Node, module: network.Attention) -> None:
+    grid = at.activation_grid
+    inner = Grid(grid.bits, INNER_BOUND)
+    qkv, out = (
+        at.on_device(rounded(linear.weight, None, exact_float64(linear.bias), source, grid.bits))
+        for linear, source in ((module.qkv, grid), (module.out, inner))
+    )
+    at.emit(node, Attention(qkv, out, module.heads, grid), at.activations(node))
+
+
+def _upsample(at: _Preparation, node: fx.Node, module: nn.Upsample) -> None:
+    _keeping(layers.Upsample(int(module.scale_factor)))(at, node, module)  # type: ignore[arg-type]
 
 
 # --- layers without --------------------------------------------------------------------------------------------------
@@ -245,12 +273,19 @@ _MODULES: dict[type, _Add] = {
     nn.Conv2d: _weighted,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
-    nn.LayerNorm: _layer_norm,
+    nn.LayerNorm: _norm,
+    nn.GroupNorm: _norm,
+    network.ChannelNorm: _norm,
+    network.RowConvolution: _weighted,
+    network.DepthwiseConvolution: _weighted,
+    network.PositionEmbedding: _embedding,
+    network.Attention: _attention,
+    nn.Upsample: _upsample,
     nn.ReLU: _keeping(layers.relu),
     nn.MaxPool2d: _max_pool,
     nn.AvgPool2d: _average_pool,
     nn.AdaptiveAvgPool2d: _adaptive_average,
-    GlobalAverage: _global_average,
+    network.GlobalAverage: _global_average,
     nn.Tanh: _by_table("tanh"),
     nn.Sigmoid: _by_table("sigmoid"),
     nn.SiLU: _by_table("silu"),
@@ -259,8 +294,8 @@ _MODULES: dict[type, _Add] = {
     nn.Identity: _same,
     nn.Flatten: _keeping(layers.flatten),
     nn.Unflatten: _reshape,
-    Sum: _sum,
-    Concatenation: _concatenation,
+    network.Sum: _sum,
+    network.Concatenation: _concatenation,
 }
 # What torchvision's networks do without a module.
 _FUNCTIONS: dict[Any, _Add] = {

@@ -56,6 +56,13 @@ KINDS = {
         lambda x: 1 / (1 + (-x).exp()),
         grows=False,
     ),
+    "exp": Kind(  # of -x, in units of 2^-20
+        953_949,
+        "65eacd43a355466a785509781035bce01d77d1a0b67a52bc8cc4ca89f6f79b8f",
+        lambda x: 16 * torch.exp(-x),
+        lambda x: 16 * (-x).exp(),
+        grows=False,
+    ),
     "silu": Kind(
         947_292,
         "5e576c57c88f5829ade78c8e7b5a952b8dbfedc6042808135f07fcf6707ca4ce",
@@ -92,6 +99,12 @@ def _precise_entry(kind: Kind, index: int) -> int:
     with localcontext() as context:
         context.prec = _DIGITS
         return int((UNIT * kind.precise(Decimal(index) / UNIT)).to_integral_value())
+
+
+@functools.cache
+def exponentials(device: torch.device) -> Tensor:
+    """2^20 * exp(-d / 2^16) for d = 0, 1, ..., the last entry for all d beyond: float64."""
+    return entries("exp").to(device)
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,10 @@ def _put_any(draw: st.DrawFn, sketch: Sketch) -> None:
     same = ("batch_norm", "layer_norm", "relu", "silu", "gelu", "tanh", "sigmoid", "dropout")
     if len(shape) == 3:
         types: tuple[str, ...] = ("conv2d", "conv2d", "max_pool", "average_pool", "global_average_pool", "flatten")
+        types += ("conv1d", "depthwise_conv2d", "upsample", "attention", "channel_norm")
     else:
         types = ("linear", "linear", "reshape")
-    kind = draw(st.sampled_from((*types, *same, "add", "concat")))
+    kind = draw(st.sampled_from((*types, *same, "group_norm", "embedding_position", "add", "concat")))
     if kind in ("add", "concat"):
         _put_join(draw, sketch, kind, source)
     elif kind == "conv2d":
@@ -77,6 +78,8 @@ def _put_any(draw: st.DrawFn, sketch: Sketch) -> None:
         layer = {"kernel": kernel, "stride": stride, "padding": padding, "bias": draw(st.booleans())}
         channels = draw(st.integers(1, 5))
         sketch.put((channels, *sides), [source], type=kind, channels=channels, **layer)
+    elif kind in ("conv1d", "depthwise_conv2d", "upsample", "attention", "group_norm"):
+        _put_map_layer(draw, sketch, kind, source)
     elif kind in ("max_pool", "average_pool"):
         kernel, stride, _, sides = _window(draw, shape, 0)
         sketch.put((shape[0], *sides), [source], type=kind, kernel=kernel, stride=stride)
@@ -90,6 +93,27 @@ def _put_any(draw: st.DrawFn, sketch: Sketch) -> None:
         shapes = {"flatten": (int(np.prod(shape)),), "global_average_pool": shape[:1]}
         extra = {"probability": 0.5} if kind == "dropout" else {}
         sketch.put(shapes.get(kind, shape), [source], type=kind, **extra)
+
+
+def _put_map_layer(draw: st.DrawFn, sketch: Sketch, kind: str, source: str) -> None:
+    shape = sketch.shapes[source]
+    if kind == "conv1d":
+        kernel, stride, padding, sides = _window(draw, (shape[0], 9, shape[2]), 2)
+        channels, layer = draw(st.integers(1, 5)), {"kernel": kernel, "stride": stride, "padding": padding}
+        width = (shape[2] + 2 * padding - kernel) // stride + 1
+        sketch.put((channels, shape[1], width), [source], type=kind, channels=channels, **layer)
+    elif kind == "depthwise_conv2d":
+        kernel, stride, padding, sides = _window(draw, shape, 2)
+        layer = {"kernel": kernel, "stride": stride, "padding": padding, "bias": draw(st.booleans())}
+        sketch.put((shape[0], *sides), [source], type=kind, **layer)
+    elif kind == "upsample":
+        factor = draw(st.integers(2, 3)) if max(shape[1:]) < 20 else 2
+        sketch.put((shape[0], shape[1] * factor, shape[2] * factor), [source], type=kind, factor=factor)
+    elif kind in ("attention", "group_norm"):
+        parts = draw(st.sampled_from([part for part in (1, 2, 3, 4) if shape[0] % part == 0]))
+        field = {"heads": parts} if kind == "attention" else {"groups": parts}
+        is_too_large = kind == "attention" and shape[1] * shape[2] > 300
+        sketch.put(shape, [source], **({"type": "relu"} if is_too_large else {"type": kind, **field}))
 
 
 def _put_join(draw: st.DrawFn, sketch: Sketch, kind: str, source: str) -> None:
@@ -253,6 +277,31 @@ def test_logits__convolution_of_many_channels__bits_of_the_reference(
         assert_same_bits(network.logits(x, rows_per_chunk), wanted)
 
 
+@pytest.mark.parametrize("is_raw", [False, True])
+@pytest.mark.parametrize("kind", ["usual", "mixed", "saturating", "huge"])
+@pytest.mark.parametrize(("shape", "heads"), [((6, 3, 4), 1), ((6, 3, 4), 3), ((128, 1, 2), 1), ((4, 10, 13), 2)])
+def test_logits__attention__bits_of_the_reference(
+    shape: RowShape, heads: int, kind: str, is_raw: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = GraphModel.model_validate(
+        {
+            "layers": [
+                {"type": "attention", "name": "a", "heads": heads},
+                {"type": "global_average_pool", "name": "b"},
+                {"type": "linear", "name": "c", "size": CLASSES},
+            ]
+        }
+    )
+    module, x = build_model(spec, shape, CLASSES), features(11, 7, shape, is_raw)
+    set_weights(module, kind, 12)
+    wanted = reference(spec, shape, CLASSES, save_model(module), x, is_raw)
+    assert_same_bits(prepare(module, is_raw).logits(x), wanted)
+    monkeypatch.setattr("pole.exact.fast.attention.NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("pole.exact.attention._SCORES_AT_ONCE", 1)
+    assert_same_bits(prepare(module, is_raw).logits(x), wanted)
+    assert_same_bits(reference(spec, shape, CLASSES, save_model(module), x, is_raw), wanted)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_raw", [False, True])
 @pytest.mark.parametrize(
@@ -261,6 +310,9 @@ def test_logits__convolution_of_many_channels__bits_of_the_reference(
         ({"architecture": "resnet18"}, (3, 33, 20)),
         ({"architecture": "resnet18"}, (1, 1, 1)),
         ({"architecture": "resnet18", "stem": "cifar"}, (48,)),
+        ({"architecture": "resnet34", "stem": "cifar"}, (1, 7, 9)),
+        ({"architecture": "resnet50"}, (3, 33, 20)),
+        ({"architecture": "resnet50", "stem": "cifar"}, (64,)),
         ({"architecture": "vgg16"}, (1, 9, 16)),
         ({"architecture": "vgg16_bn"}, (2, 3, 40)),
     ],

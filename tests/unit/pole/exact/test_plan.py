@@ -16,6 +16,9 @@ ARCHITECTURES = [
     TorchvisionModel(architecture="vgg16_bn"),
     TorchvisionModel(architecture="resnet18"),
     TorchvisionModel(architecture="resnet18", stem="cifar"),
+    TorchvisionModel(architecture="resnet34"),
+    TorchvisionModel(architecture="resnet50"),
+    TorchvisionModel(architecture="resnet50", stem="cifar"),
 ]
 
 
@@ -36,7 +39,7 @@ def test_plan__rows_that_fold_into_no_map__refused() -> None:
 
 
 def test_plan__stem_that_an_architecture_lacks__refused() -> None:
-    with pytest.raises(ManifestInvalid, match="stem 'cifar' is for resnet18"):
+    with pytest.raises(ManifestInvalid, match="stem 'cifar' is for resnet18, 34 and 50"):
         plan_model(TorchvisionModel(architecture="vgg16", stem="cifar"), (256,), 10)
 
 

@@ -44,7 +44,23 @@ CNN = graph_of(
     GLOBAL,
     linear(3),
 )
-SHAPES = {"mlp": (MLP, (5,)), "cnn": (CNN, (2, 9, 8))}
+TRANSFORMER = graph_of(
+    {"type": "reshape", "shape": [1, 4, 6]},
+    conv(8, 2, stride=2, name="patches"),
+    {"type": "embedding_position", "name": "placed"},
+    {"type": "channel_norm"},
+    {"type": "attention", "heads": 2, "name": "mixed"},
+    {"type": "add", "inputs": ["mixed", "placed"]},
+    {"type": "depthwise_conv2d", "kernel": 3, "padding": 1},
+    {"type": "group_norm", "groups": 4},
+    {"type": "upsample", "factor": 2},
+    {"type": "conv1d", "channels": 8, "kernel": 3},
+    NORM,
+    {"type": "gelu"},
+    GLOBAL,
+    linear(3),
+)
+SHAPES = {"mlp": (MLP, (5,)), "cnn": (CNN, (2, 9, 8)), "transformer": (TRANSFORMER, (24,))}
 
 
 def rows_of(shape: tuple[int, ...], count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -159,6 +175,7 @@ def test_vectors__every_layer_type__has_one() -> None:
     assert types == {
         *("linear", "conv2d", "max_pool", "average_pool", "global_average_pool", "batch_norm", "layer_norm", "relu"),
         *("silu", "gelu", "tanh", "sigmoid", "dropout", "flatten", "reshape", "add", "concat"),
+        *("conv1d", "depthwise_conv2d", "upsample", "group_norm", "channel_norm", "embedding_position", "attention"),
     }
 
 
@@ -192,6 +209,7 @@ def test_logits__small_blocks__same_bits(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("mlp", "30008a7bb034f08890e01c8540a2ec179242f31b34391d853c126ee84d6a9e10"),
         ("cnn", "15959fcfa4f0b64812c2a4899c5d3cf893f34dcb592fc2d884512177d4b89d43"),
+        ("transformer", "21b4fea5168111e47b2740947e96435eac8a6105f03b3caba19deefdcdd99563"),
     ],
 )
 def test_logits__weights_and_rows_by_formula__known_bits(kind: str, known: str) -> None:

@@ -12,6 +12,7 @@ from tests.paths import ROOT
 BY_MPMATH = {
     "tanh": mpmath.tanh,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "exp": lambda x: 16 * mpmath.exp(-x),
     "silu": lambda x: x / (1 + mpmath.exp(x)),
     "gelu": lambda x: x * mpmath.erfc(x / mpmath.sqrt(2)) / 2,
 }

@@ -1,5 +1,6 @@
 """Graphs that are built: values worked by hand, costs, names, and random graphs that must run."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -187,3 +188,92 @@ def test_measure_model__any_graph_that_parses__measured_or_manifest_invalid(
         assert "layer 'l" in str(exc)  # noqa: PT017 - most of these graphs are invalid, and some are not
     else:
         assert size.activations > 0
+
+
+# --- convolutions along one axis, norms of a part, attention ---------------------------------------------------------
+
+ATTEND = {"type": "attention", "heads": 2, "name": "mixed"}
+EVERY_NEW_TYPE = graph_of(
+    {"type": "depthwise_conv2d", "kernel": 3, "padding": 1},
+    conv(8, 1),
+    {"type": "embedding_position", "name": "placed"},
+    {"type": "channel_norm"},
+    ATTEND,
+    {"type": "add", "inputs": ["mixed", "placed"]},
+    {"type": "group_norm", "groups": 4},
+    {"type": "upsample", "factor": 2},
+    {"type": "conv1d", "channels": 3, "kernel": 4, "stride": 2, "padding": 1},
+    GLOBAL,
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "complaint"),
+    [
+        ({"type": "conv1d", "channels": 2, "kernel": 3}, (5,), "needs (channels, height, width)"),
+        ({"type": "conv1d", "channels": 2, "kernel": 5, "padding": 1}, (1, 9, 2), "kernel 5 on a width of 2"),
+        ({"type": "depthwise_conv2d", "kernel": 3}, (1, 2, 9), "kernel 3 on a map of 2x9"),
+        ({"type": "upsample", "factor": 2}, (5,), "needs (channels, height, width)"),
+        ({"type": "upsample", "factor": 16}, (2, 128, 128), "the cap is"),
+        ({"type": "channel_norm"}, (5,), "needs (channels, height, width)"),
+        ({"type": "group_norm", "groups": 4}, (6,), "4 groups for 6 channels"),
+        ({"type": "attention", "heads": 4}, (6, 2, 2), "4 heads for 6 channels"),
+        ({"type": "attention", "heads": 1}, (129, 1, 2), "heads of at most 128"),
+        ({"type": "attention", "heads": 1}, (2, 33, 32), "1056 positions to attend to; at most 1024"),
+        ({"type": "attention", "heads": 64}, (64, 32, 32), "activations per row; the cap is 8388608"),
+    ],
+)
+def test_build_model__layer_on_what_it_cannot_take__refused(
+    layer: dict[str, Any], shape: tuple[int, ...], complaint: str
+) -> None:
+    with pytest.raises(ManifestInvalid, match=f"'l0' .*{re.escape(complaint)}"):
+        build_model(graph_of(layer, FLATTEN, linear(2)), shape, 2)
+
+
+def test_build_model__every_new_layer_type__runs_backward_and_matches_its_measure() -> None:
+    model = build_model(EVERY_NEW_TYPE, (2, 4, 6), 3)
+    logits = model(torch.randn(5, 2, 4, 6))
+    logits.square().sum().backward()
+    assert logits.shape == (5, 3)
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    size = measure_model(EVERY_NEW_TYPE, (2, 4, 6), 3)
+    assert size.parameters == sum(parameter.numel() for parameter in model.parameters())
+    assert size.state_bytes == sum(t.numel() * t.element_size() for t in model.state_dict().values())
+
+
+def test_measure_model__attention_and_embedding__worked_by_hand() -> None:
+    graph = graph_of({"type": "embedding_position"}, {"type": "attention", "heads": 2}, GLOBAL, linear(2))
+    size = measure_model(graph, (4, 2, 3), 2)
+    assert size.parameters == 24 + (12 * 4 + 12 + 4 * 4 + 4) + 10
+    # The projections at 6 positions; 36 scores of 2 numbers in either head, and as many weighed; the last layer.
+    assert size.multiplications == 80 * 6 + 2 * 2 * 36 * 2 + 10
+    # Input and output, queries, keys and values, scores.
+    assert size.activations == 2 * 24 + 3 * 24 + 2 * 36
+
+
+def test_forward__attention__as_torchs_own() -> None:
+    torch.manual_seed(0)
+    model = build_model(graph_of(ATTEND, GLOBAL), (6, 2, 3), 6)
+    own = nn.MultiheadAttention(6, 2, batch_first=True)
+    state = model.state_dict()
+    own.load_state_dict(
+        {
+            "in_proj_weight": state["mixed.qkv.weight"],
+            "in_proj_bias": state["mixed.qkv.bias"],
+            "out_proj.weight": state["mixed.out.weight"],
+            "out_proj.bias": state["mixed.out.bias"],
+        }
+    )
+    x = torch.randn(5, 6, 2, 3)
+    tokens = x.flatten(2).transpose(1, 2)
+    torch.testing.assert_close(model(x), own(tokens, tokens, tokens)[0].mean(dim=1))
+
+
+def test_forward__embedding_and_channel_norm__values_worked_by_hand() -> None:
+    model = build_model(
+        graph_of({"type": "embedding_position", "name": "e"}, {"type": "channel_norm"}, FLATTEN), (2, 1, 2), 4
+    )
+    _set(model.state_dict()["e.weight"], [[[0.0, 1.0]], [[2.0, 3.0]]])
+    # Positions (0 + 0, 0 + 2) and (5 + 1, 3 + 3): -1 and 1, no deviation.
+    found = model(torch.tensor([[[[0.0, 5.0]], [[0.0, 3.0]]]]))
+    torch.testing.assert_close(found, torch.tensor([[-1.0, 0.0, 1.0, 0.0]]), atol=1e-4, rtol=0)

@@ -137,6 +137,17 @@ def test_from_bytes__too_large__refused_unparsed() -> None:
         ({"model.layers.0.name": "a\n"}, "name"),
         ({"model": {"kind": "pickle", "data": "gASV"}}, "'pickle'"),
         ({"model": {"kind": "torchvision", "architecture": "alexnet"}}, "architecture"),
+        *(
+            ({"model": {"kind": "torchvision", "architecture": name}}, f"{name} is refused: .*{reason}.*use resnet18")
+            for name, reason in (
+                ("mobilenet_v3_small", "hardswish"),
+                ("efficientnet_b0", "product of two maps"),
+                ("convnext_tiny", "epsilon"),
+                ("vit_b_16", "class token"),
+            )
+        ),
+        ({"model.layers.0": {"name": "a", "type": "upsample", "factor": 1}}, "factor"),
+        ({"model.layers.0": {"name": "a", "type": "attention", "heads": 65}}, "heads"),
         ({"data.shape": []}, "shape"),
         ({"data.shape": [8, 8]}, r"need \[features\] or \[channels, height, width\]"),
         ({"data.shape": [65_536, 65_536, 65_536]}, "at most 1048576 are allowed"),

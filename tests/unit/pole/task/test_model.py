@@ -129,6 +129,8 @@ def test_build_model__architecture_that_does_not_fit__refused(
         ({"architecture": "resnet18"}, (12, 8, 8), 11_689_512 - 990 * 513 + 9 * 64 * 49),
         ({"architecture": "resnet18", "stem": "cifar"}, (3, 30, 30), 11_689_512 - 990 * 513 - 3 * 64 * (49 - 9)),
         ({"architecture": "resnet18", "stem": "cifar"}, (256,), 11_689_512 - 990 * 513 - 3 * 64 * 49 + 64 * 9),
+        ({"architecture": "resnet34"}, (3, 9, 9), 21_797_672 - 990 * 513),
+        ({"architecture": "resnet50"}, (3, 9, 9), 25_557_032 - 990 * 2049),
         # Stock VGG-16 has 138,357,544.
         ({"architecture": "vgg16"}, (2700,), 138_357_544 - 990 * 4097),
         ({"architecture": "vgg16_bn"}, (1, 16, 16), 138_365_992 - 990 * 4097 - 2 * 64 * 9),
@@ -141,7 +143,7 @@ def test_measure_model__architecture__parameters_of_stock_less_what_was_adapted(
 
 
 @pytest.mark.parametrize("shape", [(1, 16, 16), (3, 30, 30), (1, 1, 1), (2, 33, 5), (256,), (2700,)])
-@pytest.mark.parametrize("architecture", ["vgg16", "vgg16_bn", "resnet18"])
+@pytest.mark.parametrize("architecture", ["vgg16", "vgg16_bn", "resnet18", "resnet34", "resnet50"])
 def test_measure_model__small_maps__fit_every_architecture(architecture: Any, shape: tuple[int, ...]) -> None:
     """Measuring runs the forward pass on shapes, so a map that vanishes would fail here."""
     assert measure_model(TorchvisionModel(architecture=architecture), shape, 10).multiplications > 0
