@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dataclient.gradient.commands import gradient
+from dataclient.newrows.command import predict_command
 from dataclient.sources.options import source_arguments, source_options
 from dataclient.task_folder import find_task_home
 from pole.chain.deployment import Deployment
@@ -28,9 +29,7 @@ from pole.node.pins import UNPIN_AFTER_S
 from pole.shell import command
 
 if TYPE_CHECKING:
-    from dataclient.bundle import Bundle
     from dataclient.drafting.proposal import Wishes
-    from dataclient.predict import Tally
     from dataclient.submit import TaskOrder
 
 _PIPED_WIDTH = 160
@@ -198,13 +197,14 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None,
     won, and a README with code that uses it without this project.
     """
     from dataclient.collect import fetch_model
+    from dataclient.told import model_lines
 
     home = find_task_home(context.home, task)
     out = folder or Path(f"{home.name}-model")
     delivery = fetch_model(context, home, out, is_overwriting=force)
     holds = f"{out} holds {', '.join(sorted(delivery.files))}"
     use = f"use it with: {command('python', '-m', 'dataclient', 'predict', out)} NEW_ROWS.csv"
-    click.echo("\n".join([*_report(delivery.bundle), *delivery.remarks, holds, use]))
+    click.echo("\n".join([*model_lines(delivery.bundle), *delivery.remarks, holds, use]))
 
 
 @cli.command("check-proof")
@@ -252,55 +252,9 @@ def audit_command(context: RoleContext, *, task: str) -> None:
         raise BadInput("the outcome is not what the model predicts; the committee decided against the protocol")
 
 
-@cli.command("predict")
-@click.argument("bundle_dir", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("rows", type=click.Path(path_type=Path))
-@click.option(
-    "--out", type=_FILE, default=Path("predictions.csv"), show_default=True, help=".csv, .parquet, or - (stdout)."
-)
-@click.option(
-    "--label", help="Column or array with the true class, labels or quantity, to score by.  [default: as in training]"
-)
-@click.option("--id", "identity", help="Column that is carried through to the predictions.")
-@click.option("--encoding", help="Of a text file.  [default: found out]")
-@click.option("--delimiter", help="Between the columns of a text file.  [default: found out]")
-@click.option("--force", is_flag=True, help="Replace an existing file.")
-def predict_command(bundle_dir: Path, rows: Path, *, out: Path, force: bool, **given: Any) -> None:
-    """Predict plain ROWS with a model from fetch-model: a table, an .npz file, an image or a folder of images.
-
-    Columns may come in any order; those that the model does not use are ignored, and rows keep their order. Rows are
-    read as the training rows were.
-    """
-    from dataclient.bundle import read_bundle
-    from dataclient.newrows.read import new_rows
-    from dataclient.newrows.rows import Wanted
-    from dataclient.predict import Tally, predict
-    from dataclient.predictions import STANDARD_OUTPUT, check_out, write_predictions
-
-    bundle, tally = read_bundle(bundle_dir), Tally()
-    check_out(out, rows, is_overwriting=force)
-    found = predict(bundle, new_rows(rows, bundle, Wanted(**given)), tally)
-    write_predictions(out, bundle, found, is_overwriting=force)
-    for line in _said(tally, bundle, out):
-        click.echo(line, err=out == STANDARD_OUTPUT)
-
-
 cli.add_command(withdraw_command("dataclient"))
 cli.add_command(gradient)
-
-
-def _said(tally: "Tally", bundle: "Bundle", out: Path) -> list[str]:
-    lines = [*tally.notes, f"wrote {tally.rows} predictions to {out}"]
-    if tally.accuracy is not None:
-        lines.append(f"accuracy {100 * tally.accuracy:.2f} %")
-    manifest = bundle.description.manifest
-    score = None if manifest.metric == "accuracy" else tally.score_ppm(manifest)
-    if score is not None:
-        lines.append(f"{manifest.metric} {_percent(score)}")
-    if tally.clipped:
-        share = f"{100 * tally.clipped_fraction:.1f} % of the values lay outside the range of the training data"
-        lines.append(f"{share}; {tally.far_rows} row(s) far outside, named in far_outside")
-    return lines
+cli.add_command(predict_command)
 
 
 def _console() -> Console:
@@ -336,29 +290,6 @@ def _submit_with_progress(client: RoleContext, order: "TaskOrder") -> Any:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"encrypting {order.home.name}", total=None)
         return submit(client, order, lambda done, total: bar.update(task, completed=done, total=total))
-
-
-def _report(bundle: "Bundle") -> list[str]:
-    description, origin = bundle.description, bundle.description.origin
-    metric = description.manifest.metric.replace("_", " ")
-    return [
-        f"model {description.model}, by {origin.winner}, block {origin.height}",
-        f"train {metric} {_compared(description.own_train_ppm, origin.voted_train_ppm)}",
-        f"test {metric}  {_compared(description.own_test_ppm, origin.voted_test_ppm)}",
-    ]
-
-
-def _compared(own_ppm: int, voted_ppm: int) -> str:
-    """Evaluation is exact, so on the same rows the two are equal, or somebody did not tell the truth."""
-    if own_ppm == voted_ppm:
-        return f"{_percent(own_ppm)}, the same as the verifiers voted, to the row"
-    return (
-        f"{_percent(own_ppm)}, but the verifiers voted {_percent(voted_ppm)}: they judged other rows, or voted falsely"
-    )
-
-
-def _percent(ppm: int) -> str:
-    return f"{ppm / 10_000:.2f} %"
 
 
 if __name__ == "__main__":

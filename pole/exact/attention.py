@@ -10,7 +10,7 @@ from pole.exact.steps import Step
 from pole.exact.tables import table
 from pole.exact.weights import Rounded, Tensors, blocks, linear_weights
 
-_PROJECTED = 2.0**23
+PROJECTED = 2.0**23
 """Largest magnitude of queries, keys and values, and so of what is made of them."""
 _SCORE_BITS = 16
 _SCORES_AT_ONCE = 1 << 22
@@ -19,7 +19,7 @@ _SCORES_AT_ONCE = 1 << 22
 def attention(step: Step, tensors: Tensors, activations: Grid) -> Callable[[Floats], Floats]:
     """From activations [n, channels, height, width] to the same."""
     channels, tokens, bits = step.shape[0], prod(step.shape[1:]), activations.fraction_bits
-    inner = Grid(bits, _PROJECTED)
+    inner = Grid(bits, PROJECTED)
     projection = linear_weights(f"{step.tensors}.qkv", tensors, activations)
     output = linear_weights(f"{step.tensors}.out", tensors, inner)
     scale = 2.0 ** (_SCORE_BITS - 2 * bits) / sqrt(channels // step.parts)

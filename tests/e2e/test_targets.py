@@ -12,6 +12,7 @@ from tests.e2e.company import Company
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FEATURES, LABELS = 8, ("big", "red", "round")
+PROBABILITIES = [f"probability {name}" for name in LABELS]
 
 
 def write(path: Path, seed: int, rows: int, target: str) -> Path:
@@ -31,9 +32,9 @@ def write(path: Path, seed: int, rows: int, target: str) -> Path:
 @pytest.mark.parametrize(
     ("target", "column", "metric", "required_ppm", "header"),
     [
-        ("quantity", "price", "rmse", 250_000, ["row", "price [EUR]"]),
-        ("labels", "tags", "multilabel_f1", 600_000, ["row", "labels", *LABELS]),
-        ("labels", "tags", "multilabel_accuracy", 600_000, ["row", "labels", *LABELS]),
+        ("quantity", "price", "rmse", 250_000, ["row", "price [EUR]", "far_outside"]),
+        ("labels", "tags", "multilabel_f1", 600_000, ["row", "labels", "far_outside", *PROBABILITIES]),
+        ("labels", "tags", "multilabel_accuracy", 600_000, ["row", "labels", "far_outside", *PROBABILITIES]),
     ],
 )
 def test_round__quantities_or_labels__model_of_the_block_predicts_them(
@@ -57,7 +58,9 @@ def test_round__quantities_or_labels__model_of_the_block_predicts_them(
     assert block.train_ppm >= required_ppm
     bundle, out = folder / f"{name}-model", folder / f"{name}-predictions.csv"
     report = stage.run(["dataclient", "fetch-model", name, "--out", str(bundle)], company.client)
-    assert f"test {metric}  {block.test_ppm / 10_000:.2f} %, the same as the verifiers voted" in report
+    assert (
+        f"test {metric.replace('_', ' ')}  {block.test_ppm / 10_000:.2f} %, the same as the verifiers voted" in report
+    )
     audited = stage.run(["dataclient", "audit", name], company.client)
     assert audited.count("every prediction is as the committee found it") == 2
     new = write(folder / f"{name}-new.csv", 2, 50, column)

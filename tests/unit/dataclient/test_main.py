@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dataclient import __main__ as command_line
 from dataclient.drafting.costs import PPM, duration, encryption_cost, payment_for, size
+from dataclient.sources.load import load_source
 from dataclient.task_file import read_task_file
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
@@ -142,6 +143,34 @@ def test_init__report__escapes_names_and_is_not_overwritten(run: Run, tmp_path: 
     code, _, err = run("init", "rows.csv", "--label", "edible", "--report", "seen.html", "--out", "c.toml")
     assert code == 1
     assert "seen.html exists already" in err
+
+
+@pytest.mark.parametrize("target", ["quantity", "labels"])
+def test_init__targets_of_a_table__draws_them_and_the_task_file_reads_the_same_rows(
+    run: Run, tmp_path: Path, target: str
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["a;town;b;y"]
+    for _ in range(60):
+        a, b = rng.uniform(0, 10, 2)
+        names = "|".join(["x"] * bool(a > 5) + ["y"] * bool(b > 3))
+        said = f"{3 * a - b:.3f}" if target == "quantity" else names
+        lines.append(f"{a:.3f};{rng.choice(['Rome', 'Oslo', 'Bern'])};{b:.3f};{said}".replace(".", ","))
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    unit = ["--unit", "EUR"] if target == "quantity" else []
+    out = ["--out", "task.toml", "--report", "report.html", "--no-encryption"]
+    code, _, err = run("init", "rows.csv", "--label", "y", "--target", target, *unit, *out)
+    assert code == 0, err
+    task = read_task_file(tmp_path / "task.toml").task
+    assert (task.data.target, task.metric) == (target, {"quantity": "r2", "labels": "multilabel_accuracy"}[target])
+    assert [each.unit for each in task.quantities] == (["EUR"] if unit else [])
+    assert task.preprocessing is not None
+    assert task.preprocessing.labels.decimal == ("," if unit else ".")
+    again, found = load_source(task.data, task.preprocessing), load_source(task.data)
+    assert (again.labels == found.labels).all()
+    assert (again.x == found.x).all()
+    html = (tmp_path / "report.html").read_text()
+    assert ("Quantities (training rows)" if unit else "Labels (training rows)") in html
 
 
 def test_init__odd_names__the_task_file_still_reads_back(run: Run, tmp_path: Path) -> None:

@@ -111,6 +111,25 @@ AT_ONCE: Layers = [
     linear(5),
 ]
 
+TOKENS: Layers = [
+    {"type": "conv1d", "channels": 8, "kernel": 3, "padding": 1, "stride": 2},
+    {"type": "embedding_position"},
+    {"type": "attention", "heads": 2},
+    {"type": "channel_norm"},
+    GLOBAL,
+    linear(5),
+]
+MAPS: Layers = [
+    conv(8, 3),
+    {"type": "upsample", "factor": 2},
+    {"type": "depthwise_conv2d", "kernel": 3, "stride": 2},
+    NORM,
+    {"type": "group_norm", "groups": 2},
+    FLATTEN,
+    linear(5),
+]
+GROUPS: Layers = [FLATTEN, {"type": "group_norm", "groups": 4}, linear(16), RELU, linear(5)]
+
 
 def run(content: bytes, x: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -159,6 +178,13 @@ def test_onnx_file__convolutional_mapping__agrees_with_predict(
 ) -> None:
     mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
     assert_agrees(graph_of(*layers), mapping, (3, 7, 6), is_encrypted=is_encrypted)
+
+
+@pytest.mark.parametrize("normalisation", ["standardise", "none"])
+@pytest.mark.parametrize("layers", [TOKENS, MAPS, GROUPS], ids=["tokens", "maps", "groups"])
+def test_onnx_file__layers_of_sequences_and_maps__agree_with_predict(layers: Layers, normalisation: Any) -> None:
+    mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
+    assert_agrees(graph_of(*layers), mapping, (2, 6, 4))
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.plain import PlainData
 from dataclient.sources.targets import label_set, targets_of_array
+from dataclient.sources.traps import traps
 from pole.errors import BadInput
 from pole.task.scores import Target
 
@@ -139,3 +140,20 @@ def test_load__diabetes__a_quantity() -> None:
     data = load_source(SourceOptions(source="sklearn:diabetes"))
     assert (data.target, data.quantity_names, data.x.shape) == (Target.QUANTITY, ("progression",), (442, 10))
     assert (data.labels.min(), data.labels.max()) == (25, 346)
+
+
+def test_traps__column_that_gives_a_quantity_away__warned_of_by_name() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.uniform(0, 100, (200, 1))
+    x = np.column_stack([rng.uniform(0, 1, 200), 1.1 * y[:, 0]])
+    data = PlainData(x, y, quantity_names=("price",), feature_names=("size", "gross"), has_columns=True)
+    found = traps(data.take(np.arange(150)), data.take(np.arange(150, 200)))
+    assert len(found) == 1
+    assert "a column alone nearly gives the label away: 'gross'" in found[0]
+
+
+def test_traps__label_sets__only_rows_on_both_sides() -> None:
+    x = np.repeat(np.arange(20.0)[:, None], 2, axis=0)
+    data = PlainData(x, np.tile([[1, 0], [0, 1]], (20, 1)), label_names=("a", "b"), has_columns=True)
+    found = traps(data.take(np.arange(0, 40, 2)), data.take(np.arange(1, 40, 2)))
+    assert found == ["WARNING: 20 of 20 test rows are also training rows: the test score flatters"]
