@@ -119,7 +119,7 @@ TOKENS: Layers = [
     GLOBAL,
     linear(5),
 ]
-MAPS: Layers = [
+PLANES: Layers = [
     conv(8, 3),
     {"type": "upsample", "factor": 2},
     {"type": "depthwise_conv2d", "kernel": 3, "stride": 2},
@@ -181,7 +181,7 @@ def test_onnx_file__convolutional_mapping__agrees_with_predict(
 
 
 @pytest.mark.parametrize("normalisation", ["standardise", "none"])
-@pytest.mark.parametrize("layers", [TOKENS, MAPS, GROUPS], ids=["tokens", "maps", "groups"])
+@pytest.mark.parametrize("layers", [TOKENS, PLANES, GROUPS], ids=["tokens", "planes", "groups"])
 def test_onnx_file__layers_of_sequences_and_maps__agree_with_predict(layers: Layers, normalisation: Any) -> None:
     mapping = ConvolutionalMapping(filters=2, kernel=3, normalisation=normalisation)
     assert_agrees(graph_of(*layers), mapping, (2, 6, 4))
