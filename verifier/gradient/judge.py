@@ -6,11 +6,12 @@ Source: DGG, Algorithm 2
 from collections.abc import Iterator
 from typing import Any
 
+from pole.exact.scores import score_ppm
+
 from pole.chain.structs import VerdictKind
 from pole.errors import ManifestInvalid, PoleError, StoreError
 from pole.exact.fast import prepare
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.scores import score_ppm
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.samples import fetch_samples
