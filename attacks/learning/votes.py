@@ -413,8 +413,8 @@ ATTACKS: list[Attack[Ground]] = [
             (
                 Edit(
                     "VerifierCommittee.sol",
-                    "return stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;",
-                    "return stakeWei * 4 >= uint256(queried.snapshotStakeWei) * 3;",
+                    "stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;",
+                    "stakeWei * 4 >= uint256(queried.snapshotStakeWei) * 3;",
                 ),
             ),
         ),

@@ -125,7 +125,7 @@ abstract contract Recount is Roles {
         address[] memory members = committee.members(ballotId);
         for (uint256 i = 0; i < members.length; i++) {
             if (committee.verifier(members[i]).stakeWei != before[i] + penalties[i]) {
-                _violate("I36: a void ballot kept a penalty");
+                _violate("I38: a void ballot kept a penalty");
             }
         }
     }
@@ -199,7 +199,7 @@ abstract contract Recount is Roles {
             uint256 leftWei = committee.verifier(seen_.members[i]).stakeWei;
             uint256 backWei = isAnyInside ? 0 : committee.memberOf(ballotId, seen_.members[i]).penaltyWei;
             if (leftWei < backWei || (!isAnyInside && leftWei != before[i] + backWei)) {
-                _violate("I36: a ballot that nobody was right in kept a penalty");
+                _violate("I38: a ballot that nobody was right in kept a penalty");
             }
             uint256 lostWei = isAnyInside ? before[i] - leftWei : 0;
             bool mayLose = isAnyInside && seen_.isRevealed[i] && !_isInside(seen_, i, expected);
