@@ -116,6 +116,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @inheritdoc IGradientChain
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function current() external view override returns (Height memory shown) {
         shown = _current;
         if (shown.phase == HeightPhase.Search) shown.deadline = _deadline();
@@ -266,7 +267,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     // It calls our own contracts, which call nobody back; a count of blocks reaches its end by one.
-    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
+    // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
         uint64 taskId = _current.taskId;
         GradientTask storage paid = _tasks[taskId];
@@ -349,21 +350,25 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @dev A search's moves on for as long as its clock stands still.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _deadline() private view returns (uint40) {
         return _current.phase == HeightPhase.Search ? _current.deadline + _stillS() : _current.deadline;
     }
 
     /// @dev Nobody has to wait longer for a committee.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isLapsed() private view returns (bool) {
         return COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Lapsed;
     }
 
     /// @dev Whether a proposal has its voters, or would get them.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isJudged() private view returns (bool) {
         return _current.proposalCount != 0
             || COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Enough;
     }
 
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isTaking() private view returns (bool) {
         return _current.phase == HeightPhase.Search || _current.phase == HeightPhase.Collect;
     }

@@ -194,15 +194,15 @@ contract LearningChain is RoundJudgement {
             (IVerifierCommittee.BallotPhase ballotPhase,) = _result(queried);
             return ballotPhase >= IVerifierCommittee.BallotPhase.Closed;
         }
-        uint16 submissions = queried.submissionCount;
+        uint16 count = queried.submissionCount;
         bool isTaking = phase == Phase.Training || phase == Phase.Overtime;
-        if (isTaking && submissions != 0 && _seating(queried) == IVerifierCommittee.Seating.Waiting) {
+        if (isTaking && count != 0 && _seating(queried) == IVerifierCommittee.Seating.Waiting) {
             return false;
         }
         if (block.timestamp >= queried.deadline) return true;
-        if (phase == Phase.Reveal) return queried.revealedCount == submissions;
+        if (phase == Phase.Reveal) return queried.revealedCount == count;
         if (!isTaking) return false;
-        if (submissions == MAX_SUBMISSIONS) return true;
+        if (count == MAX_SUBMISSIONS) return true;
         return phase == Phase.Training && queried.qualifiedCount >= state.terms.solutionsWanted;
     }
 

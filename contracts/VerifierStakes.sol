@@ -53,6 +53,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
 
     /// @param reservoir must already list this contract as an operator
     /// @param chains may open ballots; fixed for ever; may be deployed later
+    // slither-disable-next-line cyclomatic-complexity: one line for each parameter
     constructor(IRewardReservoir reservoir, address[] memory chains, CommitteeParameters memory given) {
         if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
         for (uint256 i = 0; i < chains.length; i++) {
@@ -113,12 +114,14 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @inheritdoc IVerifierCommittee
+    // slither-disable-next-line incorrect-equality: zero stands for none
     function requestUnstake() external override {
         if (_accounts[msg.sender].seatPlusOne == 0) revert NotSeated(msg.sender);
         _unseat(msg.sender, Exit.Requested);
     }
 
     /// @inheritdoc IVerifierCommittee
+    // slither-disable-next-line incorrect-equality: zero stands for none
     function completeUnstake() external override {
         // Check: the period is over and no open ballot can slash the stake any more.
         uint40 releaseAt = _accounts[msg.sender].releaseAt;
@@ -189,7 +192,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
         return occupancy.shortS + uint40(block.timestamp) - occupancy.shortSince;
     }
 
-    // slither-disable-next-line unused-return: the seat's history is not asked for
+    // slither-disable-next-line incorrect-equality: a bit
     function _takeSeat(Account storage staker) private {
         uint256 seat = 0;
         while ((_occupancy.taken >> seat) & 1 == 1) seat++;
@@ -210,6 +213,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
     /// @dev Whoever is slashed below the floor loses its seat. Never more than is left: a member of several ballots may
     /// have been slashed before.
     /// @return amountWei what has to be moved from the stakes
+    // slither-disable-next-line incorrect-equality: zero stands for none
     function _slash(uint64 ballotId, address account, uint256 weightWei, Fault fault)
         internal
         returns (uint256 amountWei)
@@ -287,6 +291,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @dev Who was seated at the end of that second, in the order of the seats, and with which stakes.
+    // slither-disable-next-line assembly: it only shortens the two arrays
     function _seatedAt(uint40 atTime)
         internal
         view
@@ -301,7 +306,6 @@ abstract contract VerifierStakes is IVerifierCommittee {
             accounts[count] = account;
             stakesWei[count++] = _stakes[account].upperLookupRecent(atTime);
         }
-        // It only shortens the two arrays.
         // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {
             mstore(accounts, count)
