@@ -31,7 +31,8 @@ class Vote:
     @property
     def lost_wei(self) -> int:
         """What was slashed and not returned."""
-        return self.slashed_wei - sum(event.args["amountWei"] for event in self.returned)
+        returned_wei: int = sum(event.args["amountWei"] for event in self.returned)
+        return self.slashed_wei - returned_wei
 
 
 @dataclass
