@@ -55,8 +55,9 @@ def test_act__stake_taken_out_meanwhile__is_topped_up_again(local_nodes: LocalNo
     verifier = local_nodes.verifier(account)
     verifier.act()
     context = verifier.context
-    context.contracts.verifier_committee.request_unstake(key="out")
-    local_nodes.pass_time(31)
+    committee = context.contracts.verifier_committee
+    committee.request_unstake(key="out")
+    local_nodes.pass_time(committee.parameters().unbonding_period_s + 1)
     context.contracts.verifier_committee.complete_unstake(key="done")
     verifier.act()
     verifier.act()
