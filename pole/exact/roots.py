@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from pole.exact.scores import Integers
 from pole.storage.cid import Cid
+from pole.task.scores import Integers
 
 _DOMAIN = b"pole.predictions.v1"
 

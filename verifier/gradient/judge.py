@@ -10,7 +10,6 @@ from pole.chain.structs import VerdictKind
 from pole.errors import ManifestInvalid, PoleError, StoreError
 from pole.exact.fast import prepare
 from pole.exact.roots import RowPart, predictions_root
-from pole.exact.scores import score_ppm
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.samples import fetch_samples
@@ -18,6 +17,7 @@ from pole.gradient.verification import BlockClaim, verify
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
 from pole.task.model import new_model
+from pole.task.scores import score_ppm
 from pole.task.weights import load_model
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
 from verifier.judging.messages import Finding, FindingKind, JudgingLimits
