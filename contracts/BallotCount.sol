@@ -93,7 +93,6 @@ abstract contract BallotCount is VerifierStakes {
     function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
         Count memory count = _count(ballotId, closing, lists);
         (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
-        closing.transcript = keccak256(abi.encode(closing.transcript, digest));
         closing.outcomeCode = _keep(digest, decided);
         emit BallotTallied(ballotId, digest, decided);
         _enter(ballotId, closing, BallotPhase.Closed, 0);

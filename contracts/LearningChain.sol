@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BlockLedger} from "./BlockLedger.sol";
+import {RoundLedger} from "./RoundLedger.sol";
 import {RoundJudgement} from "./RoundJudgement.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
-import {IRewardToken} from "./interfaces/IRewardToken.sol";
 import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
@@ -17,9 +17,6 @@ import {Commitments} from "./libraries/Commitments.sol";
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
 contract LearningChain is RoundJudgement {
     uint256 private constant PPM = 1_000_000;
-    /// @notice Rounds that are opened for a task before it is refunded.
-    uint8 public constant MAX_ATTEMPTS = 2;
-
     uint32 private immutable KEYS_WINDOW_S;
     uint32 private immutable OVERTIME_WINDOW_S;
     uint32 private immutable RELEASE_WINDOW_S;
@@ -28,15 +25,12 @@ contract LearningChain is RoundJudgement {
 
     constructor(
         IRewardReservoir reservoir,
-        IRewardToken token,
         ITaskMarket market,
         IVerifierCommittee committee,
+        IBlockLedger ledger,
         ChainParameters memory given,
         IdleTask memory idle
-    )
-        RoundTreasury(reservoir, market, committee, given.minerBondWei)
-        BlockLedger(token, given.winnerReward, given.ommerFormula, idle.manifest)
-    {
+    ) RoundTreasury(reservoir, market, committee, given.minerBondWei) RoundLedger(ledger) {
         if (given.keysWindowS == 0) revert InvalidParameter("keysWindowS", 0);
         if (given.overtimeWindowS == 0) revert InvalidParameter("overtimeWindowS", 0);
         if (given.releaseWindowS == 0) revert InvalidParameter("releaseWindowS", 0);
@@ -72,7 +66,7 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @inheritdoc ILearningChain
-    function publishKeys(uint64 roundId, Cid calldata keys) external override {
+    function publishKeys(uint64 roundId, bytes32 previousHash, Cid calldata keys) external override {
         // Check: the client, in time.
         RoundState storage state = _states[roundId];
         _checkOpen(roundId, state.round, Phase.Keys);
@@ -80,14 +74,18 @@ contract LearningChain is RoundJudgement {
         Cids.check(keys);
 
         // Effect: the training clock starts.
+        _bind(roundId, state.round, previousHash);
         state.round.keys = keys;
-        _record(state.round);
         emit KeysPublished(roundId, keys);
         _enter(roundId, state.round, Phase.Training, state.terms.timeLimitS);
     }
 
     /// @inheritdoc ILearningChain
-    function commit(uint64 roundId, bytes32 commitment, uint32 claimedTrainPpm) external payable override {
+    function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
+        external
+        payable
+        override
+    {
         // Check: in time, good enough, bonded, once per miner, and room left.
         RoundState storage state = _states[roundId];
         bool isOvertime = state.round.phase == Phase.Overtime;
@@ -102,6 +100,7 @@ contract LearningChain is RoundJudgement {
         if (state.round.submissionCount == MAX_SUBMISSIONS) revert RoundFull(roundId, MAX_SUBMISSIONS);
 
         // Effect: enter it.
+        _bind(roundId, state.round, previousHash);
         _addSubmission(roundId, state, commitment, claimedTrainPpm);
 
         // Interaction: the reservoir holds the bond.
@@ -127,7 +126,6 @@ contract LearningChain is RoundJudgement {
         // Effect: on to the reveals.
         released.testSet = testSet;
         released.isTestSetReleased = true;
-        _record(released);
         emit TestSetReleased(roundId, testSet);
         _enter(roundId, released, Phase.Reveal, REVEAL_WINDOW_S);
     }
@@ -156,7 +154,6 @@ contract LearningChain is RoundJudgement {
         RoundState storage state = _states[roundId];
         phase = state.round.phase;
         if (!isDue(roundId)) revert NotDue(roundId, phase, state.round.deadline);
-        _record(state.round);
         if (phase == Phase.Keys) _endKeys(roundId, state);
         else if (phase == Phase.Training) _endTraining(roundId, state.round);
         else if (phase == Phase.Overtime) _endOvertime(roundId, state);
@@ -168,15 +165,10 @@ contract LearningChain is RoundJudgement {
 
     /// @inheritdoc ILearningChain
     function parameters() external view override returns (ChainParameters memory) {
-        return ChainParameters(
-            KEYS_WINDOW_S,
-            OVERTIME_WINDOW_S,
-            RELEASE_WINDOW_S,
-            REVEAL_WINDOW_S,
-            MINER_BOND_WEI,
-            WINNER_REWARD,
-            OMMER_FORMULA
-        );
+        return
+            ChainParameters(
+                KEYS_WINDOW_S, OVERTIME_WINDOW_S, RELEASE_WINDOW_S, REVEAL_WINDOW_S, MINER_BOND_WEI
+            );
     }
 
     /// @inheritdoc ILearningChain
@@ -209,12 +201,11 @@ contract LearningChain is RoundJudgement {
         RoundState storage state = _states[roundId];
         Round storage opened = state.round;
         opened.taskId = taskId;
-        opened.height = height + 1;
-        opened.previousHash = headerHash(height);
+        opened.height = LEDGER.height() + 1;
+        opened.anchorBlock = uint64(block.number) + 1;
         opened.opener = msg.sender;
         state.terms = terms;
-        _record(opened);
-        emit RoundOpened(roundId, taskId, opened.height, opened.previousHash);
+        emit RoundOpened(roundId, taskId, opened.height, opened.anchorBlock);
         _enter(roundId, opened, phase, windowS);
     }
 
@@ -234,12 +225,8 @@ contract LearningChain is RoundJudgement {
     }
 
     function _endOvertime(uint64 roundId, RoundState storage state) private {
-        uint64 taskId = state.round.taskId;
         if (state.round.submissionCount != 0) {
             _closeCommits(roundId, state.round);
-        } else if (taskId != 0 && _task(taskId).attempts < MAX_ATTEMPTS) {
-            _abort(roundId, state.round, AbortReason.NoSolution);
-            _relist(taskId);
         } else {
             _abortAndSettle(roundId, state, AbortReason.NoSolution, 0);
         }
@@ -271,6 +258,7 @@ contract LearningChain is RoundJudgement {
             _abortAndSettle(roundId, state, AbortReason.QuorumLost, revealed);
         } else {
             _enter(roundId, ending, Phase.Voting, 0);
+            (state.taskListHash, state.newTasksHash) = MARKET.listHashes();
             uint16 silent = ending.submissionCount - ending.revealedCount;
             _openBallot(ending, ending.revealedCount, uint256(silent) * MINER_BOND_WEI);
         }
@@ -279,13 +267,12 @@ contract LearningChain is RoundJudgement {
     /// @dev A ballot that leaves entries undecided is repeated once, for them.
     function _endVoting(uint64 roundId, RoundState storage state) private {
         Round storage voted = state.round;
-        (IVerifierCommittee.BallotPhase ballotPhase, bytes32 transcript) = _result(voted);
+        (IVerifierCommittee.BallotPhase ballotPhase,) = _result(voted);
         bool isFirst = voted.firstBallotId == 0;
         if (isFirst && ballotPhase == IVerifierCommittee.BallotPhase.Void) {
             _abortAndSettle(roundId, state, AbortReason.QuorumLost, _revealedSet(state));
             return;
         }
-        voted.transcript = keccak256(abi.encode(voted.transcript, transcript));
         Judgement memory judged = _judge(state);
         if (isFirst && judged.undecidedCount != 0 && _isCommitteeSeated()) {
             voted.firstBallotId = voted.ballotId;
@@ -301,7 +288,7 @@ contract LearningChain is RoundJudgement {
         Round storage ended = state.round;
         if (judged.isDataWithheld) ended.isTestSetReleased = false;
         bool isByTest = ended.isTestSetReleased && judged.isTested;
-        Candidate[] memory ranked = _ranked(judged.candidates, judged.valid, isByTest);
+        IBlockLedger.Candidate[] memory ranked = _ranked(judged.candidates, judged.valid, isByTest);
         ITaskMarket.Task memory task = _task(ended.taskId);
         bool isSolved = judged.valid != 0;
         bool isBelowFloor =
@@ -310,8 +297,7 @@ contract LearningChain is RoundJudgement {
         if (isSolved && !isBelowFloor) {
             _enter(roundId, ended, Phase.Finalised, 0);
             uint256 ommersAtHeight = ended.isOvertime ? 0 : _size(judged.valid) - 1;
-            bytes32[] memory body = _body(ended, task.terms.manifest);
-            _appendBlock(roundId, ended.taskId, ranked, uint16(ommersAtHeight), body);
+            _append(roundId, state, ranked, uint16(ommersAtHeight), task.terms.manifest);
             _settleBonds(roundId, state, returned);
             _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, ranked[0].miner);
         } else if (judged.unjudged != 0) {
@@ -332,13 +318,38 @@ contract LearningChain is RoundJudgement {
         _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
     }
 
+    /// @dev Everything in a header was fixed when the votes were committed, but for what is withheld after that.
+    function _append(
+        uint64 roundId,
+        RoundState storage state,
+        IBlockLedger.Candidate[] memory ranked,
+        uint16 ommersAtHeight,
+        Cid memory manifest
+    ) private {
+        Round storage ended = state.round;
+        IBlockLedger.NewBlock memory added;
+        added.roundId = roundId;
+        added.taskId = ended.taskId;
+        added.roundHash = ended.previousHash;
+        added.timestamp = ended.commitsClosedAt;
+        added.ommersAtHeight = ommersAtHeight;
+        added.ranked = ranked;
+        added.body = _body(state, manifest);
+        LEDGER.append(added);
+    }
+
     /// @dev What a block commits to. `Source: PoLe, section 3.3`
-    function _body(Round storage ended, Cid memory manifest) private returns (bytes32[] memory body) {
+    function _body(RoundState storage state, Cid memory manifest)
+        private
+        view
+        returns (bytes32[] memory body)
+    {
+        Round storage ended = state.round;
         body = new bytes32[](5);
-        body[0] = MARKET.taskListHash();
-        body[1] = MARKET.takeNewTasks();
+        body[0] = state.taskListHash;
+        body[1] = state.newTasksHash;
         body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
-        body[3] = ended.transcript;
+        body[3] = _transcript(ended);
         if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
     }
 

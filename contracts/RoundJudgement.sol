@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BlockLedger} from "./BlockLedger.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid} from "./libraries/Cids.sol";
+import {OmmerRewards} from "./libraries/OmmerRewards.sol";
 import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title RoundJudgement
 /// @notice What the committee's verdicts mean for a round's submissions. See {ILearningChain}.
-abstract contract RoundJudgement is RoundTreasury, BlockLedger {
+abstract contract RoundJudgement is RoundTreasury {
+    /// @dev The winner and the ommers that later blocks can still reference.
+    uint256 private constant PLACES = 1 + OmmerRewards.MAX_DEPTH;
+
     /// @dev What the committee decided about a round's submissions.
     /// @param candidates per submission; zeros where it was not revealed
     /// @param valid the set of those that may win
@@ -18,7 +22,7 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
     /// @param isTested every valid one has a test score
     /// @param isDataWithheld the client's data could not be had
     struct Judgement {
-        Candidate[] candidates;
+        IBlockLedger.Candidate[] candidates;
         uint256 valid;
         uint256 unjudged;
         uint256 undecidedCount;
@@ -32,7 +36,7 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
         IVerifierCommittee.Verdict[] memory verdicts =
             COMMITTEE.repeatedOutcome(voted.firstBallotId, voted.ballotId);
         uint32 neededTrainPpm = voted.isOvertime ? 0 : state.terms.requiredTrainPpm;
-        judged.candidates = new Candidate[](voted.submissionCount);
+        judged.candidates = new IBlockLedger.Candidate[](voted.submissionCount);
         judged.isTested = true;
         uint256 entry;
         for (uint256 i = 0; i < judged.candidates.length; i++) {
@@ -41,7 +45,7 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
             if (!revealed.isRevealed) continue;
             IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
             Cid memory model = Cid(revealed.modelCodec, revealed.modelDigest);
-            judged.candidates[i] = Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
+            judged.candidates[i] = IBlockLedger.Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
             _sort(judged, i, verdict, neededTrainPpm);
         }
     }
@@ -72,19 +76,31 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
         return COMMITTEE.result(voted.ballotId);
     }
 
+    /// @dev The round's transcript and those of its ballots, which end with the votes' commitments.
+    function _transcript(Round storage ended) internal view returns (bytes32 transcript) {
+        transcript = ended.transcript;
+        bytes32 votes;
+        if (ended.firstBallotId != 0) {
+            (, votes) = COMMITTEE.result(ended.firstBallotId);
+            transcript = keccak256(abi.encode(transcript, votes));
+        }
+        (, votes) = COMMITTEE.result(ended.ballotId);
+        return keccak256(abi.encode(transcript, votes));
+    }
+
     /// @dev The winner and the best ommers, best first: by test accuracy, or by train accuracy.
-    function _ranked(Candidate[] memory candidates, uint256 valid, bool isByTest)
+    function _ranked(IBlockLedger.Candidate[] memory candidates, uint256 valid, bool isByTest)
         internal
         pure
-        returns (Candidate[] memory ranked)
+        returns (IBlockLedger.Candidate[] memory ranked)
     {
         uint256[] memory scores = new uint256[](candidates.length);
         for (uint256 i = 0; i < scores.length; i++) {
             if (!_has(valid, i)) continue;
             scores[i] = 1 + (isByTest ? candidates[i].testPpm : candidates[i].trainPpm);
         }
-        uint256[] memory positions = Ranking.best(scores, 1 + MAX_OMMERS);
-        ranked = new Candidate[](positions.length);
+        uint256[] memory positions = Ranking.best(scores, PLACES);
+        ranked = new IBlockLedger.Candidate[](positions.length);
         for (uint256 i = 0; i < positions.length; i++) {
             ranked[i] = candidates[positions[i]];
         }

@@ -2,12 +2,18 @@
 pragma solidity 0.8.37;
 
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {Cid} from "./libraries/Cids.sol";
+import {Headers} from "./libraries/Headers.sol";
 
 /// @title RoundLedger
 /// @notice What is kept of rounds and their submissions. See {ILearningChain}.
 abstract contract RoundLedger is ILearningChain {
     uint16 public constant MAX_SUBMISSIONS = 64;
+    /// @dev Hashes of older blocks are not to be had.
+    uint256 private constant KNOWN_BLOCKS = 256;
+    IBlockLedger public immutable LEDGER;
 
     /// @dev What a commit reads of the task, in one word.
     /// @param client the opener in an idle round
@@ -31,9 +37,13 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     /// @dev Behind one mapping, so that a function finds the place once and hands it on.
+    /// @param taskListHash as it was when voting began: the block's body is known before anybody votes
+    /// @param newTasksHash the same
     struct RoundState {
         Round round;
         Terms terms;
+        bytes32 taskListHash;
+        bytes32 newTasksHash;
         address[MAX_SUBMISSIONS] miners;
         mapping(address miner => Entry) entries;
     }
@@ -42,9 +52,16 @@ abstract contract RoundLedger is ILearningChain {
     uint64 public override roundCount;
     mapping(uint64 roundId => RoundState) internal _states;
 
+    /// @param ledger appends this chain's blocks; may be deployed later
+    constructor(IBlockLedger ledger) {
+        if (address(ledger) == address(0)) revert IRewardReservoir.ZeroAddress();
+        LEDGER = ledger;
+    }
+
     /// @inheritdoc ILearningChain
-    function round(uint64 roundId) external view override returns (Round memory) {
-        return _states[roundId].round;
+    function round(uint64 roundId) external view override returns (Round memory viewed) {
+        viewed = _states[roundId].round;
+        if (!_isOver(viewed.phase)) viewed.previousHash = _previousHash(_states[roundId].round);
     }
 
     /// @inheritdoc ILearningChain
@@ -106,14 +123,20 @@ abstract contract RoundLedger is ILearningChain {
         emit SolutionRevealed(roundId, msg.sender, entry.indexPlusOne - 1, model);
     }
 
-    /// @dev Extends the round's transcript by this transaction.
-    function _record(Round storage recorded) internal {
-        recorded.transcript = keccak256(abi.encode(recorded.transcript, msg.sender, keccak256(msg.data)));
+    /// @dev Binds the round to PHS, once. Nobody who calls can vary it: its block follows from the opening.
+    function _bind(uint64 roundId, Round storage bound, bytes32 given) internal {
+        bytes32 previousHash = _previousHash(bound);
+        if (previousHash == bytes32(0) || given != previousHash) {
+            revert WrongPreviousHash(roundId, previousHash, given);
+        }
+        if (bound.previousHash == previousHash) return;
+        bound.previousHash = previousHash;
+        emit PreviousHashBound(roundId, previousHash);
     }
 
-    /// @dev Extends the round's transcript by all submissions at once, so that no miner pays for it.
+    /// @dev The transcript: keys, test set and all submissions, whoever sent them and with whatever calldata.
     function _recordSubmissions(RoundState storage state) internal {
-        bytes32 transcript = state.round.transcript;
+        bytes32 transcript = keccak256(abi.encode(state.round.keys, state.round.testSet));
         uint256 count = state.round.submissionCount;
         for (uint256 i = 0; i < count; i++) {
             transcript = keccak256(abi.encode(transcript, _submission(state, i)));
@@ -145,6 +168,14 @@ abstract contract RoundLedger is ILearningChain {
             commitment: entry.commitment,
             model: Cid(entry.modelCodec, entry.modelDigest)
         });
+    }
+
+    /// @dev If nobody bound the round while its block's hash was known: that of the last block 256 k later.
+    function _previousHash(Round storage bound) internal view returns (bytes32) {
+        if (bound.previousHash != bytes32(0) || block.number <= bound.anchorBlock) return bound.previousHash;
+        uint256 age = block.number - bound.anchorBlock - 1;
+        bytes32 anchorHash = blockhash(bound.anchorBlock + age / KNOWN_BLOCKS * KNOWN_BLOCKS);
+        return Headers.roundHash(LEDGER.headerHash(bound.height - 1), anchorHash);
     }
 
     /// @dev Sets of submissions are bit sets: bit i is submission i.

@@ -80,13 +80,6 @@ abstract contract RoundTreasury is RoundLedger {
         _closeTask(taskId, ITaskMarket.TaskState.Refunded, first);
     }
 
-    /// @dev Hands everything back to the market and the task to the list.
-    function _relist(uint64 taskId) internal {
-        _moveToMarket(IRewardReservoir.Pot.Escrow, _account(taskId));
-        _moveToMarket(IRewardReservoir.Pot.Bond, _account(taskId));
-        MARKET.relist(taskId);
-    }
-
     /// @dev All escrow left goes to `payee`, and the task ends, if there is one.
     function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
         _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
@@ -137,10 +130,6 @@ abstract contract RoundTreasury is RoundLedger {
         uint256 amountWei
     ) private {
         _move(pot, account, address(COMMITTEE), IRewardReservoir.Pot.Escrow, committeeAccount, amountWei);
-    }
-
-    function _moveToMarket(IRewardReservoir.Pot pot, bytes32 account) private {
-        _move(pot, account, address(MARKET), pot, account, _held(pot, account));
     }
 
     function _move(

@@ -29,7 +29,8 @@ contract TaskMarket is ITaskMarket {
     uint64 public override taskCount;
     /// @inheritdoc ITaskMarket
     bytes32 public override taskListHash;
-    bytes32 private _newTasksHash;
+    /// @inheritdoc ITaskMarket
+    bytes32 public override newTasksHash;
     mapping(uint64 taskId => Task task) private _tasks;
     IndexedHeap.Heap private _pending;
 
@@ -70,9 +71,10 @@ contract TaskMarket is ITaskMarket {
         added.rewardWei = (paymentWei - feeWei).toUint128();
         added.verifierFeeWei = feeWei.toUint128();
         added.bondWei = CLIENT_BOND_WEI;
-        _newTasksHash = keccak256(abi.encode(_newTasksHash, taskId));
+        newTasksHash = keccak256(abi.encode(newTasksHash, taskId));
         emit TaskSubmitted(taskId, msg.sender, terms.manifest, paymentWei - feeWei, feeWei, CLIENT_BOND_WEI);
-        _list(taskId);
+        _pending.insert(taskId, uint192(valueOf(taskId)));
+        _setState(taskId, TaskState.Pending);
 
         // Interaction: the reservoir holds all of it.
         RESERVOIR.deposit{value: paymentWei}(IRewardReservoir.Pot.Escrow, _account(taskId));
@@ -104,25 +106,12 @@ contract TaskMarket is ITaskMarket {
         // Effect: off the list, into a round.
         taskId = _pending.pop();
         Task storage popped = _tasks[taskId];
-        popped.attempts++;
         _setState(taskId, TaskState.InRound);
-        emit TaskPopped(taskId, popped.attempts);
+        emit TaskPopped(taskId);
 
         // Interaction: the chain gets escrow and bond under the same account.
         _handOver(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
         _handOver(IRewardReservoir.Pot.Bond, taskId, popped.bondWei);
-    }
-
-    /// @inheritdoc ITaskMarket
-    function relist(uint64 taskId) external override onlyChain {
-        // Check: only what was popped can return, and only with its money, or it could not be cancelled.
-        _checkInRound(taskId);
-        _checkFunded(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
-        _checkFunded(IRewardReservoir.Pot.Bond, taskId, _tasks[taskId].bondWei);
-
-        // Effect: back on the list at its old value.
-        emit TaskRelisted(taskId);
-        _list(taskId);
     }
 
     /// @inheritdoc ITaskMarket
@@ -137,12 +126,6 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function takeNewTasks() external override onlyChain returns (bytes32 newTasksHash) {
-        newTasksHash = _newTasksHash;
-        delete _newTasksHash;
-    }
-
-    /// @inheritdoc ITaskMarket
     function parameters() external view override returns (MarketParameters memory) {
         return MarketParameters(CLIENT_BOND_WEI, MIN_REWARD_WEI, VERIFIER_FEE_PPM, MAX_TIME_LIMIT_S);
     }
@@ -150,6 +133,11 @@ contract TaskMarket is ITaskMarket {
     /// @inheritdoc ITaskMarket
     function task(uint64 taskId) external view override returns (Task memory) {
         return _tasks[taskId];
+    }
+
+    /// @inheritdoc ITaskMarket
+    function listHashes() external view override returns (bytes32, bytes32) {
+        return (taskListHash, newTasksHash);
     }
 
     /// @inheritdoc ITaskMarket
@@ -169,11 +157,6 @@ contract TaskMarket is ITaskMarket {
         return (uint256(valued.rewardWei) << 32) / valued.terms.timeLimitS;
     }
 
-    function _list(uint64 taskId) private {
-        _pending.insert(taskId, uint192(valueOf(taskId)));
-        _setState(taskId, TaskState.Pending);
-    }
-
     /// @dev Every change of the list extends its hash chain, which block bodies commit to.
     function _setState(uint64 taskId, TaskState state) private {
         _tasks[taskId].state = state;
@@ -188,15 +171,6 @@ contract TaskMarket is ITaskMarket {
     function _checkInRound(uint64 taskId) private view {
         TaskState state = _tasks[taskId].state;
         if (state != TaskState.InRound) revert NotInRound(taskId, state);
-    }
-
-    function _checkFunded(IRewardReservoir.Pot pot, uint64 taskId, uint256 neededWei) private view {
-        uint256 balanceWei = RESERVOIR.balanceOf(address(this), pot, _account(taskId));
-        if (balanceWei < neededWei) {
-            revert IRewardReservoir.InsufficientFunds(
-                address(this), pot, _account(taskId), balanceWei, neededWei
-            );
-        }
     }
 
     function _checkTerms(TaskTerms calldata terms) private view {

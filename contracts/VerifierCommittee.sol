@@ -70,7 +70,7 @@ contract VerifierCommittee is BallotCount {
         member.commitment = commitment;
         voted.committedCount++;
         voted.committedStakeWei += member.weightWei;
-        _record(voted);
+        voted.transcript = keccak256(abi.encode(voted.transcript, msg.sender, commitment));
         emit VoteCommitted(ballotId, msg.sender);
     }
 
@@ -90,7 +90,6 @@ contract VerifierCommittee is BallotCount {
         member.digest = digest;
         voted.revealedCount++;
         voted.revealedStakeWei += member.weightWei;
-        _record(voted);
         emit VoteRevealed(ballotId, msg.sender, digest);
     }
 
@@ -188,11 +187,6 @@ contract VerifierCommittee is BallotCount {
         _openBallots.add(ballotId);
         opened.memberCount = uint16(accounts.length);
         opened.snapshotStakeWei = totalWei.toUint96();
-    }
-
-    /// @dev Ballots keep a hash chain over the votes, in the order of the transactions, for the block's body.
-    function _record(Ballot storage voted) private {
-        voted.transcript = keccak256(abi.encode(voted.transcript, msg.sender, keccak256(msg.data)));
     }
 
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back

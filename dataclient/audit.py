@@ -80,10 +80,10 @@ def _found(client: RoleContext, home: TaskHome, header: Header) -> dict[RowPart,
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     manifest = fetch_manifest(client.store, client.contracts.task_market.task(header.task_id).terms.manifest)
     model = model_of(manifest, client.store.get(header.model, manifest.max_model_bytes))
-    own = own_features(home, manifest, header.previous_hash)
+    own = own_features(home, manifest, header.round_hash)
     found = {}
     for part, x, y in ((RowPart.TRAIN, own.train_x, own.train_y), (RowPart.TEST, own.test_x, own.test_y)):
         predictions = model.predict(x)
-        root = predictions_root(header.previous_hash, header.model, part, predictions)
+        root = predictions_root(header.round_hash, header.model, part, predictions)
         found[part] = Part(VerdictKind.SCORED, task_score_ppm(manifest, predictions, y), root).packed
     return found

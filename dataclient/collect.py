@@ -64,8 +64,8 @@ def require_submitted(client: RoleContext, home: TaskHome) -> Submitted:
 
 def winning_header(client: RoleContext, task_id: int) -> Header:
     """The header of the block that solved a task, newest first. Raises BadInput."""
-    for height in range(client.contracts.learning_chain.height(), 0, -1):
-        header = client.contracts.learning_chain.header(height)
+    for height in range(client.contracts.block_ledger.height(), 0, -1):
+        header = client.contracts.block_ledger.header(height)
         if header.task_id == task_id:
             return header
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
@@ -76,14 +76,14 @@ def _bundle(client: RoleContext, home: TaskHome, task: Task, header: Header) -> 
     if header.model is None:
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     weights = client.store.get(header.model, manifest.max_model_bytes)
-    own = own_features(home, manifest, header.previous_hash)
+    own = own_features(home, manifest, header.round_hash)
     model = model_of(manifest, weights)
     plain = home.plain()
     description = Description(
         model=str(header.model),
         manifest_cid=str(task.terms.manifest),
         manifest=manifest,
-        previous_hash=header.previous_hash.hex(),
+        previous_hash=header.round_hash.hex(),
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
         origin=_origin(client, header),
@@ -98,7 +98,7 @@ def _origin(client: RoleContext, header: Header) -> Origin:
         chain_id=client.chain.deployment.chain_id,
         task_id=header.task_id,
         height=header.height,
-        header_hash=client.contracts.learning_chain.header_hash(header.height).hex(),
+        header_hash=client.contracts.block_ledger.header_hash(header.height).hex(),
         winner=header.winner,
         voted_train_ppm=header.train_ppm,
         voted_test_ppm=header.test_ppm,

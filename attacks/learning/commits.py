@@ -132,7 +132,7 @@ def _replayed(chain: Chain, twin: Chain) -> Outcome:
     rounds.submit(twin)
     current, other = rounds.open_round(chain), rounds.open_round(twin)
     hashed = rounds.commitment(twin, other, chain.attacker)
-    data = twin.data("LearningChain", "commit", other.round_id, hashed, rounds.CLAIM_PPM)
+    data = twin.data("LearningChain", "commit", other.round_id, other.previous_hash, hashed, rounds.CLAIM_PPM)
     transaction: Any = {
         "to": twin.address("LearningChain"),
         "data": data,
@@ -181,7 +181,8 @@ def commit_after_release(ground: Ground) -> Outcome:
 
 
 def _queued_commit(chain: Chain, miner: str, tip_gwei: int, hashed: bytes = bytes([1] * 32)) -> bytes:
-    data = chain.data("LearningChain", "commit", rounds.latest(chain).round_id, hashed, rounds.CLAIM_PPM)
+    current = rounds.latest(chain)
+    data = chain.data("LearningChain", "commit", current.round_id, current.previous_hash, hashed, rounds.CLAIM_PPM)
     where = chain.address("LearningChain")
     return chain.queue(miner, where, data, value_wei=rounds.BOND_WEI, tip_gwei=tip_gwei)
 

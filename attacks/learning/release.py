@@ -39,7 +39,8 @@ def release_same_block(ground: Ground) -> Outcome:
     """A commit, the close of commits and the release in one block: the committer could know the test set."""
     chain = _started(ground, solutions_wanted=1)
     current, where = rounds.open_round(chain), chain.address("LearningChain")
-    commit = chain.data("LearningChain", "commit", current.round_id, bytes([1] * 32), rounds.CLAIM_PPM)
+    arguments = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
+    commit = chain.data("LearningChain", "commit", *arguments)
     release = chain.data("LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)
     with chain.one_block():
         queued = [

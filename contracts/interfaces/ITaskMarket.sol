@@ -35,7 +35,6 @@ interface ITaskMarket {
     /// @param rewardWei goes to the winner
     /// @param verifierFeeWei goes to the verifiers whose votes agree with what was decided
     /// @param bondWei the client's; lost if it withholds the keys or the test set
-    /// @param attempts rounds that were opened for this task
     struct Task {
         TaskTerms terms;
         address client;
@@ -43,7 +42,6 @@ interface ITaskMarket {
         uint128 verifierFeeWei;
         uint128 bondWei;
         TaskState state;
-        uint8 attempts;
     }
 
     /// @param clientBondWei bond that every task carries
@@ -64,8 +62,7 @@ interface ITaskMarket {
         uint256 verifierFeeWei,
         uint256 bondWei
     );
-    event TaskPopped(uint64 indexed taskId, uint8 attempt);
-    event TaskRelisted(uint64 indexed taskId);
+    event TaskPopped(uint64 indexed taskId);
     event TaskClosed(uint64 indexed taskId, TaskState outcome);
     event TaskListChanged(bytes32 taskListHash);
 
@@ -94,14 +91,8 @@ interface ITaskMarket {
     /// chain's accounts `bytes32(taskId)`. Chain only. `Source: PoLe, Algorithm 1, line 1`
     function popMostValuable() external returns (uint64 taskId);
 
-    /// @notice Puts a task back on the list; the chain hands escrow and bond back first. Chain only.
-    function relist(uint64 taskId) external;
-
     /// @notice Ends a task as `Solved` or `Refunded`. Chain only.
     function close(uint64 taskId, TaskState outcome) external;
-
-    /// @notice Hash chain over the tasks collected since the last call; starts a new one. Chain only.
-    function takeNewTasks() external returns (bytes32 newTasksHash);
 
     function parameters() external view returns (MarketParameters memory);
     function task(uint64 taskId) external view returns (Task memory);
@@ -113,4 +104,8 @@ interface ITaskMarket {
     function valueOf(uint64 taskId) external view returns (uint256);
     /// @notice Hash chain over every change of the list: `keccak(previous, taskId, newState)`.
     function taskListHash() external view returns (bytes32);
+    /// @notice Hash chain over every task ever submitted: `keccak(previous, taskId)`.
+    function newTasksHash() external view returns (bytes32);
+    /// @notice Both of these.
+    function listHashes() external view returns (bytes32 listHash, bytes32 newHash);
 }

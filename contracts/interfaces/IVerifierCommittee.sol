@@ -46,7 +46,7 @@ interface IVerifierCommittee {
 
     /// @param refundAccount the chain's escrow account that gets back what the chain paid in, if the ballot is void or no
     /// vote is inside; the penalties are shared by all members then
-    /// @param transcript hash chain over the ballot's commits and reveals, and its outcome
+    /// @param transcript hash chain over the votes' commitments: fixed when commits close
     /// @param outcomeCode whose code is the outcome, see `outcome`
     struct Ballot {
         address chain;

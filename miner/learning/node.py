@@ -153,6 +153,8 @@ class MinerNode(Node):
     def _compete(self, current: Round) -> Waiting:
         """Trains and commits, or says why not."""
         round_id, deadline = current.round_id, current.deadline
+        if not current.is_bound:
+            return Waiting(f"block {current.anchor_block} of Ethereum, which the mapping depends on", deadline, "train")
         if round_id in self._declined:
             return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.solutions.solution(round_id)
@@ -262,7 +264,7 @@ class MinerNode(Node):
             solution.salt,
         )
         bond_wei = chain.parameters().miner_bond_wei
-        chain.commit(current.round_id, commitment, solution.train_ppm, bond_wei=bond_wei)
+        chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, bond_wei=bond_wei)
         self.context.log.info(f"round {current.round_id}: committed, claiming {percent(solution.train_ppm)}")
 
     def _reveal(self, current: Round) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pole.chain.gradient_structs import GradientParameters
-from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.errors import BadInput
 
 ETHER = 10**18
@@ -25,6 +25,7 @@ class Profile:
     market: MarketParameters
     committee: CommitteeParameters
     chain: ChainParameters
+    ledger: LedgerParameters
     gradient: GradientParameters
     idle: IdleTerms
 
@@ -53,9 +54,8 @@ LOCAL = Profile(
         release_window_s=20,
         reveal_window_s=20,
         miner_bond_wei=ETHER // 20,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
         miner_bond_wei=ETHER // 20,
         min_block_reward_wei=ETHER // 1_000,
@@ -92,9 +92,8 @@ PUBLIC = Profile(
         release_window_s=_HOUR_S,
         reveal_window_s=30 * _MINUTE_S,
         miner_bond_wei=ETHER // 10,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
         miner_bond_wei=ETHER // 10,
         min_block_reward_wei=ETHER // 100,

@@ -101,7 +101,6 @@ class Task:
     verifier_fee_wei: int
     bond_wei: int
     state: TaskState
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -109,12 +108,13 @@ class Round:
     """`task_id` is 0 in an idle round; `deadline` is block time, 0 in a phase without one; CIDs are None until set.
 
     `first_ballot_id` is 0 unless the ballot was repeated: then `ballot_id` is over those entries alone whose train part
-    the first one left undecided, in their order.
+    the first one left undecided, in their order. `previous_hash` is PHS, see `is_bound`.
     """
 
     round_id: int
     task_id: int
     height: int
+    anchor_block: int
     previous_hash: bytes
     phase: Phase
     abort_reason: AbortReason
@@ -135,6 +135,11 @@ class Round:
     @property
     def is_idle(self) -> bool:
         return self.task_id == 0
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether PHS is known: it comes from block `anchor_block` of Ethereum, the one after the opening."""
+        return any(self.previous_hash)
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,8 @@ class Ommer:
 
 @dataclass(frozen=True)
 class Header:
+    """`round_hash`: PHS of the round, under which the model was trained; `timestamp`: when commits closed."""
+
     height: int
     task_id: int
     winner: str
@@ -169,7 +176,7 @@ class Header:
     test_ppm: int
     ommer_hash: bytes
     body_root: bytes
-    anchor_hash: bytes
+    round_hash: bytes
     timestamp: int
 
 
@@ -241,6 +248,10 @@ class ChainParameters:
     release_window_s: int
     reveal_window_s: int
     miner_bond_wei: int
+
+
+@dataclass(frozen=True)
+class LedgerParameters:
     winner_reward: int
     ommer_formula: OmmerFormula
 

@@ -135,7 +135,7 @@ class Play:
     def __init__(self, system: SimpleNamespace, network: Any, commitments: Any, **roles: Any) -> None:
         self.system = system
         self.chain, self.committee, self.market = system.chain, system.committee, system.market
-        self.reservoir, self.token = system.reservoir, system.token
+        self.reservoir, self.token, self.ledger = system.reservoir, system.token, system.ledger
         self.network, self.commitments = network, commitments
         self.client, self.stranger = roles["client"], roles["stranger"]
         self.miners, self.verifiers = roles["miners"], roles["verifiers"]
@@ -172,8 +172,16 @@ class Play:
 
     def body_of(self, height: int) -> list[bytes]:
         """The values that the block's body root was made of."""
-        logs = self.chain.BlockAppended.range(self.network.blocks.height + 1)
+        logs = self.ledger.BlockAppended.range(self.network.blocks.height + 1)
         return next([bytes(value) for value in log.body] for log in logs if log.height == height)
+
+    def transcript_of(self, round_id: int, *ballot_ids: int) -> bytes:
+        """The round's own transcript and those of its ballots, as a block's body has it."""
+        transcript = bytes(self.chain.round(round_id).transcript)
+        for ballot_id in ballot_ids:
+            votes = bytes(self.committee.ballot(ballot_id).transcript)
+            transcript = keccak(encode(["bytes32", "bytes32"], [transcript, votes]))
+        return transcript
 
     def credits_wei(self, accounts: Sequence[Any]) -> list[int]:
         return [self.credit_wei(account) for account in accounts]
@@ -209,10 +217,20 @@ class Play:
         return int(create_task(self.market, testSetCommitment=self.test_set_commitment(self.client), **terms))
 
     def open(self, *, has_keys: bool = True) -> int:
+        """And mine the block that the previous hash comes from."""
         self.chain.openRound(sender=self.stranger)
+        self.network.mine(2)
         if has_keys:
-            self.chain.publishKeys(self.round_id, KEYS, sender=self.client)
+            self.publish_keys()
         return self.round_id
+
+    def open_idle(self) -> int:
+        self.chain.openIdleRound(sender=self.stranger)
+        self.network.mine(2)
+        return self.round_id
+
+    def publish_keys(self, sender: Any = None, keys: Cid = KEYS) -> Any:
+        return self.chain.publishKeys(self.round_id, self.round.previousHash, keys, sender=sender or self.client)
 
     def solution(self, miner: Any, model: Cid | None = None) -> bytes:
         previous_hash = self.round.previousHash
@@ -227,7 +245,14 @@ class Play:
 
     def commit(self, *miners: Any, claim_ppm: int = 950_000) -> None:
         for miner in miners:
-            self.chain.commit(self.round_id, self.solution(miner), claim_ppm, sender=miner, value=MINER_BOND_WEI)
+            self.commit_hash(miner, self.solution(miner), claim_ppm)
+
+    def commit_hash(
+        self, miner: Any, hashed: bytes, claim_ppm: int = 950_000, *, round_id: int = 0, value_wei: int = MINER_BOND_WEI
+    ) -> Any:
+        """Of the current round unless `round_id` is given."""
+        where = (round_id or self.round_id, self.round.previousHash)
+        return self.chain.commit(*where, hashed, claim_ppm, sender=miner, value=value_wei)
 
     def advance(self) -> None:
         self.chain.advance(self.round_id, sender=self.stranger)
@@ -291,6 +316,6 @@ class Play:
 
     def play_idle(self, vote: Vote) -> None:
         """A whole idle round, with one miner for each verdict."""
-        self.chain.openIdleRound(sender=self.stranger)
+        self.open_idle()
         self.to_voting(*self.miners[: len(vote)])
         self.finish(vote)

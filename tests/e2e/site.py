@@ -9,7 +9,7 @@ from web3 import HTTPProvider, Web3
 
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import ETHER, LOCAL, IdleTerms, Profile
-from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.learning.idle import publish_idle_task
 from pole.storage.store import Store, open_store
 from testbed.chain import MNEMONIC
@@ -41,9 +41,8 @@ PROFILE = Profile(
         release_window_s=90,
         reveal_window_s=90,
         miner_bond_wei=ETHER // 20,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     LOCAL.gradient,
     IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1),
 )

@@ -47,11 +47,11 @@ def test_client__vanishes_before_release__best_by_training_wins_and_miners_share
     world.pass_deadline(world.in_phase(task_id, Phase.RELEASE).deadline)
     weak.reveal(world.in_phase(task_id, Phase.REVEAL))
     ended = world.ended(task_id)
-    header = world.contracts.learning_chain.header(ended.height)
+    header = world.contracts.block_ledger.header(ended.height)
     assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, False)
     assert (header.winner, header.test_ppm) == (company.miner.address, 0)
     assert header.train_ppm > workshop.train_ppm(model) >= 400_000
-    assert [ommer.miner for ommer in world.contracts.learning_chain.ommers(ended.height)] == [weak.address]
+    assert [ommer.miner for ommer in world.contracts.block_ledger.ommers(ended.height)] == [weak.address]
     task, share_wei = world.contracts.task_market.task(task_id), CLIENT_BOND_WEI // 2
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + share_wei + MINER_BOND_WEI,

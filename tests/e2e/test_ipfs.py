@@ -52,7 +52,7 @@ class Peers:
         world, company = self.world, self.company
         task = world.contracts.task_market.task(ended.task_id)
         assert ended.phase is Phase.FINALISED
-        assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+        assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
         assert self.credits(since_block) == self.expected_credits(task)
         check_settled(world, since_block, company.actors)
 
@@ -98,7 +98,7 @@ def test_round__over_two_daemons__finishes_and_the_client_fetches_the_model(peer
     ended = world.ended(peers.commission("over-ipfs"))
     peers.check_paid(ended, start)
     report = world.stage.run(["dataclient", "fetch-model", "over-ipfs"], company.client)
-    model = world.contracts.learning_chain.header(ended.height).model
+    model = world.contracts.block_ledger.header(ended.height).model
     assert f"model {model}, by {company.miner.address}" in report
     assert model in list(open_store(peers.others.address).pinned())
     assert ended.test_set in list(open_store(peers.clients.address).pinned())
@@ -138,7 +138,7 @@ def test_round__a_model_that_nobody_has__others_are_judged_and_the_honest_miner_
     world.pass_deadline(ballot.deadline - TIME_TO_VOTE_S)  # they wait for it as long as they can
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     verdicts = {
         entry.miner: verdict.is_valid
         for entry, verdict in zip(

@@ -26,7 +26,7 @@ def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_p
     world.restart(miner)
     ended = world.ended(task_id)
     assert (ended.phase, ended.revealed_count) == (Phase.FINALISED, 1)
-    assert world.contracts.learning_chain.header(ended.height).winner == miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == miner.address
     assert (
         world.credited_since(start)[miner.address]
         == world.contracts.task_market.task(task_id).reward_wei + MINER_BOND_WEI

@@ -109,7 +109,7 @@ def test_round__every_role_killed_at_every_journal_step__everybody_is_paid_once(
         assert world.contracts.task_market.task_count() == number, "a task was submitted twice"
         ended = mortals.ended(number)
         assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
-        assert world.contracts.learning_chain.header(ended.height).winner == mortals.miner.address
+        assert world.contracts.block_ledger.header(ended.height).winner == mortals.miner.address
         task = world.contracts.task_market.task(number)
         paid[mortals.client.address] += PROFILE.market.client_bond_wei
         paid[mortals.miner.address] += task.reward_wei + PROFILE.chain.miner_bond_wei

@@ -33,7 +33,7 @@ def test_miner__never_reveals__loses_its_bond_to_the_verifiers_and_the_round_goe
     world.pass_deadline(current.deadline)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     task = world.contracts.task_market.task(task_id)
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + MINER_BOND_WEI,
@@ -55,7 +55,7 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     lazy.reveal_vote(ballot_id, noise)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     penalty_wei = PROFILE.committee.min_stake_wei * PROFILE.committee.noise_penalty_ppm // FULL_PPM
     assert world.slashed_since(start) == {lazy.address: penalty_wei}
     assert not world.contracts.verifier_committee.verifier(lazy.address).is_seated
@@ -90,8 +90,8 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
     honest = verdicts.pop(company.miner.address)
     assert honest.is_valid
     assert verdicts == {miner.address: INVALID for what, miner in miners.items() if what != "of another round"}
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
-    assert world.contracts.learning_chain.ommers(ended.height) == []
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.ommers(ended.height) == []
     assert not trap.exists()
     paid_wei = world.credited_since(start)
     assert paid_wei[company.client.address] == CLIENT_BOND_WEI + len(files) * MINER_BOND_WEI
@@ -101,10 +101,10 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
 def earlier_winning_model(company: Company) -> bytes:
     """The model of the newest block, which was trained on a task of the same shape; makes such a block if need be."""
     world = company.world
-    if world.contracts.learning_chain.height() == 0:
+    if world.contracts.block_ledger.height() == 0:
         rows = write_rows(world.folder / "rows.csv")
         world.ended(world.commission(company.client, rows, "first"))
-    model = world.contracts.learning_chain.header(world.contracts.learning_chain.height()).model
+    model = world.contracts.block_ledger.header(world.contracts.block_ledger.height()).model
     assert model is not None
     return world.site.store.get(model, 1 << 20)
 

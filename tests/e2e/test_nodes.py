@@ -112,11 +112,11 @@ def vote(play: Play) -> None:
 
 
 def check_block(play: Play) -> None:
-    header = play.contracts.learning_chain.header(1)
-    assert header_hash(header) == play.contracts.learning_chain.header_hash(1)
+    header = play.contracts.block_ledger.header(1)
+    assert header_hash(header) == play.contracts.block_ledger.header_hash(1)
     assert (header.winner, header.model) == (play.miners[0].address, cid_of(MODELS[0]))
     assert (header.train_ppm, header.test_ppm) == (920_000, 910_000)
-    assert [ommer.miner for ommer in play.contracts.learning_chain.ommers(1)] == [play.miners[1].address]
+    assert [ommer.miner for ommer in play.contracts.block_ledger.ommers(1)] == [play.miners[1].address]
     assert play.contracts.task_market.task(1).state is TaskState.SOLVED
 
 
@@ -131,7 +131,7 @@ def check_payments(play: Play) -> None:
         FEE_WEI // 2,
         FEE_WEI // 4,
     ]
-    assert play.contracts.reward_token.balance(play.miners[0].address) == PROFILE.chain.winner_reward
+    assert play.contracts.reward_token.balance(play.miners[0].address) == PROFILE.ledger.winner_reward
     for participant in (play.client, *play.miners, *play.verifiers):
         participant.withdraw()
     reservoir = play.site.deployment.address("RewardReservoir")

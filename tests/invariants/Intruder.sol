@@ -115,9 +115,10 @@ abstract contract Intruder is GradientRoles {
         uint64 roundId = chain.roundCount();
         address miner = _miner(seed);
         if (_isTaking(roundId) && chain.submissionIndexOf(roundId, miner) == 0) return;
+        bytes32 previousHash = chain.round(roundId).previousHash;
         VM.deal(miner, MINER_BOND_WEI);
         VM.prank(miner);
-        try chain.commit{value: MINER_BOND_WEI}(roundId, bytes32(seed), 1_000_000) {
+        try chain.commit{value: MINER_BOND_WEI}(roundId, previousHash, bytes32(seed), 1_000_000) {
             _violate("I10: a late or second commit was accepted");
         } catch {
             refusedAttempts++;

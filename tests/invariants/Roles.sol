@@ -73,8 +73,9 @@ abstract contract Roles is World {
     }
 
     function _publishKeys(uint64 roundId) internal {
+        bytes32 previousHash = _previousHash(roundId);
         VM.prank(_clientOf(roundId));
-        chain.publishKeys(roundId, Cid(Cids.DAG_PB, keccak256(abi.encode("keys", roundId))));
+        chain.publishKeys(roundId, previousHash, Cid(Cids.DAG_PB, keccak256(abi.encode("keys", roundId))));
     }
 
     function _releaseTestSet(uint64 roundId) internal {
@@ -95,10 +96,11 @@ abstract contract Roles is World {
             address miner = _miner(seed % MINERS + i);
             if (chain.submissionIndexOf(roundId, miner) != 0) continue;
             uint32 claim = uint32((isOvertime ? 0 : REQUIRED_PPM) + (seed >> 16) % 200_000);
+            bytes32 previousHash = _previousHash(roundId);
             bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
             VM.deal(miner, MINER_BOND_WEI);
             VM.prank(miner);
-            chain.commit{value: MINER_BOND_WEI}(roundId, commitment, claim);
+            chain.commit{value: MINER_BOND_WEI}(roundId, previousHash, commitment, claim);
             return;
         }
     }
@@ -112,6 +114,14 @@ abstract contract Roles is World {
             VM.prank(sealed_.miner);
             chain.reveal(roundId, _modelOf(roundId, sealed_.miner), _saltOf(roundId, sealed_.miner));
             return;
+        }
+    }
+
+    /// @dev Waits for the block that it comes from.
+    function _previousHash(uint64 roundId) internal returns (bytes32 previousHash) {
+        while (previousHash == bytes32(0)) {
+            previousHash = chain.round(roundId).previousHash;
+            if (previousHash == bytes32(0)) _pass(1);
         }
     }
 

@@ -111,7 +111,7 @@ def test_advance__miner_did_not_reveal__pays_the_verifiers_and_is_no_entry(in_tr
     receipt = in_training.chain.advance(1, sender=in_training.stranger)
     assert in_training.chain.BondForfeited(1, silent, MINER_BOND_WEI) in receipt.events
     in_training.finish([valid(950_000, 900_000)])
-    assert in_training.chain.header(1).winner == winner
+    assert in_training.ledger.header(1).winner == winner
     assert in_training.credits_wei([silent, winner]) == [0, REWARD_WEI + MINER_BOND_WEI]
     assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI + MINER_BOND_WEI
     in_training.check_settled(1)
@@ -145,25 +145,15 @@ def test_advance__keys_missing_and_nobody_seated__opener_gets_the_bond(opened: P
 # --- NoSolution ---
 
 
-def test_advance__no_solution__relists_once_then_refunds(in_training: Play) -> None:
-    in_training.to_overtime()
-    in_training.wait_for_deadline()
-    in_training.advance()
-    in_training.check_aborted(AbortReason.NO_SOLUTION)
-    assert in_training.market.task(1).state == TaskState.PENDING
-    assert in_training.market.mostValuable() == 1
-    assert in_training.credit_wei(in_training.client) == 0
-    in_training.check_settled(1)
-
-    in_training.open()
-    # Nothing was appended: the same height and previous hash, so that the old keys fit.
-    assert (in_training.round.height, in_training.round.previousHash) == (1, in_training.chain.headerHash(0))
+def test_advance__no_solution__refunds_and_opens_no_second_round(in_training: Play, reverts: Any) -> None:
     in_training.to_overtime()
     in_training.wait_for_deadline()
     in_training.advance()
     in_training.check_aborted(AbortReason.NO_SOLUTION)
     assert in_training.market.task(1).state == TaskState.REFUNDED
     assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
+    with reverts(in_training.market.NoPendingTask):
+        in_training.open()
     in_training.check_settled(1)
 
 
@@ -239,7 +229,7 @@ def test_advance__no_valid_solution__client_gets_the_bonds(in_training: Play, ve
     assert in_training.credits_wei(in_training.miners[:2]) == [0, 0]
     assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI
     assert in_training.market.task(1).state == TaskState.REFUNDED
-    assert in_training.chain.height() == 0
+    assert in_training.ledger.height() == 0
     in_training.check_settled(1)
 
 

@@ -34,7 +34,7 @@ def overtime(training: Play) -> Play:
 
 def test_commit__unknown_round__reverts(training: Play, reverts: Any) -> None:
     with reverts(training.chain.WrongPhase, roundId=2, phase=Phase.NONE):
-        training.chain.commit(2, SALT, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+        training.commit_hash(training.miners[0], SALT, round_id=2)
 
 
 def test_commit__commits_closed__reverts(training: Play, reverts: Any) -> None:
@@ -53,7 +53,7 @@ def test_commit__at_the_deadline__reverts(training: Play, reverts: Any) -> None:
 
 def test_commit__empty__reverts(training: Play, reverts: Any) -> None:
     with reverts(training.chain.EmptyCommitment):
-        training.chain.commit(1, ZERO_HASH, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+        training.commit_hash(training.miners[0], ZERO_HASH)
 
 
 def test_commit__claim_above_one__reverts(training: Play, reverts: Any) -> None:
@@ -69,7 +69,7 @@ def test_commit__claim_below_required__reverts(training: Play, reverts: Any) -> 
 @pytest.mark.parametrize("sent_wei", [0, MINER_BOND_WEI - 1, MINER_BOND_WEI + 1])
 def test_commit__other_bond__reverts(training: Play, reverts: Any, sent_wei: int) -> None:
     with reverts(training.chain.WrongBond, sentWei=sent_wei, neededWei=MINER_BOND_WEI):
-        training.chain.commit(1, SALT, REQUIRED_PPM, sender=training.miners[0], value=sent_wei)
+        training.commit_hash(training.miners[0], SALT, value_wei=sent_wei)
 
 
 def test_commit__twice__reverts(training: Play, reverts: Any) -> None:
@@ -93,9 +93,8 @@ def test_commit__sixty_fifth__reverts_and_the_round_is_due(
 def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
     miner = training.miners[1]
     training.commit(training.miners[0])
-    transcript = training.round.transcript
     hashed = training.solution(miner)
-    receipt = training.chain.commit(1, hashed, REQUIRED_PPM, sender=miner, value=MINER_BOND_WEI)
+    receipt = training.commit_hash(miner, hashed, REQUIRED_PPM)
     kept = training.chain.submission(1, 1)
     assert (kept.miner, kept.claimedTrainPpm, kept.commitment) == (miner, REQUIRED_PPM, hashed)
     assert (kept.committedAt, kept.isRevealed, kept.model.digest) == (receipt.timestamp, False, ZERO_HASH)
@@ -105,8 +104,7 @@ def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
     assert [each.miner for each in training.chain.submissions(1)] == training.miners[:2]
     assert training.chain.SolutionCommitted(1, miner, 1, REQUIRED_PPM) in receipt.events
     assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
-    # Commits join the transcript when revealing ends, at nobody's cost.
-    assert training.round.transcript == transcript
+    assert training.round.transcript == ZERO_HASH  # what is committed joins it when revealing ends
     money(training.reservoir)
 
 

@@ -29,7 +29,7 @@ def finished(play: Play, create_task: Any) -> Play:
 
 
 def test_round__three_valid_models__highest_test_accuracy_wins(finished: Play) -> None:
-    header = finished.chain.header(1)
+    header = finished.ledger.header(1)
     assert finished.phase == Phase.FINALISED
     assert header.winner == finished.miners[1]
     assert (header.trainPpm, header.testPpm) == (960_000, 930_000)

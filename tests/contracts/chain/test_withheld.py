@@ -33,9 +33,9 @@ def test_advance__model_that_most_could_not_fetch__counts_as_not_revealed(in_tra
     gone, winner = in_training.miners[:2]
     in_training.to_voting(gone, winner)
     in_training.finish([GONE, GOOD])
-    assert in_training.chain.header(1).winner == winner
+    assert in_training.ledger.header(1).winner == winner
     assert in_training.credits_wei([gone, winner]) == [0, REWARD_WEI + MINER_BOND_WEI]
-    assert in_training.chain.ommerCount(1) == 0
+    assert in_training.ledger.ommerCount(1) == 0
     in_training.check_settled(1)
 
 
@@ -43,7 +43,7 @@ def test_advance__test_set_that_most_could_not_fetch__counts_as_withheld(in_trai
     in_training.to_voting(*in_training.miners[:2])
     assert in_training.round.isTestSetReleased
     in_training.finish([trained(910_000, Kind.WITHHELD), trained(930_000, Kind.WITHHELD)])
-    header = in_training.chain.header(1)
+    header = in_training.ledger.header(1)
     assert (header.winner, header.trainPpm, header.testPpm) == (in_training.miners[1], 930_000, 0)
     share_wei = CLIENT_BOND_WEI // 2
     paid_wei = [MINER_BOND_WEI + share_wei, REWARD_WEI + MINER_BOND_WEI + share_wei]
@@ -63,8 +63,8 @@ def test_advance__test_set_late_for_some__makes_no_model_invalid(four: Play, lac
     four.vote_each(dict.fromkeys(four.verifiers, had) | dict.fromkeys(four.verifiers[:lacking], lacked))
     four.advance()
     assert (four.phase, four.round.firstBallotId) == (Phase.FINALISED, 0)
-    assert four.chain.header(1).winner == four.miners[1 if is_by_test else 0]
-    assert four.chain.ommerCount(1) == 1
+    assert four.ledger.header(1).winner == four.miners[1 if is_by_test else 0]
+    assert four.ledger.ommerCount(1) == 1
     assert four.credit_wei(four.client) == CLIENT_BOND_WEI
     assert stakes_lost_wei(four) == [ABSENCE_WEI if lacking == 1 and each == 0 else 0 for each in range(4)]
     four.check_settled(1)
@@ -74,7 +74,7 @@ def test_advance__test_set_late_for_half_in_overtime__floor_does_not_apply(four:
     four.to_overtime()
     four.to_voting(four.miners[0])
     split(four, [valid(600_000, 499_999)], [trained(600_000, Kind.WITHHELD)])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[0])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[0])
     assert four.credit_wei(four.miners[0]) == REWARD_WEI + MINER_BOND_WEI
     four.check_settled(1)
 
@@ -112,6 +112,6 @@ def test_advance__half_the_stake_sees_one_row_less__no_bond_is_lost(four: Play) 
     four.to_voting(four.miners[0])
     split(four, [valid(900_000, 900_000)], [valid(899_999, 900_000)])
     four.finish([valid(900_000, 900_000)])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[0])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[0])
     assert four.credit_wei(four.miners[0]) == REWARD_WEI + MINER_BOND_WEI
     four.check_settled(1)

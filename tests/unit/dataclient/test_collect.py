@@ -18,7 +18,8 @@ from pole.chain.verdicts import Part, pack_verdict, unpack_verdict
 from pole.errors import BadInput, PoleError
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import model_of, task_score_ppm
-from pole.learning.mapping import mapping_matrix, rank
+from pole.learning.conditioning import rank
+from pole.learning.mapping import mapping_matrix
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext

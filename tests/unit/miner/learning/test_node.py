@@ -28,6 +28,7 @@ ROUND = Round(
     round_id=1,
     task_id=1,
     height=1,
+    anchor_block=1,
     previous_hash=bytes(32),
     phase=Phase.TRAINING,
     abort_reason=AbortReason.NONE,

@@ -32,7 +32,7 @@ def contracts(chain_client: AccountClient, journal: Journal) -> Contracts:
 
 def test_header__beyond_the_newest__reverts_with_its_height(contracts: Contracts) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        contracts.learning_chain.header(99)
+        contracts.block_ledger.header(99)
     assert (caught.value.name, caught.value.arguments) == ("UnknownHeight", {"height": 99})
 
 
@@ -44,11 +44,11 @@ def test_parameters__of_every_contract__are_the_profiles(contracts: Contracts) -
 
 
 def test_header__genesis__hashes_to_what_the_contract_says(contracts: Contracts) -> None:
-    header = contracts.learning_chain.header(0)
+    header = contracts.block_ledger.header(0)
     assert (header.height, header.task_id, header.winner) == (0, 0, "0x" + "00" * 20)
     assert header.model == cid_of(b"idle manifest")
-    assert header_hash(header) == contracts.learning_chain.header_hash(0)
-    assert contracts.learning_chain.ommers(0) == []
+    assert header_hash(header) == contracts.block_ledger.header_hash(0)
+    assert contracts.block_ledger.ommers(0) == []
 
 
 def test_verifier__unknown_and_staked__are_told_apart(chain_client: AccountClient, contracts: Contracts) -> None:
@@ -86,7 +86,7 @@ def test_counts__of_nothing__are_zero_or_none(
     stranger: Any = new_account().address
     assert contracts.reward_reservoir.credit_wei(stranger) == 0
     assert contracts.reward_token.balance(stranger) == 0
-    assert contracts.learning_chain.height() == 0
+    assert contracts.block_ledger.height() == 0
     assert contracts.verifier_committee.ballot_count() == 0
     assert contracts.verifier_committee.weight_wei(1, stranger) == 0
     assert contracts.verifier_committee.vote_commitment(1, stranger) == bytes(32)
