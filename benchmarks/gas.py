@@ -120,19 +120,20 @@ class Bench:
     def _submit(self) -> None:
         market = self.contract("TaskMarket")
         commitment = test_set_commitment(self.chain_id, market.address, self.client, _TEST_SET, _SALT)
-        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, len(self.miners))
+        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, len(self.miners), 0)
         payment_wei = LOCAL.market.client_bond_wei + 10**18
         self.call("client", "submit", self.client, market.functions.submit(to_abi(terms)), payment_wei)
 
     def _solve(self, round_id: int) -> None:
         chain = self.contract("LearningChain")
         previous_hash = self.round(round_id)["previousHash"]
+        value_wei = LOCAL.chain.miner_bond_wei + chain.functions.judgingFeeOf(round_id).call()
         used_gas = dict.fromkeys(self.miners, 0)
         for miner in self.miners:
             address, model = chain.address, _model(round_id, miner)
             hashed = solution_commitment(self.chain_id, address, round_id, miner, previous_hash, model, _SALT)
             commit = chain.functions.commit(round_id, previous_hash, hashed, _CLAIM_PPM)
-            used_gas[miner] += self.call("miner", "commit", miner, commit, LOCAL.chain.miner_bond_wei)
+            used_gas[miner] += self.call("miner", "commit", miner, commit, value_wei)
         self.call("anyone", "close commits", self.anyone, chain.functions.advance(round_id))
         _pass_time(self.web3)
         release = chain.functions.releaseTestSet(round_id, to_abi(_TEST_SET), _SALT)

@@ -7,6 +7,7 @@ import {IRewardToken} from "./interfaces/IRewardToken.sol";
 import {Cid} from "./libraries/Cids.sol";
 import {Header, Headers} from "./libraries/Headers.sol";
 import {OmmerFormula, OmmerRewards} from "./libraries/OmmerRewards.sol";
+import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title BlockLedger
 /// @notice See the documentation in {IBlockLedger}.
@@ -46,7 +47,8 @@ contract BlockLedger is IBlockLedger {
     // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function append(NewBlock calldata given) external override {
         if (msg.sender != CHAIN) revert NotChain(msg.sender);
-        Candidate memory winner = given.ranked[0];
+        uint256[] memory best = Ranking.best(given.scores, 1 + MAX_OMMERS);
+        Candidate memory winner = given.candidates[best[0]];
         height++;
         Header memory added;
         added.height = height;
@@ -61,7 +63,7 @@ contract BlockLedger is IBlockLedger {
         added.roundHash = given.roundHash;
         added.timestamp = given.timestamp;
         _store(given.roundId, added, given.body);
-        if (given.ommersAtHeight > 0) _addOmmers(given.ranked, given.ommersAtHeight);
+        if (given.ommersAtHeight > 0) _addOmmers(given, best);
         _mint(winner.miner, WINNER_REWARD);
     }
 
@@ -112,10 +114,10 @@ contract BlockLedger is IBlockLedger {
         emit BlockAppended(added.height, roundId, hash, added, body);
     }
 
-    function _addOmmers(Candidate[] memory ranked, uint16 ommersAtHeight) private {
-        _ommerCounts[height] = ommersAtHeight;
-        for (uint256 i = 1; i < ranked.length && i <= MAX_OMMERS; i++) {
-            Candidate memory added = ranked[i];
+    function _addOmmers(NewBlock calldata given, uint256[] memory best) private {
+        _ommerCounts[height] = given.ommersAtHeight;
+        for (uint256 i = 1; i < best.length; i++) {
+            Candidate memory added = given.candidates[best[i]];
             bytes32 hash =
                 keccak256(abi.encode(height, added.miner, added.model, added.trainPpm, added.testPpm));
             _ommers[height].push(Ommer(added.miner, added.trainPpm, added.testPpm, false, hash));

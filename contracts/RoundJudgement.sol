@@ -5,39 +5,37 @@ import {RoundTreasury} from "./RoundTreasury.sol";
 import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid} from "./libraries/Cids.sol";
-import {OmmerRewards} from "./libraries/OmmerRewards.sol";
-import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title RoundJudgement
 /// @notice What the committee's verdicts mean for a round's submissions. See {ILearningChain}.
 abstract contract RoundJudgement is RoundTreasury {
-    /// @dev The winner and the ommers that later blocks can still reference.
-    uint256 private constant PLACES = 1 + OmmerRewards.MAX_DEPTH;
+    uint256 private constant ORDER_BITS = 24;
 
     /// @dev What the committee decided about a round's submissions.
     /// @param candidates per submission; zeros where it was not revealed
-    /// @param valid the set of those that may win
+    /// @param valid the set of those that are what they claimed to be
+    /// @param qualified of those, the ones that reach the required accuracy: they rank first
+    /// @param tested of the valid ones, those with a test score
     /// @param unjudged the set of those of which nothing is known, through no fault of theirs that was shown
     /// @param undecidedCount of those, how many another ballot could decide
-    /// @param isTested every valid one has a test score
     /// @param isDataWithheld the client's data could not be had
     struct Judgement {
         IBlockLedger.Candidate[] candidates;
         uint256 valid;
+        uint256 qualified;
+        uint256 tested;
         uint256 unjudged;
         uint256 undecidedCount;
-        bool isTested;
         bool isDataWithheld;
     }
 
-    /// @dev In time the committee's train accuracy must reach the required one as well.
+    /// @dev What was claimed to qualify must reach the required accuracy by the committee's count as well.
     function _judge(RoundState storage state) internal view returns (Judgement memory judged) {
         Round storage voted = state.round;
         IVerifierCommittee.Verdict[] memory verdicts =
             COMMITTEE.repeatedOutcome(voted.firstBallotId, voted.ballotId);
-        uint32 neededTrainPpm = voted.isOvertime ? 0 : state.terms.requiredTrainPpm;
+        uint24 required = state.terms.requiredTrainPpm;
         judged.candidates = new IBlockLedger.Candidate[](voted.submissionCount);
-        judged.isTested = true;
         uint256 entry;
         for (uint256 i = 0; i < judged.candidates.length; i++) {
             address miner = state.miners[i];
@@ -46,7 +44,7 @@ abstract contract RoundJudgement is RoundTreasury {
             IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
             Cid memory model = Cid(revealed.modelCodec, revealed.modelDigest);
             judged.candidates[i] = IBlockLedger.Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
-            _sort(judged, i, verdict, neededTrainPpm);
+            _sort(judged, i, verdict, revealed.claimedTrainPpm >= required ? required : 0, required);
         }
     }
 
@@ -54,14 +52,17 @@ abstract contract RoundJudgement is RoundTreasury {
         Judgement memory judged,
         uint256 i,
         IVerifierCommittee.Verdict memory verdict,
-        uint32 neededTrainPpm
+        uint32 neededTrainPpm,
+        uint32 required
     ) private pure {
         IVerifierCommittee.VerdictKind withheld = IVerifierCommittee.VerdictKind.Withheld;
         if (verdict.train == withheld || verdict.test == withheld) judged.isDataWithheld = true;
         if (verdict.train == IVerifierCommittee.VerdictKind.Scored) {
             if (verdict.trainPpm < neededTrainPpm) return;
             judged.valid |= 1 << i;
-            if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.isTested = false;
+            // Whoever did not claim it is not ranked by it: a claim stakes the bond.
+            if (neededTrainPpm == required) judged.qualified |= 1 << i;
+            if (verdict.test == IVerifierCommittee.VerdictKind.Scored) judged.tested |= 1 << i;
         } else if (verdict.train >= withheld) {
             judged.unjudged |= 1 << i;
             if (verdict.train != withheld) judged.undecidedCount++;
@@ -88,21 +89,21 @@ abstract contract RoundJudgement is RoundTreasury {
         return keccak256(abi.encode(transcript, votes));
     }
 
-    /// @dev The winner and the best ommers, best first: by test accuracy, or by train accuracy.
-    function _ranked(IBlockLedger.Candidate[] memory candidates, uint256 valid, bool isByTest)
-        internal
-        pure
-        returns (IBlockLedger.Candidate[] memory ranked)
-    {
-        uint256[] memory scores = new uint256[](candidates.length);
+    /// @dev What the contenders are ranked by: test accuracy or train accuracy, then the order of their commits.
+    /// @return scores 0 for all others
+    /// @return winner position of the highest; meaningless without contenders
+    function _scores(
+        RoundState storage state,
+        IBlockLedger.Candidate[] memory candidates,
+        uint256 contenders,
+        bool isByTest
+    ) internal view returns (uint256[] memory scores, uint256 winner) {
+        scores = new uint256[](candidates.length);
         for (uint256 i = 0; i < scores.length; i++) {
-            if (!_has(valid, i)) continue;
-            scores[i] = 1 + (isByTest ? candidates[i].testPpm : candidates[i].trainPpm);
-        }
-        uint256[] memory positions = Ranking.best(scores, PLACES);
-        ranked = new IBlockLedger.Candidate[](positions.length);
-        for (uint256 i = 0; i < positions.length; i++) {
-            ranked[i] = candidates[positions[i]];
+            if (!_has(contenders, i)) continue;
+            uint256 ppm = isByTest ? candidates[i].testPpm : candidates[i].trainPpm;
+            scores[i] = (1 + ppm) << ORDER_BITS | (type(uint24).max - state.entries[state.miners[i]].order);
+            if (scores[i] > scores[winner]) winner = i;
         }
     }
 }

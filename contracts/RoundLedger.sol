@@ -19,17 +19,20 @@ abstract contract RoundLedger is ILearningChain {
     /// @param client the opener in an idle round
     struct Terms {
         address client;
-        uint32 requiredTrainPpm;
+        uint24 requiredTrainPpm;
         uint32 timeLimitS;
         uint16 solutionsWanted;
+        uint24 earliestCloseS;
     }
 
     /// @dev A submission in four new words, with what a reveal changes in one of them: a miner's commit and reveal
     /// must stay under 200,000 gas.
     struct Entry {
-        uint16 indexPlusOne;
-        uint32 claimedTrainPpm;
+        uint8 indexPlusOne;
+        uint24 claimedTrainPpm;
         uint40 committedAt;
+        uint24 order;
+        uint96 bondWei;
         bool isRevealed;
         uint8 modelCodec;
         bytes32 commitment;
@@ -96,22 +99,48 @@ abstract contract RoundLedger is ILearningChain {
         emit RoundAborted(roundId, reason);
     }
 
-    /// @dev A new entry's other fields are zero already; writing them would cost a word.
-    function _addSubmission(
+    /// @dev Writes a commit into a place, which is a new one, the miner's own, or that of somebody displaced.
+    function _place(
         uint64 roundId,
         RoundState storage state,
+        uint256 index,
         bytes32 commitment,
         uint32 claimedTrainPpm
     ) internal {
-        uint16 index = state.round.submissionCount++;
-        if (claimedTrainPpm >= state.terms.requiredTrainPpm) state.round.qualifiedCount++;
-        state.miners[index] = msg.sender;
+        uint24 required = state.terms.requiredTrainPpm;
         Entry storage entry = state.entries[msg.sender];
-        entry.indexPlusOne = index + 1;
-        entry.claimedTrainPpm = claimedTrainPpm;
+        if (entry.indexPlusOne == 0) {
+            entry.indexPlusOne = uint8(index + 1);
+            state.miners[index] = msg.sender;
+        } else if (entry.claimedTrainPpm >= required) {
+            state.round.qualifiedCount--;
+        }
+        if (claimedTrainPpm >= required) state.round.qualifiedCount++;
+        entry.order = ++state.round.commitCount;
+        entry.claimedTrainPpm = uint24(claimedTrainPpm);
         entry.committedAt = uint40(block.timestamp);
         entry.commitment = commitment;
-        emit SolutionCommitted(roundId, msg.sender, index, claimedTrainPpm);
+        emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm);
+    }
+
+    /// @dev Empties the place of the lowest bond, of the last commit among equals.
+    function _displace(uint64 roundId, RoundState storage state, uint256 index) internal {
+        address miner = state.miners[index];
+        if (state.entries[miner].claimedTrainPpm >= state.terms.requiredTrainPpm) {
+            state.round.qualifiedCount--;
+        }
+        delete state.entries[miner];
+        emit SubmissionDisplaced(roundId, miner, uint16(index));
+    }
+
+    function _lowest(RoundState storage state) internal view returns (uint256 lowest) {
+        Entry storage found = state.entries[state.miners[0]];
+        for (uint256 i = 1; i < MAX_SUBMISSIONS; i++) {
+            Entry storage entry = state.entries[state.miners[i]];
+            bool isLower = entry.bondWei < found.bondWei
+                || (entry.bondWei == found.bondWei && entry.order > found.order);
+            if (isLower) (lowest, found) = (i, entry);
+        }
     }
 
     function _openSubmission(uint64 roundId, RoundState storage state, Cid calldata model) internal {
@@ -164,6 +193,8 @@ abstract contract RoundLedger is ILearningChain {
             miner: miner,
             claimedTrainPpm: entry.claimedTrainPpm,
             committedAt: entry.committedAt,
+            order: entry.order,
+            bondWei: entry.bondWei,
             isRevealed: entry.isRevealed,
             commitment: entry.commitment,
             model: Cid(entry.modelCodec, entry.modelDigest)

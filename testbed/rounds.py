@@ -65,6 +65,7 @@ def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
         "required_train_ppm": REQUIRED_PPM,
         "min_test_ppm": 0,
         "solutions_wanted": 64,
+        "earliest_close_s": 0,
     }
     return TaskTerms(**(given | changes))
 
@@ -117,7 +118,12 @@ def commit(chain: Chain, current: Round, *miners: str) -> None:
 
 def commit_hash(chain: Chain, current: Round, miner: str, hashed: bytes, claim_ppm: int = CLAIM_PPM) -> Sent:
     arguments = (current.round_id, current.previous_hash, hashed, claim_ppm)
-    return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=BOND_WEI)
+    return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=commit_wei(chain, current))
+
+
+def commit_wei(chain: Chain, current: Round) -> int:
+    """Bond and judging fee."""
+    return BOND_WEI + chain.contracts.learning_chain.judging_fee_wei(current.round_id)
 
 
 def reveal(chain: Chain, current: Round, miner: str, model: Cid | None = None, salt: bytes = SALT) -> Sent:

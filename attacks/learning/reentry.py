@@ -80,7 +80,7 @@ def _round_of_greed(chain: Chain, client: Greedy, miner: Greedy, verifier: Greed
     client.act("LearningChain", "publishKeys", current.round_id, current.previous_hash, rounds.KEYS)
     hashed = rounds.commitment(chain, current, miner.address)
     arguments = (current.round_id, current.previous_hash, hashed, rounds.CLAIM_PPM)
-    miner.act("LearningChain", "commit", *arguments, value_wei=rounds.BOND_WEI)
+    miner.act("LearningChain", "commit", *arguments, value_wei=rounds.commit_wei(chain, current))
     rounds.advance(chain, current)
     chain.pass_time(1)
     client.act("LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)

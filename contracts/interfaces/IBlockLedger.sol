@@ -20,7 +20,8 @@ interface IBlockLedger {
     /// @param roundHash PHS of the round
     /// @param timestamp when commits closed
     /// @param ommersAtHeight O_num of the new height; 0 where there are no ommers
-    /// @param ranked the winner, then the best ommers
+    /// @param candidates the round's submissions, in any order
+    /// @param scores what they are ranked by, all different; 0: neither winner nor ommer
     /// @param body what the block's body commits to
     struct NewBlock {
         uint64 roundId;
@@ -28,7 +29,8 @@ interface IBlockLedger {
         bytes32 roundHash;
         uint40 timestamp;
         uint16 ommersAtHeight;
-        Candidate[] ranked;
+        Candidate[] candidates;
+        uint256[] scores;
         bytes32[] body;
     }
 
@@ -62,7 +64,7 @@ interface IBlockLedger {
     error NotChain(address caller);
     error UnknownHeight(uint64 height);
 
-    /// @notice Appends the block of `ranked[0]` and issues R_w, R_r and the reference reward. The chain only.
+    /// @notice Appends the block of the highest score and issues R_w, R_r and the reference reward. The chain only.
     function append(NewBlock calldata given) external;
 
     function parameters() external view returns (LedgerParameters memory);

@@ -56,13 +56,19 @@ def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
     )
 
 
-def check_bond(contracts: Contracts, address: str, balance_wei: int) -> None:
+def commit_wei(contracts: Contracts, round_id: int) -> int:
+    """What a commit to the round costs: bond and judging fee."""
+    chain = contracts.learning_chain
+    return chain.parameters().miner_bond_wei + chain.judging_fee_wei(round_id)
+
+
+def check_bond(contracts: Contracts, address: str, balance_wei: int, round_id: int) -> None:
     """Raises InsufficientFunds before any work is done that could not be committed to."""
-    bond_wei = contracts.learning_chain.parameters().miner_bond_wei
+    bond_wei = commit_wei(contracts, round_id)
     if balance_wei <= bond_wei:
         raise InsufficientFunds(
-            f"account {address} has {wei_to_ether(balance_wei)} ether, a commit needs a bond of "
-            f"{wei_to_ether(bond_wei)} and gas; send it "
+            f"account {address} has {wei_to_ether(balance_wei)} ether, a commit needs bond and judging fee, "
+            f"{wei_to_ether(bond_wei)}, and gas; send it "
             f"{wei_to_ether(bond_wei - balance_wei)} ether more, and some for gas"
         )
 

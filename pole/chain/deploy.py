@@ -64,7 +64,9 @@ def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Cr
 def idle_task(profile: Profile, manifest: Cid) -> IdleTask:
     """The idle task of a profile over a published manifest."""
     terms = profile.idle
-    return IdleTask(manifest, terms.time_limit_s, terms.required_train_ppm, terms.solutions_wanted)
+    return IdleTask(
+        manifest, terms.time_limit_s, terms.required_train_ppm, terms.solutions_wanted, terms.earliest_close_s
+    )
 
 
 def deploy(

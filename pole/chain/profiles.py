@@ -17,6 +17,7 @@ class IdleTerms:
     time_limit_s: int
     required_train_ppm: int
     solutions_wanted: int
+    earliest_close_s: int
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ LOCAL = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=_HOUR_S,
+        min_time_limit_s=1,
+        round_windows_s=160,
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
@@ -54,6 +57,9 @@ LOCAL = Profile(
         release_window_s=20,
         reveal_window_s=20,
         miner_bond_wei=ETHER // 20,
+        judging_fee_wei=ETHER // 1_000,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
     LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
@@ -64,7 +70,7 @@ LOCAL = Profile(
         exit_delay_s=30,
         max_block_time_limit_s=_HOUR_S,
     ),
-    IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
 )
 """For one-second blocks on a development chain."""
 
@@ -75,6 +81,8 @@ PUBLIC = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=7 * _DAY_S,
+        min_time_limit_s=_MINUTE_S,
+        round_windows_s=6 * _HOUR_S,
     ),
     CommitteeParameters(
         min_stake_wei=8 * ETHER,
@@ -92,6 +100,9 @@ PUBLIC = Profile(
         release_window_s=_HOUR_S,
         reveal_window_s=30 * _MINUTE_S,
         miner_bond_wei=ETHER // 10,
+        judging_fee_wei=ETHER // 500,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
     LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
@@ -102,7 +113,9 @@ PUBLIC = Profile(
         exit_delay_s=_DAY_S,
         max_block_time_limit_s=_DAY_S,
     ),
-    IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4),
+    IdleTerms(
+        time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4, earliest_close_s=15 * _MINUTE_S
+    ),
 )
 """For twelve-second blocks, nodes that restart, and people who sleep; the unbonding time covers every ballot."""
 

@@ -90,6 +90,7 @@ class TaskTerms:
     required_train_ppm: int
     min_test_ppm: int
     solutions_wanted: int
+    earliest_close_s: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class Round:
     task_id: int
     height: int
     anchor_block: int
+    judging_fee_gwei: int
     previous_hash: bytes
     phase: Phase
     abort_reason: AbortReason
@@ -122,12 +124,14 @@ class Round:
     is_test_set_released: bool
     deadline: int
     commits_closed_at: int
+    opened_at: int
+    earliest_close_at: int
+    commit_count: int
     submission_count: int
     qualified_count: int
     revealed_count: int
     ballot_id: int
     first_ballot_id: int
-    opener: str
     keys: Cid | None
     test_set: Cid | None
     transcript: bytes
@@ -144,11 +148,13 @@ class Round:
 
 @dataclass(frozen=True)
 class Submission:
-    """`model` is None until revealed."""
+    """`model` is None until revealed; `order`: of the commit among all of the round, a replaced one anew."""
 
     miner: str
     claimed_train_ppm: int
     committed_at: int
+    order: int
+    bond_wei: int
     is_revealed: bool
     commitment: bytes
     model: Cid | None
@@ -227,6 +233,8 @@ class MarketParameters:
     min_reward_wei: int
     verifier_fee_ppm: int
     max_time_limit_s: int
+    min_time_limit_s: int
+    round_windows_s: int
 
 
 @dataclass(frozen=True)
@@ -248,6 +256,9 @@ class ChainParameters:
     release_window_s: int
     reveal_window_s: int
     miner_bond_wei: int
+    judging_fee_wei: int
+    judging_fee_ppm: int
+    occupancy_ppm: int
 
 
 @dataclass(frozen=True)
@@ -262,3 +273,4 @@ class IdleTask:
     time_limit_s: int
     required_train_ppm: int
     solutions_wanted: int
+    earliest_close_s: int

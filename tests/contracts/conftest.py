@@ -27,6 +27,8 @@ MARKET_PARAMETERS = {
     "minRewardWei": 1_000 * GWEI,
     "verifierFeePpm": 100_000,
     "maxTimeLimitS": 3_600,
+    "minTimeLimitS": 10,
+    "roundWindowsS": 14 * MINUTE_S,
 }
 COMMITTEE_PARAMETERS = {
     "minStakeWei": 10_000 * GWEI,
@@ -44,6 +46,9 @@ CHAIN_PARAMETERS = {
     "releaseWindowS": 2 * MINUTE_S,
     "revealWindowS": 2 * MINUTE_S,
     "minerBondWei": 2_000 * GWEI,
+    "judgingFeeWei": 10 * GWEI,
+    "judgingFeePpm": 25_000,
+    "occupancyPpm": 200_000,
 }
 LEDGER_PARAMETERS = {"winnerReward": 32 * 10**18, "ommerFormula": 0}
 IDLE_TASK = {
@@ -51,6 +56,7 @@ IDLE_TASK = {
     "timeLimitS": 5 * MINUTE_S,
     "requiredTrainPpm": 800_000,
     "solutionsWanted": 2,
+    "earliestCloseS": 0,
 }
 TASK_TERMS = {
     "manifest": {"codec": RAW_CODEC, "digest": keccak(text="manifest")},
@@ -59,6 +65,7 @@ TASK_TERMS = {
     "requiredTrainPpm": 900_000,
     "minTestPpm": 500_000,
     "solutionsWanted": 2,
+    "earliestCloseS": 0,
 }
 PAYMENT_WEI = 100_000 * GWEI
 GRADIENT_PARAMETERS = {

@@ -14,6 +14,9 @@ MINER_BOND_WEI = 2_000 * GWEI
 CLIENT_BOND_WEI = 5_000 * GWEI
 FEE_WEI = 10_000 * GWEI
 REWARD_WEI = 90_000 * GWEI
+ROUND_S = 14 * 60
+JUDGING_WEI = 10 * GWEI + REWARD_WEI * 25 // 1000
+IDLE_JUDGING_WEI = 10 * GWEI
 WINNER_REWARD = 32 * 10**18
 WINDOW_S = 120
 TIME_LIMIT_S = 300
@@ -183,6 +186,16 @@ class Play:
             transcript = keccak(encode(["bytes32", "bytes32"], [transcript, votes]))
         return transcript
 
+    def occupancy_wei(self, ended_at: int, limit_s: int = TIME_LIMIT_S) -> int:
+        """What the client pays for a round that ended then, without a block."""
+        occupied_s = min(ended_at - self.round.openedAt, limit_s + ROUND_S)
+        return REWARD_WEI * 200_000 * occupied_s // (1_000_000 * (limit_s + ROUND_S))
+
+    @property
+    def now_s(self) -> int:
+        """Of the latest block."""
+        return int(self.network.blocks.head.timestamp)
+
     def credits_wei(self, accounts: Sequence[Any]) -> list[int]:
         return [self.credit_wei(account) for account in accounts]
 
@@ -243,15 +256,20 @@ class Play:
         """The model that this miner has trained in this round."""
         return make_cid(f"model of {miner.address} in {self.round_id}")
 
-    def commit(self, *miners: Any, claim_ppm: int = 950_000) -> None:
+    def commit(self, *miners: Any, claim_ppm: int | None = None) -> None:
+        """Claims to qualify in training, and not to in overtime."""
+        if claim_ppm is None:
+            claim_ppm = 500_000 if self.phase == Phase.OVERTIME else 950_000
         for miner in miners:
             self.commit_hash(miner, self.solution(miner), claim_ppm)
 
     def commit_hash(
-        self, miner: Any, hashed: bytes, claim_ppm: int = 950_000, *, round_id: int = 0, value_wei: int = MINER_BOND_WEI
+        self, miner: Any, hashed: bytes, claim_ppm: int = 950_000, *, round_id: int = 0, value_wei: int | None = None
     ) -> Any:
-        """Of the current round unless `round_id` is given."""
+        """Of the current round unless `round_id` is given; with bond and judging fee."""
         where = (round_id or self.round_id, self.round.previousHash)
+        if value_wei is None:
+            value_wei = MINER_BOND_WEI + self.chain.judgingFeeOf(self.round_id)
         return self.chain.commit(*where, hashed, claim_ppm, sender=miner, value=value_wei)
 
     def advance(self) -> None:

@@ -87,7 +87,7 @@ def test_submit__empty_test_set_commitment__reverts(market: Any, create_task: Cr
 def test_submit__time_limit_out_of_range__reverts(
     market: Any, create_task: CreateTask, reverts: Any, time_limit_s: int
 ) -> None:
-    with reverts(market.InvalidTimeLimit, timeLimitS=time_limit_s, maxTimeLimitS=3_600):
+    with reverts(market.InvalidTimeLimit, timeLimitS=time_limit_s, minTimeLimitS=10, maxTimeLimitS=3_600):
         create_task(market, timeLimitS=time_limit_s)
 
 
@@ -223,20 +223,20 @@ def test_pop_most_valuable__empty_list__reverts(market: Any, chain_account: Any,
         market.popMostValuable(sender=chain_account)
 
 
-def test_pop_most_valuable__value_is_reward_per_second(
+def test_pop_most_valuable__value_is_reward_per_second_of_a_whole_round(
     market: Any, chain_account: Any, create_task: CreateTask
 ) -> None:
     long_rich = create_task(market, payment_wei=3 * PAYMENT_WEI, timeLimitS=600)
     short_poor = create_task(market, timeLimitS=100)
     middle = create_task(market, timeLimitS=150)
 
-    assert market.valueOf(long_rich) == (3 * REWARD_WEI << 32) // 600
+    assert market.valueOf(long_rich) == (3 * REWARD_WEI << 32) // (600 + 14 * 60)
     popped = []
     for _ in range(3):
         popped.append(market.mostValuable())
         receipt = market.popMostValuable(sender=chain_account)
         assert market.TaskPopped(popped[-1]) in receipt.events
-    assert popped == [short_poor, middle, long_rich]
+    assert popped == [long_rich, short_poor, middle]
 
 
 def test_pop_most_valuable__equal_values__older_first(market: Any, create_task: CreateTask) -> None:
@@ -294,6 +294,35 @@ def test_close__in_round__is_final(
     assert market.task(task_id).state == outcome
     with reverts(market.NotInRound, taskId=task_id, state=outcome):
         market.close(task_id, outcome, sender=chain_account)
+
+
+# --- raiseReward ---
+
+
+def test_raise_reward__not_the_client_or_not_pending__reverts(
+    market: Any, client: Any, stranger: Any, create_task: CreateTask, reverts: Any
+) -> None:
+    task_id = create_task(market)
+    with reverts(market.NotClient, taskId=task_id, client=client.address, caller=stranger.address):
+        market.raiseReward(task_id, sender=stranger, value=1)
+    with reverts(market.PaymentTooSmall, sentWei=1, neededWei=2):
+        market.raiseReward(task_id, sender=client, value=1)
+    market.cancel(task_id, sender=client)
+    with reverts(market.NotPending, taskId=task_id, state=CANCELLED):
+        market.raiseReward(task_id, sender=client, value=2)
+
+
+def test_raise_reward__pending__is_worth_more_and_comes_back_whole(
+    market: Any, reservoir: Any, client: Any, create_task: CreateTask, money: Any
+) -> None:
+    first, second = create_task(market), create_task(market)
+    receipt = market.raiseReward(second, sender=client, value=PAYMENT_WEI)
+    assert market.RewardRaised(second, 2 * REWARD_WEI, 2 * (PAYMENT_WEI - REWARD_WEI)) in receipt.events
+    assert (market.mostValuable(), market.pendingCount()) == (second, 2)
+    assert market.valueOf(second) in (2 * market.valueOf(first), 2 * market.valueOf(first) + 1)
+    market.cancel(second, sender=client)
+    assert reservoir.creditOf(client) == 2 * PAYMENT_WEI + market.parameters().clientBondWei
+    money(reservoir)
 
 
 # --- hashes ---

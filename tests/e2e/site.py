@@ -24,6 +24,8 @@ PROFILE = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=600,
+        min_time_limit_s=1,
+        round_windows_s=630,
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
@@ -41,10 +43,13 @@ PROFILE = Profile(
         release_window_s=90,
         reveal_window_s=90,
         miner_bond_wei=ETHER // 20,
+        judging_fee_wei=ETHER // 1_000,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
     LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     LOCAL.gradient,
-    IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
 )
 """Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
 

@@ -20,7 +20,7 @@ from testbed.processes import Actor
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.proxy import Fault, Proxy
 from tests.e2e.secrecy import PATH, leaks, with_keys
-from tests.e2e.settled import check_settled
+from tests.e2e.settled import check_settled, fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 from tests.e2e.world import World
@@ -67,7 +67,7 @@ class Trouble:
         assert paid_wei == {
             self.company.client.address: PROFILE.market.client_bond_wei,
             self.company.miner.address: task.reward_wei + PROFILE.chain.miner_bond_wei,
-            **{verifier.address: task.verifier_fee_wei // 2 for verifier in self.company.verifiers},
+            **{verifier.address: fees_wei(world.contracts, ended) // 2 for verifier in self.company.verifiers},
         }
         return ended
 

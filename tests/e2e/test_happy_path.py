@@ -6,6 +6,7 @@ from pole.chain.commitments import header_hash
 from pole.chain.structs import Ommer, TaskState
 from testbed.processes import Actor
 from tests.e2e.scripted import Participant
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import LABEL, VECTORS, read_classes, write_rows, write_task
 from tests.e2e.world import World
@@ -160,13 +161,14 @@ def check_payments(market: Market) -> None:
     for height in range(1, 1 + len(REWARDS)):
         expected_wei[contracts.block_ledger.header(height).winner] += contracts.task_market.task(height).reward_wei
     paid_wei = world.credited_since(0)
-    fees_wei = sum(contracts.task_market.task(task_id).verifier_fee_wei for task_id in range(1, 1 + len(REWARDS)))
+    rounds_ended = [contracts.learning_chain.round(number) for number in range(1, 1 + len(REWARDS))]
+    earned_wei = sum(fees_wei(contracts, ended) for ended in rounds_ended)
     shares_wei = {verifier.address: paid_wei.pop(verifier.address) for verifier in market.verifiers}
     assert paid_wei == expected_wei
-    assert sum(shares_wei.values()) == fees_wei
+    assert sum(shares_wei.values()) == earned_wei
     total_stake = sum(int(ether) for ether in STAKES.values())
     for verifier, ether in market.verifiers.items():
-        assert abs(shares_wei[verifier.address] - fees_wei * int(ether) // total_stake) < len(REWARDS) * len(STAKES)
+        assert abs(shares_wei[verifier.address] - earned_wei * int(ether) // total_stake) < len(REWARDS) * len(STAKES)
 
 
 def check_model(market: Market) -> None:

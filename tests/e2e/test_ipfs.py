@@ -16,7 +16,7 @@ from testbed.ipfs import IpfsDaemon, ipfs_network, kubo_binary
 from testbed.processes import Actor
 from tests.e2e.company import Company
 from tests.e2e.scripted import ScriptedMiner
-from tests.e2e.settled import check_settled
+from tests.e2e.settled import check_settled, fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows, write_task
 from tests.e2e.world import World
@@ -53,17 +53,17 @@ class Peers:
         task = world.contracts.task_market.task(ended.task_id)
         assert ended.phase is Phase.FINALISED
         assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
-        assert self.credits(since_block) == self.expected_credits(task)
+        assert self.credits(since_block) == self.expected_credits(ended, task)
         check_settled(world, since_block, company.actors)
 
     def credits(self, since_block: int) -> dict[str, int]:
         return self.world.credited_since(since_block)
 
-    def expected_credits(self, task: Task) -> dict[str, int]:
+    def expected_credits(self, ended: Round, task: Task) -> dict[str, int]:
         return {
             self.company.miner.address: task.reward_wei + MINER_BOND_WEI,
             self.company.client.address: CLIENT_BOND_WEI,
-            **{verifier.address: task.verifier_fee_wei // 2 for verifier in self.company.verifiers},
+            **{verifier.address: fees_wei(self.world.contracts, ended) // 2 for verifier in self.company.verifiers},
         }
 
     def says(self, actor: Actor, words: str) -> bool:

@@ -4,6 +4,7 @@ import pytest
 
 from pole.chain.structs import BallotPhase, Phase
 from tests.e2e.company import Company
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 
@@ -53,8 +54,7 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     committee = world.contracts.verifier_committee
     assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
-    fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
-    assert world.credited_since(start)[verifier.address] == fee_wei // 2
+    assert world.credited_since(start)[verifier.address] == fees_wei(world.contracts, ended) // 2
 
 
 def test_client__killed_between_open_and_keys__issues_them_after_restart_and_gets_its_bond_back(

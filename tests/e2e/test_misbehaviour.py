@@ -9,6 +9,7 @@ from testbed import rounds
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner, ScriptedVerifier
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 
@@ -38,7 +39,9 @@ def test_miner__never_reveals__loses_its_bond_to_the_verifiers_and_the_round_goe
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + MINER_BOND_WEI,
         company.client.address: CLIENT_BOND_WEI,
-        **{verifier.address: (task.verifier_fee_wei + MINER_BOND_WEI) // 2 for verifier in company.verifiers},
+        **{
+            verifier.address: (fees_wei(world.contracts, ended) + MINER_BOND_WEI) // 2 for verifier in company.verifiers
+        },
     }
 
 
@@ -59,7 +62,7 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     penalty_wei = PROFILE.committee.min_stake_wei * PROFILE.committee.noise_penalty_ppm // FULL_PPM
     assert world.slashed_since(start) == {lazy.address: penalty_wei}
     assert not world.contracts.verifier_committee.verifier(lazy.address).is_seated
-    paid_wei, fee_wei = world.credited_since(start), world.contracts.task_market.task(task_id).verifier_fee_wei
+    paid_wei, fee_wei = world.credited_since(start), fees_wei(world.contracts, ended)
     assert lazy.address not in paid_wei
     assert [paid_wei[v.address] for v in company.verifiers] == [(fee_wei + penalty_wei) // 2] * 2
 

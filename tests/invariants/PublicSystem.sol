@@ -62,7 +62,7 @@ abstract contract PublicSystem {
     }
 
     function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {
-        return ITaskMarket.MarketParameters(uint128(CLIENT_BOND_WEI), 0.01 ether, 100_000, 7 days);
+        return ITaskMarket.MarketParameters(uint128(CLIENT_BOND_WEI), 0.01 ether, 100_000, 7 days, 60, 21_600);
     }
 
     function _committeeParameters() private pure returns (IVerifierCommittee.CommitteeParameters memory) {
@@ -72,11 +72,13 @@ abstract contract PublicSystem {
     }
 
     function _chainParameters() private pure returns (ILearningChain.ChainParameters memory) {
-        return ILearningChain.ChainParameters(3_600, 1_800, 3_600, 1_800, uint128(MINER_BOND_WEI));
+        return ILearningChain.ChainParameters(
+            3_600, 1_800, 3_600, 1_800, uint128(MINER_BOND_WEI), 0.002 ether, 25_000, 200_000
+        );
     }
 
     function _idleTask() private pure returns (ILearningChain.IdleTask memory) {
-        return ILearningChain.IdleTask(_cid("idle"), 1_800, 970_000, 4);
+        return ILearningChain.IdleTask(_cid("idle"), 1_800, 970_000, 4, 900);
     }
 
     // --- who and when ---
@@ -155,12 +157,16 @@ abstract contract PublicSystem {
     }
 
     function _commit(address miner, string memory model, uint32 claimPpm) internal {
+        _commitWith(miner, model, claimPpm, MINER_BOND_WEI + chain.judgingFeeOf(chain.roundCount()));
+    }
+
+    function _commitWith(address miner, string memory model, uint32 claimPpm, uint256 amountWei) internal {
         uint64 roundId = chain.roundCount();
         bytes32 previousHash = chain.round(roundId).previousHash;
         bytes32 hashed = Commitments.solution(address(chain), roundId, miner, previousHash, _cid(model), SALT);
-        VM.deal(miner, miner.balance + MINER_BOND_WEI);
+        VM.deal(miner, miner.balance + amountWei);
         VM.prank(miner);
-        chain.commit{value: MINER_BOND_WEI}(roundId, previousHash, hashed, claimPpm);
+        chain.commit{value: amountWei}(roundId, previousHash, hashed, claimPpm);
     }
 
     function _advance() internal {

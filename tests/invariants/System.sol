@@ -24,6 +24,7 @@ abstract contract System {
     uint128 internal constant CLIENT_BOND_WEI = 5_003;
     uint128 internal constant MIN_REWARD_WEI = 1_000;
     uint128 internal constant MINER_BOND_WEI = 700;
+    uint128 internal constant JUDGING_FEE_WEI = 3 gwei;
     uint128 internal constant MIN_STAKE_WEI = 10_000;
     uint128 internal constant WINNER_REWARD = 32_003;
 
@@ -67,7 +68,9 @@ abstract contract System {
             clientBondWei: CLIENT_BOND_WEI,
             minRewardWei: MIN_REWARD_WEI,
             verifierFeePpm: 70_000,
-            maxTimeLimitS: 3_600
+            maxTimeLimitS: 3_600,
+            minTimeLimitS: 60,
+            roundWindowsS: 840
         });
     }
 
@@ -90,7 +93,10 @@ abstract contract System {
             overtimeWindowS: 120,
             releaseWindowS: 120,
             revealWindowS: 120,
-            minerBondWei: MINER_BOND_WEI
+            minerBondWei: MINER_BOND_WEI,
+            judgingFeeWei: JUDGING_FEE_WEI,
+            judgingFeePpm: 25_000,
+            occupancyPpm: 200_000
         });
     }
 
@@ -110,7 +116,8 @@ abstract contract System {
             manifest: Cid(Cids.RAW, keccak256("idle manifest")),
             timeLimitS: 120,
             requiredTrainPpm: 800_000,
-            solutionsWanted: 2
+            solutionsWanted: 2,
+            earliestCloseS: 10
         });
     }
 }

@@ -112,9 +112,10 @@ class Hand:
             model,
             SALT,
         )
-        bond_wei = self.context.contracts.learning_chain.parameters().miner_bond_wei
+        chain = self.context.contracts.learning_chain
+        value_wei = chain.parameters().miner_bond_wei + chain.judging_fee_wei(current.round_id)
         arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm)
-        self.send("LearningChain", "commit", *arguments, value_wei=bond_wei)
+        self.send("LearningChain", "commit", *arguments, value_wei=value_wei)
         return model
 
     def reveal(self, model: Cid) -> None:

@@ -89,7 +89,7 @@ class LocalNodes:
         context = self.context("client", "client", client)
         market = self.deployment.address("TaskMarket")
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
-        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1)
+        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1, 0)
         value_wei = ETHER + LOCAL.market.client_bond_wei
         context.contracts.task_market.submit(terms, value_wei=value_wei, key="submit")
         return context.contracts.task_market.task_count()

@@ -47,6 +47,10 @@ class LearningChain(BaseContract):
         """What a ballot votes on, in its order: the revealed submissions in commit order."""
         return [submission for submission in self.submissions(round_id) if submission.is_revealed]
 
+    def judging_fee_wei(self, round_id: int) -> int:
+        """What a submission to a round costs besides its bond."""
+        return int(self._read("judgingFeeOf", round_id))
+
     def parameters(self) -> ChainParameters:
         parameters: ChainParameters = self._read_once(ChainParameters)
         return parameters
@@ -76,12 +80,15 @@ class LearningChain(BaseContract):
         commitment: bytes,
         claimed_train_ppm: int,
         *,
-        bond_wei: int,
+        value_wei: int,
         key: str | None = None,
     ) -> Receipt:
-        """`commitment`: 32 bytes, see `pole.chain.commitments.solution_commitment`; reverts on another PHS."""
+        """`commitment`: 32 bytes, see `pole.chain.commitments.solution_commitment`; reverts on another PHS.
+
+        `value_wei`: bond and judging fee; for a commit in place of one's own, what is added to the bond.
+        """
         key = key or f"commit/{round_id}"
-        return self._write(key, "commit", round_id, previous_hash, commitment, claimed_train_ppm, value_wei=bond_wei)
+        return self._write(key, "commit", round_id, previous_hash, commitment, claimed_train_ppm, value_wei=value_wei)
 
     def release_test_set(self, round_id: int, test_set: Cid, salt: bytes, *, key: str | None = None) -> Receipt:
         return self._write(key or f"release/{round_id}", "releaseTestSet", round_id, test_set, salt)

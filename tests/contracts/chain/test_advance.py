@@ -8,6 +8,7 @@ from tests.contracts.rounds import (
     CLIENT_BOND_WEI,
     FEE_WEI,
     INVALID,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -99,7 +100,7 @@ def test_advance__all_revealed__opens_the_ballot(in_training: Play) -> None:
     ballot = in_training.committee.ballot(1)
     assert (in_training.phase, in_training.round.ballotId) == (Phase.VOTING, 1)
     assert (ballot.entryCount, ballot.refundAccount) == (2, account_of(1))
-    assert in_training.reservoir.balanceOf(in_training.committee, 0, bytes(31) + b"\1") == FEE_WEI
+    assert in_training.reservoir.balanceOf(in_training.committee, 0, bytes(31) + b"\1") == FEE_WEI + 2 * JUDGING_WEI
     assert in_training.round.transcript != before
 
 
@@ -109,11 +110,11 @@ def test_advance__miner_did_not_reveal__pays_the_verifiers_and_is_no_entry(in_tr
     in_training.reveal(winner)
     in_training.wait_for_deadline()
     receipt = in_training.chain.advance(1, sender=in_training.stranger)
-    assert in_training.chain.BondForfeited(1, silent, MINER_BOND_WEI) in receipt.events
+    assert in_training.chain.BondForfeited(1, silent, MINER_BOND_WEI + JUDGING_WEI) in receipt.events
     in_training.finish([valid(950_000, 900_000)])
     assert in_training.ledger.header(1).winner == winner
     assert in_training.credits_wei([silent, winner]) == [0, REWARD_WEI + MINER_BOND_WEI]
-    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI + MINER_BOND_WEI
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI + MINER_BOND_WEI + 2 * JUDGING_WEI
     in_training.check_settled(1)
 
 
@@ -126,18 +127,20 @@ def test_advance__keys_missing__verifiers_share_the_bond(opened: Play) -> None:
     opened.check_aborted(AbortReason.KEYS_MISSING)
     assert opened.chain.RoundAborted(1, AbortReason.KEYS_MISSING) in receipt.events
     assert opened.chain.BondForfeited(1, opened.client, CLIENT_BOND_WEI) in receipt.events
-    assert opened.credit_wei(opened.client) == ESCROW_WEI
-    assert sum(opened.credits_wei(opened.verifiers[:3])) == CLIENT_BOND_WEI
+    occupancy_wei = opened.occupancy_wei(receipt.timestamp)
+    assert opened.chain.OccupancyPaid(1, opened.client, occupancy_wei) in receipt.events
+    assert opened.credit_wei(opened.client) == ESCROW_WEI - occupancy_wei
+    assert sum(opened.credits_wei(opened.verifiers[:3])) == CLIENT_BOND_WEI + occupancy_wei
     assert opened.market.task(1).state == TaskState.REFUNDED
     opened.check_settled(1)
 
 
-def test_advance__keys_missing_and_nobody_seated__opener_gets_the_bond(opened: Play) -> None:
+def test_advance__keys_missing_and_nobody_seated__who_ends_it_gets_the_bond(opened: Play) -> None:
     for verifier in opened.verifiers[:3]:
         opened.committee.requestUnstake(sender=verifier)
     opened.wait_for_deadline()
     opened.chain.advance(1, sender=opened.miners[0])
-    assert opened.credit_wei(opened.stranger) == CLIENT_BOND_WEI  # who opened, not who advanced
+    assert opened.credit_wei(opened.miners[0]) == CLIENT_BOND_WEI
     assert opened.credit_wei(opened.client) == ESCROW_WEI
     opened.check_settled(1)
 
@@ -151,7 +154,9 @@ def test_advance__no_solution__refunds_and_opens_no_second_round(in_training: Pl
     in_training.advance()
     in_training.check_aborted(AbortReason.NO_SOLUTION)
     assert in_training.market.task(1).state == TaskState.REFUNDED
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI - occupancy_wei
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == occupancy_wei
     with reverts(in_training.market.NoPendingTask):
         in_training.open()
     in_training.check_settled(1)
@@ -165,7 +170,8 @@ def test_advance__nothing_revealed__client_gets_all(in_training: Play) -> None:
     in_training.wait_for_deadline()
     in_training.advance()
     in_training.check_aborted(AbortReason.NOTHING_REVEALED)
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    lost_wei = 2 * (MINER_BOND_WEI + JUDGING_WEI) - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + lost_wei
     assert in_training.market.task(1).state == TaskState.REFUNDED
     in_training.check_settled(1)
 
@@ -176,8 +182,8 @@ def test_advance__nothing_revealed_nor_released__miners_share_the_clients_bond(i
     in_training.advance()
     in_training.check_aborted(AbortReason.NOTHING_REVEALED)
     assert in_training.credits_wei(in_training.miners[:3]) == [CLIENT_BOND_WEI // 3] * 3
-    dust_wei = CLIENT_BOND_WEI % 3
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + 3 * MINER_BOND_WEI + dust_wei
+    rest_wei = CLIENT_BOND_WEI % 3 - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + 3 * (MINER_BOND_WEI + JUDGING_WEI) + rest_wei
     in_training.check_settled(1)
 
 
@@ -197,7 +203,7 @@ def test_advance__quorum_lost__client_and_miners_get_theirs_back(in_training: Pl
     in_training.check_aborted(AbortReason.QUORUM_LOST)
     assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
     assert in_training.credits_wei(in_training.verifiers[:3]) == [3 * ABSENCE_WEI] * 3
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
+    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI + JUDGING_WEI] * 2
     # The test set is out: the task cannot be trained for again.
     assert in_training.market.task(1).state == TaskState.REFUNDED
     in_training.check_settled(1)
@@ -212,8 +218,8 @@ def test_advance__nobody_seated__is_a_lost_quorum(in_training: Play) -> None:
     in_training.advance()
     in_training.check_aborted(AbortReason.QUORUM_LOST)
     # Nobody could earn the fee and the silent miner's bond: they are the client's.
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI, 0]
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI + JUDGING_WEI
+    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI + JUDGING_WEI, 0]
     in_training.check_settled(1)
 
 
@@ -225,9 +231,12 @@ def test_advance__no_valid_solution__client_gets_the_bonds(in_training: Play, ve
     in_training.to_voting(*in_training.miners[:2])
     in_training.finish([verdict] * 2)
     in_training.check_aborted(AbortReason.NO_VALID_SOLUTION)
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    got_wei = REWARD_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI - occupancy_wei
+    assert in_training.credit_wei(in_training.client) == got_wei
     assert in_training.credits_wei(in_training.miners[:2]) == [0, 0]
-    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI
+    earned_wei = FEE_WEI + 2 * JUDGING_WEI + occupancy_wei
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == earned_wei
     assert in_training.market.task(1).state == TaskState.REFUNDED
     assert in_training.ledger.height() == 0
     in_training.check_settled(1)
@@ -243,5 +252,6 @@ def test_advance__no_valid_solution_nor_release__revealed_miners_share_the_clien
     in_training.finish([INVALID] * 2)
     in_training.check_aborted(AbortReason.NO_VALID_SOLUTION)
     assert in_training.credits_wei(in_training.miners[:3]) == [CLIENT_BOND_WEI // 2] * 2 + [0]
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + 2 * MINER_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == REWARD_WEI + 2 * MINER_BOND_WEI - occupancy_wei
     in_training.check_settled(1)

@@ -20,7 +20,8 @@ def test_advance__overtime_winner_below_the_floor__refunds(in_training: Play) ->
     in_training.to_voting(*in_training.miners[:2])
     in_training.finish([valid(600_000, 499_999), INVALID])
     in_training.check_aborted(AbortReason.BELOW_FLOOR)
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI
+    got_wei = REWARD_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == got_wei
     assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI, 0]
     in_training.check_settled(1)
 

@@ -7,6 +7,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from tests.contracts.rounds import (
+    IDLE_JUDGING_WEI,
     INVALID,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
@@ -53,7 +54,7 @@ def test_idle_round__silent_miner__pays_the_verifiers(play: Play) -> None:
     play.wait_for_deadline()
     play.advance()
     play.finish([trained(810_000)])
-    assert sum(play.credits_wei(play.verifiers[:3])) == MINER_BOND_WEI
+    assert sum(play.credits_wei(play.verifiers[:3])) == MINER_BOND_WEI + 2 * IDLE_JUDGING_WEI
     play.check_settled(0)
 
 
@@ -96,7 +97,7 @@ def test_idle_round__undecided_twice_with_a_silent_miner__its_bond_goes_to_the_u
         play.vote_each(dict(zip(play.verifiers[:3], three, strict=True)))
         play.advance()
     play.check_aborted(AbortReason.UNDECIDED)
-    assert play.credits_wei(play.miners[:2]) == [0, 2 * MINER_BOND_WEI]
+    assert play.credits_wei(play.miners[:2]) == [0, 2 * MINER_BOND_WEI + 2 * IDLE_JUDGING_WEI]
     assert play.credit_wei(play.stranger) == 0
     play.check_settled(0)
 

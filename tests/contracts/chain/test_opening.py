@@ -142,7 +142,6 @@ def test_open_round__pending_tasks__takes_the_most_valuable(play: Play, create_t
     assert (opened.taskId, opened.height, opened.previousHash) == (2, 1, ZERO_HASH)
     assert opened.anchorBlock == receipt.block_number + 1
     assert (opened.phase, opened.deadline) == (Phase.KEYS, receipt.timestamp + WINDOW_S)
-    assert opened.opener == play.stranger
     assert play.chain.RoundOpened(1, 2, 1, opened.anchorBlock) in receipt.events
     assert play.chain.PhaseChanged(1, Phase.KEYS, opened.deadline) in receipt.events
     assert play.market.task(2).state == TaskState.IN_ROUND
@@ -169,7 +168,7 @@ def test_open_idle_round__round_in_progress__reverts(play: Play, reverts: Any) -
 def test_open_idle_round__nothing_pending__trains_at_once(play: Play) -> None:
     receipt = play.chain.openIdleRound(sender=play.stranger)
     opened = play.round
-    assert (opened.taskId, opened.phase, opened.opener) == (0, Phase.TRAINING, play.stranger)
+    assert (opened.taskId, opened.phase) == (0, Phase.TRAINING)
     assert opened.deadline == receipt.timestamp + play.chain.idleTask().timeLimitS
     assert opened.anchorBlock == receipt.block_number + 1
 

@@ -7,6 +7,7 @@ from tests.contracts.rounds import (
     CLIENT_BOND_WEI,
     FEE_WEI,
     GONE,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -97,7 +98,7 @@ def test_advance__training_data_that_most_could_not_fetch__costs_the_client_ever
     in_training.finish([NO_DATA, NO_DATA])
     assert in_training.round.firstBallotId == 0
     in_training.check_aborted(AbortReason.UNDECIDED)
-    total_wei = REWARD_WEI + FEE_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    total_wei = REWARD_WEI + FEE_WEI + CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI)
     assert in_training.credits_wei(in_training.miners[:2]) == [total_wei // 2] * 2
     assert in_training.credit_wei(in_training.client) == 0
     assert stakes_lost_wei(in_training)[:3] == [0] * 3

@@ -66,7 +66,7 @@ def test_task__submitted_and_cancelled__is_read_back_as_it_was_sent(
     market = chain_client.deployment.address("TaskMarket")
     salt, test_set = bytes([7]) * 32, cid_of(b"test set")
     commitment = test_set_commitment(chain_client.deployment.chain_id, market, chain_client.address, test_set, salt)
-    terms = TaskTerms(cid_of(b"manifest"), commitment, 60, 900_000, 500_000, 2)
+    terms = TaskTerms(cid_of(b"manifest"), commitment, 60, 900_000, 500_000, 2, 0)
     paid_wei = LOCAL.market.client_bond_wei + ETHER
     receipt = contracts.task_market.submit(terms, value_wei=paid_wei, key="submit")
     (event,) = chain_client.events_of(receipt, "TaskMarket", "TaskSubmitted")
