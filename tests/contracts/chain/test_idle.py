@@ -80,7 +80,9 @@ def test_advance__every_verifier_misses_another_model__the_opener_gets_nothing(p
     play.advance()
     assert play.phase == Phase.FINALISED
     assert play.credit_wei(play.stranger) == 0
-    assert play.credits_wei(play.miners[:3]) == [MINER_BOND_WEI] * 3
+    # Nobody has earned the judging fees: they are the winner's, with the rest of the escrow.
+    won_wei = MINER_BOND_WEI + 3 * IDLE_JUDGING_WEI
+    assert play.credits_wei(play.miners[:3]) == [won_wei, MINER_BOND_WEI, MINER_BOND_WEI]
     assert [play.committee.verifier(each).stakeWei for each in play.verifiers[:3]] == [MIN_STAKE_WEI] * 3
     assert play.committee.seatedCount() == 3
     play.check_settled(0)
