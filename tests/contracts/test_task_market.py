@@ -114,7 +114,7 @@ def test_submit__reward_after_fee_one_wei_short__reverts(market: Any, create_tas
 
 
 def test_submit__less_than_the_bond__reverts(market: Any, client: Any, reverts: Any) -> None:
-    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1)
+    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1, 0)
     needed_wei = BOND_WEI + -(-1_000 * GWEI * 10 // 9)
     with reverts(market.PaymentTooSmall, sentWei=1, neededWei=needed_wei):
         market.submit(terms, sender=client, value=1)
