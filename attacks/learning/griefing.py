@@ -56,9 +56,9 @@ def junk_commits(ground: Ground) -> Outcome:
         arguments = (where, current.round_id, rounds.CLAIM_PPM, 32)
         chain.attempt_at(crowd, "Crowd", "commit", *arguments, value_wei=32 * rounds.commit_wei(chain, current))
     honest = rounds.commit_hash(chain, current, chain.miner(0), bytes([1] * 32))
-    arguments = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
+    junk = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
     higher_wei = rounds.commit_wei(chain, current) + 1
-    outbid = chain.attempt(chain.miner(0), "LearningChain", "commit", *arguments, value_wei=higher_wei)
+    outbid = chain.attempt(chain.miner(0), "LearningChain", "commit", *junk, value_wei=higher_wei)
     dearest = max(outbid.gas_used, rounds.advance(chain, current).gas_used)
     rounds.release(chain, current)
     dearest = max(dearest, rounds.advance(chain, current).gas_used)
