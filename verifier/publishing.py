@@ -20,11 +20,14 @@ class Publisher:
         self._pins = Pins(context.journal, context.store, context.log)
 
     def keep(self, ballot_id: int, entries: Sequence[EntryRows]) -> None:
-        """On disk, before the vote is committed."""
+        """On disk, before the vote is committed. A disk that is full costs the publication, not the vote."""
         path = self._path(ballot_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
         document = PublishedPredictions(ballot_id=ballot_id, entries=list(entries))
-        write_atomically(path, document.to_bytes(), 0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, document.to_bytes(), 0o600)
+        except OSError as exc:
+            self._context.log.warning(f"ballot {ballot_id}: the predictions cannot be kept to publish them: {exc}")
 
     def publish(self, ballot_id: int) -> Cid | None:
         """Puts them into the store for a week. None if they cannot be had or put: the vote is revealed all the same."""

@@ -262,3 +262,10 @@ def test_reveal__predictions_that_are_gone__the_vote_counts_all_the_same(table: 
     table.until(table.is_in(BallotPhase.CLOSED), *[GOOD] * 4)
     assert table.outcome == unpack_verdicts(GOOD)
     assert table.chain.verifier(0) not in table.chain.contracts.verifier_committee.published_predictions(1)
+
+
+def test_decide__disk_that_takes_no_predictions__the_vote_counts_all_the_same(table: Table) -> None:
+    (table.context(13).home / "predictions").write_text("a file where the folder should be")
+    table.until(table.is_in(BallotPhase.CLOSED), *[GOOD] * 4)
+    assert table.outcome == unpack_verdicts(GOOD)
+    assert table.chain.contracts.verifier_committee.published_predictions(1) == {}
