@@ -47,4 +47,5 @@ class Publisher:
             self._path(ballot_id).unlink()
 
     def _path(self, ballot_id: int) -> Path:
-        return self._context.home / "predictions" / f"{ballot_id}.json"
+        """Of this account on this chain: another one that shares the home counts its ballots from 1 as well."""
+        return self._context.home / "predictions" / self._context.journal.path.stem / f"{ballot_id}.json"

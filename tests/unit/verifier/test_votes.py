@@ -244,7 +244,7 @@ def test_reveal__predictions__published_with_the_reveal_and_not_before(table: Ta
     committee, store = table.chain.contracts.verifier_committee, table.context(13).store
     assert committee.published_predictions(1) == {}
     assert list(store.pinned()) == []
-    kept = (table.context(13).home / "predictions" / "1.json").read_bytes()
+    kept = (table.context(13).home / "predictions" / "13" / "1.json").read_bytes()
     with pytest.raises(ContentNotFound):
         store.get(cid_of(kept), len(kept))
     table.act(0, GOOD)
@@ -258,7 +258,7 @@ def test_reveal__predictions__published_with_the_reveal_and_not_before(table: Ta
 def test_reveal__predictions_that_are_gone__the_vote_counts_all_the_same(table: Table) -> None:
     for index in range(4):
         table.act(index, GOOD)
-    (table.context(13).home / "predictions" / "1.json").unlink()
+    (table.context(13).home / "predictions" / "13" / "1.json").unlink()
     table.until(table.is_in(BallotPhase.CLOSED), *[GOOD] * 4)
     assert table.outcome == unpack_verdicts(GOOD)
     assert table.chain.verifier(0) not in table.chain.contracts.verifier_committee.published_predictions(1)
@@ -269,3 +269,10 @@ def test_decide__disk_that_takes_no_predictions__the_vote_counts_all_the_same(ta
     table.until(table.is_in(BallotPhase.CLOSED), *[GOOD] * 4)
     assert table.outcome == unpack_verdicts(GOOD)
     assert table.chain.contracts.verifier_committee.published_predictions(1) == {}
+
+
+def test_decide__two_accounts_with_one_home__keep_predictions_of_their_own(table: Table) -> None:
+    for index, words in enumerate((GOOD, OTHER)):
+        table.act(index, words)
+    kept = sorted(path.parent.name for path in (table.context(13).home / "predictions").glob("*/1.json"))
+    assert kept == ["13", "14"]
