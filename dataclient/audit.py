@@ -8,10 +8,10 @@ import numpy as np
 from dataclient.collect import own_features, require_submitted, winning_header
 from dataclient.task_folder import TaskHome
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Header, Phase, Round, VerdictKind
+from pole.chain.structs import MAX_SUBMISSIONS, Header, Phase, Round, VerdictKind
 from pole.chain.verdicts import Part, part_of, plain_part
 from pole.errors import BadInput, ChainError, StoreError
-from pole.exact.published import MAX_PUBLISHED_BYTES, read_published, unpack_rows
+from pole.exact.published import most_published_bytes, read_published, unpack_rows
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import form_of_task, model_of, task_score_ppm
 from pole.learning.round_files import fetch_manifest
@@ -82,10 +82,12 @@ def audit(client: RoleContext, home: TaskHome) -> list[PartAudit]:
     """Both parts of the verdict on the model that won. Raises BadInput if the task is not solved."""
     header = winning_header(client, require_submitted(client, home).task_id)
     decided = _decided(client.contracts, header)
-    return [_audit_part(client, header, decided, own) for own in _own_parts(client, home, header)]
+    parts = list(_own_parts(client, home, header))
+    most_bytes = most_published_bytes(MAX_SUBMISSIONS, sum(own.predictions.size for own in parts))
+    return [_audit_part(client, header, decided, own, most_bytes) for own in parts]
 
 
-def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnPart) -> PartAudit:
+def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnPart, most_bytes: int) -> PartAudit:
     assert header.model is not None
     root = predictions_root(header.previous_hash, header.model, own.part, own.predictions)
     found = PartAudit(
@@ -95,7 +97,7 @@ def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnP
     )
     if not found.is_wrong:
         return found
-    theirs = _published(client, header, decided, found, own.predictions.shape)
+    theirs = _published(client, header, decided, found, own.predictions.shape, most_bytes)
     return found if theirs is None else replace(found, difference=_first_difference(theirs, own.predictions))
 
 
@@ -139,13 +141,18 @@ def _own_parts(client: RoleContext, home: TaskHome, header: Header) -> Iterator[
 
 
 def _published(
-    client: RoleContext, header: Header, decided: Decided, wrong: PartAudit, shape: Sequence[int]
+    client: RoleContext,
+    header: Header,
+    decided: Decided,
+    wrong: PartAudit,
+    shape: Sequence[int],
+    most_bytes: int,
 ) -> Integers | None:
     """The committee's predictions: what any member published, if it hashes to what was decided."""
     assert header.model is not None
     for cid in client.contracts.verifier_committee.published_predictions(decided.ballot_id).values():
         try:
-            entry = read_published(client.store.get(cid, MAX_PUBLISHED_BYTES)).entries[decided.index]
+            entry = read_published(client.store.get(cid, most_bytes)).entries[decided.index]
             predictions = unpack_rows(entry.train if wrong.part is RowPart.TRAIN else entry.test, shape)
         except (StoreError, IndexError):  # whatever a stranger left there
             continue

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pole.errors import ContentMismatch
-from pole.exact.published import EntryRows, PublishedPredictions, pack_rows, read_published, unpack_rows
+from pole.exact.published import (
+    EntryRows,
+    PublishedPredictions,
+    most_published_bytes,
+    pack_rows,
+    read_published,
+    unpack_rows,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +55,11 @@ def test_read_published__what_was_written__comes_back(train: list[int], test: li
     assert found.ballot_id == 7
     assert unpack_rows(found.entries[0].train, (len(train),)).tolist() == train
     assert unpack_rows(found.entries[0].test, (len(test),)).tolist() == test
+
+
+@given(st.integers(1, 5), st.integers(0, 300), st.integers(0, 300))
+def test_most_published_bytes__numbers_that_cannot_be_compressed__fit(entries: int, train: int, test: int) -> None:
+    random = np.random.default_rng(entries + train + test)
+    parts = [pack_rows(random.integers(-(2**62), 2**62, size)) for size in (train, test)]
+    document = PublishedPredictions(ballot_id=2**62, entries=[EntryRows(train=parts[0], test=parts[1])] * entries)
+    assert len(document.to_bytes()) <= most_published_bytes(entries, train + test)
