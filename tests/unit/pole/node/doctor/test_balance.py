@@ -48,7 +48,7 @@ def test_balance__bond_but_not_the_steps__warning(
         (
             (
                 *("open the round", "close commits", "end the reveals, open the ballot"),
-                *("close vote commits", "tally the ballot", "finalise the block"),
+                *("close vote commits", "tally, a digest decides", "finalise the block"),
             ),
             account.STEPS_GAS,
         ),
