@@ -127,7 +127,7 @@ class Bench:
             commit = chain.functions.commit(round_id, hashed, _CLAIM_PPM)
             used_gas[miner] += self.call("miner", "commit", miner, commit, LOCAL.chain.miner_bond_wei)
         self.call("anyone", "close commits", self.anyone, chain.functions.advance(round_id))
-        _pass_time(self.web3)
+        pass_time(self.web3)
         release = chain.functions.releaseTestSet(round_id, to_abi(_TEST_SET), _SALT)
         self.call("client", "release the test set", self.client, release)
         for miner in self.miners:
@@ -145,10 +145,16 @@ class Bench:
         }
         for verifier, digest in digests.items():
             hashed = vote_commitment(self.chain_id, committee.address, ballot_id, verifier, digest, _SALT)
-            self.call("verifier", "commit vote", verifier, functions.commitVote(ballot_id, hashed))
+            self.call(
+                "verifier",
+                "commit vote",
+                verifier,
+                functions.commitVote(ballot_id, self.index_of(ballot_id, verifier), hashed),
+            )
         self.call("anyone", "close vote commits", self.anyone, functions.advance(ballot_id))
         for verifier, digest in digests.items():
-            self.call(*REVEAL, verifier, functions.revealVote(ballot_id, digest, _SALT, _PREDICTIONS))
+            index = self.index_of(ballot_id, verifier)
+            self.call(*REVEAL, verifier, functions.revealVote(ballot_id, index, digest, _SALT, _PREDICTIONS))
         lists = list(dict.fromkeys(map(tuple, votes)))
         if len(lists) > 1:
             self.call("anyone", "close vote reveals", self.anyone, functions.advance(ballot_id))
@@ -157,7 +163,7 @@ class Bench:
                 if is_split
                 else self._open_votes(ballot_id, dict([next(iter(cast.items()))]))
             )
-            _pass_time(self.web3, LOCAL.committee.vote_opening_window_s)
+            pass_time(self.web3, LOCAL.committee.vote_opening_window_s)
         step = SPLIT_TALLY if is_split else TALLY
         self.call(*step, self.anyone, functions.tally(ballot_id, lists))
         if functions.ballot(ballot_id).call()[2] != BallotPhase.CLOSED:
@@ -166,8 +172,14 @@ class Bench:
     def _open_votes(self, ballot_id: int, cast: dict[Any, Sequence[int]]) -> list[tuple[int, ...]]:
         functions = self.contract("VerifierCommittee").functions
         for verifier, vote in cast.items():
-            self.call(*OPEN, verifier, functions.openVote(ballot_id, verifier, vote))
+            index = self.index_of(ballot_id, verifier)
+            self.call(*OPEN, verifier, functions.openVote(ballot_id, index, vote))
         return [tuple(vote) for vote in cast.values()]
+
+    def index_of(self, ballot_id: int, verifier: Any) -> int:
+        """By which its votes name a member."""
+        members: list[Any] = self.contract("VerifierCommittee").functions.members(ballot_id).call()
+        return members.index(verifier)
 
     def agreed(self) -> Votes:
         """All verifiers find the same."""
@@ -253,7 +265,8 @@ def _scored(train_ppm: int, test_ppm: int, tag: bytes = b"") -> int:
     return pack_verdict(train, test)
 
 
-def _pass_time(web3: Web3, seconds: int = 1) -> None:
+def pass_time(web3: Web3, seconds: int = 1) -> None:
+    """A block so much later."""
     web3.provider.make_request("evm_increaseTime", [seconds])  # type: ignore[arg-type]
     web3.provider.make_request("evm_mine", [])  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from eth_account import Account
 from rich.console import Console
 from web3 import HTTPProvider, Web3
 
-from benchmarks.gas import ACCOUNTS, VERIFIER_COUNTS, Bench, Measurement, Votes, report
+from benchmarks.gas import ACCOUNTS, VERIFIER_COUNTS, Bench, Measurement, Votes, pass_time, report
 from pole.chain.abi import to_abi
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import GradientTerms, HeightPhase, Rules
@@ -75,9 +75,11 @@ class GradientBench(Bench):
 
     def _play_height(self, votes: Votes) -> None:
         height = self.chain.current().call()[0]
+        previous_hash = self.chain.headerHash(height - 1).call()
         for miner in self.miners:
-            propose = self.chain.propose(height, 1, 0, to_abi(_WEIGHTS), to_abi(_WEIGHTS))
+            propose = self.chain.propose(height, previous_hash, 1, 0, to_abi(_WEIGHTS), to_abi(_WEIGHTS))
             self.call("miner", "propose", miner, propose)
+        pass_time(self.web3, _PROFILE.gradient.collect_window_s)
         self.call("anyone", "open the ballot", self.anyone, self.chain.advance())
         self._vote(self.chain.current().call()[5], votes, is_split=False)
         step = "accept a block" if self.is_valid else "reject all proposals"

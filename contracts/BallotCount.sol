@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
-import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Majority} from "./libraries/Majority.sol";
@@ -12,19 +11,11 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 /// @title BallotCount
 /// @notice How ballots are counted, and what their members gain and lose by it. See {IVerifierCommittee}.
 abstract contract BallotCount is VerifierStakes {
-    using EnumerableSet for EnumerableSet.UintSet;
-
-    /// @dev A verifier's place in one ballot. The weight is the stake at opening; it stays when the stake is slashed.
-    struct Member {
-        uint96 weightWei;
+    /// @dev What a member did. Its weight is the stake when the ballot's members were fixed; it stays when it is slashed.
+    struct Voting {
         bytes32 commitment;
         bytes32 digest;
-    }
-
-    /// @dev A member and its weight in one word, as a tally reads them.
-    struct Seat {
-        address account;
-        uint96 weightWei;
+        uint256 penaltyWei;
     }
 
     /// @dev A ballot as its tally sees it.
@@ -39,12 +30,14 @@ abstract contract BallotCount is VerifierStakes {
         bytes32[] digests;
     }
 
-    uint256 private constant UNKNOWN = type(uint256).max;
+    uint256 internal constant UNKNOWN = type(uint256).max;
+    uint256 internal constant WEIGHT_SHIFT = 160;
 
     mapping(uint64 ballotId => Ballot) internal _ballots;
-    mapping(uint64 ballotId => Seat[]) internal _seats;
-    mapping(uint64 ballotId => mapping(address account => Member)) internal _memberOf;
-    EnumerableSet.UintSet internal _openBallots;
+    /// @dev Address and weight of each member in one word, the weight above the address.
+    mapping(uint64 ballotId => mapping(uint256 index => uint256 word)) internal _members;
+    mapping(uint64 ballotId => mapping(uint256 index => Voting)) internal _votings;
+    uint64[] internal _openBallots;
     /// @inheritdoc IVerifierCommittee
     mapping(uint64 ballotId => mapping(bytes32 digest => bool)) public override isOpened;
 
@@ -91,10 +84,10 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @dev What was decided, then penalties, then what fee and penalties make together goes to those inside.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
         Count memory count = _count(ballotId, closing, lists);
         (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
-        closing.transcript = keccak256(abi.encode(closing.transcript, digest));
         closing.outcomeCode = _keep(digest, decided);
         emit BallotTallied(ballotId, digest, decided);
         _enter(ballotId, closing, BallotPhase.Closed, 0);
@@ -128,7 +121,8 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
+    // It calls our own contracts, which call nobody back; kinds are what no sender can nudge.
+    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
     function _settle(
         uint64 ballotId,
         Ballot storage settled,
@@ -142,11 +136,23 @@ abstract contract BallotCount is VerifierStakes {
             if (stances[i] == Verdicts.Stance.Inside) isAnyInside = true;
         }
         if (!isAnyInside) {
-            _giveBack(ballotId, settled, accounts, count.weights);
+            _giveBack(ballotId, settled);
             return;
         }
+        _collect(ballotId, _slashOutside(ballotId, count, stances));
+        bytes32 account = _ballotAccount(ballotId);
+        _share(account, _escrowWei(account), accounts, count.weights);
+    }
+
+    /// @dev Takes the weight of everybody who is not inside, and what it costs them.
+    /// @return totalWei of the penalties
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function _slashOutside(uint64 ballotId, Count memory count, Verdicts.Stance[] memory stances)
+        private
+        returns (uint256 totalWei)
+    {
         uint256[] memory weights = count.weights;
-        for (uint256 i = 0; i < accounts.length; i++) {
+        for (uint256 i = 0; i < weights.length; i++) {
             uint256 choice = count.choices[i];
             if (choice == 0) {
                 weights[i] = 0;
@@ -154,41 +160,44 @@ abstract contract BallotCount is VerifierStakes {
             }
             Verdicts.Stance stance = choice == UNKNOWN ? Verdicts.Stance.Noise : stances[choice - 1];
             if (stance == Verdicts.Stance.Inside) continue;
-            bool isBlank = stance == Verdicts.Stance.Blank;
-            uint256 penaltyPpm = isBlank ? _parameters.absencePenaltyPpm : _parameters.noisePenaltyPpm;
-            _slash(ballotId, accounts[i], weights[i], penaltyPpm, isBlank);
+            Fault fault = stance == Verdicts.Stance.Blank ? Fault.Lacking : Fault.Noise;
+            totalWei += _slash(ballotId, count.members[i], weights[i], fault);
             weights[i] = 0;
         }
-        bytes32 account = _ballotAccount(ballotId);
-        _share(account, _escrowWei(account), accounts, weights);
     }
 
-    /// @dev The penalties go to all members, what the chain paid in to the chain.
-    function _giveBack(
-        uint64 ballotId,
-        Ballot storage ended,
-        address[] memory accounts,
-        uint256[] memory weights
-    ) internal {
-        _sharePenalties(ballotId, accounts, weights);
+    /// @dev Penalties return to the stakes they were taken from, what the chain paid in to the chain.
+    function _giveBack(uint64 ballotId, Ballot storage ended) internal {
+        uint256 totalWei;
+        for (uint256 i = 0; i < ended.memberCount; i++) {
+            uint256 amountWei = _votings[ballotId][i].penaltyWei;
+            if (amountWei == 0) continue;
+            totalWei += amountWei;
+            _restore(ballotId, address(uint160(_members[ballotId][i])), amountWei);
+        }
+        _uncollect(ballotId, totalWei);
         _refund(ballotId, ended.chain, ended.refundAccount);
     }
 
-    /// @dev Members lose their obligation to this ballot; their stakes may leave again.
-    // slither-disable-next-line unused-return: it is in
+    /// @dev Members lose their obligation to this ballot; their stakes may leave again. Few are open at a time.
     function _release(uint64 ballotId) internal {
-        _openBallots.remove(ballotId);
+        uint256 last = _openBallots.length - 1;
+        for (uint256 i = 0; i < last; i++) {
+            if (_openBallots[i] == ballotId) _openBallots[i] = _openBallots[last];
+        }
+        _openBallots.pop();
     }
 
     function _openBallotsOf(address account) internal view override returns (uint16 count) {
-        uint256[] memory open = _openBallots.values();
-        for (uint256 i = 0; i < open.length; i++) {
-            if (_memberOf[uint64(open[i])][account].weightWei != 0) count++;
+        uint256 length = _openBallots.length;
+        for (uint256 i = 0; i < length; i++) {
+            if (_indexOf(_openBallots[i], account) != UNKNOWN) count++;
         }
     }
 
     /// @dev Which list each member chose. Nobody can leave one out: before the deadline every revealed digest needs its
     /// list, after it every opened one, and no other counts.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _count(uint64 ballotId, Ballot storage counted, uint256[][] memory lists)
         private
         view
@@ -200,10 +209,9 @@ abstract contract BallotCount is VerifierStakes {
         count.support = new uint256[](lists.length);
         (count.members, count.weights) = _membersOf(ballotId);
         count.choices = new uint256[](count.members.length);
-        mapping(address account => Member) storage memberOf = _memberOf[ballotId];
-        address[] memory accounts = count.members;
-        for (uint256 i = 0; i < accounts.length; i++) {
-            bytes32 digest = memberOf[accounts[i]].digest;
+        mapping(uint256 index => Voting) storage votings = _votings[ballotId];
+        for (uint256 i = 0; i < count.members.length; i++) {
+            bytes32 digest = votings[i].digest;
             if (digest == bytes32(0)) continue;
             uint256 choice = _positionOf(digests, digest);
             count.choices[i] = choice;
@@ -236,13 +244,21 @@ abstract contract BallotCount is VerifierStakes {
         view
         returns (address[] memory accounts, uint256[] memory weights)
     {
-        Seat[] storage seats = _seats[ballotId];
-        accounts = new address[](seats.length);
+        accounts = new address[](_ballots[ballotId].memberCount);
         weights = new uint256[](accounts.length);
         for (uint256 i = 0; i < accounts.length; i++) {
-            Seat memory seat = seats[i];
-            (accounts[i], weights[i]) = (seat.account, seat.weightWei);
+            uint256 word = _members[ballotId][i];
+            (accounts[i], weights[i]) = (address(uint160(word)), word >> WEIGHT_SHIFT);
         }
+    }
+
+    /// @return index `UNKNOWN` if it is no member
+    function _indexOf(uint64 ballotId, address account) internal view returns (uint256 index) {
+        uint256 count = _ballots[ballotId].memberCount;
+        for (index = 0; index < count; index++) {
+            if (address(uint160(_members[ballotId][index])) == account) return index;
+        }
+        return UNKNOWN;
     }
 
     /// @dev The words in a contract's code; in front of them goes what the decoder needs.

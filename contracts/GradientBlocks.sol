@@ -6,8 +6,7 @@ import {IGradientChain} from "./interfaces/IGradientChain.sol";
 /// @title GradientBlocks
 /// @notice The gradient chain's headers. See {IGradientChain}.
 abstract contract GradientBlocks is IGradientChain {
-    /// @inheritdoc IGradientChain
-    uint64 public override height;
+    uint64 private _height;
     mapping(uint64 atHeight => GradientHeader) private _headers;
     mapping(uint64 atHeight => bytes32) private _headerHashes;
     mapping(uint64 atHeight => uint64) private _headerBlocks;
@@ -17,6 +16,11 @@ abstract contract GradientBlocks is IGradientChain {
         GradientHeader memory genesis;
         genesis.previousHash = keccak256(abi.encode("pole.gradient.v1", block.chainid, address(this)));
         _store(genesis);
+    }
+
+    /// @inheritdoc IGradientChain
+    function height() public view virtual override returns (uint64) {
+        return _height;
     }
 
     /// @inheritdoc IGradientChain
@@ -37,10 +41,15 @@ abstract contract GradientBlocks is IGradientChain {
         return _headerBlocks[atHeight];
     }
 
+    /// @dev When a block was appended.
+    function headerTime(uint64 atHeight) internal view returns (uint40) {
+        return uint40(_headers[atHeight].timestamp);
+    }
+
     /// @dev Links the header to the one before and stores it.
     function _append(GradientHeader memory added) internal {
-        added.previousHash = _headerHashes[height];
-        added.height = ++height;
+        added.previousHash = _headerHashes[_height];
+        added.height = ++_height;
         _store(added);
     }
 
@@ -55,6 +64,6 @@ abstract contract GradientBlocks is IGradientChain {
     }
 
     function _checkHeight(uint64 atHeight) private view {
-        if (atHeight > height) revert UnknownHeight(atHeight);
+        if (atHeight > _height) revert UnknownHeight(atHeight);
     }
 }

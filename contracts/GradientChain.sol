@@ -20,7 +20,11 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     IVerifierCommittee public immutable COMMITTEE;
     Height private _current;
+    /// @dev For how long the committee's clock had stood still when this search began.
+    uint40 private _stoodStillS;
     Proposal[MAX_PROPOSALS] private _proposals;
+    /// @dev Bit `index * MAX_PROPOSALS + entry`: this member has reported on this entry.
+    mapping(uint64 ballotId => uint256 set) private _reported;
 
     /// @param reservoir must already list this contract as an operator
     /// @param committee must list this contract as a chain
@@ -46,14 +50,15 @@ contract GradientChain is GradientTasks, GradientBlocks {
     /// @inheritdoc IGradientChain
     function propose(
         uint64 atHeight,
+        bytes32 previousHash,
         uint32 step,
         uint32 signDigest,
         Cid calldata proof,
         Cid calldata weights
     ) external override {
-        // Check: at this height, in time, by an enrolled miner, once, and valid for all that can be seen here.
+        // Check: on top of this block, in time, by an enrolled miner, once, and valid for all that can be seen here.
         Height storage working = _current;
-        _checkOpen(atHeight);
+        _checkOpen(atHeight, previousHash);
         _checkMiner(atHeight);
         GradientTask storage searched = _tasks[working.taskId];
         if (step < searched.terms.minStep || step > searched.terms.maxStep) {
@@ -65,7 +70,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Cids.check(proof);
         Cids.check(weights);
 
-        // Effect: onto the list; the first one stops the search.
+        // Effect: onto the list, in a lower bond's place if it is full; the first one stops the search.
+        if (working.proposalCount == MAX_PROPOSALS) _makeRoom(atHeight);
         uint8 index = working.proposalCount++;
         Proposal memory added = Proposal(msg.sender, step, signDigest, below, searchedS, proof, weights);
         _proposals[index] = added;
@@ -86,17 +92,34 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @inheritdoc IGradientChain
-    function reportSegments(uint64 ballotId, uint16 entry, uint256 wrongSegments) external override {
+    function reportSegments(uint64 ballotId, uint8 index, uint16 entry, uint256 wrongSegments)
+        external
+        override
+    {
+        // Check: on a proposal of the open ballot, by a member, once.
         if (_current.phase != HeightPhase.Voting || _current.ballotId != ballotId) {
             revert WrongPhase(_current.height, _current.phase);
         }
-        if (COMMITTEE.weightOf(ballotId, msg.sender) == 0) revert NotMember(ballotId, msg.sender);
-        emit SegmentsReported(ballotId, msg.sender, entry, wrongSegments);
+        if (entry >= _current.proposalCount) revert UnknownEntry(entry, _current.proposalCount);
+        address member = COMMITTEE.checkVoter(ballotId, index, msg.sender);
+        uint256 bit = 1 << (uint256(index) * MAX_PROPOSALS + entry);
+        if (_reported[ballotId] & bit != 0) revert AlreadyReported(ballotId, member, entry);
+
+        // Effect: it is said.
+        _reported[ballotId] |= bit;
+        emit SegmentsReported(ballotId, member, entry, wrongSegments);
     }
 
     /// @inheritdoc IGradientChain
-    function current() public view override(GradientMiners, IGradientChain) returns (Height memory) {
-        return _current;
+    function height() public view override(GradientMiners, GradientBlocks) returns (uint64) {
+        return GradientBlocks.height();
+    }
+
+    /// @inheritdoc IGradientChain
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function current() external view override returns (Height memory shown) {
+        shown = _current;
+        if (shown.phase == HeightPhase.Search) shown.deadline = _deadline();
     }
 
     /// @inheritdoc IGradientChain
@@ -110,9 +133,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     /// @inheritdoc IGradientChain
     // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function threshold() external view override returns (uint32) {
-        bool isTaking = _current.phase == HeightPhase.Search
-            || (_current.phase == HeightPhase.Collect && _current.proposalCount < MAX_PROPOSALS);
-        if (!isTaking || block.timestamp >= _current.deadline) return 0;
+        if (!_isTaking() || !_isJudged() || block.timestamp >= _deadline()) return 0;
         return _threshold(_tasks[_current.taskId], _searchedS());
     }
 
@@ -124,8 +145,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
         if (phase == HeightPhase.Voting) {
             return _ballotPhase() >= IVerifierCommittee.BallotPhase.Closed;
         }
-        if (block.timestamp >= _current.deadline) return true;
-        return phase == HeightPhase.Collect && _current.proposalCount == MAX_PROPOSALS;
+        if (block.timestamp >= _deadline()) return true;
+        return phase == HeightPhase.Search && _isLapsed();
     }
 
     /// @dev The client pays for one ballot all the same: else anybody could hold the chain with a task that nobody can
@@ -133,27 +154,47 @@ contract GradientChain is GradientTasks, GradientBlocks {
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endSearch() private {
         uint64 taskId = _current.taskId;
-        if (COMMITTEE.seatedCount() != 0) {
+        if (!_isLapsed()) {
             // Ballots use small numbers as accounts; a hash cannot meet one.
             bytes32 account = keccak256(abi.encode("pole.search-timed-out.v1", address(this), taskId));
             _moveFee(taskId, account);
-            COMMITTEE.distribute(account);
+            COMMITTEE.distribute(account, headerTime(height()), _tasks[taskId].client);
         }
         _endTask(GradientTaskState.Stopped, StopReason.TimedOut);
     }
 
-    /// @dev The committee shares the ballot's fee; a void ballot's comes back to the budget.
+    /// @dev Those who were seated when the first proposal came in vote. The committee shares the ballot's fee; a void
+    /// ballot's comes back to the budget.
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCollect() private {
         Height storage working = _current;
-        if (COMMITTEE.seatedCount() == 0) {
-            _void();
-            return;
-        }
-        working.ballotId = COMMITTEE.openBallot(working.proposalCount, _account(working.taskId));
+        uint40 membersAt = working.deadline - COLLECT_WINDOW_S;
+        working.ballotId = COMMITTEE.openBallot(working.proposalCount, _account(working.taskId), membersAt);
         working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
         _enter(HeightPhase.Voting, 0);
         _moveFee(working.taskId, _account(working.ballotId));
+    }
+
+    /// @dev Takes the lowest bond off the list, of equal ones the last; who was first keeps its place. The others keep
+    /// their order, which decides whose valid proposal is the block.
+    function _makeRoom(uint64 atHeight) private {
+        uint256 lowest = 1;
+        for (uint256 i = 2; i < MAX_PROPOSALS; i++) {
+            if (_bondOf(i) <= _bondOf(lowest)) lowest = i;
+        }
+        address displaced = _proposals[lowest].miner;
+        uint128 lowestWei = _bondOf(lowest);
+        if (_miners[msg.sender].bondWei <= lowestWei) revert HeightFull(atHeight, lowestWei);
+        _miners[displaced].hasProposal = false;
+        for (uint256 i = lowest + 1; i < MAX_PROPOSALS; i++) {
+            _proposals[i - 1] = _proposals[i];
+        }
+        _current.proposalCount--;
+        emit ProposalDisplaced(atHeight, displaced, msg.sender);
+    }
+
+    function _bondOf(uint256 index) private view returns (uint128) {
+        return _miners[_proposals[index].miner].bondWei;
     }
 
     // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
@@ -226,7 +267,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     // It calls our own contracts, which call nobody back; a count of blocks reaches its end by one.
-    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
+    // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
         uint64 taskId = _current.taskId;
         GradientTask storage paid = _tasks[taskId];
@@ -262,14 +303,14 @@ contract GradientChain is GradientTasks, GradientBlocks {
     function _endTask(GradientTaskState state, StopReason reason) private {
         uint64 taskId = _current.taskId;
         delete _current;
-        _current.height = height + 1;
+        _current.height = height() + 1;
         _enter(HeightPhase.Idle, 0);
         _closeTask(taskId, state, reason);
     }
 
     function _startHeight(uint64 taskId) private {
         delete _current;
-        _current.height = height + 1;
+        _current.height = height() + 1;
         _current.taskId = taskId;
         _search(0);
     }
@@ -287,6 +328,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
     function _search(uint40 searchedS) private {
         uint40 startedAt = uint40(block.timestamp) - searchedS;
         _current.searchStartedAt = startedAt;
+        _stoodStillS = COMMITTEE.stoodStillS();
         _enter(HeightPhase.Search, startedAt + _tasks[_current.taskId].terms.blockTimeLimitS);
     }
 
@@ -296,10 +338,39 @@ contract GradientChain is GradientTasks, GradientBlocks {
         emit HeightPhaseChanged(_current.height, phase, deadline);
     }
 
-    /// @dev Search time of the whole task, which stands still from the first proposal on.
+    /// @dev Search time of the whole task, which stands still from the first proposal on, and while too few are seated.
     function _searchedS() private view returns (uint40) {
         if (_current.proposalCount != 0) return _proposals[0].searchedS;
-        return _tasks[_current.taskId].searchedS + (uint40(block.timestamp) - _current.searchStartedAt);
+        uint40 ranS = uint40(block.timestamp) - _current.searchStartedAt - _stillS();
+        return _tasks[_current.taskId].searchedS + ranS;
+    }
+
+    function _stillS() private view returns (uint40) {
+        return COMMITTEE.stoodStillS() - _stoodStillS;
+    }
+
+    /// @dev A search's moves on for as long as its clock stands still.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function _deadline() private view returns (uint40) {
+        return _current.phase == HeightPhase.Search ? _current.deadline + _stillS() : _current.deadline;
+    }
+
+    /// @dev Nobody has to wait longer for a committee.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function _isLapsed() private view returns (bool) {
+        return COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Lapsed;
+    }
+
+    /// @dev Whether a proposal has its voters, or would get them.
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function _isJudged() private view returns (bool) {
+        return _current.proposalCount != 0
+            || COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Enough;
+    }
+
+    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
+    function _isTaking() private view returns (bool) {
+        return _current.phase == HeightPhase.Search || _current.phase == HeightPhase.Collect;
     }
 
     // slither-disable-next-line unused-return: the rest is read when the phase says so
@@ -307,14 +378,15 @@ contract GradientChain is GradientTasks, GradientBlocks {
         (phase,) = COMMITTEE.result(_current.ballotId);
     }
 
-    function _checkOpen(uint64 atHeight) private view {
-        Height storage working = _current;
-        if (atHeight != working.height) revert WrongHeight(atHeight, working.height);
-        if (working.phase != HeightPhase.Search && working.phase != HeightPhase.Collect) {
-            revert WrongPhase(atHeight, working.phase);
-        }
-        if (block.timestamp >= working.deadline) revert DeadlinePassed(atHeight, working.deadline);
-        if (working.proposalCount == MAX_PROPOSALS) revert HeightFull(atHeight, MAX_PROPOSALS);
+    /// @dev Those who will vote are fixed with the first proposal, which shows its weights: there have to be enough.
+    function _checkOpen(uint64 atHeight, bytes32 previousHash) private view {
+        if (atHeight != _current.height) revert WrongHeight(atHeight, _current.height);
+        if (!_isTaking()) revert WrongPhase(atHeight, _current.phase);
+        bytes32 newest = headerHash(height());
+        if (previousHash != newest) revert WrongPreviousHash(previousHash, newest);
+        uint40 deadline = _deadline();
+        if (block.timestamp >= deadline) revert DeadlinePassed(atHeight, deadline);
+        if (!_isJudged()) revert TooFewSeated();
     }
 
     /// @dev Whoever could still enrol after seeing the hash would try addresses until one has luck at its first step.
@@ -322,7 +394,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Miner storage proposer = _miners[msg.sender];
         _checkEnrolled(proposer);
         if (proposer.hasProposal) revert AlreadyProposed(atHeight, msg.sender);
-        uint64 fixedAtBlock = headerBlock(atHeight - 1);
+        uint64 fixedAtBlock = headerBlock(height());
         if (proposer.enrolledAtBlock >= fixedAtBlock) {
             revert EnrolledTooLate(msg.sender, proposer.enrolledAtBlock, fixedAtBlock);
         }

@@ -24,14 +24,14 @@ abstract contract GradientMiners is IGradientChain {
 
     /// @inheritdoc IGradientChain
     function enrol() external payable override {
-        // Check: the exact bond, once.
+        // Check: at least the least bond, once.
         Miner storage enrolled = _miners[msg.sender];
         if (enrolled.exitAt != 0) revert StillLeaving(msg.sender, enrolled.exitAt);
         if (enrolled.bondWei != 0) revert AlreadyEnrolled(msg.sender);
-        if (msg.value != MINER_BOND_WEI) revert WrongBond(msg.value, MINER_BOND_WEI);
+        if (msg.value < MINER_BOND_WEI) revert WrongBond(msg.value, MINER_BOND_WEI);
 
-        // Effect: it counts from the next header on.
-        enrolled.bondWei = MINER_BOND_WEI;
+        // Effect: it counts from the next header on. All ether there is fits the cast.
+        enrolled.bondWei = uint128(msg.value);
         enrolled.enrolledAtBlock = uint64(block.number);
         emit MinerEnrolled(msg.sender, msg.value);
 
@@ -54,11 +54,12 @@ abstract contract GradientMiners is IGradientChain {
         uint40 exitAt = leaver.exitAt;
         if (exitAt == 0) revert NotLeaving(msg.sender);
         if (block.timestamp < exitAt) revert StillLeaving(msg.sender, exitAt);
-        if (leaver.hasProposal) revert ProposalPending(msg.sender, current().height);
+        if (leaver.hasProposal) revert ProposalPending(msg.sender, height() + 1);
 
         // Effect: as if it had never enrolled.
         uint256 bondWei = leaver.bondWei;
         delete _miners[msg.sender];
+        emit MinerLeft(msg.sender, bondWei);
 
         // Interaction: credit the bond.
         RESERVOIR.credit(IRewardReservoir.Pot.Bond, _bondAccount(msg.sender), msg.sender, bondWei);
@@ -70,7 +71,7 @@ abstract contract GradientMiners is IGradientChain {
     }
 
     /// @inheritdoc IGradientChain
-    function current() public view virtual override returns (Height memory);
+    function height() public view virtual override returns (uint64);
 
     /// @dev Takes the whole bond and the enrolment, of a leaving miner as well.
     /// @param toAccount where the bond goes, in this contract's escrow
@@ -78,7 +79,7 @@ abstract contract GradientMiners is IGradientChain {
     function _slash(address account, bytes32 toAccount) internal returns (uint256 bondWei) {
         bondWei = _miners[account].bondWei;
         delete _miners[account];
-        emit MinerSlashed(account, current().height, bondWei);
+        emit MinerSlashed(account, height() + 1, bondWei);
         RESERVOIR.move(
             IRewardReservoir.Pot.Bond,
             _bondAccount(account),

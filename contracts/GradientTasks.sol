@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {Cids} from "./libraries/Cids.sol";
@@ -158,9 +157,9 @@ abstract contract GradientTasks is GradientMiners {
         return RESERVOIR.balanceOf(address(this), IRewardReservoir.Pot.Escrow, _account(taskId));
     }
 
-    /// @dev At most the reward, so it fits.
+    /// @dev Rounded up, and at most the reward, so it fits.
     function _feeOf(uint128 rewardWei) private view returns (uint128) {
-        return uint128(Math.mulDiv(rewardWei, VERIFIER_FEE_PPM, PPM, Math.Rounding.Ceil));
+        return uint128((uint256(rewardWei) * VERIFIER_FEE_PPM + PPM - 1) / PPM);
     }
 
     function _checkTerms(GradientTerms calldata terms) private view {

@@ -158,7 +158,7 @@ contract LearningChain is RoundJudgement {
         if (!isDue(roundId)) revert NotDue(roundId, phase, state.round.deadline);
         _record(state.round);
         if (phase == Phase.Keys) _endKeys(roundId, state);
-        else if (phase == Phase.Training) _endTraining(roundId, state.round);
+        else if (phase == Phase.Training) _endTraining(roundId, state);
         else if (phase == Phase.Overtime) _endOvertime(roundId, state);
         else if (phase == Phase.Release) _enter(roundId, state.round, Phase.Reveal, REVEAL_WINDOW_S);
         else if (phase == Phase.Reveal) _endReveal(roundId, state);
@@ -194,10 +194,15 @@ contract LearningChain is RoundJudgement {
             (IVerifierCommittee.BallotPhase ballotPhase,) = _result(queried);
             return ballotPhase >= IVerifierCommittee.BallotPhase.Closed;
         }
+        uint16 count = queried.submissionCount;
+        bool isTaking = phase == Phase.Training || phase == Phase.Overtime;
+        if (isTaking && count != 0 && _seating(queried) == IVerifierCommittee.Seating.Waiting) {
+            return false;
+        }
         if (block.timestamp >= queried.deadline) return true;
-        if (phase == Phase.Reveal) return queried.revealedCount == queried.submissionCount;
-        if (phase == Phase.Keys || phase == Phase.Release) return false;
-        if (queried.submissionCount == MAX_SUBMISSIONS) return true;
+        if (phase == Phase.Reveal) return queried.revealedCount == count;
+        if (!isTaking) return false;
+        if (count == MAX_SUBMISSIONS) return true;
         return phase == Phase.Training && queried.qualifiedCount >= state.terms.solutionsWanted;
     }
 
@@ -219,14 +224,19 @@ contract LearningChain is RoundJudgement {
     }
 
     function _endKeys(uint64 roundId, RoundState storage state) private {
+        uint40 openedAt;
+        unchecked {
+            openedAt = state.round.deadline - KEYS_WINDOW_S;
+        }
         _abort(roundId, state.round, AbortReason.KeysMissing);
-        _forfeitToCommittee(roundId, state);
+        _forfeitToCommittee(roundId, state, openedAt);
         _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
     }
 
-    function _endTraining(uint64 roundId, Round storage ending) private {
+    function _endTraining(uint64 roundId, RoundState storage state) private {
+        Round storage ending = state.round;
         if (ending.submissionCount != 0) {
-            _closeCommits(roundId, ending);
+            _closeCommits(roundId, state);
             return;
         }
         ending.isOvertime = true;
@@ -236,7 +246,7 @@ contract LearningChain is RoundJudgement {
     function _endOvertime(uint64 roundId, RoundState storage state) private {
         uint64 taskId = state.round.taskId;
         if (state.round.submissionCount != 0) {
-            _closeCommits(roundId, state.round);
+            _closeCommits(roundId, state);
         } else if (taskId != 0 && _task(taskId).attempts < MAX_ATTEMPTS) {
             _abort(roundId, state.round, AbortReason.NoSolution);
             _relist(taskId);
@@ -245,9 +255,14 @@ contract LearningChain is RoundJudgement {
         }
     }
 
-    /// @dev An idle round's data is public: there is no test set to wait for.
+    /// @dev Fixes who will vote. An idle round's data is public: there is no test set to wait for.
     // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
-    function _closeCommits(uint64 roundId, Round storage closing) private {
+    function _closeCommits(uint64 roundId, RoundState storage state) private {
+        Round storage closing = state.round;
+        if (_seating(closing) == IVerifierCommittee.Seating.Lapsed) {
+            _abortAndSettle(roundId, state, AbortReason.QuorumLost, type(uint256).max);
+            return;
+        }
         closing.commitsClosedAt = uint40(block.timestamp);
         bool isIdle = closing.taskId == 0;
         _enter(
@@ -267,8 +282,6 @@ contract LearningChain is RoundJudgement {
         }
         if (revealed == 0) {
             _abortAndSettle(roundId, state, AbortReason.NothingRevealed, 0);
-        } else if (!_isCommitteeSeated()) {
-            _abortAndSettle(roundId, state, AbortReason.QuorumLost, revealed);
         } else {
             _enter(roundId, ending, Phase.Voting, 0);
             uint16 silent = ending.submissionCount - ending.revealedCount;
@@ -287,7 +300,7 @@ contract LearningChain is RoundJudgement {
         }
         voted.transcript = keccak256(abi.encode(voted.transcript, transcript));
         Judgement memory judged = _judge(state);
-        if (isFirst && judged.undecidedCount != 0 && _isCommitteeSeated()) {
+        if (isFirst && judged.undecidedCount != 0) {
             voted.firstBallotId = voted.ballotId;
             _openBallot(voted, judged.undecidedCount, 0);
         } else {
@@ -340,6 +353,11 @@ contract LearningChain is RoundJudgement {
         body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
         body[3] = ended.transcript;
         if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
+    }
+
+    /// @dev The clock stands still before anybody reveals while too few would vote.
+    function _seating(Round storage closing) private view returns (IVerifierCommittee.Seating) {
+        return COMMITTEE.seating(closing.deadline);
     }
 
     function _checkNoRound() private view {

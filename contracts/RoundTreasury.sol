@@ -36,27 +36,24 @@ abstract contract RoundTreasury is RoundLedger {
         MINER_BOND_WEI = minerBondWei;
     }
 
-    /// @dev The client's bond goes to the seated verifiers, who lost the round's fee; without any, to the opener.
-    function _forfeitToCommittee(uint64 roundId, RoundState storage state) internal {
+    /// @dev The client's bond goes to those who were seated when the round opened and lost its fee; without any, to the
+    /// opener.
+    function _forfeitToCommittee(uint64 roundId, RoundState storage state, uint40 openedAt) internal {
         bytes32 account = _account(state.round.taskId);
         uint256 amountWei = _held(IRewardReservoir.Pot.Bond, account);
         if (amountWei == 0) return;
         emit BondForfeited(roundId, state.terms.client, amountWei);
-        if (!_isCommitteeSeated()) {
-            _creditRest(IRewardReservoir.Pot.Bond, account, state.round.opener);
-            return;
-        }
         // Ballots use small numbers as accounts; a hash cannot meet one.
         bytes32 committeeAccount = keccak256(abi.encode("pole.keys-missing.v1", address(this), roundId));
         _moveToCommittee(IRewardReservoir.Pot.Bond, account, committeeAccount, amountWei);
-        COMMITTEE.distribute(committeeAccount);
+        COMMITTEE.distribute(committeeAccount, openedAt, state.round.opener);
     }
 
-    /// @dev Opens a ballot; the verifiers can earn these bonds and all escrow but the reward: the fee, and what a ballot
+    /// @dev Opens a ballot for those who were seated when commits closed; they can earn these bonds and all escrow but the reward: the fee, and what a ballot
     /// before this one gave back.
     function _openBallot(Round storage voted, uint256 entryCount, uint256 forfeitedWei) internal {
         bytes32 account = _account(voted.taskId);
-        voted.ballotId = COMMITTEE.openBallot(uint16(entryCount), account);
+        voted.ballotId = COMMITTEE.openBallot(uint16(entryCount), account, voted.commitsClosedAt);
         bytes32 ballotAccount = _account(voted.ballotId);
         uint256 feeWei = _held(IRewardReservoir.Pot.Escrow, account) - _task(voted.taskId).rewardWei;
         _moveToCommittee(IRewardReservoir.Pot.Escrow, account, ballotAccount, feeWei);
@@ -114,17 +111,15 @@ abstract contract RoundTreasury is RoundLedger {
         _creditRest(IRewardReservoir.Pot.Bond, account, state.terms.client);
     }
 
-    function _isCommitteeSeated() internal view returns (bool) {
-        return COMMITTEE.seatedCount() != 0;
-    }
-
     function _task(uint64 taskId) internal view returns (ITaskMarket.Task memory) {
         return MARKET.task(taskId);
     }
 
-    /// @return bondWei what the client loses: nothing unless it withheld a test set, which idle rounds do not have
+    /// @return bondWei what the client loses: nothing unless it withheld a test set, which idle rounds do not have and
+    /// nobody owes before commits close
     function _forfeitClientBond(uint64 roundId, RoundState storage state) private returns (uint256 bondWei) {
-        if (state.round.taskId == 0 || state.round.isTestSetReleased) return 0;
+        Round storage ended = state.round;
+        if (ended.taskId == 0 || ended.isTestSetReleased || ended.commitsClosedAt == 0) return 0;
         bondWei = _task(state.round.taskId).bondWei;
         if (bondWei != 0) emit BondForfeited(roundId, state.terms.client, bondWei);
     }

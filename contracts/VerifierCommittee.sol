@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {EnumerableSet} from "@openzeppelin/contracts/utils/structs/EnumerableSet.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid} from "./libraries/Cids.sol";
@@ -15,8 +13,6 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 /// @title VerifierCommittee
 /// @notice See the documentation in {IVerifierCommittee}.
 contract VerifierCommittee is BallotCount {
-    using EnumerableSet for EnumerableSet.AddressSet;
-    using EnumerableSet for EnumerableSet.UintSet;
     using SafeCast for uint256;
 
     uint16 public constant MAX_ENTRIES = 64;
@@ -30,18 +26,17 @@ contract VerifierCommittee is BallotCount {
     {}
 
     /// @inheritdoc IVerifierCommittee
-    function openBallot(uint16 entryCount, bytes32 refundAccount)
+    function openBallot(uint16 entryCount, bytes32 refundAccount, uint40 membersAt)
         external
         override
         onlyChain
         returns (uint64 ballotId)
     {
-        // Check: there is something to vote on and somebody to vote.
+        // Check: there is something to vote on.
         if (entryCount == 0) revert EmptyBallot();
         if (entryCount > MAX_ENTRIES) revert TooManyEntries(entryCount, MAX_ENTRIES);
-        if (_seated.length() == 0) revert NoSeatedVerifier();
 
-        // Effect: the seated verifiers and their stakes are the ballot's, whatever happens to their seats.
+        // Effect: the verifiers of that time and their stakes are the ballot's, whatever happened to their seats.
         ballotId = nextBallotId++;
         Ballot storage opened = _ballots[ballotId];
         opened.chain = msg.sender;
@@ -50,7 +45,7 @@ contract VerifierCommittee is BallotCount {
         opened.deadline = uint40(block.timestamp) + _parameters.voteCommitWindowS;
         opened.refundAccount = refundAccount;
         opened.transcript = keccak256(abi.encode(block.chainid, address(this), ballotId));
-        _snapshot(ballotId, opened);
+        _bind(ballotId, opened, membersAt);
 
         emit BallotOpened(
             ballotId, msg.sender, entryCount, opened.memberCount, opened.snapshotStakeWei, opened.deadline
@@ -58,53 +53,54 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function commitVote(uint64 ballotId, bytes32 commitment) external override {
+    function commitVote(uint64 ballotId, uint8 index, bytes32 commitment) external override {
         // Check: in time, a member, and only once.
         Ballot storage voted = _ballots[ballotId];
         _checkOpen(ballotId, voted, BallotPhase.Commit);
-        Member storage member = _memberOf[ballotId][msg.sender];
-        if (member.weightWei == 0) revert NotMember(ballotId, msg.sender);
-        if (member.commitment != bytes32(0)) revert AlreadyCommitted(ballotId, msg.sender);
+        address member = checkVoter(ballotId, index, msg.sender);
+        Voting storage voting = _votings[ballotId][index];
+        if (voting.commitment != bytes32(0)) revert AlreadyCommitted(ballotId, member);
         if (commitment == bytes32(0)) revert EmptyCommitment();
 
         // Effect: count it.
-        member.commitment = commitment;
+        voting.commitment = commitment;
         voted.committedCount++;
-        voted.committedStakeWei += member.weightWei;
-        _record(voted);
-        emit VoteCommitted(ballotId, msg.sender);
+        voted.committedStakeWei += uint112(_members[ballotId][index] >> WEIGHT_SHIFT);
+        voted.transcript = keccak256(abi.encode(voted.transcript, member, commitment));
+        emit VoteCommitted(ballotId, member);
     }
 
     /// @inheritdoc IVerifierCommittee
-    function revealVote(uint64 ballotId, bytes32 digest, bytes32 salt, Cid calldata predictions)
+    function revealVote(uint64 ballotId, uint8 index, bytes32 digest, bytes32 salt, Cid calldata predictions)
         external
         override
     {
         // Check: in time, committed, not yet revealed, and what was committed to.
         Ballot storage voted = _ballots[ballotId];
         _checkOpen(ballotId, voted, BallotPhase.Reveal);
-        Member storage member = _memberOf[ballotId][msg.sender];
-        if (member.commitment == bytes32(0)) revert NotCommitted(ballotId, msg.sender);
-        if (member.digest != bytes32(0)) revert AlreadyRevealed(ballotId, msg.sender);
+        address member = checkVoter(ballotId, index, msg.sender);
+        Voting storage voting = _votings[ballotId][index];
+        bytes32 expected = voting.commitment;
+        if (expected == bytes32(0)) revert NotCommitted(ballotId, member);
+        if (voting.digest != bytes32(0)) revert AlreadyRevealed(ballotId, member);
         if (digest == bytes32(0)) revert EmptyDigest();
-        bytes32 actual = Commitments.vote(address(this), ballotId, msg.sender, digest, salt);
-        if (actual != member.commitment) revert CommitmentMismatch(member.commitment, actual);
+        bytes32 actual = Commitments.vote(address(this), ballotId, member, digest, salt);
+        if (actual != expected) revert CommitmentMismatch(expected, actual);
 
         // Effect: count it.
-        member.digest = digest;
+        voting.digest = digest;
         voted.revealedCount++;
-        voted.revealedStakeWei += member.weightWei;
-        _record(voted);
-        emit VoteRevealed(ballotId, msg.sender, digest, predictions);
+        voted.revealedStakeWei += uint112(_members[ballotId][index] >> WEIGHT_SHIFT);
+        emit VoteRevealed(ballotId, member, digest, predictions);
     }
 
     /// @inheritdoc IVerifierCommittee
-    function openVote(uint64 ballotId, address voter, uint256[] calldata verdicts) external override {
+    function openVote(uint64 ballotId, uint8 index, uint256[] calldata verdicts) external override {
         // Check: in time, revealed, not yet opened, and a vote that can be counted.
         Ballot storage voted = _ballots[ballotId];
         _checkOpen(ballotId, voted, BallotPhase.Opening);
-        bytes32 expected = _memberOf[ballotId][voter].digest;
-        if (expected == bytes32(0)) revert NotRevealed(ballotId, voter);
+        bytes32 expected = _votings[ballotId][index].digest;
+        if (expected == bytes32(0)) revert NotRevealed(ballotId, index);
         if (isOpened[ballotId][expected]) revert AlreadyOpened(ballotId, expected);
         bytes32 actual = Commitments.ballot(address(this), ballotId, verdicts);
         if (actual != expected) revert CommitmentMismatch(expected, actual);
@@ -156,18 +152,29 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function weightOf(uint64 ballotId, address account) external view override returns (uint256 stakeWei) {
-        return _memberOf[ballotId][account].weightWei;
+    function memberOf(uint64 ballotId, address account) external view override returns (Member memory found) {
+        uint256 index = _indexOf(ballotId, account);
+        if (index == UNKNOWN) return found;
+        Voting storage voting = _votings[ballotId][index];
+        return Member({
+            index: uint8(index),
+            weightWei: uint96(_members[ballotId][index] >> WEIGHT_SHIFT),
+            commitment: voting.commitment,
+            digest: voting.digest,
+            penaltyWei: voting.penaltyWei
+        });
     }
 
     /// @inheritdoc IVerifierCommittee
-    function commitmentOf(uint64 ballotId, address account) external view override returns (bytes32) {
-        return _memberOf[ballotId][account].commitment;
-    }
-
-    /// @inheritdoc IVerifierCommittee
-    function digestOf(uint64 ballotId, address account) external view override returns (bytes32) {
-        return _memberOf[ballotId][account].digest;
+    function checkVoter(uint64 ballotId, uint8 index, address voter)
+        public
+        view
+        override
+        returns (address member)
+    {
+        member = address(uint160(_members[ballotId][index]));
+        bool isMember = member != address(0) && (voter == member || voter == _voterOf(member));
+        if (!isMember) revert NotMember(ballotId, voter);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -180,24 +187,16 @@ contract VerifierCommittee is BallotCount {
         return _isDue(_ballots[ballotId]);
     }
 
-    // slither-disable-next-line unused-return: the id is new
-    function _snapshot(uint64 ballotId, Ballot storage opened) private {
-        address[] memory accounts = _seated.values();
+    function _bind(uint64 ballotId, Ballot storage opened, uint40 membersAt) private {
+        (address[] memory accounts, uint256[] memory stakesWei) = _seatedAt(membersAt);
         uint256 totalWei;
         for (uint256 i = 0; i < accounts.length; i++) {
-            uint96 weightWei = uint96(_verifiers[accounts[i]].stakeWei);
-            _seats[ballotId].push(Seat(accounts[i], weightWei));
-            _memberOf[ballotId][accounts[i]].weightWei = weightWei;
-            totalWei += weightWei;
+            _members[ballotId][i] = (stakesWei[i] << WEIGHT_SHIFT) | uint160(accounts[i]);
+            totalWei += stakesWei[i];
         }
-        _openBallots.add(ballotId);
+        _openBallots.push(ballotId);
         opened.memberCount = uint16(accounts.length);
         opened.snapshotStakeWei = totalWei.toUint96();
-    }
-
-    /// @dev Ballots keep a hash chain over the votes, in the order of the transactions, for the block's body.
-    function _record(Ballot storage voted) private {
-        voted.transcript = keccak256(abi.encode(voted.transcript, msg.sender, keccak256(msg.data)));
     }
 
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
@@ -225,8 +224,7 @@ contract VerifierCommittee is BallotCount {
         if (ending.extensions == _parameters.maxExtensions) {
             _enter(ballotId, ending, BallotPhase.Void, 0);
             _release(ballotId);
-            (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
-            _giveBack(ballotId, ending, accounts, weights);
+            _giveBack(ballotId, ending);
             return;
         }
         ending.extensions++;
@@ -237,16 +235,18 @@ contract VerifierCommittee is BallotCount {
     function _slashAbsent(uint64 ballotId, BallotPhase phase) private {
         (address[] memory accounts, uint256[] memory weights) = _membersOf(ballotId);
         bool isCommit = phase == BallotPhase.Commit;
-        // Silence after a commit may hide a guess: it costs no less than the guess would.
-        uint256 penaltyPpm = isCommit
-            ? _parameters.absencePenaltyPpm
-            : Math.max(_parameters.absencePenaltyPpm, _parameters.noisePenaltyPpm);
+        uint256 totalWei;
         for (uint256 i = 0; i < accounts.length; i++) {
-            Member storage member = _memberOf[ballotId][accounts[i]];
-            bool hasCommitted = member.commitment != bytes32(0);
-            bool isAbsent = isCommit ? !hasCommitted : hasCommitted && member.digest == bytes32(0);
-            if (isAbsent) _slash(ballotId, accounts[i], weights[i], penaltyPpm, true);
+            Voting storage voting = _votings[ballotId][i];
+            bool hasCommitted = voting.commitment != bytes32(0);
+            bool isAbsent = isCommit ? !hasCommitted : hasCommitted && voting.digest == bytes32(0);
+            if (!isAbsent) continue;
+            Fault fault = isCommit ? Fault.NoCommit : Fault.NoReveal;
+            uint256 amountWei = _slash(ballotId, accounts[i], weights[i], fault);
+            voting.penaltyWei += amountWei;
+            totalWei += amountWei;
         }
+        _collect(ballotId, totalWei);
     }
 
     function _checkOpen(uint64 ballotId, Ballot storage voted, BallotPhase needed) private view {
@@ -268,8 +268,8 @@ contract VerifierCommittee is BallotCount {
         return queried.phase == BallotPhase.Opening && block.timestamp >= queried.deadline;
     }
 
-    /// @dev Two thirds of the stake that was seated when the ballot opened.
+    /// @dev Two thirds of the stake that the members were bound with; without any there is no quorum.
     function _isQuorum(uint256 stakeWei, Ballot storage queried) private view returns (bool) {
-        return stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;
+        return stakeWei != 0 && stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;
     }
 }

@@ -162,24 +162,31 @@ def vote_hash(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], 
 
 
 def reveal_vote(chain: Chain, ballot_id: int, verifier: str, vote: Sequence[int], salt: bytes = SALT) -> Sent:
-    hashed = digest(chain, ballot_id, vote)
-    return chain.attempt(verifier, "VerifierCommittee", "revealVote", ballot_id, hashed, salt, NO_PREDICTIONS)
+    hashed, index = digest(chain, ballot_id, vote), member_index(chain, ballot_id, verifier)
+    arguments = (ballot_id, index, hashed, salt, NO_PREDICTIONS)
+    return chain.attempt(verifier, "VerifierCommittee", "revealVote", *arguments)
+
+
+def member_index(chain: Chain, ballot_id: int, verifier: str) -> int:
+    """By which its votes name a member."""
+    return chain.contracts.verifier_committee.member(ballot_id, verifier).index
 
 
 def commit_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
     """Absent members are waited for."""
     for verifier, vote in votes.items():
         hashed = vote_hash(chain, ballot_id, verifier, vote)
-        chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
+        chain.do(
+            verifier, "VerifierCommittee", "commitVote", ballot_id, member_index(chain, ballot_id, verifier), hashed
+        )
     advance_ballot(chain, ballot_id)
 
 
 def reveal_votes(chain: Chain, ballot_id: int, votes: Votes) -> None:
     """And count them, with all lists."""
     for verifier, vote in votes.items():
-        chain.do(
-            verifier, "VerifierCommittee", "revealVote", ballot_id, digest(chain, ballot_id, vote), SALT, NO_PREDICTIONS
-        )
+        arguments = (member_index(chain, ballot_id, verifier), digest(chain, ballot_id, vote), SALT, NO_PREDICTIONS)
+        chain.do(verifier, "VerifierCommittee", "revealVote", ballot_id, *arguments)
     tally(chain, ballot_id, *votes.values())
 
 

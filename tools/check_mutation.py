@@ -90,9 +90,9 @@ MUTATIONS = (
     ),
     Mutation(
         what="silence costs less than noise",
-        contract="VerifierCommittee.sol",
-        line=": Math.max(_parameters.absencePenaltyPpm, _parameters.noisePenaltyPpm);",
-        mutant=": _parameters.absencePenaltyPpm;",
+        contract="VerifierStakes.sol",
+        line=": Math.max(absencePpm, noisePpm);",
+        mutant=": absencePpm;",
         campaign="invariant_no_forbidden_transition",
         failures=("I34:",),
     ),

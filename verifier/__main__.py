@@ -7,7 +7,9 @@ import sys
 from typing import Any
 
 import click
+from eth_utils.address import is_address, is_checksum_address, to_checksum_address
 
+from pole.errors import BadInput
 from pole.money import ether_to_wei, wei_to_ether
 from pole.node.cli import role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
@@ -30,7 +32,20 @@ class Ether(click.ParamType):
             self.fail(str(exc), param, ctx)
 
 
+class Address(click.ParamType):
+    """An account's address on the command line, with its checksum to the program."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not is_address(value) or (value != value.lower() and not is_checksum_address(value)):
+            self.fail(f"{value!r} is not an address, or its checksum is wrong", param, ctx)
+        return str(to_checksum_address(value))
+
+
 ETHER = Ether()
+ADDRESS = Address()
+NOBODY = "0x" + 40 * "0"
 
 
 @click.group(cls=RunByDefault)
@@ -52,6 +67,7 @@ def cli() -> None:
     type=click.FloatRange(0.5),
     help="Seconds before the deadline by which to commit a vote.  [default: a tenth of the window, 3 to 40]",
 )
+@click.option("--owner", type=ADDRESS, help="Vote for this address, which has named the account its voter.")
 @click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
 def run(
     context: RoleContext,
@@ -62,15 +78,18 @@ def run(
     judge_cpu_s: int,
     judge_wall_s: int,
     vote_latency: float | None,
+    owner: str | None,
     rounds: int | None,
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
     from verifier.node import VerifierNode  # needs torch
 
+    if owner is not None and stake_wei:
+        raise BadInput(f"--stake would stake the voter's own ether; {owner} stakes for itself: leave --stake out")
     limits = JudgingLimits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
     window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
-    node = VerifierNode(context, limits, reserve_s, stake_wei)
+    node = VerifierNode(context, limits, reserve_s, stake_wei, owner)
     with node.voting.judge, node.gradient.judge:
         node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
 
@@ -79,7 +98,11 @@ def run(
 @role_options("verifier", is_exclusive=False)
 @click.argument("amount_wei", type=ETHER, metavar="ETHER")
 def stake(context: RoleContext, *, amount_wei: int) -> None:
-    """Add ETHER to the stake, and take a seat in the committee."""
+    """Add ETHER to the stake, and take a seat in the committee.
+
+    0 takes one with what is left of a stake. A full committee is entered by outbidding its smallest stake, whose owner
+    gets a price for it out of ETHER.
+    """
     key = f"stake/by-hand/{context.chain.block_number()}"
     context.contracts.verifier_committee.stake(amount_wei, key=key)
     verifier = context.contracts.verifier_committee.verifier(context.address)
@@ -110,17 +133,36 @@ def unstake(context: RoleContext) -> None:
 
 @cli.command()
 @role_options("verifier", is_exclusive=False)
-def status(context: RoleContext) -> None:
+@click.argument("address", type=ADDRESS, required=False)
+@click.option("--none", "is_none", is_flag=True, help="Nobody votes for the account but itself.")
+def voter(context: RoleContext, *, address: str | None, is_none: bool) -> None:
+    """Let ADDRESS vote for this account, at once and in place of a voter before it.
+
+    The account keeps its key cold: stake and credits stay its own. ADDRESS runs with --owner.
+    """
+    if (address is None) != is_none:
+        raise BadInput("say who votes: give an ADDRESS, or --none")
+    key = f"voter/by-hand/{context.chain.block_number()}"
+    context.contracts.verifier_committee.set_voter(address or NOBODY, key=key)
+    click.echo(f"{address or 'nobody'} votes for {context.address}" + (" but itself" if is_none else ""))
+
+
+@cli.command()
+@role_options("verifier", is_exclusive=False)
+@click.option("--owner", type=ADDRESS, help="Whom the account votes for.")
+def status(context: RoleContext, *, owner: str | None) -> None:
     """Say what the account owns, whether it is seated, and what the running verifier waits for."""
-    address = context.address
+    address = owner or context.address
     verifier = context.contracts.verifier_committee.verifier(address)
     if verifier.is_seated:
         seat = "seated"
     else:
         seat = f"unbonding until {verifier.release_at}" if verifier.release_at else "not seated"
-    click.echo(f"account   {address}")
-    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(address))} ether")
+    click.echo(f"account   {context.address}" + (f", votes for {owner}" if owner else ""))
+    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(context.address))} ether")
     click.echo(f"stake     {wei_to_ether(verifier.stake_wei)} ether, {seat}, {verifier.open_ballots} open ballots")
+    if verifier.voter != NOBODY:
+        click.echo(f"voter     {verifier.voter}")
     credit_wei = context.contracts.reward_reservoir.credit_wei(address)
     click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m verifier withdraw)")
     click.echo(f"process   {last_status(context.home)}")

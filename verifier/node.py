@@ -15,13 +15,22 @@ from verifier.learning.voting import LearningVoting
 
 
 class VerifierNode(Node):
-    """Votes on both chains. `wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone."""
+    """Votes on both chains. `wanted_stake_wei`: topped up to this whenever there is less; 0 leaves the stake alone.
+
+    `owner`: whose stake votes, if the account is its voter; it stakes for itself, so nothing is topped up then.
+    """
 
     def __init__(
-        self, context: RoleContext, limits: JudgingLimits, reserve_s: float, wanted_stake_wei: int = 0
+        self,
+        context: RoleContext,
+        limits: JudgingLimits,
+        reserve_s: float,
+        wanted_stake_wei: int = 0,
+        owner: str | None = None,
     ) -> None:
         super().__init__(context)
-        self.voting = LearningVoting(context, limits, reserve_s, lambda: self.gradient.is_active)
+        self.owner = owner or context.address
+        self.voting = LearningVoting(context, limits, reserve_s, lambda: self.gradient.is_active, self.owner)
         self.gradient = GradientVoting(context, limits, reserve_s, self.voting.votes)
         self.wanted_stake_wei = wanted_stake_wei
         self.rounds_ended = 0
@@ -67,7 +76,7 @@ class VerifierNode(Node):
         if not self.wanted_stake_wei:
             return
         context, verifier = self.context, self.context.contracts.verifier_committee.verifier(self._address)
-        if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:
+        if verifier.stake_wei >= self.wanted_stake_wei or verifier.release_at:  # who gave up its seat stays away
             return
         missing_wei = self.wanted_stake_wei - verifier.stake_wei
         number = next(number for number in count(1) if not self._has_staked(number))
@@ -93,11 +102,15 @@ class VerifierNode(Node):
         context.contracts.verifier_committee.stake(amount_wei, key=f"top-up/{number}")
 
     def _unseated(self) -> Waiting | None:
-        verifier = self.context.contracts.verifier_committee.verifier(self._address)
+        verifier = self.context.contracts.verifier_committee.verifier(self.owner)
+        if self._address not in (self.owner, verifier.voter):
+            remedy = f"python -m verifier voter {self._address}"
+            return Waiting(f"{self.owner} to let {self._address} vote ({remedy})", None, "judge models")
         if verifier.is_seated:
             return None
-        least = wei_to_ether(self.context.contracts.verifier_committee.parameters().min_stake_wei)
-        return Waiting(f"a seat: {self._address} has none (python -m verifier stake {least})", None, "judge models")
+        least_wei = self.context.contracts.verifier_committee.parameters().min_stake_wei - verifier.stake_wei
+        remedy = f"python -m verifier stake {wei_to_ether(max(0, least_wei))}"
+        return Waiting(f"a seat: {self.owner} has none ({remedy})", None, "judge models")
 
     def _prepare(self, current: Round) -> Waiting:
         """Opens the inner products before the vote needs them."""

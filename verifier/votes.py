@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pole.chain.commitments import SALT_BYTES, vote_commitment
-from pole.chain.structs import Ballot, BallotPhase
+from pole.chain.structs import Ballot, BallotPhase, Member
 from pole.chain.turns import is_urgent
 from pole.chain.verdicts import unpack_verdicts
 from pole.errors import JournalError, TransactionReverted
@@ -30,41 +30,41 @@ class Vote:
 
 
 class VoteBook:
-    """The account's votes; what was decided is in the journal before it is committed on chain.
+    """A verifier's votes; what was decided is in the journal before it is committed on chain.
 
-    `sent` counts the transactions of this process.
+    `owner`: whose stake the votes weigh, if the account is another's voter. `sent` counts the transactions of this
+    process.
     """
 
-    def __init__(self, context: RoleContext) -> None:
+    def __init__(self, context: RoleContext, owner: str | None = None) -> None:
         self._context = context
         self._publisher = Publisher(context)
+        self.owner = owner or context.address
         self.sent = 0
 
     def carry(self, ballot: Ballot, decide: Callable[[], Vote | Waiting]) -> Waiting:
         """Brings the vote on a ballot as far as its phase allows; `decide` is asked unless a vote is committed."""
         committee, ballot_id = self._context.contracts.verifier_committee, ballot.ballot_id
-        address = self._context.address
-        if committee.weight_wei(ballot_id, address) == 0:
+        member = committee.member(ballot_id, self.owner)
+        if member.weight_wei == 0:
             return Waiting(
                 f"ballot {ballot_id}, which I am no member of, to end", ballot.deadline or None, "look for the next"
             )
-        has_committed = any(committee.vote_commitment(ballot_id, address))
-        if ballot.phase is BallotPhase.COMMIT and not has_committed:
+        if ballot.phase is BallotPhase.COMMIT and not member.has_committed:
             vote = decide()
             if isinstance(vote, Waiting):
                 return vote
-            self.commit(ballot, vote)
-        has_revealed = any(committee.digest_of(ballot_id, address))
-        if ballot.phase is BallotPhase.REVEAL and has_committed and not has_revealed:
+            self.commit(ballot, member, vote)
+        if ballot.phase is BallotPhase.REVEAL and member.has_committed and not member.has_revealed:
             own = self.recall(ballot_id)
             if own is None:
                 self._context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
                 return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
-            self.reveal(ballot, own)
-        if has_revealed:
+            self.reveal(ballot, member, own)
+        if member.has_revealed:
             self._publisher.forget(ballot_id)
-        if ballot.phase is BallotPhase.OPENING and has_revealed:
-            self._open(ballot)
+        if ballot.phase is BallotPhase.OPENING and member.has_revealed:
+            self._open(ballot, member)
         return _after_vote(ballot)
 
     def recall(self, ballot_id: int) -> Vote | None:
@@ -94,28 +94,28 @@ class VoteBook:
         assert vote is not None
         return vote
 
-    def commit(self, ballot: Ballot, vote: Vote) -> None:
+    def commit(self, ballot: Ballot, member: Member, vote: Vote) -> None:
         committee, deployment = self._context.contracts.verifier_committee, self._context.chain.deployment
         commitment = vote_commitment(
             deployment.chain_id,
             committee.address,
             ballot.ballot_id,
-            self._context.address,
+            self.owner,
             committee.digest(ballot.ballot_id, vote.words),
             vote.salt,
         )
-        committee.commit_vote(ballot.ballot_id, commitment, key=f"vote-commit/{ballot.ballot_id}")
+        committee.commit_vote(ballot.ballot_id, member.index, commitment, key=f"vote-commit/{ballot.ballot_id}")
         self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: committed to {len(vote.words)} verdicts")
 
-    def reveal(self, ballot: Ballot, vote: Vote) -> None:
+    def reveal(self, ballot: Ballot, member: Member, vote: Vote) -> None:
         committee = self._context.contracts.verifier_committee
         ballot_id, digest = ballot.ballot_id, committee.digest(ballot.ballot_id, vote.words)
-        committee.reveal_vote(ballot_id, digest, vote.salt, self._publisher.publish(ballot_id))
+        committee.reveal_vote(ballot_id, member.index, digest, vote.salt, self._publisher.publish(ballot_id))
         self.sent += 1
         self._context.log.info(f"ballot {ballot.ballot_id}: revealed {len(vote.words)} verdicts")
 
-    def _open(self, ballot: Ballot) -> None:
+    def _open(self, ballot: Ballot, member: Member) -> None:
         """Shows the own list where the votes differ, so that it counts; also where they agree and nobody counts them.
 
         One transaction is enough for all who voted alike: the first of them sends it, the others do if half of the time
@@ -123,15 +123,15 @@ class VoteBook:
         """
         committee, ballot_id = self._context.contracts.verifier_committee, ballot.ballot_id
         own, digests = self.recall(ballot_id), committee.digests(ballot_id)
-        digest = digests.get(self._context.address)
+        digest = digests.get(self.owner)
         if own is None or digest != committee.digest(ballot_id, own.words) or committee.is_opened(ballot_id, digest):
             return
         if not is_urgent(self._context.contracts, ballot, self._context.chain.block_time()):
-            first = next(member for member in digests if digests[member] == digest)
-            if len(set(digests.values())) == 1 or first != self._context.address:
+            first = next(address for address in digests if digests[address] == digest)
+            if len(set(digests.values())) == 1 or first != self.owner:
                 return
         try:
-            committee.open_vote(ballot_id, self._context.address, own.words, key=f"vote-open/{ballot_id}")
+            committee.open_vote(ballot_id, member.index, own.words, key=f"vote-open/{ballot_id}")
         except TransactionReverted as exc:  # somebody else has opened it, or counted the ballot
             self._context.log.info(f"ballot {ballot_id}: the list was not opened: {exc}")
             return

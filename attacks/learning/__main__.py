@@ -2,7 +2,7 @@
 
 import sys
 
-from attacks.learning import commits, documents, griefing, models, money, names, reentry, release, votes
+from attacks.learning import commits, documents, griefing, models, money, names, reentry, release, stakes, votes
 from attacks.learning.ground import Ground, session
 from attacks.record import Attack
 from attacks.show import main
@@ -11,6 +11,7 @@ ATTACKS: list[Attack[Ground]] = [
     *commits.ATTACKS,
     *release.ATTACKS,
     *votes.ATTACKS,
+    *stakes.ATTACKS,
     *reentry.ATTACKS,
     *money.ATTACKS,
     *griefing.ATTACKS,

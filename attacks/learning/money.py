@@ -83,13 +83,15 @@ def _extreme_round(chain: Chain) -> tuple[int, int]:
     """The largest reward, the shortest time, a huge stake, in the year 10000: wei paid to the winner, and wei due."""
     chain.rpc("anvil_setBalance", chain.verifier(0), hex(1 << 100))
     rounds.stake(chain, chain.verifier(0), stake_wei=1 << 95)
+    rounds.stake(chain, chain.verifier(1), chain.verifier(2))
     payment_wei = 1 << 127
     if _submit(chain, payment_wei=payment_wei, time_limit_s=PUBLIC.market.max_time_limit_s).error:
         return 0, 0
     chain.rpc("evm_setNextBlockTimestamp", 253_402_300_800)
     current = rounds.open_round(chain, chain.attacker)
     rounds.to_voting(chain, current, chain.miner(0), client=chain.attacker)
-    rounds.vote_and_finish(chain, current, {chain.verifier(0): [rounds.scored(1_000_000, 1_000_000)]})
+    vote = [rounds.scored(1_000_000, 1_000_000)]
+    rounds.vote_and_finish(chain, current, {chain.verifier(i): vote for i in range(3)})
     due_wei = payment_wei - -(-payment_wei * PUBLIC.market.verifier_fee_ppm // 1_000_000)
     return chain.contracts.reward_reservoir.credit_wei(chain.miner(0)) - rounds.BOND_WEI, due_wei
 

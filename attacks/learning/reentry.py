@@ -96,10 +96,12 @@ def _round_of_greed(chain: Chain, client: Greedy, miner: Greedy, verifier: Greed
 def _greedy_vote(chain: Chain, current: Round, verifiers: list[str], greedy: Greedy) -> None:
     ballot_id, vote = rounds.latest(chain).ballot_id, [rounds.good(900_000)]
     hashed = rounds.vote_hash(chain, ballot_id, greedy.address, vote)
-    greedy.act("VerifierCommittee", "commitVote", ballot_id, hashed)
+    index = rounds.member_index(chain, ballot_id, greedy.address)
+    greedy.act("VerifierCommittee", "commitVote", ballot_id, index, hashed)
     rounds.commit_votes(chain, ballot_id, dict.fromkeys(verifiers, vote))
     digest = rounds.digest(chain, ballot_id, vote)
-    greedy.act("VerifierCommittee", "revealVote", ballot_id, digest, rounds.SALT, rounds.NO_PREDICTIONS)
+    revealed = (ballot_id, index, digest, rounds.SALT, rounds.NO_PREDICTIONS)
+    greedy.act("VerifierCommittee", "revealVote", *revealed)
     rounds.reveal_votes(chain, ballot_id, dict.fromkeys(verifiers, vote))
     rounds.finish(chain, current)
 

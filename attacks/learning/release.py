@@ -208,7 +208,9 @@ ATTACKS: list[Attack[Ground]] = [
         "release",
         "outbid an honest task and withhold the keys",
         withhold_keys,
-        Weakening("the bond is returned", (Edit("LearningChain.sol", "_forfeitToCommittee(roundId, state);", ""),)),
+        Weakening(
+            "the bond is returned", (Edit("LearningChain.sol", "_forfeitToCommittee(roundId, state, openedAt);", ""),)
+        ),
     ),
     Attack(
         "wrong-keys",

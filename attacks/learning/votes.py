@@ -95,7 +95,7 @@ def hide_list(ground: Ground) -> Outcome:
     for verifier, vote in votes.items():
         rounds.reveal_vote(chain, ballot_id, verifier, vote)
     chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
-    chain.do(chain.verifier(0), "VerifierCommittee", "openVote", ballot_id, chain.verifier(0), HONEST)
+    chain.do(chain.verifier(0), "VerifierCommittee", "openVote", ballot_id, 0, HONEST)
     early = chain.attempt(chain.anyone, "VerifierCommittee", "tally", ballot_id, [HONEST])
     rounds.tally(chain, ballot_id, HONEST)
     rounds.finish(chain, current)
@@ -113,8 +113,8 @@ def omit_list(ground: Ground) -> Outcome:
     for verifier, vote in votes.items():
         rounds.reveal_vote(chain, ballot_id, verifier, vote)
     chain.do(chain.anyone, "VerifierCommittee", "advance", ballot_id)
-    for voter, vote in ((chain.verifier(0), HONEST), (chain.verifier(3), FLIPPED)):
-        chain.do(voter, "VerifierCommittee", "openVote", ballot_id, voter, vote)
+    for index, vote in ((0, HONEST), (3, FLIPPED)):
+        chain.do(chain.verifier(index), "VerifierCommittee", "openVote", ballot_id, index, vote)
     rounds.wait_for(chain, chain.contracts.verifier_committee.ballot(ballot_id).deadline)
     counted = chain.attempt(chain.verifier(3), "VerifierCommittee", "tally", ballot_id, [FLIPPED])
     honest_lost_wei = _lost_wei(chain, chain.verifier(0))
@@ -146,9 +146,11 @@ def copy_vote(ground: Ground) -> Outcome:
     chain, _, ballot_id = _to_ballot(ground, 4)
     for verifier, vote in _votes(chain, HONEST, HONEST, HONEST).items():
         hashed = rounds.vote_hash(chain, ballot_id, verifier, vote)
-        chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
-    copied, copier = chain.contracts.verifier_committee.vote_commitment(ballot_id, chain.verifier(0)), chain.verifier(3)
-    entered = chain.attempt(copier, "VerifierCommittee", "commitVote", ballot_id, copied)
+        index = rounds.member_index(chain, ballot_id, verifier)
+        chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, index, hashed)
+    copier = chain.verifier(3)
+    copied = chain.contracts.verifier_committee.member(ballot_id, chain.verifier(0)).commitment
+    entered = chain.attempt(copier, "VerifierCommittee", "commitVote", ballot_id, 3, copied)
     rounds.advance_ballot(chain, ballot_id)
     for verifier in (chain.verifier(i) for i in range(3)):
         rounds.reveal_vote(chain, ballot_id, verifier, HONEST)
@@ -166,13 +168,12 @@ def replay_vote(ground: Ground) -> Outcome:
     rounds.vote_and_finish(chain, current, _votes(chain, HONEST, HONEST, HONEST, HONEST))
     chain, current, second = _next_ballot(chain)
     replayer = chain.verifier(3)
-    old = chain.contracts.verifier_committee.vote_commitment(first, replayer)
-    chain.do(replayer, "VerifierCommittee", "commitVote", second, old)
+    old = chain.contracts.verifier_committee.member(first, replayer).commitment
+    chain.do(replayer, "VerifierCommittee", "commitVote", second, 3, old)
     rounds.commit_votes(chain, second, _votes(chain, HONEST, HONEST, HONEST))
     digest = rounds.digest(chain, first, HONEST)
-    replayed = chain.attempt(
-        replayer, "VerifierCommittee", "revealVote", second, digest, rounds.SALT, rounds.NO_PREDICTIONS
-    )
+    revealed = (second, 3, digest, rounds.SALT, rounds.NO_PREDICTIONS)
+    replayed = chain.attempt(replayer, "VerifierCommittee", "revealVote", *revealed)
     return Outcome(bool(replayed.error), replayed.said, {"error": replayed.error})
 
 
@@ -183,7 +184,7 @@ def vote_late(ground: Ground) -> Outcome:
     rounds.reveal_vote(chain, ballot_id, chain.verifier(0), HONEST)
     late = chain.verifier(3)
     hashed = rounds.vote_hash(chain, ballot_id, late, HONEST)
-    entered = chain.attempt(late, "VerifierCommittee", "commitVote", ballot_id, hashed)
+    entered = chain.attempt(late, "VerifierCommittee", "commitVote", ballot_id, 3, hashed)
     opened = rounds.reveal_vote(chain, ballot_id, late, HONEST)
     evidence = f"{entered.said}, then {opened.said}"
     return Outcome(bool(opened.error), evidence, {"error": entered.error, "then": opened.error})
@@ -276,9 +277,10 @@ def over_third_voids(ground: Ground) -> Outcome:
     chain, current, ballot_id = _to_ballot(ground, 4)
     while chain.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.COMMIT:
         for verifier in (chain.verifier(0), chain.verifier(1)):
-            if not any(chain.contracts.verifier_committee.vote_commitment(ballot_id, verifier)):
+            member = chain.contracts.verifier_committee.member(ballot_id, verifier)
+            if not member.has_committed:
                 hashed = rounds.vote_hash(chain, ballot_id, verifier, HONEST)
-                chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, hashed)
+                chain.do(verifier, "VerifierCommittee", "commitVote", ballot_id, member.index, hashed)
         rounds.advance_ballot(chain, ballot_id)
     ended = rounds.finish(chain, current)
     absent = [chain.verifier(2), chain.verifier(3)]
@@ -412,8 +414,8 @@ ATTACKS: list[Attack[Ground]] = [
             (
                 Edit(
                     "VerifierCommittee.sol",
-                    "return stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;",
-                    "return stakeWei * 4 >= uint256(queried.snapshotStakeWei) * 3;",
+                    "stakeWei * 3 >= uint256(queried.snapshotStakeWei) * 2;",
+                    "stakeWei * 4 >= uint256(queried.snapshotStakeWei) * 3;",
                 ),
             ),
         ),

@@ -24,7 +24,7 @@ interface IGradientChain {
     }
 
     /// @notice Why a task was stopped; what was left of its budget went back to the client. `TimedOut`: less one ballot's
-    /// fee, which the seated verifiers share. `QuorumLost`: three ballots in a row that were void or left all undecided,
+    /// fee, which those share who were seated when the height began, unless it was them who were too few. `QuorumLost`: three ballots in a row that were void or left all undecided,
     /// or the budget pays for no further block.
     enum StopReason {
         None,
@@ -76,7 +76,8 @@ interface IGradientChain {
     }
 
     /// @notice The height that is being worked on.
-    /// @param deadline of `Search` (the task is stopped) or `Collect` (the ballot opens); else 0
+    /// @param deadline of `Search` (the task is stopped) or `Collect` (the ballot opens); else 0. A search's moves on while
+    /// too few verifiers are seated
     /// @param voidBallots void, or closed with nothing accepted and something undecided, in a row at this height
     /// @param assignmentSeed fixed when the ballot opens: which verifier replays which segment
     struct Height {
@@ -155,9 +156,12 @@ interface IGradientChain {
     );
     event MinerEnrolled(address indexed miner, uint256 bondWei);
     event MinerLeaving(address indexed miner, uint40 exitAt);
+    event MinerLeft(address indexed miner, uint256 bondWei);
     event MinerSlashed(address indexed miner, uint64 indexed height, uint256 amountWei);
     event HeightPhaseChanged(uint64 indexed height, HeightPhase phase, uint40 deadline);
     event BlockProposed(uint64 indexed height, address indexed miner, uint8 index, Proposal proposal);
+    /// @notice A full height took a proposal with a higher bond in the place of this miner's, which costs it nothing.
+    event ProposalDisplaced(uint64 indexed height, address indexed miner, address indexed by);
     event GradientBlockAppended(
         uint64 indexed height, uint64 indexed taskId, bytes32 headerHash, GradientHeader header
     );
@@ -188,11 +192,17 @@ interface IGradientChain {
     error WrongPhase(uint64 height, HeightPhase phase);
     error DeadlinePassed(uint64 height, uint40 deadline);
     error AlreadyProposed(uint64 height, address miner);
-    error HeightFull(uint64 height, uint8 maxProposals);
+    /// @param lowestWei the bond that a further proposal has to exceed
+    error HeightFull(uint64 height, uint128 lowestWei);
     error StepOutOfRange(uint32 step, uint32 minStep, uint32 maxStep);
     error DigestNotBelow(uint32 signDigest, uint32 threshold);
     error NotDue(uint64 height, HeightPhase phase, uint40 deadline);
-    error NotMember(uint64 ballotId, address verifier);
+    /// @notice Found on top of another block than the newest, as after a reorg.
+    error WrongPreviousHash(bytes32 given, bytes32 newest);
+    /// @notice Nobody would judge the proposal; the search's clock stands still.
+    error TooFewSeated();
+    error UnknownEntry(uint16 entry, uint8 entryCount);
+    error AlreadyReported(uint64 ballotId, address verifier, uint16 entry);
     error UnknownHeight(uint64 height);
 
     /// @notice Commissions `blockCount` blocks; the value sent must be `costOf(terms)`.
@@ -204,7 +214,8 @@ interface IGradientChain {
     /// @notice Activates the pending task with the highest block reward (ties: the oldest). Anyone may call.
     function openTask() external returns (uint64 taskId);
 
-    /// @notice Bonds the caller, who may propose at every height whose previous header is younger than the enrolment.
+    /// @notice Bonds the caller, who may propose at every height whose previous header is younger than the enrolment. The
+    /// value sent is the bond, at least `minerBondWei`; a full height takes the higher ones.
     function enrol() external payable;
 
     /// @notice Ends the caller's enrolment; the bond is withheld for the exit delay.
@@ -214,8 +225,10 @@ interface IGradientChain {
     function completeExit() external;
 
     /// @notice Proposes a block at the current height, once per miner and ballot.
+    /// @param previousHash of the block it was found on top of
     function propose(
         uint64 atHeight,
+        bytes32 previousHash,
         uint32 step,
         uint32 signDigest,
         Cid calldata proof,
@@ -226,8 +239,10 @@ interface IGradientChain {
     /// may call.
     function advance() external returns (HeightPhase phase);
 
-    /// @notice A ballot's member tells the others which of its segments do not replay, before anybody votes. An event only.
-    function reportSegments(uint64 ballotId, uint16 entry, uint256 wrongSegments) external;
+    /// @notice A ballot's member tells the others which of its segments do not replay, before anybody votes; once for each
+    /// entry.
+    /// @param index of the member in the ballot's `members`; itself or its voter may call
+    function reportSegments(uint64 ballotId, uint8 index, uint16 entry, uint256 wrongSegments) external;
 
     /// @notice Reward and fee for all blocks.
     function costOf(GradientTerms calldata terms) external view returns (uint256 costWei);

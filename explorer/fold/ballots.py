@@ -12,12 +12,13 @@ from pole.chain.verdicts import unpack_verdict
 
 @dataclass
 class Vote:
-    """What one member did; `slashed` holds the events."""
+    """What one member did; `slashed` holds the events, `returned` those of penalties that it got back."""
 
     verifier: str
     committed: Event | None = None
     revealed: Event | None = None
     slashed: list[Event] = field(default_factory=list)
+    returned: list[Event] = field(default_factory=list)
 
     @property
     def digest(self) -> str | None:
@@ -26,6 +27,12 @@ class Vote:
     @property
     def slashed_wei(self) -> int:
         return sum(event.args["amountWei"] for event in self.slashed)
+
+    @property
+    def lost_wei(self) -> int:
+        """What was slashed and not returned."""
+        returned_wei: int = sum(event.args["amountWei"] for event in self.returned)
+        return self.slashed_wei - returned_wei
 
 
 @dataclass
@@ -112,6 +119,10 @@ def _slashed(view: BallotView, event: Event) -> None:
     view.vote(event.args["verifier"]).slashed.append(event)
 
 
+def _returned(view: BallotView, event: Event) -> None:
+    view.vote(event.args["verifier"]).returned.append(event)
+
+
 BALLOT: Steps[BallotView] = {
     "BallotOpened": _opened,
     "BallotPhaseChanged": _phase_changed,
@@ -121,4 +132,5 @@ BALLOT: Steps[BallotView] = {
     "VoteOpened": _vote_opened,
     "BallotTallied": _tallied,
     "Slashed": _slashed,
+    "PenaltyReturned": _returned,
 }

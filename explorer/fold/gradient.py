@@ -38,6 +38,7 @@ class HeightView:
     proposals: list[Event] = field(default_factory=list)
     rejections: list[Event] = field(default_factory=list)
     slashed: list[Event] = field(default_factory=list)
+    displaced: list[Event] = field(default_factory=list)
     reports: list[Event] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     ballots: dict[int, BallotView] = field(default_factory=dict)
@@ -95,6 +96,10 @@ def _slashed(view: HeightView, event: Event) -> None:
     view.slashed.append(event)
 
 
+def _displaced(view: HeightView, event: Event) -> None:
+    view.displaced.append(event)
+
+
 def _reported(view: HeightView, event: Event) -> None:
     view.reports.append(event)
 
@@ -119,6 +124,7 @@ HEIGHT: Steps[HeightView] = {
     "BlockProposed": _proposed,
     "ProposalsRejected": _rejected,
     "MinerSlashed": _slashed,
+    "ProposalDisplaced": _displaced,
     "SegmentsReported": _reported,
     **dict.fromkeys(("Deposited", "Moved", "Credited"), _money),
     **dict.fromkeys(BALLOT, _of_ballot),

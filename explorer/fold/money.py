@@ -54,6 +54,8 @@ def _why_moved(event: Event, labels: Mapping[str, str]) -> str:
     pot, to = event.args["pot"], labels.get(event.args["toOperator"], "")
     if pot == Pot.STAKE:
         return "penalty"
+    if event.args["toPot"] == Pot.STAKE:
+        return "penalty returned"
     if to == "VerifierCommittee":
         return "forfeited bonds to the ballot" if pot == Pot.BOND else "verifiers' fee to the ballot"
     if labels.get(event.args["operator"]) == "VerifierCommittee":
@@ -65,7 +67,7 @@ def _why_credited(event: Event, labels: Mapping[str, str]) -> str:
     """What somebody was paid for."""
     pot, operator = event.args["pot"], labels.get(event.args["operator"], "")
     if operator == "VerifierCommittee":
-        return "stake returned" if pot == Pot.STAKE else "share of fees and penalties"
+        return "stake returned, or the price of a seat" if pot == Pot.STAKE else "share of fees and penalties"
     if pot == Pot.BOND:
         return "bond returned, or a share of one that was lost"
     return "escrow returned" if operator == "TaskMarket" else "reward, or escrow returned"

@@ -182,6 +182,10 @@ def _slashed(view: Totals, event: Event) -> None:
     account.slashed_wei += event.args["amountWei"]
 
 
+def _penalty_returned(view: Totals, event: Event) -> None:
+    view.accounts[event.args["verifier"]].stake_wei += event.args["amountWei"]
+
+
 def _ballot_opened(view: Totals, event: Event) -> None:
     members = list(event.derived.get("members") or ())
     view.ballots[event.args["ballotId"]] = Ballot(members)
@@ -233,6 +237,7 @@ TOTALS: Steps[Totals] = {
     "Unseated": _unseated,
     "Unstaked": _unstaked,
     "Slashed": _slashed,
+    "PenaltyReturned": _penalty_returned,
     "BallotOpened": _ballot_opened,
     "VoteCommitted": _vote_committed,
     "VoteRevealed": _vote_revealed,

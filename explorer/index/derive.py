@@ -49,10 +49,9 @@ def _weights(event: Event, known: dict[str, Any]) -> list[Question]:
     """The stake behind each member of a ballot."""
     if event.name != "BallotOpened":
         return []
-    return [
-        Question(event.id, f"weight {member}", View(event.contract, "weightOf", (event.args["ballotId"], member)))
-        for member in known.get("members") or []
-    ]
+    ballot_id, members = event.args["ballotId"], known.get("members") or []
+    views = {member: View(event.contract, "memberOf", (ballot_id, member), ("weightWei",)) for member in members}
+    return [Question(event.id, f"weight {member}", view) for member, view in views.items()]
 
 
 def _answer(

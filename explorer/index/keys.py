@@ -13,7 +13,8 @@ OwnerOf = Callable[[str], Sequence[Key]]
 
 NO_ACCOUNT = "0x0000000000000000000000000000000000000000"
 _INHERITED = ("round", "gradient_block", "task", "gradient_task", "ballot")
-_ACTORS = ("client", "miner", "verifier")
+_ACTORS = ("by", "client", "miner", "verifier")
+"""Who acts: `by` displaces the verifier or miner that the event names beside it."""
 
 
 def keys_of(events: Sequence[Event], kinds: Kinds, owner_of: OwnerOf) -> list[set[Key]]:

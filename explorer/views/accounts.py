@@ -12,7 +12,8 @@ from explorer.views.rounds import task_of
 
 ROUNDS, MOVEMENTS = 10, 30
 _LOST = {"Slashed": "stake slashed", "BondForfeited": "bond lost", "MinerSlashed": "bond lost"}
-_MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST)
+_BACK = {"PenaltyReturned": "penalty returned to the stake"}
+_MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
 
 
 def account_page(snapshot: Snapshot, account: str, before: int | None = None) -> Page | None:
@@ -72,8 +73,8 @@ def _movements(snapshot: Snapshot, account: str, before: int | None) -> Table:
     for event in shown:
         flow = by_event.get(event.id)
         unit = "token" if event.name == "Transfer" else "wei"
-        is_in = flow is not None and flow.target == account
-        purpose = _LOST.get(event.name, "") if flow is None else flow.purpose
+        is_in = event.name in _BACK or (flow is not None and flow.target == account)
+        purpose = (_LOST | _BACK).get(event.name, "") if flow is None else flow.purpose
         direction = "in" if is_in else "out" if flow is not None else "lost"
         amount = arg(event, "value" if unit == "token" else "amountWei", unit=unit)
         link = Said(event.transaction, f"tx/{event.transaction}")

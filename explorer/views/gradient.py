@@ -151,6 +151,8 @@ def _fate(view: HeightView, event: Event) -> Cell:
     for slashed in view.slashed:
         if slashed.args["miner"] == miner and slashed.id > event.id:
             return arg(slashed, "amountWei", unit="wei lost")
+    if any(displaced.args["miner"] == miner and displaced.id > event.id for displaced in view.displaced):
+        return Said("displaced by a higher bond")
     if view.block is not None and view.block.args["header"].get("miner") == miner:
         return Said("the block")
     return NOTHING

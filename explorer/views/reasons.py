@@ -147,7 +147,7 @@ def _of_judged(view: RoundView, own: Submission, verdict: Verdict, required: int
 
 def _of_verifier(view: RoundView, ballot: BallotView, verifier: str) -> str:
     vote = ballot.votes[verifier]
-    lost = f" and lost {ether(vote.slashed_wei)}" if vote.slashed_wei else ""
+    lost = f" and lost {ether(vote.lost_wei)}" if vote.lost_wei else ""
     where = f"in ballot {ballot.ballot_id} "
     if vote.committed is None:
         if ballot.phase == BallotPhase.COMMIT and not lost:

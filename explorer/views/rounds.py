@@ -107,6 +107,7 @@ _SAID = {
     "BallotTallied": "the votes were counted",
     "BallotExtended": "the ballot was extended",
     "Slashed": "a verifier was slashed",
+    "PenaltyReturned": "a verifier got a penalty back",
     "BondForfeited": "a bond was lost",
     "BlockAppended": "a block was appended",
     "OmmerAdded": "an ommer was added",
@@ -168,7 +169,7 @@ def _verdict(snapshot: Snapshot, view: RoundView, own: Submission, part: str) ->
 
 
 def votes_table(snapshot: Snapshot, ballot: BallotView) -> Table:
-    columns = ("verifier", "stake", "committed", "revealed", "vote", "lost")
+    columns = ("verifier", "stake", "committed", "revealed", "vote", "lost", "returned")
     rows = [_vote(snapshot, ballot, verifier) for verifier in ballot.votes]
     return Table(f"Ballot {ballot.ballot_id}", columns, rows, note="Stakes and members: from calls when it was opened.")
 
@@ -177,7 +178,7 @@ def _vote(snapshot: Snapshot, ballot: BallotView, verifier: str) -> list[Cell]:
     vote, opened = ballot.votes[verifier], ballot.opened
     stake: Cell = NOTHING
     if opened is not None and verifier in ballot.members:
-        view = View(opened.contract, "weightOf", (ballot.ballot_id, verifier))
+        view = View(opened.contract, "memberOf", (ballot.ballot_id, verifier), ("weightWei",))
         stake = viewed(snapshot.site, ballot.members[verifier], "wei", view)
     return [
         Said(verifier, f"account/{verifier}"),
@@ -186,6 +187,7 @@ def _vote(snapshot: Snapshot, ballot: BallotView, verifier: str) -> list[Cell]:
         time_of(vote.revealed),
         _vote_in_words(ballot, verifier),
         arg(vote.slashed[0], "amountWei", unit="wei") if vote.slashed else NOTHING,
+        arg(vote.returned[0], "amountWei", unit="wei") if vote.returned else NOTHING,
     ]
 
 

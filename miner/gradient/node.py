@@ -39,6 +39,15 @@ class GradientOptions:
     lost_bonds: int = 0
 
 
+@dataclass(frozen=True)
+class _HeightSearch:
+    """A search, and the block that it is on top of."""
+
+    height: int
+    previous_hash: bytes
+    search: Search
+
+
 class GradientMiner(Node):
     """All that a search is comes from the chain, so `act` may die at any line: the next process repeats the steps."""
 
@@ -49,7 +58,7 @@ class GradientMiner(Node):
         self.blocks_ended = 0
         self._followed: int | None = None
         self._loaded: LoadedTask | None = None
-        self._search: tuple[int, Search] | None = None
+        self._search: _HeightSearch | None = None
         self._declined: dict[int, str] = {}
         prepare_torch(options.device, options.threads or None)
 
@@ -84,7 +93,7 @@ class GradientMiner(Node):
         if followed is None or followed == current.height:  # in progress, or stopped without a block
             return
         header = self.gradient_chain.header(followed)
-        steps = self._search[1].steps if self._search is not None and self._search[0] == followed else 0
+        steps = self._search.search.steps if self._search is not None and self._search.height == followed else 0
         whose = "mine" if header.miner == self._address else header.miner
         self.context.log.info(
             f"height {header.height}: {whose}, step {header.step} after {header.interval_s} s, test "
@@ -161,13 +170,13 @@ class GradientMiner(Node):
         if current.phase is HeightPhase.SEARCH:
             search = self._search_of(current)
             self._say(Waiting(f"a step that is block {current.height}", current.deadline, "propose it"))
-        elif self._search is None or self._search[0] != current.height:
+        elif self._search is None or self._search.height != current.height:
             return Waiting("other miners' proposals to come in", current.deadline, "see what the verifiers say")
         else:
-            search = self._search[1]
-        found = self._run(current, search)
+            search = self._search
+        found = self._run(current, search.search)
         if found is not None:
-            self._propose(current, found)
+            self._propose(current, search.previous_hash, found)
         return Waiting("proposals to come in", current.deadline, "see what the verifiers say")
 
     def _run(self, current: Height, search: Search) -> Found | None:
@@ -189,16 +198,19 @@ class GradientMiner(Node):
         is_block = view.height.height == current.height and search.has_block(view.threshold)
         return search.publish(self.context.store) if is_block else None
 
-    def _search_of(self, current: Height) -> Search:
-        """This height's search; it goes on where it was if the proposals for it were rejected."""
-        if self._search is None or self._search[0] != current.height:
-            loaded, previous = self._loaded_for(current), current.height - 1
-            loaded.start_from(self.context.store, self.gradient_chain.header(previous))
-            self._search = (
-                current.height,
-                begin_search(loaded, self.gradient_chain.header_hash(previous), self._address),
-            )
-        return self._search[1]
+    def _search_of(self, current: Height) -> _HeightSearch:
+        """This height's search; it goes on where it was if the proposals for it were rejected.
+
+        It begins anew if a reorg has exchanged the block below: what was found on top of the old one is worth nothing.
+        """
+        previous_hash = self.gradient_chain.header_hash(current.height - 1)
+        known = self._search
+        if known is None or (known.height, known.previous_hash) != (current.height, previous_hash):
+            loaded = self._loaded_for(current)
+            loaded.start_from(self.context.store, self.gradient_chain.header(current.height - 1))
+            search = begin_search(loaded, previous_hash, self._address)
+            self._search = known = _HeightSearch(current.height, previous_hash, search)
+        return known
 
     def _loaded_for(self, current: Height) -> LoadedTask:
         if self._loaded is None or self._loaded.task.task_id != current.task_id:
@@ -212,16 +224,17 @@ class GradientMiner(Node):
             self._loaded = loaded
         return self._loaded
 
-    def _propose(self, current: Height, found: Found) -> None:
+    def _propose(self, current: Height, previous_hash: bytes, found: Found) -> None:
         """Once per search of a height: a search that goes on after a rejection is another one."""
         try:
             self.context.contracts.gradient_chain.propose(
                 current.height,
+                previous_hash,
                 found.step,
                 found.sign_digest,
                 found.published.proof,
                 found.published.weights,
-                key=f"propose/{current.height}/{current.search_started_at}",
+                key=f"propose/{current.height}/{current.search_started_at}/{previous_hash.hex()[:8]}",
             )
         except TransactionReverted as exc:
             self.context.log.debug(f"height {current.height}: came too late: {exc}")

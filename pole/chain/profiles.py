@@ -39,7 +39,11 @@ LOCAL = Profile(
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
-        unbonding_period_s=30,
+        floor_stake_wei=ETHER // 2,
+        min_seated=1,
+        seat_wait_s=60,
+        displacement_ppm=100_000,
+        unbonding_period_s=60,
         vote_commit_window_s=40,
         vote_reveal_window_s=20,
         vote_opening_window_s=20,
@@ -78,6 +82,10 @@ PUBLIC = Profile(
     ),
     CommitteeParameters(
         min_stake_wei=8 * ETHER,
+        floor_stake_wei=4 * ETHER,
+        min_seated=3,
+        seat_wait_s=7 * _DAY_S,
+        displacement_ppm=100_000,
         unbonding_period_s=7 * _DAY_S,
         vote_commit_window_s=2 * _HOUR_S,
         vote_reveal_window_s=30 * _MINUTE_S,

@@ -182,6 +182,26 @@ class Verifier:
     release_at: int
     open_ballots: int
     is_seated: bool
+    voter: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A verifier in one ballot; all zeros of others, and commitment and digest until there is one."""
+
+    index: int
+    weight_wei: int
+    commitment: bytes
+    digest: bytes
+    penalty_wei: int
+
+    @property
+    def has_committed(self) -> bool:
+        return any(self.commitment)
+
+    @property
+    def has_revealed(self) -> bool:
+        return any(self.digest)
 
 
 @dataclass(frozen=True)
@@ -228,6 +248,10 @@ class MarketParameters:
 @dataclass(frozen=True)
 class CommitteeParameters:
     min_stake_wei: int
+    floor_stake_wei: int
+    min_seated: int
+    seat_wait_s: int
+    displacement_ppm: int
     unbonding_period_s: int
     vote_commit_window_s: int
     vote_reveal_window_s: int

@@ -30,6 +30,10 @@ MARKET_PARAMETERS = {
 }
 COMMITTEE_PARAMETERS = {
     "minStakeWei": 10_000 * GWEI,
+    "floorStakeWei": 5_000 * GWEI,
+    "minSeated": 1,
+    "seatWaitS": 10 * MINUTE_S,
+    "displacementPpm": 100_000,
     "unbondingPeriodS": 10 * MINUTE_S,
     "voteCommitWindowS": 2 * MINUTE_S,
     "voteRevealWindowS": 2 * MINUTE_S,

@@ -128,9 +128,14 @@ class Play:
 
     def propose(self, *miners: Any, step: int = MIN_STEP, digest: int = 0) -> None:
         for miner in miners:
-            self.gradient.propose(
-                self.current.height, step, digest, make_cid("proof"), self.weights(miner), sender=miner
-            )
+            self.propose_at(miner, step=step, digest=digest)
+
+    def propose_at(self, miner: Any, *, height: int | None = None, step: int = MIN_STEP, digest: int = 0) -> None:
+        """At a height that may not be the current one, on top of the newest block."""
+        height = self.current.height if height is None else height
+        previous = self.gradient.headerHash(self.gradient.height())
+        cids = make_cid("proof"), self.weights(miner)
+        self.gradient.propose(height, previous, step, digest, *cids, sender=miner)
 
     def weights(self, miner: Any) -> Any:
         return make_cid(f"weights of {miner.address} at {self.current.height}")

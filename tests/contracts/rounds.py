@@ -39,6 +39,18 @@ class BallotPhase(IntEnum):
     NONE, COMMIT, REVEAL, OPENING, CLOSED, VOID = range(6)
 
 
+class Fault(IntEnum):
+    NO_COMMIT, NO_REVEAL, LACKING, NOISE = range(4)
+
+
+class Exit(IntEnum):
+    REQUESTED, DISPLACED, EJECTED = range(3)
+
+
+class Seating(IntEnum):
+    ENOUGH, WAITING, LAPSED = range(3)
+
+
 class Kind(IntEnum):
     NONE, SCORED, INVALID, UNAVAILABLE, WITHHELD, UNDECIDED = range(6)
 
@@ -123,13 +135,19 @@ def digest_of(committee: Any, commitments: Any, ballot_id: int, vote: Vote) -> b
 def commit_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
     digest = digest_of(committee, commitments, ballot_id, vote)
     hashed = commitments.vote(committee.address, ballot_id, verifier.address, digest, SALT)
-    committee.commitVote(ballot_id, hashed, sender=verifier)
+    committee.commitVote(ballot_id, index_of(committee, ballot_id, verifier), hashed, sender=verifier)
 
 
 def reveal_vote(committee: Any, commitments: Any, ballot_id: int, verifier: Any, vote: Vote) -> None:
-    committee.revealVote(
-        ballot_id, digest_of(committee, commitments, ballot_id, vote), SALT, NO_PREDICTIONS, sender=verifier
-    )
+    digest = digest_of(committee, commitments, ballot_id, vote)
+    index = index_of(committee, ballot_id, verifier)
+    committee.revealVote(ballot_id, index, digest, SALT, NO_PREDICTIONS, sender=verifier)
+
+
+def index_of(committee: Any, ballot_id: int, verifier: Any) -> int:
+    """Its place among the ballot's members; that of no member for others."""
+    members = list(committee.members(ballot_id))
+    return members.index(verifier.address) if verifier.address in members else len(members)
 
 
 class Play:

@@ -84,13 +84,17 @@ class ScriptedVerifier(Participant):
         address = self.site.deployment.address("VerifierCommittee")
         digest = self.digest(ballot_id, words)
         commitment = vote_commitment(self._chain_id, address, ballot_id, self.address, digest, self.salt)
-        self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
+        self.send("VerifierCommittee", "commitVote", ballot_id, self._index(ballot_id), commitment)
 
     def reveal_vote(self, ballot_id: int, words: list[int]) -> None:
-        self.send("VerifierCommittee", "revealVote", ballot_id, self.digest(ballot_id, words), self.salt, to_abi(None))
+        arguments = (ballot_id, self._index(ballot_id), self.digest(ballot_id, words), self.salt, to_abi(None))
+        self.send("VerifierCommittee", "revealVote", *arguments)
 
     def open_vote(self, ballot_id: int, words: list[int]) -> None:
-        self.send("VerifierCommittee", "openVote", ballot_id, self.address, words)
+        self.send("VerifierCommittee", "openVote", ballot_id, self._index(ballot_id), words)
+
+    def _index(self, ballot_id: int) -> int:
+        return self.contracts.verifier_committee.member(ballot_id, self.address).index
 
     def digest(self, ballot_id: int, words: list[int]) -> bytes:
         address = self.site.deployment.address("VerifierCommittee")

@@ -27,6 +27,10 @@ PROFILE = Profile(
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
+        floor_stake_wei=ETHER // 2,
+        min_seated=1,
+        seat_wait_s=90,
+        displacement_ppm=100_000,
         unbonding_period_s=60,
         vote_commit_window_s=90,
         vote_reveal_window_s=90,

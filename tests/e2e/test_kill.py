@@ -42,16 +42,16 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
         task_id = world.commission(company.client, write_rows(world.folder / "rows.csv"), "killed-verifier")
         ballot_id = world.voting(task_id, BallotPhase.COMMIT).ballot_id
         world.until(
-            "its vote", lambda: any(world.contracts.verifier_committee.vote_commitment(ballot_id, verifier.address))
+            "its vote", lambda: world.contracts.verifier_committee.member(ballot_id, verifier.address).has_committed
         )
         world.kill(verifier)
     world.voting(task_id, BallotPhase.REVEAL)
-    assert not any(world.contracts.verifier_committee.digest_of(ballot_id, verifier.address))
+    assert not any(world.contracts.verifier_committee.member(ballot_id, verifier.address).digest)
     world.restart(verifier)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
     committee = world.contracts.verifier_committee
-    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
+    assert committee.member(ballot_id, verifier.address).digest == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
     fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
     assert world.credited_since(start)[verifier.address] == fee_wei // 2

@@ -12,7 +12,7 @@ import {VM} from "./Vm.sol";
 
 /// @notice A campaign with fixed seeds, to show that the random ones reach what they are there to check.
 contract Campaign {
-    uint256 private constant CALLS = 7_000;
+    uint256 private constant CALLS = 11_000;
     Handler private handler;
 
     function setUp() external {

@@ -95,15 +95,17 @@ abstract contract GradientSystem is System {
 
     function _propose(address miner, uint32 step, uint32 digest) internal {
         uint64 height = gradient.current().height;
+        bytes32 previous = gradient.headerHash(height - 1);
         VM.prank(miner);
-        gradient.propose(height, step, digest, _cid("proof"), _cid("weights"));
+        gradient.propose(height, previous, step, digest, _cid("proof"), _cid("weights"));
     }
 
     function _refused(address miner, uint32 step, uint32 digest, bytes memory data) internal {
         uint64 height = gradient.current().height;
+        bytes32 previous = gradient.headerHash(height - 1);
         VM.prank(miner);
         VM.expectRevert(data);
-        gradient.propose(height, step, digest, _cid("proof"), _cid("weights"));
+        gradient.propose(height, previous, step, digest, _cid("proof"), _cid("weights"));
     }
 
     function _toVoting(uint160 count) internal {
@@ -130,12 +132,12 @@ abstract contract GradientSystem is System {
             bytes32 hashed =
                 Commitments.vote(address(committee), ballotId, voter, digests[i], bytes32("salt"));
             VM.prank(voter);
-            committee.commitVote(ballotId, hashed);
+            committee.commitVote(ballotId, uint8(i), hashed);
         }
         committee.advance(ballotId);
         for (uint160 i = 0; i < 2; i++) {
             VM.prank(_verifier(i));
-            committee.revealVote(ballotId, digests[i], bytes32("salt"), Cid(0, 0));
+            committee.revealVote(ballotId, uint8(i), digests[i], bytes32("salt"), Cid(0, 0));
         }
         uint256[][] memory lists = new uint256[][](digests[0] == digests[1] ? 1 : 2);
         lists[0] = first;
@@ -392,19 +394,20 @@ contract GradientHeightsTest is GradientSystem {
     }
 
     function test_propose__not_now__reverts() external {
+        bytes32 previous = gradient.headerHash(1);
         _expect(abi.encodeWithSelector(IGradientChain.WrongHeight.selector, 1, 2));
-        gradient.propose(1, 2, 0, _cid("proof"), _cid("weights"));
+        gradient.propose(1, previous, 2, 0, _cid("proof"), _cid("weights"));
         uint256 deadline = gradient.current().deadline;
         _lapse();
         VM.assertEq(gradient.threshold(), 0, "threshold after the deadline");
         _expect(abi.encodeWithSelector(IGradientChain.DeadlinePassed.selector, 2, deadline));
-        gradient.propose(2, 2, 0, _cid("proof"), _cid("weights"));
+        gradient.propose(2, previous, 2, 0, _cid("proof"), _cid("weights"));
         gradient.advance();
         _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.TimedOut);
         _expect(
             abi.encodeWithSelector(IGradientChain.WrongPhase.selector, 2, IGradientChain.HeightPhase.Idle)
         );
-        gradient.propose(2, 2, 0, _cid("proof"), _cid("weights"));
+        gradient.propose(2, previous, 2, 0, _cid("proof"), _cid("weights"));
         VM.assertTrue(!gradient.isDue(), "an idle chain is due");
     }
 
@@ -456,14 +459,16 @@ contract GradientHeightsTest is GradientSystem {
         VM.assertEq(gradient.proposals().length, 1, "proposals");
     }
 
-    function test_propose__eight__are_enough() external {
+    function test_propose__eight_and_a_ninth_of_no_higher_bond__reverts() external {
         for (uint160 i = 0; i < 8; i++) {
             VM.assertTrue(!gradient.isDue(), "due too early");
             _propose(_miner(i), 2, 0);
         }
-        VM.assertTrue(gradient.isDue(), "not due");
-        VM.assertEq(gradient.threshold(), 0, "threshold of a full height");
-        _refused(_miner(8), 2, 0, abi.encodeWithSelector(IGradientChain.HeightFull.selector, 2, 8));
+        VM.assertTrue(!gradient.isDue(), "others may have higher bonds");
+        _refused(
+            _miner(8), 2, 0, abi.encodeWithSelector(IGradientChain.HeightFull.selector, 2, MINER_BOND_WEI)
+        );
+        _lapse();
         gradient.advance();
         _voteBits(8, 0x80);
         VM.assertTrue(gradient.header(2).miner == _miner(7), "the last one's block");
@@ -558,17 +563,42 @@ contract GradientHeightsTest is GradientSystem {
         VM.assertEq(reservoir.creditOf(CLIENT), REWARD_WEI, "the block that was not made");
     }
 
-    function test_advance__nobody_seated_three_times__stops() external {
+    function test_propose__higher_bond_at_a_full_height__takes_the_last_lowest_place() external {
+        address rich = _miner(30);
+        _lapse();
+        gradient.advance();
+        _pay(rich, MINER_BOND_WEI + 1);
+        VM.prank(rich);
+        gradient.enrol{value: MINER_BOND_WEI + 1}();
+        _pass(1);
+        _open(_terms());
+        for (uint160 i = 0; i < 8; i++) {
+            _propose(_miner(i), 2, 0);
+        }
+        _propose(rich, 2, 0);
+        VM.assertTrue(gradient.proposals()[7].miner == rich, "not the last");
+        VM.assertTrue(!gradient.minerOf(_miner(7)).hasProposal, "the displaced is bound");
+        _lapse();
+        gradient.advance();
+        _voteBits(8, 0x80);
+        VM.assertTrue(gradient.header(3).miner == rich, "whose block");
+        VM.assertEq(gradient.minerOf(_miner(7)).bondWei, MINER_BOND_WEI, "the displaced lost its bond");
+    }
+
+    function test_advance__nobody_seated__the_search_stands_still_and_lapses() external {
         for (uint160 i = 0; i < 2; i++) {
             VM.prank(_verifier(i));
             committee.requestUnstake();
         }
-        for (uint256 i = 0; i < 3; i++) {
-            VM.assertEq(gradient.current().voidBallots, i, "void ballots");
-            _toVoting(1);
-        }
-        _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.QuorumLost);
-        VM.assertEq(gradient.minerOf(_miner(0)).bondWei, MINER_BOND_WEI, "bond");
+        uint256 deadline = gradient.current().deadline;
+        _pass(10);
+        VM.assertEq(gradient.current().deadline, deadline + 10, "deadline");
+        VM.assertEq(gradient.threshold(), 0, "threshold");
+        _refused(_miner(0), 2, 0, abi.encodeWithSelector(IGradientChain.TooFewSeated.selector));
+        _pass(LIMIT_S + SEAT_WAIT_S);
+        gradient.advance();
+        _endedAs(IGradientChain.GradientTaskState.Stopped, IGradientChain.StopReason.TimedOut);
+        VM.assertEq(reservoir.creditOf(CLIENT), 3 * (REWARD_WEI + FEE_WEI), "all of it");
     }
 
     function test_advance__paper_rules__needs_every_requirement() external {
@@ -587,14 +617,19 @@ contract GradientHeightsTest is GradientSystem {
     function test_report_segments__not_a_member_or_no_such_ballot__reverts() external {
         bytes4 wrong = IGradientChain.WrongPhase.selector;
         _expect(abi.encodeWithSelector(wrong, 2, IGradientChain.HeightPhase.Search));
-        gradient.reportSegments(1, 0, 1);
+        gradient.reportSegments(1, 0, 0, 1);
         _toVoting(1);
         _expect(abi.encodeWithSelector(wrong, 2, IGradientChain.HeightPhase.Voting));
-        gradient.reportSegments(2, 0, 1);
-        _expect(abi.encodeWithSelector(IGradientChain.NotMember.selector, 1, address(this)));
-        gradient.reportSegments(1, 0, 1);
-        VM.prank(_verifier(0));
-        gradient.reportSegments(1, 0, 1);
+        gradient.reportSegments(2, 0, 0, 1);
+        _expect(abi.encodeWithSelector(IVerifierCommittee.NotMember.selector, 1, address(this)));
+        gradient.reportSegments(1, 0, 0, 1);
+        VM.startPrank(_verifier(0));
+        gradient.reportSegments(1, 0, 0, 1);
+        _expect(abi.encodeWithSelector(IGradientChain.AlreadyReported.selector, 1, _verifier(0), 0));
+        gradient.reportSegments(1, 0, 0, 0);
+        _expect(abi.encodeWithSelector(IGradientChain.UnknownEntry.selector, 1, 1));
+        gradient.reportSegments(1, 0, 1, 1);
+        VM.stopPrank();
     }
 
     function test_header__beyond_the_newest__reverts() external {

@@ -63,9 +63,10 @@ abstract contract GradientRoles is Voters {
 
     function _enrol(address miner) internal {
         if (gradient.minerOf(miner).bondWei != 0) return;
-        VM.deal(miner, MINER_BOND_WEI);
+        uint256 bondWei = MINER_BOND_WEI + uint160(miner) % 3;
+        VM.deal(miner, bondWei);
         VM.prank(miner);
-        gradient.enrol{value: MINER_BOND_WEI}();
+        gradient.enrol{value: bondWei}();
     }
 
     function _requestExit(address miner) internal {
@@ -93,8 +94,9 @@ abstract contract GradientRoles is Voters {
             if (!_canPropose(miner, current.height)) continue;
             Cid memory weights = Cid(Cids.RAW, keccak256(abi.encode("weights", current.height, miner)));
             uint32 step = terms.minStep + uint32((seed >> 8) % (terms.maxStep - terms.minStep + 1));
+            bytes32 previous = gradient.headerHash(current.height - 1);
             VM.prank(miner);
-            gradient.propose(current.height, step, uint32((seed >> 40) % below), weights, weights);
+            gradient.propose(current.height, previous, step, uint32((seed >> 40) % below), weights, weights);
             return;
         }
     }
@@ -136,6 +138,8 @@ abstract contract GradientRoles is Voters {
             return;
         }
         if (current.deadline > _nowS) _pass(current.deadline - _nowS);
+        // The clock stands still while too few are seated, but not for ever.
+        if (!gradient.isDue()) _pass(SEAT_WAIT_S);
         gradient.advance();
     }
 

@@ -47,6 +47,7 @@ contract Handler is Intruder {
     function verifierLeaves(uint256 seed) external observed {
         seed = _mix(seed);
         if (seed % 64 == 0) _everybodyLeaves();
+        else if (seed % 64 == 4) _changeVoter(seed >> 6);
         else if (seed % 8 == 0) _requestUnstake(seed >> 6);
         else if (seed % 8 < 4) _completeUnstake(_verifier(seed >> 6));
         else _goOn(seed);
@@ -141,6 +142,8 @@ contract Handler is Intruder {
             _revealSolution(roundId, seed);
         } else if (round.phase == ILearningChain.Phase.Voting) {
             _voteOrLapse(round.ballotId, seed);
+        } else if (!_isTaking(roundId)) {
+            _lapse();
         } else if (seed % 2 == 0) {
             _commitOrLapse(roundId, round.phase, seed >> 1);
         }
@@ -152,6 +155,12 @@ contract Handler is Intruder {
         uint256 luck = uint256(keccak256(abi.encode("luck", roundId))) % 8;
         if (luck == 0 || (luck == 1 && !isOvertime)) _lapse();
         else _commitSolution(roundId, isOvertime, seed);
+    }
+
+    function _changeVoter(uint256 seed) private {
+        address voter = seed % 3 == 0 ? address(0) : _client(seed >> 8);
+        VM.prank(_verifier(seed >> 16));
+        committee.setVoter(voter);
     }
 
     function _everybodyLeaves() private {
@@ -189,6 +198,11 @@ contract Handler is Intruder {
             return;
         }
         if (round.deadline > _nowS) _pass(round.deadline - _nowS);
+        if (!chain.isDue(roundId)) {
+            // Too few are seated: somebody takes a seat, or nobody does for as long as one has to wait.
+            if (roundId % 2 == 0) _stake(uint256(keccak256(abi.encode("seat", roundId))));
+            else _pass(SEAT_WAIT_S);
+        }
         chain.advance(roundId);
     }
 

@@ -13,7 +13,7 @@ import {VM} from "./Vm.sol";
 
 /// @notice Tries what must be refused in the state of the moment.
 abstract contract Intruder is GradientRoles {
-    uint256 private constant ATTEMPTS = 21;
+    uint256 private constant ATTEMPTS = 24;
 
     function _tryIllegal(uint256 seed) internal {
         uint256 kind = seed % ATTEMPTS;
@@ -22,7 +22,8 @@ abstract contract Intruder is GradientRoles {
         else if (kind < 12) _tryWithWrongSecret(kind, seed >> 8);
         else if (kind < 14) _tryLateCommit(seed >> 8);
         else if (kind < 18) _tryOutOfTurnOnGradient(kind, seed >> 8);
-        else _tryProposal(kind, seed >> 8);
+        else if (kind < 22) _tryProposal(kind, seed >> 8);
+        else _tryForAnother(kind, seed >> 8);
     }
 
     /// @dev What only a contract of the system may do.
@@ -40,7 +41,7 @@ abstract contract Intruder is GradientRoles {
         } else if (kind == 3) {
             _mustFail(stranger, address(token), abi.encodeCall(IRewardToken.mint, (stranger, 1)));
         } else {
-            bytes memory data = abi.encodeCall(IVerifierCommittee.openBallot, (1, 0));
+            bytes memory data = abi.encodeCall(IVerifierCommittee.openBallot, (1, 0, 0));
             _mustFail(stranger, address(committee), data);
         }
     }
@@ -158,12 +159,30 @@ abstract contract Intruder is GradientRoles {
             if (gradient.threshold() != 0 && _canPropose(proposer, current.height)) return;
         } else if (kind == 19) {
             digest = gradient.threshold();
-        } else {
+        } else if (kind == 20) {
             height = uint64(seed >> 8) % (current.height + 2);
             if (height == current.height) return;
         }
-        bytes memory data = abi.encodeCall(IGradientChain.propose, (height, terms.minStep, digest, cid, cid));
+        bytes32 previous = gradient.headerHash(gradient.height());
+        if (kind == 21) (height, previous) = (current.height, keccak256(abi.encode("before a reorg", seed)));
+        bytes memory data =
+            abi.encodeCall(IGradientChain.propose, (height, previous, terms.minStep, digest, cid, cid));
         _mustFail(proposer, address(gradient), data);
+    }
+
+    /// @dev A vote or a report in the place of a member that did not allow it, or on what does not exist.
+    function _tryForAnother(uint256 kind, uint256 seed) private {
+        uint64 ballotId = committee.nextBallotId() - 1;
+        if (kind == 22) {
+            bytes memory data =
+                abi.encodeCall(IVerifierCommittee.commitVote, (ballotId, uint8(seed % 6), bytes32(seed | 1)));
+            _mustFail(_stranger(), address(committee), data);
+        } else {
+            uint16 entry = uint16(gradient.current().proposalCount + (seed >> 8) % 200);
+            bytes memory data =
+                abi.encodeCall(IGradientChain.reportSegments, (ballotId, uint8(seed % 6), entry, seed));
+            _mustFail(_verifier(seed), address(gradient), data);
+        }
     }
 
     function _isTaking(uint64 roundId) internal view returns (bool) {

@@ -69,7 +69,7 @@ abstract contract Recount is Roles {
         bytes32[] memory digests = new bytes32[](seen_.members.length);
         for (uint256 i = 0; i < seen_.members.length; i++) {
             if (!seen_.isCounted[i]) continue;
-            bytes32 digest = committee.digestOf(ballotId, seen_.members[i]);
+            bytes32 digest = committee.memberOf(ballotId, seen_.members[i]).digest;
             bool isNew = true;
             for (uint256 j = 0; j < count; j++) {
                 if (digests[j] == digest) isNew = false;
@@ -93,8 +93,8 @@ abstract contract Recount is Roles {
         (seen_.isRevealed, seen_.isCounted) = (new bool[](count), new bool[](count));
         for (uint256 i = 0; i < count; i++) {
             address member = seen_.members[i];
-            bytes32 digest = committee.digestOf(ballotId, member);
-            seen_.weights[i] = committee.weightOf(ballotId, member);
+            bytes32 digest = committee.memberOf(ballotId, member).digest;
+            seen_.weights[i] = committee.memberOf(ballotId, member).weightWei;
             seen_.isRevealed[i] = digest != bytes32(0);
             if (!seen_.isRevealed[i]) continue;
             seen_.revealedWei += seen_.weights[i];
@@ -111,13 +111,32 @@ abstract contract Recount is Roles {
         }
     }
 
+    /// @dev What this ballot has cost its members so far.
+    function _penaltiesOf(uint64 ballotId) internal view returns (uint256[] memory penaltiesWei) {
+        address[] memory members = committee.members(ballotId);
+        penaltiesWei = new uint256[](members.length);
+        for (uint256 i = 0; i < members.length; i++) {
+            penaltiesWei[i] = committee.memberOf(ballotId, members[i]).penaltyWei;
+        }
+    }
+
+    /// @dev After a void ballot: everybody has what it had before, and what earlier deadlines had cost it.
+    function _checkReturn(uint64 ballotId, uint256[] memory before, uint256[] memory penalties) internal {
+        address[] memory members = committee.members(ballotId);
+        for (uint256 i = 0; i < members.length; i++) {
+            if (committee.verifier(members[i]).stakeWei != before[i] + penalties[i]) {
+                _violate("I38: a void ballot kept a penalty");
+            }
+        }
+    }
+
     /// @dev After a reveal deadline: who committed and was silent has lost as much as for noise, or all it had.
     function _checkSilence(uint64 ballotId, uint256[] memory before) internal {
         address[] memory members = committee.members(ballotId);
         for (uint256 i = 0; i < members.length; i++) {
-            bool isSilent = committee.commitmentOf(ballotId, members[i]) != bytes32(0)
-                && committee.digestOf(ballotId, members[i]) == bytes32(0);
-            uint256 leastWei = isSilent ? _noiseWei(committee.weightOf(ballotId, members[i])) : 0;
+            IVerifierCommittee.Member memory place = committee.memberOf(ballotId, members[i]);
+            bool isSilent = place.commitment != bytes32(0) && place.digest == bytes32(0);
+            uint256 leastWei = isSilent ? _noiseWei(place.weightWei) : 0;
             if (leastWei > before[i]) leastWei = before[i];
             if (before[i] - committee.verifier(members[i]).stakeWei < leastWei) {
                 _violate("I34: silence cost less than noise");
@@ -177,13 +196,18 @@ abstract contract Recount is Roles {
             if (_isInside(seen_, i, expected)) isAnyInside = true;
         }
         for (uint256 i = 0; i < seen_.members.length; i++) {
-            uint256 lostWei = before[i] - committee.verifier(seen_.members[i]).stakeWei;
+            uint256 leftWei = committee.verifier(seen_.members[i]).stakeWei;
+            uint256 backWei = isAnyInside ? 0 : committee.memberOf(ballotId, seen_.members[i]).penaltyWei;
+            if (leftWei < backWei || (!isAnyInside && leftWei != before[i] + backWei)) {
+                _violate("I38: a ballot that nobody was right in kept a penalty");
+            }
+            uint256 lostWei = isAnyInside ? before[i] - leftWei : 0;
             bool mayLose = isAnyInside && seen_.isRevealed[i] && !_isInside(seen_, i, expected);
             if (lostWei > 0 && !mayLose) _violate("I35: a tally slashed who was right, or where nobody was");
             if (mayLose && lostWei == 0 && before[i] > 0) {
                 _violate("I35: a tally spared a wrong vote");
             }
-            if (lostWei > _noiseWei(committee.weightOf(ballotId, seen_.members[i]))) {
+            if (lostWei > _noiseWei(committee.memberOf(ballotId, seen_.members[i]).weightWei)) {
                 _violate("I35: a tally slashed too much");
             }
         }

@@ -23,6 +23,7 @@ abstract contract System {
     uint128 internal constant MIN_REWARD_WEI = 1_000;
     uint128 internal constant MINER_BOND_WEI = 700;
     uint128 internal constant MIN_STAKE_WEI = 10_000;
+    uint32 internal constant SEAT_WAIT_S = 120;
     uint128 internal constant WINNER_REWARD = 32_003;
 
     IRewardReservoir public reservoir;
@@ -64,6 +65,10 @@ abstract contract System {
     function _committeeParameters() private pure returns (IVerifierCommittee.CommitteeParameters memory) {
         return IVerifierCommittee.CommitteeParameters({
             minStakeWei: MIN_STAKE_WEI,
+            floorStakeWei: MIN_STAKE_WEI / 2,
+            minSeated: 1,
+            seatWaitS: SEAT_WAIT_S,
+            displacementPpm: 100_000,
             unbondingPeriodS: 300,
             voteCommitWindowS: 120,
             voteRevealWindowS: 120,

@@ -33,6 +33,7 @@ abstract contract Voters is Recount {
             }
         }
         address[] memory members = committee.members(ballotId);
+        if (members.length == 0) _violate("I37: a ballot without members");
         for (uint256 i = 0; i < members.length; i++) {
             if (_act(ballotId, members[(seed % members.length + i) % members.length], phase)) return;
         }
@@ -55,36 +56,47 @@ abstract contract Voters is Recount {
             return;
         }
         uint256[] memory before = _stakesOf(ballotId);
+        uint256[] memory penalties = _penaltiesOf(ballotId);
         committee.advance(ballotId);
-        if (isReveal) _checkSilence(ballotId, before);
+        if (committee.ballot(ballotId).phase == IVerifierCommittee.BallotPhase.Void) {
+            _checkReturn(ballotId, before, penalties);
+        } else if (isReveal) {
+            _checkSilence(ballotId, before);
+        }
     }
 
     function _act(uint64 ballotId, address member, IVerifierCommittee.BallotPhase phase)
         private
         returns (bool hasActed)
     {
-        bytes32 commitment = committee.commitmentOf(ballotId, member);
-        bytes32 revealed = committee.digestOf(ballotId, member);
+        IVerifierCommittee.Member memory place = committee.memberOf(ballotId, member);
+        bytes32 commitment = place.commitment;
+        bytes32 revealed = place.digest;
         bytes32 digest = _digestOf(ballotId, member);
         bytes32 salt = _saltOf(ballotId, member);
         if (phase == IVerifierCommittee.BallotPhase.Commit) {
             if (commitment != bytes32(0)) return false;
-            VM.prank(member);
-            committee.commitVote(
-                ballotId, Commitments.vote(address(committee), ballotId, member, digest, salt)
-            );
+            bytes32 hashed = Commitments.vote(address(committee), ballotId, member, digest, salt);
+            VM.prank(_handOf(member));
+            committee.commitVote(ballotId, place.index, hashed);
         } else if (phase == IVerifierCommittee.BallotPhase.Reveal) {
             bool isDone = commitment == bytes32(0) || revealed != bytes32(0);
             if (isDone || _mood(ballotId, member) == SILENT) return false;
-            VM.prank(member);
-            committee.revealVote(ballotId, digest, salt, Cid(0, 0));
+            VM.prank(_handOf(member));
+            committee.revealVote(ballotId, place.index, digest, salt, Cid(0, 0));
         } else {
             if (revealed == bytes32(0) || committee.isOpened(ballotId, digest)) return false;
             if (!_isKnown(ballotId, member) || _dice("opens", ballotId, member) % 4 == 0) return false;
             VM.prank(_stranger());
-            committee.openVote(ballotId, member, _verdictsOf(ballotId, member));
+            committee.openVote(ballotId, place.index, _verdictsOf(ballotId, member));
         }
         return true;
+    }
+
+    /// @dev Some have another account vote for them.
+    function _handOf(address member) private view returns (address) {
+        address voter = committee.verifier(member).voter;
+        return voter == address(0) ? member : voter;
     }
 
     function _mood(uint64 ballotId, address member) private pure returns (uint256) {
@@ -146,7 +158,7 @@ abstract contract Voters is Recount {
     function _isEverybodyKnown(uint64 ballotId) private view returns (bool) {
         address[] memory members = committee.members(ballotId);
         for (uint256 i = 0; i < members.length; i++) {
-            bool isRevealed = committee.digestOf(ballotId, members[i]) != bytes32(0);
+            bool isRevealed = committee.memberOf(ballotId, members[i]).digest != bytes32(0);
             if (isRevealed && !_isKnown(ballotId, members[i])) return false;
         }
         return true;

@@ -136,9 +136,7 @@ abstract contract World is GradientWorld, Books {
 
     function _isRoundStep(ILearningChain.Phase from, ILearningChain.Phase to) private pure returns (bool) {
         if (_isFinal(from)) return false;
-        if (to == ILearningChain.Phase.Aborted) {
-            return from != ILearningChain.Phase.Training && from != ILearningChain.Phase.Release;
-        }
+        if (to == ILearningChain.Phase.Aborted) return from != ILearningChain.Phase.Release;
         if (from == ILearningChain.Phase.Keys) return to == ILearningChain.Phase.Training;
         if (from == ILearningChain.Phase.Training) {
             return to == ILearningChain.Phase.Overtime || _isAfterCommits(to);

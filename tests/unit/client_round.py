@@ -122,10 +122,10 @@ class Hand:
         where = (deployment.chain_id, deployment.address("VerifierCommittee"), ballot_id)
         digest = ballot_digest(*where, [word])
         commitment = vote_commitment(*where, self.context.address, digest, SALT)
-        self.send("VerifierCommittee", "commitVote", ballot_id, commitment)
+        self.send("VerifierCommittee", "commitVote", ballot_id, 0, commitment)
         if self.context.contracts.verifier_committee.is_due(ballot_id):
             self.send("VerifierCommittee", "advance", ballot_id)
-        self.send("VerifierCommittee", "revealVote", ballot_id, digest, SALT, predictions)
+        self.send("VerifierCommittee", "revealVote", ballot_id, 0, digest, SALT, predictions)
         self.send("VerifierCommittee", "tally", ballot_id, [[word]])
 
 

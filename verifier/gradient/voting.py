@@ -95,7 +95,7 @@ class GradientVoting:
         shares = None
         if review.is_divided:
             members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
-            shares = review.shares(self.context.address, proposals, current.assignment_seed, members)
+            shares = review.shares(self.votes.owner, proposals, current.assignment_seed, members)
         if not self._judge(review, review.session, proposals, shares, seconds_left):
             return self._not_yet(ballot, review.session, seconds_left)
         if shares is not None:
@@ -145,8 +145,9 @@ class GradientVoting:
 
     def _report(self, ballot: Ballot, review: HeightReview) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""
+        index = self.context.contracts.verifier_committee.member(ballot.ballot_id, self.votes.owner).index
         for entry, judgement in sorted(review.session.judgements.items()):
-            self.context.contracts.gradient_chain.report_segments(ballot.ballot_id, entry, judgement.wrong_segments)
+            self.gradient_chain.report_segments(ballot.ballot_id, index, entry, judgement.wrong_segments)
 
     def _have_all_reported(self, ballot: Ballot, entries: int) -> bool:
         """Or half of the time is over: whoever is silent must not keep the others from voting."""

@@ -23,7 +23,10 @@ _LOOK_UP_S = 0.5
 
 
 class LearningVoting:
-    """Judges a round's models. `is_wanted_elsewhere`: then judging goes on beside the loop, which does not wait."""
+    """Judges a round's models. `is_wanted_elsewhere`: then judging goes on beside the loop, which does not wait.
+
+    `owner`: whose stake votes, if not the account's own.
+    """
 
     def __init__(
         self,
@@ -31,10 +34,11 @@ class LearningVoting:
         limits: JudgingLimits,
         reserve_s: float,
         is_wanted_elsewhere: Callable[[], bool] = lambda: False,
+        owner: str | None = None,
     ) -> None:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.judge = JudgingProcess(limits)
-        self.votes = VoteBook(context)
+        self.votes = VoteBook(context, owner)
         self.keeper = Keeper(context)
         self.is_wanted_elsewhere = is_wanted_elsewhere
         self._worker = BackgroundWorker()

@@ -118,7 +118,7 @@ class GradientChain(BaseContract):
         return self._write(key, "openTask")
 
     def enrol(self, bond_wei: int, *, key: str) -> Receipt:
-        """Bond the account as a miner."""
+        """Bond the account as a miner; a higher bond than the least takes precedence where a height is full."""
         return self._write(key, "enrol", value_wei=bond_wei)
 
     def request_exit(self, *, key: str) -> Receipt:
@@ -129,14 +129,18 @@ class GradientChain(BaseContract):
         """Turn a released bond into a credit."""
         return self._write(key, "completeExit")
 
-    def propose(self, height: int, step: int, sign_digest: int, proof: Cid, weights: Cid, *, key: str) -> Receipt:
-        """Propose the block at `height`: the weights after `step` steps."""
-        return self._write(key, "propose", height, step, sign_digest, proof, weights)
+    def propose(
+        self, height: int, previous_hash: bytes, step: int, sign_digest: int, proof: Cid, weights: Cid, *, key: str
+    ) -> Receipt:
+        """Propose the block at `height`, on top of `previous_hash`: the weights after `step` steps."""
+        return self._write(key, "propose", height, previous_hash, step, sign_digest, proof, weights)
 
-    def report_segments(self, ballot_id: int, entry: int, wrong_segments: int, *, key: str | None = None) -> Receipt:
-        """Bit i of `wrong_segments`: segment i of the entry does not replay."""
+    def report_segments(
+        self, ballot_id: int, index: int, entry: int, wrong_segments: int, *, key: str | None = None
+    ) -> Receipt:
+        """Bit i of `wrong_segments`: segment i of the entry does not replay. `index`: of the reporting member."""
         default = f"segments/{ballot_id}/{entry}"
-        return self._write(key or default, "reportSegments", ballot_id, entry, wrong_segments)
+        return self._write(key or default, "reportSegments", ballot_id, index, entry, wrong_segments)
 
     def advance(self, *, key: str) -> Receipt:
         """Move the current height on, if it is due."""

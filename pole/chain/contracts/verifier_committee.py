@@ -7,7 +7,7 @@ from pole.chain.abi import from_abi, to_abi
 from pole.chain.client import Receipt
 from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
-from pole.chain.structs import Ballot, CommitteeParameters, Verdict, Verifier
+from pole.chain.structs import Ballot, CommitteeParameters, Member, Verdict, Verifier
 from pole.errors import BadInput
 from pole.storage.cid import Cid
 
@@ -41,22 +41,15 @@ class VerifierCommittee(BaseContract):
     def members(self, ballot_id: int) -> list[str]:
         return list(self._read("members", ballot_id))
 
-    def weight_wei(self, ballot_id: int, address: str) -> int:
-        """Stake that a member's vote weighs; 0 for others."""
-        return int(self._read("weightOf", ballot_id, address))
-
-    def vote_commitment(self, ballot_id: int, address: str) -> bytes:
-        """32 zero bytes until committed."""
-        return bytes(self._read("commitmentOf", ballot_id, address))
-
-    def digest_of(self, ballot_id: int, address: str) -> bytes:
-        """Of a member's revealed vote, see `pole.chain.commitments.ballot_digest`; 32 zero bytes until revealed."""
-        return bytes(self._read("digestOf", ballot_id, address))
+    def member(self, ballot_id: int, address: str) -> Member:
+        """What a verifier did on a ballot; its digest is `pole.chain.commitments.ballot_digest` of its vote."""
+        found: Member = from_abi(Member, self._read("memberOf", ballot_id, address))
+        return found
 
     def digests(self, ballot_id: int) -> dict[str, bytes]:
         """Of all votes revealed so far, by member."""
-        found = {member: self.digest_of(ballot_id, member) for member in self.members(ballot_id)}
-        return {member: digest for member, digest in found.items() if any(digest)}
+        found = {address: self.member(ballot_id, address) for address in self.members(ballot_id)}
+        return {address: member.digest for address, member in found.items() if member.has_revealed}
 
     def digest(self, ballot_id: int, words: Sequence[int]) -> bytes:
         """What a list of words hashes to on this ballot, see `pole.chain.commitments.ballot_digest`."""
@@ -132,20 +125,24 @@ class VerifierCommittee(BaseContract):
         """Turn a released stake into a credit."""
         return self._write(key, "completeUnstake")
 
-    def commit_vote(self, ballot_id: int, commitment: bytes, *, key: str) -> Receipt:
-        """`commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
-        return self._write(key, "commitVote", ballot_id, commitment)
+    def set_voter(self, voter: str, *, key: str) -> Receipt:
+        """Let another account vote for this one; the zero address: nobody."""
+        return self._write(key, "setVoter", voter)
+
+    def commit_vote(self, ballot_id: int, index: int, commitment: bytes, *, key: str) -> Receipt:
+        """`index`: of the member. `commitment`: 32 bytes, see `pole.chain.commitments.vote_commitment`."""
+        return self._write(key, "commitVote", ballot_id, index, commitment)
 
     def reveal_vote(
-        self, ballot_id: int, digest: bytes, salt: bytes, predictions: Cid | None, *, key: str | None = None
+        self, ballot_id: int, index: int, digest: bytes, salt: bytes, predictions: Cid | None, *, key: str | None = None
     ) -> Receipt:
-        """`predictions`: where others can read them, see `pole.exact.published`."""
+        """`index`: of the member. `predictions`: where others can read them, see `pole.exact.published`."""
         where = to_abi(predictions)
-        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, digest, salt, where)
+        return self._write(key or f"vote-reveal/{ballot_id}", "revealVote", ballot_id, index, digest, salt, where)
 
-    def open_vote(self, ballot_id: int, voter: str, words: Sequence[int], *, key: str) -> Receipt:
-        """Show the list behind the digest that `voter` revealed; `words`: see `pole.chain.verdicts`."""
-        return self._write(key, "openVote", ballot_id, voter, list(words))
+    def open_vote(self, ballot_id: int, index: int, words: Sequence[int], *, key: str) -> Receipt:
+        """Show the list behind the digest that this member revealed; `words`: see `pole.chain.verdicts`."""
+        return self._write(key, "openVote", ballot_id, index, list(words))
 
     def tally(self, ballot_id: int, lists: Sequence[Sequence[int]], *, key: str) -> Receipt:
         """Decide a ballot; needs every list that was opened or, before the deadline, all that were revealed."""

@@ -15,6 +15,7 @@ from tests.contracts.rounds import (
     account_of,
     commit_vote,
     digest_of,
+    index_of,
     lists_of,
     packed,
     plain,
@@ -42,14 +43,14 @@ def ballot_id(seated: Any, open_ballot: Any) -> int:
 
 
 @pytest.fixture
-def open_ballot(reservoir: Any, chain_account: Any) -> Callable[[Any, int], int]:
+def open_ballot(reservoir: Any, chain: Any, chain_account: Any) -> Callable[[Any, int], int]:
     """`open_ballot(committee, entries)`: a ballot with a fee of 9,000 wei."""
 
     def open_it(committee: Any, entries: int) -> int:
         ballot_account = account_of(committee.nextBallotId())
         reservoir.deposit(ESCROW, REFUND_ACCOUNT, sender=chain_account, value=FEE_WEI)
         reservoir.move(ESCROW, REFUND_ACCOUNT, committee, ESCROW, ballot_account, FEE_WEI, sender=chain_account)
-        committee.openBallot(entries, REFUND_ACCOUNT, sender=chain_account)
+        committee.openBallot(entries, REFUND_ACCOUNT, chain.blocks.head.timestamp, sender=chain_account)
         return int(committee.nextBallotId()) - 1
 
     return open_it
@@ -114,7 +115,8 @@ class Count:
     def open(self, *voters: Any, sender: Any = None) -> None:
         for voter in voters:
             words = packed(self.votes[voter])
-            self.committee.openVote(self.ballot_id, voter, words, sender=sender or voter)
+            index = index_of(self.committee, self.ballot_id, voter)
+            self.committee.openVote(self.ballot_id, index, words, sender=sender or voter)
 
     def tally(self, *voters: Any, sender: Any = None) -> Any:
         """With the lists of these voters."""

@@ -14,6 +14,7 @@ from tests.contracts.rounds import (
     STAKE,
     UNDECIDED,
     BallotPhase,
+    Fault,
     Kind,
     Vote,
     commit_vote,
@@ -105,9 +106,10 @@ def test_advance__one_noisy_vote__pays_those_inside(
     assert shares_wei[1] == 0
     assert sum(shares_wei) == FEE_WEI + NOISE_WEI
     assert max(shares_wei) - min(shares_wei[:1] + shares_wei[2:]) <= 2
-    # Its stake is under the minimum now.
-    assert not seated.verifier(verifiers[1]).isSeated
-    assert seated.verifier(verifiers[1]).releaseAt > 0
+    # Its stake is under the minimum now, but over the floor: it keeps its seat, and may add to it.
+    assert seated.verifier(verifiers[1]).isSeated
+    seated.stake(sender=verifiers[1], value=1)
+    assert seated.verifier(verifiers[1]).stakeWei == MIN_STAKE_WEI - NOISE_WEI + 1
     money(reservoir)
 
 
@@ -304,15 +306,15 @@ def test_tally__four_classes__each_part_by_its_own_majority(
     money(reservoir)
 
 
-def test_tally__nobody_inside_and_one_absent__the_penalty_is_all_members(
+def test_tally__nobody_inside_and_one_absent__the_penalty_returns(
     seated: Any, count: Count, verifiers: list[Any], reservoir: Any, chain_account: Any, money: Any
 ) -> None:
     votes: list[Vote] = [[valid(1, 1), valid(3, 4)], [valid(2, 1), valid(3, 3)], [valid(1, 2), valid(3, 3)]]
     count.reveal(dict(zip(verifiers[:3], votes, strict=True)))
     count.tally(*verifiers[:3])
     assert count.outcome == [valid(1, 1), valid(3, 3)]
-    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 3 + [MIN_STAKE_WEI - ABSENCE_WEI]
-    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [ABSENCE_WEI // 4] * 4
+    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 4
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [0] * 4
     assert refunded_wei(reservoir, chain_account) == FEE_WEI
     money(reservoir)
 
@@ -453,7 +455,7 @@ def test_advance__silent_after_a_commit__costs_no_less_than_noise(
     receipt = seated.tally(ballot_id, [packed(VOTE)], sender=verifiers[0])
     assert phase(seated, ballot_id) == BallotPhase.CLOSED
     assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 3 + [MIN_STAKE_WEI - NOISE_WEI]
-    assert seated.Slashed(ballot_id, verifiers[3], NOISE_WEI, True) in receipt.events
+    assert seated.Slashed(ballot_id, verifiers[3], NOISE_WEI, Fault.NO_REVEAL) in receipt.events
     assert sum(reservoir.creditOf(verifier) for verifier in verifiers[:3]) == FEE_WEI + NOISE_WEI
 
 
@@ -511,7 +513,7 @@ def test_advance__commit_quorum_missed__extends_and_late_votes_count(
     assert (extended.phase, extended.extensions) == (BallotPhase.COMMIT, 1)
     assert extended.deadline == receipt.timestamp + WINDOW_S
     assert seated.BallotExtended(ballot_id, 1, extended.deadline) in receipt.events
-    assert seated.Slashed(ballot_id, verifiers[2], ABSENCE_WEI, True) in receipt.events
+    assert seated.Slashed(ballot_id, verifiers[2], ABSENCE_WEI, Fault.NO_COMMIT) in receipt.events
     cast(dict.fromkeys(verifiers[2:], VOTE))
     seated.advance(ballot_id, sender=verifiers[0])
     assert phase(seated, ballot_id) == BallotPhase.REVEAL
@@ -533,10 +535,10 @@ def test_advance__commit_quorum_never_met__void_and_refunded(
         chain.mine(timestamp=seated.ballot(ballot_id).deadline)
         seated.advance(ballot_id, sender=verifiers[0])
     assert phase(seated, ballot_id) == BallotPhase.VOID
-    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 2 + [MIN_STAKE_WEI - 3 * ABSENCE_WEI] * 2
-    # The penalties are all members', so that nobody has an interest in a ballot that others cannot take part in.
+    # The penalties are back: nobody has an interest in a ballot that others cannot take part in.
+    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 4
     assert refunded_wei(reservoir, chain_account) == FEE_WEI
-    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [6 * ABSENCE_WEI // 4] * 4
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [0] * 4
     assert [seated.verifier(verifier).openBallots for verifier in verifiers] == [0] * 4
     assert seated.outcome(ballot_id) == []
     money(reservoir)
@@ -559,18 +561,20 @@ def test_advance__reveal_quorum_missed__extends_then_void(
         extended = seated.ballot(revealing)
         assert (extended.phase, extended.extensions) == (BallotPhase.REVEAL, extensions)
     chain.mine(timestamp=seated.ballot(revealing).deadline)
-    seated.advance(revealing, sender=verifiers[0])
+    receipt = seated.advance(revealing, sender=verifiers[0])
     assert phase(seated, revealing) == BallotPhase.VOID
-    # The fourth missed the commit deadline, the second and the third three reveal deadlines each.
-    assert stakes_wei(seated, verifiers) == [
-        MIN_STAKE_WEI,
-        MIN_STAKE_WEI - 3 * NOISE_WEI,
-        MIN_STAKE_WEI - 3 * NOISE_WEI,
-        MIN_STAKE_WEI - ABSENCE_WEI,
+    # The fourth missed the commit deadline, the second and the third three reveal deadlines each; all of it returns.
+    slashed = [(log.verifier, log.amountWei, log.fault) for log in receipt.decode_logs(seated.Slashed)]
+    assert slashed == [(verifier, NOISE_WEI, Fault.NO_REVEAL) for verifier in verifiers[1:3]]
+    returned = [(log.verifier, log.amountWei) for log in receipt.decode_logs(seated.PenaltyReturned)]
+    assert returned == [
+        (verifiers[1], 3 * NOISE_WEI),
+        (verifiers[2], 3 * NOISE_WEI),
+        (verifiers[3], ABSENCE_WEI),
     ]
+    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 4
     assert refunded_wei(reservoir, chain_account) == FEE_WEI
-    penalties_wei = 6 * NOISE_WEI + ABSENCE_WEI
-    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [penalties_wei // 4] * 4
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [0] * 4
     money(reservoir)
 
 
@@ -582,7 +586,7 @@ def test_advance__nobody_could_judge__costs_nobody_anything(
         seated.advance(ballot_id, sender=verifiers[0])
     assert phase(seated, ballot_id) == BallotPhase.VOID
     assert refunded_wei(reservoir, chain_account) == FEE_WEI
-    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [3 * ABSENCE_WEI] * 4
+    assert stakes_wei(seated, verifiers) == [MIN_STAKE_WEI] * 4
     money(reservoir)
 
 
@@ -590,7 +594,7 @@ def test_advance__large_stake_alone__is_a_quorum(
     seated: Any, verifiers: list[Any], chain: Any, chain_account: Any, commitments: Any
 ) -> None:
     seated.stake(sender=verifiers[0], value=5 * MIN_STAKE_WEI)  # 6 of 9
-    seated.openBallot(2, REFUND_ACCOUNT, sender=chain_account)
+    seated.openBallot(2, REFUND_ACCOUNT, chain.blocks.head.timestamp, sender=chain_account)
     commit_vote(seated, commitments, 1, verifiers[0], VOTE)
     chain.mine(timestamp=seated.ballot(1).deadline)
     seated.advance(1, sender=verifiers[0])
@@ -607,26 +611,34 @@ def test_advance__slashed_in_two_ballots__never_below_zero(
     reservoir = deployer.deploy(project.RewardReservoir, [committee_address, deployer])
     parameters = {
         "minStakeWei": 100,
+        "floorStakeWei": 100,
+        "minSeated": 1,
+        "seatWaitS": 0,
+        "displacementPpm": 1,
         "unbondingPeriodS": 0,
         "voteCommitWindowS": 10,
         "voteRevealWindowS": 10,
         "voteOpeningWindowS": 10,
-        "maxExtensions": 0,
+        "maxExtensions": 1,
         "absencePenaltyPpm": 600_000,
         "noisePenaltyPpm": 0,
     }
     committee = deployer.deploy(project.VerifierCommittee, reservoir, [deployer], parameters)
     verifier = verifiers[0]
     committee.stake(sender=verifier, value=101)
-    committee.openBallot(1, REFUND_ACCOUNT, sender=deployer)
-    committee.openBallot(1, REFUND_ACCOUNT, sender=deployer)
+    for _ in range(2):
+        committee.openBallot(1, REFUND_ACCOUNT, chain.blocks.head.timestamp, sender=deployer)
     chain.mine(deltatime=10)
     committee.advance(1, sender=deployer)
     assert committee.verifier(verifier).stakeWei == 101 - 61  # 60 % of 101, rounded up
-    committee.advance(2, sender=deployer)
-    assert committee.verifier(verifier).stakeWei == 0
-    assert reservoir.total(STAKE) == 0
-    assert reservoir.creditOf(verifier) == 101  # as the only member
-    committee.completeUnstake(sender=verifier)  # nothing left, but free to start again
-    committee.stake(sender=verifier, value=100)
+    receipt = committee.advance(2, sender=deployer)
+    lost = [log.amountWei for log in receipt.decode_logs(committee.Slashed)]
+    assert lost == [40]  # all that was left
+    assert (committee.verifier(verifier).stakeWei, reservoir.total(STAKE)) == (0, 0)
+    chain.mine(deltatime=10)
+    for ballot_id in (1, 2):
+        committee.advance(ballot_id, sender=deployer)
+    assert committee.verifier(verifier).stakeWei == reservoir.total(STAKE) == 101
+    committee.completeUnstake(sender=verifier)
+    assert reservoir.creditOf(verifier) == 101
     money(reservoir)

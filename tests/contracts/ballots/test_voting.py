@@ -7,13 +7,17 @@ from eth_utils.crypto import keccak
 
 from tests.contracts.ballots.conftest import REFUND_ACCOUNT, VOTE, Count
 from tests.contracts.rounds import (
+    ESCROW,
     GONE,
     INVALID,
     MIN_STAKE_WEI,
     NO_PREDICTIONS,
     SALT,
+    ZERO_ADDRESS,
     ZERO_HASH,
     BallotPhase,
+    account_of,
+    commit_vote,
     digest_of,
     packed,
     reveal_vote,
@@ -29,33 +33,39 @@ PREDICTIONS = (0x55, keccak(text="predictions"))
 
 def test_open_ballot__not_a_chain__reverts(seated: Any, stranger: Any, reverts: Any) -> None:
     with reverts(seated.NotChain, caller=stranger.address):
-        seated.openBallot(1, REFUND_ACCOUNT, sender=stranger)
+        seated.openBallot(1, REFUND_ACCOUNT, 0, sender=stranger)
 
 
 def test_open_ballot__no_entry__reverts(seated: Any, chain_account: Any, reverts: Any) -> None:
     with reverts(seated.EmptyBallot):
-        seated.openBallot(0, REFUND_ACCOUNT, sender=chain_account)
+        seated.openBallot(0, REFUND_ACCOUNT, 0, sender=chain_account)
 
 
 def test_open_ballot__65_entries__reverts(seated: Any, chain_account: Any, reverts: Any) -> None:
     with reverts(seated.TooManyEntries, given=65, maxEntries=64):
-        seated.openBallot(65, REFUND_ACCOUNT, sender=chain_account)
+        seated.openBallot(65, REFUND_ACCOUNT, 0, sender=chain_account)
 
 
-def test_open_ballot__nobody_seated__reverts(
-    seated: Any, verifiers: list[Any], chain_account: Any, reverts: Any
+def test_open_ballot__nobody_was_seated_then__can_only_become_void(
+    seated: Any, chain_account: Any, stranger: Any, reservoir: Any
 ) -> None:
-    for verifier in verifiers:
-        seated.requestUnstake(sender=verifier)
-    with reverts(seated.NoSeatedVerifier):
-        seated.openBallot(1, REFUND_ACCOUNT, sender=chain_account)
+    """A chain that asks for it must never be stuck."""
+    reservoir.deposit(ESCROW, REFUND_ACCOUNT, sender=chain_account, value=9)
+    reservoir.move(ESCROW, REFUND_ACCOUNT, seated, ESCROW, account_of(1), 9, sender=chain_account)
+    seated.openBallot(1, REFUND_ACCOUNT, 1, sender=chain_account)
+    assert seated.members(1) == []
+    for _ in range(3):
+        assert seated.isDue(1)
+        seated.advance(1, sender=stranger)
+    assert seated.ballot(1).phase == BallotPhase.VOID
+    assert reservoir.balanceOf(chain_account, ESCROW, REFUND_ACCOUNT) == 9
 
 
 def test_open_ballot__seated_verifiers__are_its_members_by_stake(
-    seated: Any, verifiers: list[Any], chain_account: Any
+    seated: Any, verifiers: list[Any], chain: Any, chain_account: Any
 ) -> None:
     seated.stake(sender=verifiers[2], value=7)
-    receipt = seated.openBallot(2, REFUND_ACCOUNT, sender=chain_account)
+    receipt = seated.openBallot(2, REFUND_ACCOUNT, chain.blocks.head.timestamp, sender=chain_account)
     opened = seated.ballot(1)
     deadline = receipt.timestamp + WINDOW_S
     assert (opened.chain, opened.refundAccount) == (chain_account, REFUND_ACCOUNT)
@@ -63,7 +73,7 @@ def test_open_ballot__seated_verifiers__are_its_members_by_stake(
     assert (opened.memberCount, opened.snapshotStakeWei) == (4, 4 * MIN_STAKE_WEI + 7)
     assert opened.deadline == deadline
     assert seated.members(1) == seated.seated()
-    assert seated.weightOf(1, verifiers[2]) == MIN_STAKE_WEI + 7
+    assert seated.memberOf(1, verifiers[2]).weightWei == MIN_STAKE_WEI + 7
     assert seated.verifier(verifiers[2]).openBallots == 1
     assert seated.nextBallotId() == 2
     assert seated.BallotOpened(1, chain_account, 2, 4, 4 * MIN_STAKE_WEI + 7, deadline) in receipt.events
@@ -74,9 +84,70 @@ def test_open_ballot__later_stakes__change_nothing_in_it(
 ) -> None:
     seated.stake(sender=verifiers[0], value=MIN_STAKE_WEI)
     seated.stake(sender=stranger, value=MIN_STAKE_WEI)
-    assert seated.weightOf(ballot_id, verifiers[0]) == MIN_STAKE_WEI
-    assert seated.weightOf(ballot_id, stranger) == 0
+    assert seated.memberOf(ballot_id, verifiers[0]).weightWei == MIN_STAKE_WEI
+    assert seated.memberOf(ballot_id, stranger).weightWei == 0
     assert seated.members(ballot_id) == verifiers
+
+
+def test_open_ballot__members_of_an_earlier_time__whatever_happened_to_their_seats(
+    seated: Any, verifiers: list[Any], chain: Any, chain_account: Any, stranger: Any
+) -> None:
+    """D5: they are fixed before anybody reveals, and stay bound."""
+    fixed_at = chain.blocks.head.timestamp
+    chain.mine(deltatime=5)
+    seated.stake(sender=verifiers[0], value=MIN_STAKE_WEI)
+    seated.stake(sender=stranger, value=MIN_STAKE_WEI)
+    for verifier in verifiers:
+        seated.requestUnstake(sender=verifier)
+    seated.openBallot(1, REFUND_ACCOUNT, fixed_at, sender=chain_account)
+    assert seated.members(1) == verifiers
+    assert [seated.memberOf(1, verifier).weightWei for verifier in verifiers] == [MIN_STAKE_WEI] * 4
+    assert [seated.verifier(verifier).openBallots for verifier in (*verifiers, stranger)] == [1] * 4 + [0]
+
+
+# --- keys apart ---
+
+
+def test_commit_vote__voter_of_another__reverts(
+    seated: Any, ballot_id: int, verifiers: list[Any], stranger: Any, reverts: Any
+) -> None:
+    seated.setVoter(stranger, sender=verifiers[0])
+    with reverts(seated.NotMember, ballotId=ballot_id, verifier=stranger.address):
+        seated.commitVote(ballot_id, 1, SALT, sender=stranger)
+    with reverts(seated.NotMember, ballotId=ballot_id, verifier=stranger.address):
+        seated.commitVote(ballot_id, 4, SALT, sender=stranger)
+
+
+def test_commit_vote__former_voter__reverts(
+    seated: Any, ballot_id: int, verifier: Any, stranger: Any, reverts: Any
+) -> None:
+    seated.setVoter(stranger, sender=verifier)
+    seated.setVoter(ZERO_ADDRESS, sender=verifier)
+    with reverts(seated.NotMember, ballotId=ballot_id, verifier=stranger.address):
+        seated.commitVote(ballot_id, 0, SALT, sender=stranger)
+
+
+def test_vote__by_the_voter__is_the_members_and_pays_the_member(
+    seated: Any, ballot_id: int, verifiers: list[Any], stranger: Any, commitments: Any, reservoir: Any
+) -> None:
+    """The voter commits, is exchanged, and the new one reveals; stake and credits stay the owner's."""
+    owner, others, second = verifiers[0], verifiers[1:], verifiers[1]
+    receipt = seated.setVoter(stranger, sender=owner)
+    assert seated.VoterChanged(owner, stranger) in receipt.events
+    assert seated.verifier(owner).voter == stranger
+    digest = digest_of(seated, commitments, ballot_id, VOTE)
+    hashed = commitments.vote(seated.address, ballot_id, owner.address, digest, SALT)
+    seated.commitVote(ballot_id, 0, hashed, sender=stranger)
+    for verifier in others:
+        commit_vote(seated, commitments, ballot_id, verifier, VOTE)
+    seated.advance(ballot_id, sender=stranger)
+    seated.setVoter(second, sender=owner)
+    seated.revealVote(ballot_id, 0, digest, SALT, NO_PREDICTIONS, sender=second)
+    for verifier in others:
+        reveal_vote(seated, commitments, ballot_id, verifier, VOTE)
+    seated.tally(ballot_id, [packed(VOTE)], sender=stranger)
+    assert reservoir.creditOf(stranger) == 0
+    assert [reservoir.creditOf(verifier) for verifier in verifiers] == [9_000 // 4] * 4
 
 
 # --- commitVote ---
@@ -84,7 +155,7 @@ def test_open_ballot__later_stakes__change_nothing_in_it(
 
 def test_commit_vote__unknown_ballot__reverts(seated: Any, verifier: Any, reverts: Any) -> None:
     with reverts(seated.WrongBallotPhase, ballotId=99, phase=BallotPhase.NONE, needed=BallotPhase.COMMIT):
-        seated.commitVote(99, SALT, sender=verifier)
+        seated.commitVote(99, 0, SALT, sender=verifier)
 
 
 def test_commit_vote__at_the_deadline__reverts(
@@ -93,39 +164,39 @@ def test_commit_vote__at_the_deadline__reverts(
     deadline = seated.ballot(ballot_id).deadline
     chain.mine(timestamp=deadline)
     with reverts(seated.DeadlinePassed, ballotId=ballot_id, deadline=deadline):
-        seated.commitVote(ballot_id, SALT, sender=verifier)
+        seated.commitVote(ballot_id, 0, SALT, sender=verifier)
 
 
 def test_commit_vote__not_a_member__reverts(seated: Any, ballot_id: int, stranger: Any, reverts: Any) -> None:
     with reverts(seated.NotMember, ballotId=ballot_id, verifier=stranger.address):
-        seated.commitVote(ballot_id, SALT, sender=stranger)
+        seated.commitVote(ballot_id, 0, SALT, sender=stranger)
 
 
 def test_commit_vote__twice__reverts(seated: Any, ballot_id: int, verifier: Any, reverts: Any) -> None:
-    seated.commitVote(ballot_id, SALT, sender=verifier)
+    seated.commitVote(ballot_id, 0, SALT, sender=verifier)
     with reverts(seated.AlreadyCommitted, ballotId=ballot_id, verifier=verifier.address):
-        seated.commitVote(ballot_id, SALT, sender=verifier)
+        seated.commitVote(ballot_id, 0, SALT, sender=verifier)
 
 
 def test_commit_vote__empty__reverts(seated: Any, ballot_id: int, verifier: Any, reverts: Any) -> None:
     with reverts(seated.EmptyCommitment):
-        seated.commitVote(ballot_id, ZERO_HASH, sender=verifier)
+        seated.commitVote(ballot_id, 0, ZERO_HASH, sender=verifier)
 
 
 def test_commit_vote__member__is_counted(seated: Any, ballot_id: int, verifier: Any) -> None:
     before = seated.ballot(ballot_id).transcript
-    receipt = seated.commitVote(ballot_id, SALT, sender=verifier)
+    receipt = seated.commitVote(ballot_id, 0, SALT, sender=verifier)
     voted = seated.ballot(ballot_id)
     assert (voted.committedCount, voted.committedStakeWei) == (1, MIN_STAKE_WEI)
     assert voted.transcript != before
-    assert seated.commitmentOf(ballot_id, verifier) == SALT
+    assert seated.memberOf(ballot_id, verifier).commitment == SALT
     assert seated.VoteCommitted(ballot_id, verifier) in receipt.events
     assert not seated.isDue(ballot_id)
 
 
 def test_commit_vote__member_that_lost_its_seat__still_votes(seated: Any, ballot_id: int, verifier: Any) -> None:
     seated.requestUnstake(sender=verifier)
-    seated.commitVote(ballot_id, SALT, sender=verifier)
+    seated.commitVote(ballot_id, 0, SALT, sender=verifier)
     assert seated.ballot(ballot_id).committedStakeWei == MIN_STAKE_WEI
 
 
@@ -141,7 +212,7 @@ def digest(seated: Any, commitments: Any, revealing: int) -> bytes:
 def test_reveal_vote__commit_phase__reverts(seated: Any, ballot_id: int, verifier: Any, reverts: Any) -> None:
     expected = {"ballotId": ballot_id, "phase": BallotPhase.COMMIT, "needed": BallotPhase.REVEAL}
     with reverts(seated.WrongBallotPhase, **expected):
-        seated.revealVote(ballot_id, SALT, SALT, NO_PREDICTIONS, sender=verifier)
+        seated.revealVote(ballot_id, 0, SALT, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__at_the_deadline__reverts(
@@ -150,19 +221,19 @@ def test_reveal_vote__at_the_deadline__reverts(
     deadline = seated.ballot(revealing).deadline
     chain.mine(timestamp=deadline)
     with reverts(seated.DeadlinePassed, ballotId=revealing, deadline=deadline):
-        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
+        seated.revealVote(revealing, 0, digest, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__did_not_commit__reverts(
     seated: Any, revealing: int, digest: bytes, verifiers: list[Any], reverts: Any
 ) -> None:
     with reverts(seated.NotCommitted, ballotId=revealing, verifier=verifiers[3].address):
-        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
+        seated.revealVote(revealing, 3, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
 
 
 def test_reveal_vote__no_digest__reverts(seated: Any, revealing: int, verifier: Any, reverts: Any) -> None:
     with reverts(seated.EmptyDigest):
-        seated.revealVote(revealing, ZERO_HASH, SALT, NO_PREDICTIONS, sender=verifier)
+        seated.revealVote(revealing, 0, ZERO_HASH, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__other_than_committed__reverts(
@@ -170,8 +241,8 @@ def test_reveal_vote__other_than_committed__reverts(
 ) -> None:
     other = digest_of(seated, commitments, revealing, [valid(950_000, 900_001), INVALID])
     actual = commitments.vote(seated.address, revealing, verifier.address, other, SALT)
-    with reverts(seated.CommitmentMismatch, expected=seated.commitmentOf(revealing, verifier), actual=actual):
-        seated.revealVote(revealing, other, SALT, NO_PREDICTIONS, sender=verifier)
+    with reverts(seated.CommitmentMismatch, expected=seated.memberOf(revealing, verifier).commitment, actual=actual):
+        seated.revealVote(revealing, 0, other, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__another_members_commitment__reverts(
@@ -179,31 +250,34 @@ def test_reveal_vote__another_members_commitment__reverts(
 ) -> None:
     """Who copies a commitment, and later the digest and the salt, has committed to nothing."""
     cast(dict.fromkeys(verifiers[:3], VOTE))
-    copied = seated.commitmentOf(ballot_id, verifiers[0])
-    seated.commitVote(ballot_id, copied, sender=verifiers[3])
+    copied = seated.memberOf(ballot_id, verifiers[0]).commitment
+    seated.commitVote(ballot_id, 3, copied, sender=verifiers[3])
     seated.advance(ballot_id, sender=verifiers[0])
     reveal_vote(seated, commitments, ballot_id, verifiers[0], VOTE)
     digest = digest_of(seated, commitments, ballot_id, VOTE)
     actual = commitments.vote(seated.address, ballot_id, verifiers[3].address, digest, SALT)
     with reverts(seated.CommitmentMismatch, expected=copied, actual=actual):
-        seated.revealVote(ballot_id, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
+        seated.revealVote(ballot_id, 3, digest, SALT, NO_PREDICTIONS, sender=verifiers[3])
 
 
 def test_reveal_vote__twice__reverts(seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any) -> None:
-    seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
+    seated.revealVote(revealing, 0, digest, SALT, NO_PREDICTIONS, sender=verifier)
     with reverts(seated.AlreadyRevealed, ballotId=revealing, verifier=verifier.address):
-        seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
+        seated.revealVote(revealing, 0, digest, SALT, NO_PREDICTIONS, sender=verifier)
 
 
 def test_reveal_vote__as_committed__is_counted(seated: Any, revealing: int, digest: bytes, verifier: Any) -> None:
-    assert seated.digestOf(revealing, verifier) == ZERO_HASH
-    receipt = seated.revealVote(revealing, digest, SALT, PREDICTIONS, sender=verifier)
+    assert seated.memberOf(revealing, verifier).digest == ZERO_HASH
+    transcript = seated.ballot(revealing).transcript
+    receipt = seated.revealVote(revealing, 0, digest, SALT, PREDICTIONS, sender=verifier)
     voted = seated.ballot(revealing)
     assert (voted.revealedCount, voted.revealedStakeWei) == (1, MIN_STAKE_WEI)
-    assert seated.digestOf(revealing, verifier) == digest
+    assert seated.memberOf(revealing, verifier).digest == digest
     [event] = receipt.decode_logs(seated.VoteRevealed)
     assert (event.ballotId, event.verifier, event.digest) == (revealing, verifier, digest)
     assert tuple(event.predictions) == PREDICTIONS
+    # Nobody varies by a late reveal what a block commits to.
+    assert voted.transcript == transcript
     assert seated.outcome(revealing) == []
 
 
@@ -226,10 +300,10 @@ def opening(count: Count, verifiers: list[Any]) -> Count:
 def test_open_vote__reveal_phase__reverts(
     seated: Any, revealing: int, digest: bytes, verifier: Any, reverts: Any
 ) -> None:
-    seated.revealVote(revealing, digest, SALT, NO_PREDICTIONS, sender=verifier)
+    seated.revealVote(revealing, 0, digest, SALT, NO_PREDICTIONS, sender=verifier)
     expected = {"ballotId": revealing, "phase": BallotPhase.REVEAL, "needed": BallotPhase.OPENING}
     with reverts(seated.WrongBallotPhase, **expected):
-        seated.openVote(revealing, verifier, packed(VOTE), sender=verifier)
+        seated.openVote(revealing, 0, packed(VOTE), sender=verifier)
 
 
 def test_open_vote__at_the_deadline__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
@@ -242,14 +316,14 @@ def test_open_vote__at_the_deadline__reverts(seated: Any, opening: Count, verifi
 def test_open_vote__of_somebody_who_did_not_reveal__reverts(
     seated: Any, opening: Count, stranger: Any, reverts: Any
 ) -> None:
-    with reverts(seated.NotRevealed, ballotId=opening.ballot_id, verifier=stranger.address):
-        seated.openVote(opening.ballot_id, stranger, packed(SPLIT[0]), sender=stranger)
+    with reverts(seated.NotRevealed, ballotId=opening.ballot_id, index=9):
+        seated.openVote(opening.ballot_id, 9, packed(SPLIT[0]), sender=stranger)
 
 
 def test_open_vote__another_list__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
     expected, actual = opening.digest(SPLIT[0]), opening.digest(SPLIT[1])
     with reverts(seated.CommitmentMismatch, expected=expected, actual=actual):
-        seated.openVote(opening.ballot_id, verifier, packed(SPLIT[1]), sender=verifier)
+        seated.openVote(opening.ballot_id, 0, packed(SPLIT[1]), sender=verifier)
 
 
 def test_open_vote__twice__reverts(seated: Any, opening: Count, verifier: Any, reverts: Any) -> None:
@@ -275,7 +349,7 @@ def test_open_vote__by_a_stranger__counts_for_all_who_voted_so(
 ) -> None:
     digest = opening.digest(SPLIT[0])
     assert not seated.isOpened(opening.ballot_id, digest)
-    receipt = seated.openVote(opening.ballot_id, verifier, packed(SPLIT[0]), sender=stranger)
+    receipt = seated.openVote(opening.ballot_id, 0, packed(SPLIT[0]), sender=stranger)
     assert seated.isOpened(opening.ballot_id, digest)
     assert seated.VoteOpened(opening.ballot_id, digest, packed(SPLIT[0])) in receipt.events
     assert not seated.isDue(opening.ballot_id)

@@ -132,13 +132,32 @@ def test_advance__keys_missing__verifiers_share_the_bond(opened: Play) -> None:
     opened.check_settled(1)
 
 
-def test_advance__keys_missing_and_nobody_seated__opener_gets_the_bond(opened: Play) -> None:
-    for verifier in opened.verifiers[:3]:
-        opened.committee.requestUnstake(sender=verifier)
+def test_advance__keys_missing_and_nobody_was_seated__opener_gets_the_bond(
+    play: Play, deploy: Any, create_task: Any
+) -> None:
+    play = play.on(deploy())
+    play.submit(create_task)
+    play.open(has_keys=False)
+    play.wait_for_deadline()
+    play.stake(MIN_STAKE_WEI)
+    play.chain.advance(1, sender=play.miners[0])
+    assert play.credit_wei(play.stranger) == CLIENT_BOND_WEI  # who opened, not who advanced, nor who sat down later
+    assert play.credit_wei(play.client) == ESCROW_WEI
+    play.check_settled(1)
+
+
+def test_advance__keys_missing__shares_follow_the_stakes_at_the_opening(opened: Play) -> None:
+    """D9: a stake just before the bond is shared took 97.7 % of it."""
     opened.wait_for_deadline()
-    opened.chain.advance(1, sender=opened.miners[0])
-    assert opened.credit_wei(opened.stranger) == CLIENT_BOND_WEI  # who opened, not who advanced
-    assert opened.credit_wei(opened.client) == ESCROW_WEI
+    late, first = opened.verifiers[3], opened.verifiers[0]
+    opened.committee.stake(sender=late, value=125 * MIN_STAKE_WEI)
+    opened.committee.stake(sender=first, value=125 * MIN_STAKE_WEI)
+    opened.committee.requestUnstake(sender=opened.verifiers[1])
+    opened.advance()
+    assert opened.credit_wei(late) == 0
+    shares_wei = opened.credits_wei(opened.verifiers[:3])
+    assert sum(shares_wei) == CLIENT_BOND_WEI
+    assert max(shares_wei) - min(shares_wei) <= 2
     opened.check_settled(1)
 
 
@@ -166,6 +185,8 @@ def test_advance__no_solution__relists_once_then_refunds(in_training: Play) -> N
     assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
     in_training.check_settled(1)
 
+
+SEAT_WAIT_S = 600
 
 # --- NothingRevealed ---
 
@@ -206,25 +227,74 @@ def test_advance__quorum_lost__client_and_miners_get_theirs_back(in_training: Pl
     in_training.advance()
     in_training.check_aborted(AbortReason.QUORUM_LOST)
     assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
-    assert in_training.credits_wei(in_training.verifiers[:3]) == [3 * ABSENCE_WEI] * 3
+    assert in_training.credits_wei(in_training.verifiers[:3]) == [0] * 3
+    stakes = [in_training.committee.verifier(verifier).stakeWei for verifier in in_training.verifiers[:3]]
+    assert stakes == [MIN_STAKE_WEI] * 3
     assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
     # The test set is out: the task cannot be trained for again.
     assert in_training.market.task(1).state == TaskState.REFUNDED
     in_training.check_settled(1)
 
 
-def test_advance__nobody_seated__is_a_lost_quorum(in_training: Play) -> None:
+def test_advance__too_few_seated_at_the_deadline__waits_then_goes_on(in_training: Play, reverts: Any) -> None:
+    """D5: before anybody reveals, so that no model is shown that nobody would judge."""
     for verifier in in_training.verifiers[:3]:
         in_training.committee.requestUnstake(sender=verifier)
-    in_training.to_reveal(*in_training.miners[:2])
-    in_training.reveal(in_training.miners[0])
+    in_training.commit(*in_training.miners[:2])
     in_training.wait_for_deadline()
+    in_training.wait(SEAT_WAIT_S - 5)
+    deadline = in_training.round.deadline
+    assert not in_training.chain.isDue(1)
+    with reverts(in_training.chain.NotDue, roundId=1, phase=Phase.TRAINING, deadline=deadline):
+        in_training.advance()
+    in_training.committee.stake(sender=in_training.verifiers[0])  # a stake that lies there is enough
+    assert in_training.chain.isDue(1)
+    in_training.advance()
+    assert in_training.phase == Phase.RELEASE
+    in_training.release()
+    in_training.reveal(*in_training.miners[:2])
+    in_training.advance()
+    assert in_training.committee.members(in_training.ballot_id) == in_training.verifiers[:1]
+
+
+def test_advance__too_few_seated_for_too_long__everything_returns(in_training: Play) -> None:
+    for verifier in in_training.verifiers[:3]:
+        in_training.committee.requestUnstake(sender=verifier)
+    in_training.commit(*in_training.miners[:2])
+    in_training.wait_for_deadline()
+    in_training.wait(SEAT_WAIT_S)
     in_training.advance()
     in_training.check_aborted(AbortReason.QUORUM_LOST)
-    # Nobody could earn the fee and the silent miner's bond: they are the client's.
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI, 0]
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
+    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
     in_training.check_settled(1)
+
+
+def test_advance__all_leave_once_commits_have_closed__they_are_members_all_the_same(in_training: Play) -> None:
+    """D5: the client would have had the models and its money."""
+    in_training.to_reveal(*in_training.miners[:2])
+    in_training.wait(2)
+    for verifier in in_training.verifiers[:3]:
+        in_training.committee.requestUnstake(sender=verifier)
+    in_training.reveal(*in_training.miners[:2])
+    in_training.advance()
+    assert in_training.phase == Phase.VOTING
+    assert in_training.committee.members(in_training.ballot_id) == in_training.verifiers[:3]
+    both = [valid(950_000, 900_000), valid(950_000, 800_000)]
+    in_training.vote_each(dict.fromkeys(in_training.verifiers[:3], both))
+    in_training.advance()
+    assert in_training.chain.height() == 1
+    in_training.check_settled(1)
+
+
+def test_advance__one_missed_deadline_at_the_minimum__unseats_nobody(in_training: Play) -> None:
+    """D5: 21 of 21 absent once were an empty committee."""
+    in_training.to_voting(*in_training.miners[:1])
+    in_training.network.mine(timestamp=in_training.committee.ballot(in_training.ballot_id).deadline)
+    in_training.committee.advance(in_training.ballot_id, sender=in_training.stranger)
+    assert in_training.committee.seatedCount() == 3
+    in_training.committee.stake(sender=in_training.verifiers[0], value=ABSENCE_WEI)
+    assert in_training.committee.verifier(in_training.verifiers[0]).stakeWei == MIN_STAKE_WEI
 
 
 # --- NoValidSolution ---

@@ -121,13 +121,15 @@ def test_advance__nothing_decided_twice__the_miners_have_the_fee_as_well(four: P
     four.check_settled(1)
 
 
-def test_advance__undecided_and_nobody_seated_any_more__is_not_repeated(four: Play) -> None:
+def test_advance__undecided_and_all_have_left__the_same_members_vote_again(four: Play) -> None:
     four.to_voting(*four.miners[:1])
     halves: list[Vote] = [[GOOD], [GOOD], [GONE], [GONE]]
     four.vote_each(dict(zip(four.verifiers, halves, strict=True)))
     for verifier in four.verifiers:
         four.committee.requestUnstake(sender=verifier)
     four.advance()
-    four.check_aborted(AbortReason.UNDECIDED)
-    assert four.credit_wei(four.miners[0]) == REWARD_WEI + FEE_WEI + MINER_BOND_WEI
+    assert four.committee.members(four.ballot_id) == four.committee.members(four.round.firstBallotId)
+    four.vote_each({verifier: [GOOD] for verifier in four.verifiers})
+    four.advance()
+    assert four.phase == Phase.FINALISED
     four.check_settled(1)

@@ -6,7 +6,9 @@ import pytest
 
 from pole.gradient.difficulty import threshold
 from tests.contracts.heights import (
+    BOND_WEI,
     COLLECT_S,
+    GOOD,
     HALF_LIFE_S,
     INITIAL,
     LIMIT_S,
@@ -28,7 +30,7 @@ ELAPSED_S = [1, TARGET_S, HALF_LIFE_S, 3 * HALF_LIFE_S]
 @pytest.mark.parametrize("height", [0, 1, 3])
 def test_propose__other_height__reverts(searching: Play, reverts: Any, height: int) -> None:
     with reverts(searching.gradient.WrongHeight, given=height, current=2):
-        searching.gradient.propose(height, MIN_STEP, 0, PROOF, PROOF, sender=searching.miners[0])
+        searching.propose_at(searching.miners[0], height=height)
 
 
 def test_propose__no_task__reverts(play: Play, reverts: Any) -> None:
@@ -102,7 +104,8 @@ def test_propose__step_out_of_range__reverts(searching: Play, reverts: Any, step
 def test_propose__cid_that_names_nothing__reverts(searching: Play, reverts: Any, field: str) -> None:
     cids = {"proof": PROOF, "weights": PROOF} | {field: (0x55, ZERO_HASH)}
     with reverts(searching.gradient.EmptyDigest):
-        searching.gradient.propose(2, MIN_STEP, 0, cids["proof"], cids["weights"], sender=searching.miners[0])
+        previous = searching.gradient.headerHash(1)
+        searching.gradient.propose(2, previous, MIN_STEP, 0, *cids.values(), sender=searching.miners[0])
 
 
 @pytest.mark.parametrize("elapsed_s", ELAPSED_S)
@@ -150,20 +153,85 @@ def test_propose__first__stops_the_search_clock_for_all(searching: Play) -> None
     assert tuple(proposals(searching)[1].weights.values()) == searching.weights(second)
 
 
-def test_propose__eight__ends_collecting_at_once(searching: Play, reverts: Any, accounts: Any) -> None:
+def test_propose__on_top_of_another_block__reverts_and_costs_no_bond(searching: Play, reverts: Any) -> None:
+    """D11: a proposal signed before a reorg, whose draws the new hash has made invalid."""
+    miner, newest = searching.miners[0], searching.gradient.headerHash(1)
+    for given in (searching.gradient.headerHash(0), ZERO_HASH):
+        with reverts(searching.gradient.WrongPreviousHash, given=given, newest=newest):
+            searching.gradient.propose(2, given, MIN_STEP, 0, PROOF, PROOF, sender=miner)
+    assert (searching.phase, searching.bonded_wei(miner)) == (Phase.SEARCH, BOND_WEI)
+
+
+def test_propose__too_few_seated__reverts_and_the_clock_stands_still(searching: Play, reverts: Any) -> None:
+    """D5: weights are public once proposed, so there has to be somebody who will judge them."""
+    miner, started_at = searching.miners[0], searching.current.searchStartedAt
+    searching.at(started_at + 10)
+    searching.leave_committee(searching.verifiers[:1])
+    searching.at(started_at + 20)
+    searching.leave_committee(searching.verifiers[1:2])
+    searching.at(started_at + LIMIT_S + 30)
+    with reverts(searching.gradient.TooFewSeated):
+        searching.propose(miner)
+    assert not searching.gradient.isDue()
+    back_at = searching.network.pending_timestamp + 100
+    searching.at(back_at)
+    searching.committee.stake(sender=searching.verifiers[0])
+    assert searching.current.deadline == back_at + LIMIT_S - 20
+    searching.at(back_at + 7)
+    searching.propose(miner)
+    assert searching.gradient.proposals()[0].searchedS == 27
+
+
+@pytest.fixture
+def crowded(searching: Play, accounts: Any) -> tuple[Play, list[Any]]:
+    """Eight junk proposals with the least bond, and everybody may still propose."""
     crowd = list(accounts[14 : 14 + MAX_PROPOSALS])
     searching.enrol(*crowd)
+    searching.gradient.enrol(sender=searching.miners[3], value=BOND_WEI + 1)
     searching.mine_block(searching.miners[0])
-    searching.propose(*crowd[:-1])
-    assert not searching.gradient.isDue()
-    searching.propose(crowd[-1])
-    assert (searching.gradient.isDue(), searching.gradient.threshold()) == (True, 0)
-    with reverts(searching.gradient.HeightFull, height=3, maxProposals=MAX_PROPOSALS):
-        searching.propose(searching.miners[1])
-    searching.advance()
-    assert searching.phase == Phase.VOTING
-    searching.vote([INVALID] * MAX_PROPOSALS)
-    assert [searching.bonded_wei(miner) for miner in crowd] == [0] * MAX_PROPOSALS
+    searching.propose(*crowd)
+    return searching, crowd
+
+
+def test_propose__full_height_with_no_higher_bond__reverts(crowded: tuple[Play, list[Any]], reverts: Any) -> None:
+    play, _ = crowded
+    with reverts(play.gradient.HeightFull, height=3, lowestWei=BOND_WEI):
+        play.propose(play.miners[1])
+    assert not play.gradient.isDue()
+    assert play.gradient.threshold() > 0
+
+
+def test_propose__full_height_with_a_higher_bond__takes_the_last_lowest_place(
+    crowded: tuple[Play, list[Any]],
+) -> None:
+    """R1: eight junk proposals closed a height."""
+    play, crowd = crowded
+    play.propose(play.miners[3])
+    expected = [*crowd[:-1], play.miners[3]]
+    assert [proposal.miner for proposal in play.gradient.proposals()] == expected
+    assert not play.gradient.minerOf(crowd[-1]).hasProposal
+    play.wait_for_deadline()
+    play.advance()
+    play.vote([INVALID] * 7 + [GOOD])
+    assert play.gradient.header(3).miner == play.miners[3]
+    assert [play.bonded_wei(miner) for miner in crowd] == [0] * 7 + [BOND_WEI]
+    play.check_money()
+
+
+def test_propose__full_height__the_first_keeps_its_place_and_the_rest_their_order(
+    searching: Play, accounts: Any, reverts: Any
+) -> None:
+    crowd = list(accounts[14 : 14 + MAX_PROPOSALS])
+    for place, miner in enumerate(crowd):  # the first has the lowest of all
+        searching.gradient.enrol(sender=miner, value=BOND_WEI + (0 if place == 0 else 5 if place == 3 else 9))
+    searching.gradient.enrol(sender=searching.miners[3], value=BOND_WEI + 7)
+    searching.mine_block(searching.miners[0])
+    searching.propose(*crowd)
+    with reverts(searching.gradient.HeightFull, height=3, lowestWei=BOND_WEI + 5):
+        searching.propose(searching.miners[0])
+    searching.propose(searching.miners[3])
+    expected = [*crowd[:3], *crowd[4:], searching.miners[3]]
+    assert [proposal.miner for proposal in searching.gradient.proposals()] == expected
 
 
 def test_threshold__rises_through_the_search__and_is_zero_elsewhere(searching: Play) -> None:

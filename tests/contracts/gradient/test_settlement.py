@@ -25,6 +25,8 @@ from tests.contracts.heights import (
 )
 from tests.contracts.rounds import ESCROW, GONE, INVALID, Vote, account_of, commit_vote, make_cid, valid, vote_on
 
+SEAT_WAIT_S = 600
+
 # --- what is not due ---
 
 
@@ -184,19 +186,24 @@ def test_advance__void_ballot__bonds_stay_and_the_budget_has_its_fee_back(search
     searching.check_money()
 
 
-def test_advance__no_verifier_is_seated__counts_as_void_and_costs_nothing(searching: Play) -> None:
+def test_advance__all_leave_after_the_first_proposal__they_are_members_all_the_same(searching: Play) -> None:
+    """D5: its weights are public."""
+    searching.propose(searching.miners[0])
+    searching.network.mine(deltatime=2)
     searching.leave_committee(searching.verifiers[:2])
-    searching.to_voting(searching.miners[0])
-    assert (searching.phase, searching.current.voidBallots) == (Phase.SEARCH, 1)
-    assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (3 * BLOCK_WEI, 0)
-    assert searching.bonded_wei(searching.miners[0]) == BOND_WEI
+    searching.wait_for_deadline()
+    searching.advance()
+    assert searching.committee.members(searching.current.ballotId) == searching.verifiers[:2]
+    vote_on(searching.committee, searching.commitments, 1, {each: [GOOD] for each in searching.verifiers[:2]})
+    searching.advance()
+    assert searching.gradient.header(2).miner == searching.miners[0]
 
 
 def test_advance__three_void_ballots_in_a_row__stop_the_task(searching: Play) -> None:
-    searching.leave_committee(searching.verifiers[:2])
     for _ in range(3):
         assert searching.phase == Phase.SEARCH
         searching.to_voting(searching.miners[0])
+        searching.lose_quorum()
     assert searching.state() == (State.STOPPED, Stop.QUORUM_LOST)
     assert (searching.phase, searching.current.height, searching.current.taskId) == (Phase.IDLE, 2, 0)
     assert (searching.budget_wei(), searching.credit_wei(searching.client)) == (0, 3 * BLOCK_WEI)
@@ -315,8 +322,11 @@ def test_advance__search_timed_out__stops_the_task_and_costs_one_fee(searching: 
 
 
 def test_advance__search_timed_out_with_nobody_seated__returns_everything(searching: Play) -> None:
+    deadline = searching.current.deadline
     searching.leave_committee(searching.verifiers[:2])
-    searching.wait_for_deadline()
+    searching.network.mine(timestamp=deadline + SEAT_WAIT_S - 1)
+    assert not searching.gradient.isDue()
+    searching.network.mine(timestamp=deadline + SEAT_WAIT_S)
     searching.advance()
     assert searching.state() == (State.STOPPED, Stop.TIMED_OUT)
     assert searching.credit_wei(searching.client) == 3 * BLOCK_WEI
@@ -366,24 +376,50 @@ def test_advance__no_fee__ballot_costs_nothing(
 
 def test_report_segments__not_voting__reverts(searching: Play, reverts: Any) -> None:
     with reverts(searching.gradient.WrongPhase, height=2, phase=Phase.SEARCH):
-        searching.gradient.reportSegments(1, 0, 1, sender=searching.verifiers[0])
+        searching.gradient.reportSegments(1, 0, 0, 1, sender=searching.verifiers[0])
 
 
 def test_report_segments__other_ballot__reverts(searching: Play, reverts: Any) -> None:
     searching.to_voting(searching.miners[0])
     with reverts(searching.gradient.WrongPhase, height=2, phase=Phase.VOTING):
-        searching.gradient.reportSegments(2, 0, 1, sender=searching.verifiers[0])
+        searching.gradient.reportSegments(2, 0, 0, 1, sender=searching.verifiers[0])
 
 
 def test_report_segments__not_a_member__reverts(searching: Play, reverts: Any) -> None:
     searching.to_voting(searching.miners[0])
-    with reverts(searching.gradient.NotMember, ballotId=1, verifier=searching.verifiers[2].address):
-        searching.gradient.reportSegments(1, 0, 1, sender=searching.verifiers[2])
+    with reverts(searching.committee.NotMember, ballotId=1, verifier=searching.verifiers[2].address):
+        searching.gradient.reportSegments(1, 0, 0, 1, sender=searching.verifiers[2])
+
+
+def test_report_segments__no_such_entry__reverts(searching: Play, reverts: Any) -> None:
+    """D14: reports on entries that do not exist ended everybody's wait."""
+    searching.to_voting(searching.miners[0])
+    for entry in (1, 100, 2**16 - 1):
+        with reverts(searching.gradient.UnknownEntry, entry=entry, entryCount=1):
+            searching.gradient.reportSegments(1, 0, entry, 0, sender=searching.verifiers[0])
+
+
+def test_report_segments__twice__reverts(searching: Play, reverts: Any) -> None:
+    searching.to_voting(*searching.miners[:2])
+    for index in (1, 0):
+        for entry in (0, 1):
+            searching.gradient.reportSegments(1, index, entry, 0, sender=searching.verifiers[index])
+    again = {"ballotId": 1, "verifier": searching.verifiers[1].address, "entry": 1}
+    with reverts(searching.gradient.AlreadyReported, **again):
+        searching.gradient.reportSegments(1, 1, 1, 7, sender=searching.verifiers[1])
+
+
+def test_report_segments__voter__is_the_members_report(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    searching.committee.setVoter(searching.stranger, sender=searching.verifiers[1])
+    receipt = searching.gradient.reportSegments(1, 1, 0, 1, sender=searching.stranger)
+    (event,) = receipt.decode_logs(searching.gradient.SegmentsReported)
+    assert event.verifier == searching.verifiers[1]
 
 
 def test_report_segments__member__is_an_event(searching: Play) -> None:
     searching.to_voting(*searching.miners[:2])
-    receipt = searching.gradient.reportSegments(1, 1, 0b101, sender=searching.verifiers[1])
+    receipt = searching.gradient.reportSegments(1, 1, 1, 0b101, sender=searching.verifiers[1])
     (event,) = receipt.decode_logs(searching.gradient.SegmentsReported)
     assert (event.ballotId, event.verifier, event.entry) == (1, searching.verifiers[1], 1)
     assert event.wrongSegments == 0b101

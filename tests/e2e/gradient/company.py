@@ -131,7 +131,8 @@ class ScriptedMiner(Participant):
             self.send("GradientChain", "openTask")
 
     def propose(self, height: int, step: int, digest: int, proof: Any, weights: Any) -> None:
-        self.send("GradientChain", "propose", height, step, digest, proof, weights)
+        previous_hash = self.contracts.gradient_chain.header_hash(height - 1)
+        self.send("GradientChain", "propose", height, previous_hash, step, digest, proof, weights)
 
 
 def found(folder: Path) -> GradientCompany:

@@ -59,15 +59,15 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
         task_id = company.commission("killed-verifier")
         ballot_id = company.in_phase(task_id, HeightPhase.VOTING).ballot_id
         company.once(
-            "its vote", lambda: any(world.contracts.verifier_committee.vote_commitment(ballot_id, verifier.address))
+            "its vote", lambda: world.contracts.verifier_committee.member(ballot_id, verifier.address).has_committed
         )
         world.kill(verifier)
     company.once(
         "the reveals", lambda: world.contracts.verifier_committee.ballot(ballot_id).phase is BallotPhase.REVEAL
     )
-    assert not any(world.contracts.verifier_committee.digest_of(ballot_id, verifier.address))
+    assert not any(world.contracts.verifier_committee.member(ballot_id, verifier.address).digest)
     world.restart(verifier)
     assert company.ended(task_id).state is GradientTaskState.COMPLETED
     committee = world.contracts.verifier_committee
-    assert committee.digest_of(ballot_id, verifier.address) == committee.outcome_digest(ballot_id)
+    assert committee.member(ballot_id, verifier.address).digest == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}

@@ -63,7 +63,7 @@ def test_proposal__jump_in_one_segment__is_found_by_one_verifier_and_confirmed_b
     assert sorted(report.arguments["wrongSegments"] for report in reports) == [0, 1]
     ballot_id = int(reports[0].arguments["ballotId"])
     committee = world.contracts.verifier_committee
-    digests = [committee.digest_of(ballot_id, verifier.address) for verifier in company.verifiers]
+    digests = [committee.member(ballot_id, verifier.address).digest for verifier in company.verifiers]
     assert digests == [committee.digest(ballot_id, [INVALID])] * 2
     world.pass_deadline(company.gradient_chain.current().deadline)
     assert company.ended(task_id).state is GradientTaskState.STOPPED

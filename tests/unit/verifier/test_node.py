@@ -26,10 +26,8 @@ def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
 
 
 def has_voted(node: VerifierNode) -> bool:
-    contracts = node.context.contracts
-    return contracts.verifier_committee.ballot_count() > 0 and any(
-        contracts.verifier_committee.vote_commitment(1, node.context.address)
-    )
+    committee = node.context.contracts.verifier_committee
+    return committee.ballot_count() > 0 and committee.member(1, node.context.address).has_committed
 
 
 def seconds_to_deadline(node: VerifierNode) -> int:
@@ -57,8 +55,9 @@ def test_act__stake_taken_out_meanwhile__is_topped_up_again(local_nodes: LocalNo
     verifier = local_nodes.verifier(account)
     verifier.act()
     context = verifier.context
-    context.contracts.verifier_committee.request_unstake(key="out")
-    local_nodes.pass_time(31)
+    committee = context.contracts.verifier_committee
+    committee.request_unstake(key="out")
+    local_nodes.pass_time(committee.parameters().unbonding_period_s + 1)
     context.contracts.verifier_committee.complete_unstake(key="done")
     verifier.act()
     verifier.act()
@@ -113,8 +112,8 @@ def test_act__killed_between_vote_commit_and_reveal__the_next_process_reveals(lo
     assert decided is not None
     second = local_nodes.verifier(account)
     committee = second.context.contracts.verifier_committee
-    step_until([other, second, miner], lambda: any(committee.digest_of(1, account.address)))
-    assert committee.digest_of(1, account.address) == committee.digest(1, decided.words)
+    step_until([other, second, miner], lambda: any(committee.member(1, account.address).digest))
+    assert committee.member(1, account.address).digest == committee.digest(1, decided.words)
     assert decided.salt.hex() not in repr(decided)
 
 

@@ -145,7 +145,8 @@ def test_carry__one_differs__counted_by_whoever_has_all_lists_before_the_deadlin
 def test_carry__list_is_hidden__the_others_decide_after_the_deadline(table: Table) -> None:
     table.until(table.is_in(BallotPhase.REVEAL), GOOD, GOOD, GOOD, OTHER)
     hidden = table.book(3)
-    hidden.reveal(table.ballot, hidden.decide(1, found(OTHER)))
+    member = table.chain.contracts.verifier_committee.member(1, table.chain.verifier(3))
+    hidden.reveal(table.ballot, member, hidden.decide(1, found(OTHER)))
     table.until(lambda: table.opened() == 1, *[GOOD] * 3)
     table.until(lambda: True, *[GOOD] * 3)
     assert table.ballot.phase is BallotPhase.OPENING
@@ -162,7 +163,7 @@ def test_advance_due__role_without_a_list__counts_by_the_lists_that_were_opened(
     for index, words in ((0, GOOD), (3, OTHER)):
         verifier = table.chain.verifier(index)
         if not committee.is_opened(1, committee.digest(1, words)):
-            table.chain.do(verifier, "VerifierCommittee", "openVote", 1, verifier, words)
+            table.chain.do(verifier, "VerifierCommittee", "openVote", 1, index, words)
     assert advance_due(miner.chain, miner.contracts, miner.address, slots=1)
     assert table.outcome == unpack_verdicts(GOOD)
     assert table.round.phase is Phase.FINALISED
@@ -220,9 +221,9 @@ def test_carry__reorg_takes_the_reveal_back__revealed_again(table: Table) -> Non
     table.act(1, GOOD)
     table.chain.rpc("evm_revert", snapshot)
     committee = table.chain.contracts.verifier_committee
-    assert not any(committee.digest_of(1, table.chain.verifier(1)))
+    assert not any(committee.member(1, table.chain.verifier(1)).digest)
     table.act(1, GOOD)
-    assert committee.digest_of(1, table.chain.verifier(1)) == committee.digest(1, GOOD)
+    assert committee.member(1, table.chain.verifier(1)).digest == committee.digest(1, GOOD)
 
 
 def test_decide__again__the_first_decision_stands(table: Table) -> None:

@@ -10,7 +10,7 @@ from pole.chain.commitments import header_hash, test_set_commitment
 from pole.chain.contracts import Contracts
 from pole.chain.deploy import idle_task
 from pole.chain.profiles import LOCAL
-from pole.chain.structs import Pot, TaskState, TaskTerms, Verifier
+from pole.chain.structs import Member, Pot, TaskState, TaskTerms, Verifier
 from pole.errors import TransactionReverted
 from pole.journal.journal import Journal
 from pole.storage.cid import cid_of
@@ -18,6 +18,7 @@ from tests.unit.account_client import AccountClient
 
 ETHER = 10**18
 NOBODY = "0x" + "11" * 20
+ZERO_ADDRESS = "0x" + "00" * 20
 
 
 @pytest.fixture
@@ -52,10 +53,10 @@ def test_header__genesis__hashes_to_what_the_contract_says(contracts: Contracts)
 
 
 def test_verifier__unknown_and_staked__are_told_apart(chain_client: AccountClient, contracts: Contracts) -> None:
-    assert contracts.verifier_committee.verifier(chain_client.address) == Verifier(0, 0, 0, False)
+    assert contracts.verifier_committee.verifier(chain_client.address) == Verifier(0, 0, 0, False, ZERO_ADDRESS)
     staked_before = contracts.reward_reservoir.total_wei(Pot.STAKE)
     contracts.verifier_committee.stake(2 * ETHER, key="stake")
-    assert contracts.verifier_committee.verifier(chain_client.address) == Verifier(2 * ETHER, 0, 0, True)
+    assert contracts.verifier_committee.verifier(chain_client.address) == Verifier(2 * ETHER, 0, 0, True, ZERO_ADDRESS)
     assert chain_client.address in contracts.verifier_committee.seated()
     assert contracts.reward_reservoir.total_wei(Pot.STAKE) == staked_before + 2 * ETHER
 
@@ -88,6 +89,5 @@ def test_counts__of_nothing__are_zero_or_none(
     assert contracts.reward_token.balance(stranger) == 0
     assert contracts.learning_chain.height() == 0
     assert contracts.verifier_committee.ballot_count() == 0
-    assert contracts.verifier_committee.weight_wei(1, stranger) == 0
-    assert contracts.verifier_committee.vote_commitment(1, stranger) == bytes(32)
+    assert contracts.verifier_committee.member(1, stranger) == Member(0, 0, bytes(32), bytes(32), 0)
     assert chain_client.balance_wei(NOBODY) == 0

@@ -94,7 +94,7 @@ def test_header__genesis__has_no_miner_and_no_weights(gradient_chain: GradientCh
 
 
 def test_gradient_chain__through_a_proposal__says_what_the_chain_holds(
-    client: AccountClient, gradient_chain: GradientChain
+    client: AccountClient, gradient_chain: GradientChain, journal: Journal
 ) -> None:
     assert gradient_chain.miner(client.address) == Miner(0, 0, 0, False)
     assert (gradient_chain.current().phase, gradient_chain.active_task(), gradient_chain.threshold()) == (
@@ -118,10 +118,13 @@ def test_gradient_chain__through_a_proposal__says_what_the_chain_holds(
     assert gradient_chain.active_task() == replace(pending, state=GradientTaskState.ACTIVE)
     current = gradient_chain.current()
     assert (current.height, current.phase, current.task_id) == (opening.height + 1, HeightPhase.SEARCH, task_id)
+    assert gradient_chain.threshold() == 0  # nobody is seated, who would judge a proposal
+    client.contracts(journal).verifier_committee.stake(LOCAL.committee.min_stake_wei, key="stake")
     assert TERMS.initial_threshold <= gradient_chain.threshold() < MAX_THRESHOLD
     assert not gradient_chain.is_due()
 
-    gradient_chain.propose(current.height, 7, 5, PROOF, WEIGHTS, key="propose")
+    previous_hash = gradient_chain.header_hash(current.height - 1)
+    gradient_chain.propose(current.height, previous_hash, 7, 5, PROOF, WEIGHTS, key="propose")
     (proposal,) = gradient_chain.proposals()
     assert (proposal.miner, proposal.step, proposal.sign_digest) == (client.address, 7, 5)
     assert (proposal.proof, proposal.weights) == (PROOF, WEIGHTS)
