@@ -102,30 +102,39 @@ class Bench:
         chain = self.contract("LearningChain").functions
         self.call("anyone", "open the round", self.anyone, chain.openRound())
         round_id = chain.roundCount().call()
-        self.call("client", "publish keys", self.client, chain.publishKeys(round_id, to_abi(_TEST_SET)))
+        pass_time(self.web3)
+        keys = chain.publishKeys(round_id, self.round(round_id)["previousHash"], to_abi(_TEST_SET))
+        self.call("client", "publish keys", self.client, keys)
         self._solve(round_id)
         self.call("anyone", "end the reveals, open the ballot", self.anyone, chain.advance(round_id))
-        self._vote(chain.round(round_id).call()[12], votes, is_split)
+        self._vote(self.round(round_id)["ballotId"], votes, is_split)
         self.call("anyone", "finalise the block", self.anyone, chain.advance(round_id))
-        if chain.round(round_id).call()[3] != Phase.FINALISED:
+        if self.round(round_id)["phase"] != Phase.FINALISED:
             raise RuntimeError(f"round {round_id} ended without a block")
+
+    def round(self, round_id: int) -> dict[str, Any]:
+        """A round by the names of its fields."""
+        function = self.contract("LearningChain").functions.round(round_id)
+        names = [field["name"] for field in function.abi["outputs"][0]["components"]]
+        return dict(zip(names, function.call(), strict=True))
 
     def _submit(self) -> None:
         market = self.contract("TaskMarket")
         commitment = test_set_commitment(self.chain_id, market.address, self.client, _TEST_SET, _SALT)
-        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, len(self.miners))
+        terms = TaskTerms(_TEST_SET, commitment, 600, 900_000, 0, len(self.miners), 0)
         payment_wei = LOCAL.market.client_bond_wei + 10**18
         self.call("client", "submit", self.client, market.functions.submit(to_abi(terms)), payment_wei)
 
     def _solve(self, round_id: int) -> None:
         chain = self.contract("LearningChain")
-        previous_hash = chain.functions.round(round_id).call()[2]
+        previous_hash = self.round(round_id)["previousHash"]
+        value_wei = LOCAL.chain.miner_bond_wei + chain.functions.judgingFeeOf(round_id).call()
         used_gas = dict.fromkeys(self.miners, 0)
         for miner in self.miners:
             address, model = chain.address, _model(round_id, miner)
             hashed = solution_commitment(self.chain_id, address, round_id, miner, previous_hash, model, _SALT)
-            commit = chain.functions.commit(round_id, hashed, _CLAIM_PPM)
-            used_gas[miner] += self.call("miner", "commit", miner, commit, LOCAL.chain.miner_bond_wei)
+            commit = chain.functions.commit(round_id, previous_hash, hashed, _CLAIM_PPM)
+            used_gas[miner] += self.call("miner", "commit", miner, commit, value_wei)
         self.call("anyone", "close commits", self.anyone, chain.functions.advance(round_id))
         pass_time(self.web3)
         release = chain.functions.releaseTestSet(round_id, to_abi(_TEST_SET), _SALT)

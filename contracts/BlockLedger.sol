@@ -1,82 +1,102 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IRewardToken} from "./interfaces/IRewardToken.sol";
 import {Cid} from "./libraries/Cids.sol";
 import {Header, Headers} from "./libraries/Headers.sol";
 import {OmmerFormula, OmmerRewards} from "./libraries/OmmerRewards.sol";
+import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title BlockLedger
-/// @notice The chain of block headers, the ommers beside it, and what the system issues for both. See
-/// {ILearningChain}.
-abstract contract BlockLedger is ILearningChain {
-    /// @dev A solution as the committee judged it.
-    struct Candidate {
-        address miner;
-        Cid model;
-        uint32 trainPpm;
-        uint32 testPpm;
-    }
-
+/// @notice See the documentation in {IBlockLedger}.
+contract BlockLedger is IBlockLedger {
     /// @dev Each of the next `MAX_DEPTH` blocks can reference one ommer, so no more of a height can ever be paid.
-    uint256 internal constant MAX_OMMERS = OmmerRewards.MAX_DEPTH;
+    uint256 private constant MAX_OMMERS = OmmerRewards.MAX_DEPTH;
 
     IRewardToken public immutable TOKEN;
-    uint128 internal immutable WINNER_REWARD;
-    OmmerFormula internal immutable OMMER_FORMULA;
+    address public immutable CHAIN;
+    uint128 private immutable WINNER_REWARD;
+    OmmerFormula private immutable OMMER_FORMULA;
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
     uint64 public override height;
     mapping(uint64 atHeight => Header) private _headers;
     mapping(uint64 atHeight => bytes32) private _headerHashes;
     mapping(uint64 atHeight => Ommer[]) private _ommers;
     mapping(uint64 atHeight => uint16) private _ommerCounts;
 
+    /// @param chain the only one that appends blocks
     /// @param genesisModel what the genesis header names; nobody trained it
-    constructor(
-        IRewardToken token,
-        uint128 winnerReward,
-        OmmerFormula ommerFormula,
-        Cid memory genesisModel
-    ) {
-        if (address(token) == address(0)) revert IRewardReservoir.ZeroAddress();
+    constructor(IRewardToken token, address chain, LedgerParameters memory given, Cid memory genesisModel) {
+        if (address(token) == address(0) || chain == address(0)) revert IRewardReservoir.ZeroAddress();
         TOKEN = token;
-        WINNER_REWARD = winnerReward;
-        OMMER_FORMULA = ommerFormula;
+        CHAIN = chain;
+        WINNER_REWARD = given.winnerReward;
+        OMMER_FORMULA = given.ommerFormula;
         Header memory genesis;
         genesis.model = genesisModel;
-        genesis.anchorHash = blockhash(block.number - 1);
+        genesis.roundHash = blockhash(block.number - 1);
         genesis.timestamp = uint64(block.timestamp);
         _store(0, genesis, new bytes32[](0));
     }
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
+    // It calls our own token, which calls nobody back.
+    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
+    function append(NewBlock calldata given) external override {
+        if (msg.sender != CHAIN) revert NotChain(msg.sender);
+        uint256[] memory best = Ranking.best(given.scores, 1 + MAX_OMMERS);
+        Candidate memory winner = given.candidates[best[0]];
+        height++;
+        Header memory added;
+        added.height = height;
+        added.taskId = given.taskId;
+        added.winner = winner.miner;
+        added.previousHash = _headerHashes[height - 1];
+        added.model = winner.model;
+        added.trainPpm = winner.trainPpm;
+        added.testPpm = winner.testPpm;
+        added.ommerHash = _referenceOmmer(winner.miner);
+        added.bodyRoot = Headers.bodyRoot(given.body);
+        added.roundHash = given.roundHash;
+        added.timestamp = given.timestamp;
+        _store(given.roundId, added, given.body);
+        if (given.ommersAtHeight > 0) _addOmmers(given, best);
+        _mint(winner.miner, WINNER_REWARD);
+    }
+
+    /// @inheritdoc IBlockLedger
+    function parameters() external view override returns (LedgerParameters memory) {
+        return LedgerParameters(WINNER_REWARD, OMMER_FORMULA);
+    }
+
+    /// @inheritdoc IBlockLedger
     function headerHash(uint64 atHeight) public view override returns (bytes32) {
         _checkHeight(atHeight);
         return _headerHashes[atHeight];
     }
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
     function header(uint64 atHeight) external view override returns (Header memory) {
         _checkHeight(atHeight);
         return _headers[atHeight];
     }
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
     function ommers(uint64 atHeight) external view override returns (Ommer[] memory) {
         _checkHeight(atHeight);
         return _ommers[atHeight];
     }
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
     function ommerCount(uint64 atHeight) external view override returns (uint16) {
         _checkHeight(atHeight);
         return _ommerCounts[atHeight];
     }
 
-    /// @inheritdoc ILearningChain
+    /// @inheritdoc IBlockLedger
     function isIncluded(uint64 atHeight, uint256 index, bytes32 value, bytes32[] calldata proof)
         external
         view
@@ -87,37 +107,6 @@ abstract contract BlockLedger is ILearningChain {
         return Headers.isIncluded(_headers[atHeight].bodyRoot, index, value, proof);
     }
 
-    /// @dev Appends the block of `ranked[0]` and pays R_w, R_r and the reference reward.
-    /// @param ranked the winner, then the best ommers
-    /// @param ommersAtHeight O_num of the new height; 0 after overtime, when there are no ommers
-    // It calls our own contracts, which call nobody back.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
-    function _appendBlock(
-        uint64 roundId,
-        uint64 taskId,
-        Candidate[] memory ranked,
-        uint16 ommersAtHeight,
-        bytes32[] memory body
-    ) internal {
-        Candidate memory winner = ranked[0];
-        height++;
-        Header memory added;
-        added.height = height;
-        added.taskId = taskId;
-        added.winner = winner.miner;
-        added.previousHash = _headerHashes[height - 1];
-        added.model = winner.model;
-        added.trainPpm = winner.trainPpm;
-        added.testPpm = winner.testPpm;
-        added.ommerHash = _referenceOmmer(winner.miner);
-        added.bodyRoot = Headers.bodyRoot(body);
-        added.anchorHash = blockhash(block.number - 1);
-        added.timestamp = uint64(block.timestamp);
-        _store(roundId, added, body);
-        if (ommersAtHeight > 0) _addOmmers(ranked, ommersAtHeight);
-        _mint(winner.miner, WINNER_REWARD);
-    }
-
     function _store(uint64 roundId, Header memory added, bytes32[] memory body) private {
         bytes32 hash = Headers.hash(added);
         _headers[added.height] = added;
@@ -125,10 +114,10 @@ abstract contract BlockLedger is ILearningChain {
         emit BlockAppended(added.height, roundId, hash, added, body);
     }
 
-    function _addOmmers(Candidate[] memory ranked, uint16 ommersAtHeight) private {
-        _ommerCounts[height] = ommersAtHeight;
-        for (uint256 i = 1; i < ranked.length; i++) {
-            Candidate memory added = ranked[i];
+    function _addOmmers(NewBlock calldata given, uint256[] memory best) private {
+        _ommerCounts[height] = given.ommersAtHeight;
+        for (uint256 i = 1; i < best.length; i++) {
+            Candidate memory added = given.candidates[best[i]];
             bytes32 hash =
                 keccak256(abi.encode(height, added.miner, added.model, added.trainPpm, added.testPpm));
             _ommers[height].push(Ommer(added.miner, added.trainPpm, added.testPpm, false, hash));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BlockLedger} from "./BlockLedger.sol";
+import {RoundLedger} from "./RoundLedger.sol";
 import {RoundJudgement} from "./RoundJudgement.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
-import {IRewardToken} from "./interfaces/IRewardToken.sol";
 import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
@@ -16,10 +16,6 @@ import {Commitments} from "./libraries/Commitments.sol";
 /// @notice See the documentation in {ILearningChain}.
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
 contract LearningChain is RoundJudgement {
-    uint256 private constant PPM = 1_000_000;
-    /// @notice Rounds that are opened for a task before it is refunded.
-    uint8 public constant MAX_ATTEMPTS = 2;
-
     uint32 private immutable KEYS_WINDOW_S;
     uint32 private immutable OVERTIME_WINDOW_S;
     uint32 private immutable RELEASE_WINDOW_S;
@@ -28,15 +24,12 @@ contract LearningChain is RoundJudgement {
 
     constructor(
         IRewardReservoir reservoir,
-        IRewardToken token,
         ITaskMarket market,
         IVerifierCommittee committee,
+        IBlockLedger ledger,
         ChainParameters memory given,
         IdleTask memory idle
-    )
-        RoundTreasury(reservoir, market, committee, given.minerBondWei)
-        BlockLedger(token, given.winnerReward, given.ommerFormula, idle.manifest)
-    {
+    ) RoundTreasury(reservoir, market, committee, given) RoundLedger(ledger) {
         if (given.keysWindowS == 0) revert InvalidParameter("keysWindowS", 0);
         if (given.overtimeWindowS == 0) revert InvalidParameter("overtimeWindowS", 0);
         if (given.releaseWindowS == 0) revert InvalidParameter("releaseWindowS", 0);
@@ -56,9 +49,10 @@ contract LearningChain is RoundJudgement {
         uint64 taskId = MARKET.popMostValuable();
         ITaskMarket.Task memory task = _task(taskId);
         ITaskMarket.TaskTerms memory terms = task.terms;
-        Terms memory kept =
-            Terms(task.client, terms.requiredTrainPpm, terms.timeLimitS, terms.solutionsWanted);
-        return _open(taskId, kept, Phase.Keys, KEYS_WINDOW_S);
+        Terms memory kept = _kept(
+            task.client, terms.requiredTrainPpm, terms.timeLimitS, terms.solutionsWanted, terms.earliestCloseS
+        );
+        return _open(taskId, task.rewardWei, kept, Phase.Keys, KEYS_WINDOW_S);
     }
 
     /// @inheritdoc ILearningChain
@@ -67,12 +61,15 @@ contract LearningChain is RoundJudgement {
         uint256 pending = MARKET.pendingCount();
         if (pending != 0) revert TasksPending(pending);
         IdleTask storage idle = _idleTask;
-        Terms memory kept = Terms(msg.sender, idle.requiredTrainPpm, idle.timeLimitS, idle.solutionsWanted);
-        return _open(0, kept, Phase.Training, kept.timeLimitS);
+        Terms memory kept = _kept(
+            msg.sender, idle.requiredTrainPpm, idle.timeLimitS, idle.solutionsWanted, idle.earliestCloseS
+        );
+        roundId = _open(0, 0, kept, Phase.Training, kept.timeLimitS);
+        _states[roundId].round.earliestCloseAt = uint40(block.timestamp) + idle.earliestCloseS;
     }
 
     /// @inheritdoc ILearningChain
-    function publishKeys(uint64 roundId, Cid calldata keys) external override {
+    function publishKeys(uint64 roundId, bytes32 previousHash, Cid calldata keys) external override {
         // Check: the client, in time.
         RoundState storage state = _states[roundId];
         _checkOpen(roundId, state.round, Phase.Keys);
@@ -80,31 +77,38 @@ contract LearningChain is RoundJudgement {
         Cids.check(keys);
 
         // Effect: the training clock starts.
+        _bind(roundId, state.round, previousHash);
         state.round.keys = keys;
-        _record(state.round);
         emit KeysPublished(roundId, keys);
+        state.round.earliestCloseAt = uint40(block.timestamp) + state.terms.earliestCloseS;
         _enter(roundId, state.round, Phase.Training, state.terms.timeLimitS);
     }
 
     /// @inheritdoc ILearningChain
-    function commit(uint64 roundId, bytes32 commitment, uint32 claimedTrainPpm) external payable override {
-        // Check: in time, good enough, bonded, once per miner, and room left.
+    function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
+        external
+        payable
+        override
+    {
+        // Check: in time, and a claim that can be.
         RoundState storage state = _states[roundId];
         bool isOvertime = state.round.phase == Phase.Overtime;
         _checkOpen(roundId, state.round, isOvertime ? Phase.Overtime : Phase.Training);
         if (commitment == bytes32(0)) revert EmptyCommitment();
         if (claimedTrainPpm > PPM) revert InvalidAccuracy(claimedTrainPpm);
-        if (!isOvertime && claimedTrainPpm < state.terms.requiredTrainPpm) {
-            revert ClaimBelowRequired(claimedTrainPpm, state.terms.requiredTrainPpm);
-        }
-        if (msg.value != MINER_BOND_WEI) revert WrongBond(msg.value, MINER_BOND_WEI);
-        if (state.entries[msg.sender].indexPlusOne != 0) revert AlreadyCommitted(roundId, msg.sender);
-        if (state.round.submissionCount == MAX_SUBMISSIONS) revert RoundFull(roundId, MAX_SUBMISSIONS);
 
-        // Effect: enter it.
-        _addSubmission(roundId, state, commitment, claimedTrainPpm);
+        // Effect: enter it, or replace the miner's own.
+        _bind(roundId, state.round, previousHash);
+        Entry storage entry = state.entries[msg.sender];
+        uint256 bondWei = msg.value;
+        uint256 index = entry.indexPlusOne;
+        index = index == 0 ? _takePlace(roundId, state) : index - 1;
+        if (entry.indexPlusOne == 0) bondWei -= _judgingFeeWei(state);
+        _place(roundId, state, index, commitment, claimedTrainPpm);
+        // There are fewer than 2^96 wei.
+        entry.bondWei += uint96(bondWei);
 
-        // Interaction: the reservoir holds the bond.
+        // Interaction: the reservoir holds fee and bond.
         RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Bond, _account(state.round.taskId));
     }
 
@@ -127,7 +131,6 @@ contract LearningChain is RoundJudgement {
         // Effect: on to the reveals.
         released.testSet = testSet;
         released.isTestSetReleased = true;
-        _record(released);
         emit TestSetReleased(roundId, testSet);
         _enter(roundId, released, Phase.Reveal, REVEAL_WINDOW_S);
     }
@@ -156,7 +159,6 @@ contract LearningChain is RoundJudgement {
         RoundState storage state = _states[roundId];
         phase = state.round.phase;
         if (!isDue(roundId)) revert NotDue(roundId, phase, state.round.deadline);
-        _record(state.round);
         if (phase == Phase.Keys) _endKeys(roundId, state);
         else if (phase == Phase.Training) _endTraining(roundId, state);
         else if (phase == Phase.Overtime) _endOvertime(roundId, state);
@@ -174,8 +176,9 @@ contract LearningChain is RoundJudgement {
             RELEASE_WINDOW_S,
             REVEAL_WINDOW_S,
             MINER_BOND_WEI,
-            WINNER_REWARD,
-            OMMER_FORMULA
+            JUDGING_FEE_WEI,
+            JUDGING_FEE_PPM,
+            OCCUPANCY_PPM
         );
     }
 
@@ -201,12 +204,11 @@ contract LearningChain is RoundJudgement {
         }
         if (block.timestamp >= queried.deadline) return true;
         if (phase == Phase.Reveal) return queried.revealedCount == count;
-        if (!isTaking) return false;
-        if (count == MAX_SUBMISSIONS) return true;
-        return phase == Phase.Training && queried.qualifiedCount >= state.terms.solutionsWanted;
+        return phase == Phase.Training && block.timestamp >= queried.earliestCloseAt
+            && queried.qualifiedCount >= state.terms.solutionsWanted;
     }
 
-    function _open(uint64 taskId, Terms memory terms, Phase phase, uint32 windowS)
+    function _open(uint64 taskId, uint256 rewardWei, Terms memory terms, Phase phase, uint32 windowS)
         private
         returns (uint64 roundId)
     {
@@ -214,28 +216,25 @@ contract LearningChain is RoundJudgement {
         RoundState storage state = _states[roundId];
         Round storage opened = state.round;
         opened.taskId = taskId;
-        opened.height = height + 1;
-        opened.previousHash = headerHash(height);
-        opened.opener = msg.sender;
+        opened.height = LEDGER.height() + 1;
+        opened.anchorBlock = uint64(block.number) + 1;
+        opened.openedAt = uint40(block.timestamp);
+        opened.judgingFeeGwei = _judgingFeeGwei(rewardWei);
         state.terms = terms;
-        _record(opened);
-        emit RoundOpened(roundId, taskId, opened.height, opened.previousHash);
+        emit RoundOpened(roundId, taskId, opened.height, opened.anchorBlock);
         _enter(roundId, opened, phase, windowS);
     }
 
     function _endKeys(uint64 roundId, RoundState storage state) private {
-        uint40 openedAt;
-        unchecked {
-            openedAt = state.round.deadline - KEYS_WINDOW_S;
-        }
         _abort(roundId, state.round, AbortReason.KeysMissing);
-        _forfeitToCommittee(roundId, state, openedAt);
+        _payOccupancy(roundId, state);
+        _forfeitClientBond(roundId, state);
         _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
     }
 
     function _endTraining(uint64 roundId, RoundState storage state) private {
         Round storage ending = state.round;
-        if (ending.submissionCount != 0) {
+        if (ending.qualifiedCount != 0) {
             _closeCommits(roundId, state);
             return;
         }
@@ -244,12 +243,8 @@ contract LearningChain is RoundJudgement {
     }
 
     function _endOvertime(uint64 roundId, RoundState storage state) private {
-        uint64 taskId = state.round.taskId;
         if (state.round.submissionCount != 0) {
             _closeCommits(roundId, state);
-        } else if (taskId != 0 && _task(taskId).attempts < MAX_ATTEMPTS) {
-            _abort(roundId, state.round, AbortReason.NoSolution);
-            _relist(taskId);
         } else {
             _abortAndSettle(roundId, state, AbortReason.NoSolution, 0);
         }
@@ -260,7 +255,8 @@ contract LearningChain is RoundJudgement {
     function _closeCommits(uint64 roundId, RoundState storage state) private {
         Round storage closing = state.round;
         if (_seating(closing) == IVerifierCommittee.Seating.Lapsed) {
-            _abortAndSettle(roundId, state, AbortReason.QuorumLost, type(uint256).max);
+            _abort(roundId, closing, AbortReason.QuorumLost);
+            _giveBack(roundId, state, type(uint256).max, _judgingFeeWei(state));
             return;
         }
         closing.commitsClosedAt = uint40(block.timestamp);
@@ -277,28 +273,34 @@ contract LearningChain is RoundJudgement {
         Round storage ending = state.round;
         _recordSubmissions(state);
         uint256 revealed = _revealedSet(state);
+        uint256 feeWei = _judgingFeeWei(state);
+        uint256 forfeitedWei;
         for (uint256 i = 0; i < ending.submissionCount; i++) {
-            if (!_has(revealed, i)) emit BondForfeited(roundId, state.miners[i], MINER_BOND_WEI);
+            if (_has(revealed, i)) continue;
+            uint256 lostWei = state.entries[state.miners[i]].bondWei + feeWei;
+            forfeitedWei += lostWei;
+            emit BondForfeited(roundId, state.miners[i], lostWei);
         }
         if (revealed == 0) {
             _abortAndSettle(roundId, state, AbortReason.NothingRevealed, 0);
         } else {
             _enter(roundId, ending, Phase.Voting, 0);
-            uint16 silent = ending.submissionCount - ending.revealedCount;
-            _openBallot(ending, ending.revealedCount, uint256(silent) * MINER_BOND_WEI);
+            (state.taskListHash, state.newTasksHash) = MARKET.listHashes();
+            _openBallot(ending, ending.revealedCount, forfeitedWei + ending.revealedCount * feeWei);
         }
     }
 
     /// @dev A ballot that leaves entries undecided is repeated once, for them.
     function _endVoting(uint64 roundId, RoundState storage state) private {
         Round storage voted = state.round;
-        (IVerifierCommittee.BallotPhase ballotPhase, bytes32 transcript) = _result(voted);
+        (IVerifierCommittee.BallotPhase ballotPhase,) = _result(voted);
         bool isFirst = voted.firstBallotId == 0;
         if (isFirst && ballotPhase == IVerifierCommittee.BallotPhase.Void) {
-            _abortAndSettle(roundId, state, AbortReason.QuorumLost, _revealedSet(state));
+            _abort(roundId, voted, AbortReason.QuorumLost);
+            _recoverFees(state);
+            _giveBack(roundId, state, _revealedSet(state), _judgingFeeWei(state));
             return;
         }
-        voted.transcript = keccak256(abi.encode(voted.transcript, transcript));
         Judgement memory judged = _judge(state);
         if (isFirst && judged.undecidedCount != 0) {
             voted.firstBallotId = voted.ballotId;
@@ -313,23 +315,23 @@ contract LearningChain is RoundJudgement {
     function _finalise(uint64 roundId, RoundState storage state, Judgement memory judged) private {
         Round storage ended = state.round;
         if (judged.isDataWithheld) ended.isTestSetReleased = false;
-        bool isByTest = ended.isTestSetReleased && judged.isTested;
-        Candidate[] memory ranked = _ranked(judged.candidates, judged.valid, isByTest);
+        uint256 contenders = judged.qualified != 0 ? judged.qualified : judged.valid;
+        bool isByTest = ended.isTestSetReleased && contenders & ~judged.tested == 0;
+        (uint256[] memory scores, uint256 winner) = _scores(state, judged.candidates, contenders, isByTest);
         ITaskMarket.Task memory task = _task(ended.taskId);
         bool isSolved = judged.valid != 0;
-        bool isBelowFloor =
-            isSolved && ended.isOvertime && isByTest && ranked[0].testPpm < task.terms.minTestPpm;
+        bool isBelowFloor = isSolved && judged.qualified == 0 && isByTest
+            && judged.candidates[winner].testPpm < task.terms.minTestPpm;
         uint256 returned = judged.valid | judged.unjudged;
         if (isSolved && !isBelowFloor) {
             _enter(roundId, ended, Phase.Finalised, 0);
-            uint256 ommersAtHeight = ended.isOvertime ? 0 : _size(judged.valid) - 1;
-            bytes32[] memory body = _body(ended, task.terms.manifest);
-            _appendBlock(roundId, ended.taskId, ranked, uint16(ommersAtHeight), body);
-            _settleBonds(roundId, state, returned);
-            _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, ranked[0].miner);
+            uint256 ommersAtHeight = judged.qualified == 0 ? 0 : _size(judged.qualified) - 1;
+            _append(roundId, state, judged.candidates, scores, uint16(ommersAtHeight), task.terms.manifest);
+            _settleBonds(roundId, state, returned, 0);
+            _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, state.miners[winner]);
         } else if (judged.unjudged != 0) {
             _abort(roundId, ended, AbortReason.Undecided);
-            _settleBonds(roundId, state, returned);
+            _settleBonds(roundId, state, returned, 0);
             _closeForMiners(state, judged.unjudged);
         } else {
             AbortReason reason = isBelowFloor ? AbortReason.BelowFloor : AbortReason.NoValidSolution;
@@ -341,17 +343,67 @@ contract LearningChain is RoundJudgement {
         private
     {
         _abort(roundId, state.round, reason);
-        _settleBonds(roundId, state, returned);
+        _payOccupancy(roundId, state);
+        _giveBack(roundId, state, returned, 0);
+    }
+
+    /// @dev Ends the task with its client as the payee of what is left.
+    function _giveBack(uint64 roundId, RoundState storage state, uint256 returned, uint256 feeWei) private {
+        _settleBonds(roundId, state, returned, feeWei);
         _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
     }
 
+    /// @dev A new place, or in a full round that of the lowest bond. What was sent must cover fee and bond.
+    function _takePlace(uint64 roundId, RoundState storage state) private returns (uint256 index) {
+        uint256 feeWei = _judgingFeeWei(state);
+        uint256 neededWei = feeWei + MINER_BOND_WEI;
+        if (msg.value < neededWei) revert BondTooSmall(msg.value, neededWei);
+        index = state.round.submissionCount;
+        if (index < MAX_SUBMISSIONS) {
+            state.round.submissionCount++;
+            return index;
+        }
+        index = _lowest(state);
+        uint256 lowestWei = state.entries[state.miners[index]].bondWei;
+        if (msg.value - feeWei <= lowestWei) revert RoundFull(roundId, lowestWei);
+        _repay(state, index, feeWei);
+        _displace(roundId, state, index);
+    }
+
+    /// @dev Everything in a header was fixed when the votes were committed, but for what is withheld after that.
+    function _append(
+        uint64 roundId,
+        RoundState storage state,
+        IBlockLedger.Candidate[] memory candidates,
+        uint256[] memory scores,
+        uint16 ommersAtHeight,
+        Cid memory manifest
+    ) private {
+        Round storage ended = state.round;
+        IBlockLedger.NewBlock memory added;
+        added.roundId = roundId;
+        added.taskId = ended.taskId;
+        added.roundHash = ended.previousHash;
+        added.timestamp = ended.commitsClosedAt;
+        added.ommersAtHeight = ommersAtHeight;
+        added.candidates = candidates;
+        added.scores = scores;
+        added.body = _body(state, manifest);
+        LEDGER.append(added);
+    }
+
     /// @dev What a block commits to. `Source: PoLe, section 3.3`
-    function _body(Round storage ended, Cid memory manifest) private returns (bytes32[] memory body) {
+    function _body(RoundState storage state, Cid memory manifest)
+        private
+        view
+        returns (bytes32[] memory body)
+    {
+        Round storage ended = state.round;
         body = new bytes32[](5);
-        body[0] = MARKET.taskListHash();
-        body[1] = MARKET.takeNewTasks();
+        body[0] = state.taskListHash;
+        body[1] = state.newTasksHash;
         body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
-        body[3] = ended.transcript;
+        body[3] = _transcript(ended);
         if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
     }
 
@@ -364,12 +416,24 @@ contract LearningChain is RoundJudgement {
         if (!_isOver(_states[roundCount].round.phase)) revert RoundInProgress(roundCount);
     }
 
+    /// @dev The market has checked the ranges, or the constructor.
+    function _kept(address client, uint32 requiredPpm, uint32 limitS, uint16 wanted, uint32 earliestCloseS)
+        private
+        pure
+        returns (Terms memory)
+    {
+        return Terms(client, uint24(requiredPpm), limitS, wanted, uint24(earliestCloseS));
+    }
+
     function _checkIdleTask(IdleTask memory idle) private pure {
         Cids.check(idle.manifest);
         if (idle.timeLimitS == 0) revert InvalidParameter("timeLimitS", 0);
         if (idle.requiredTrainPpm > PPM) revert InvalidAccuracy(idle.requiredTrainPpm);
         if (idle.solutionsWanted == 0 || idle.solutionsWanted > MAX_SUBMISSIONS) {
             revert InvalidParameter("solutionsWanted", idle.solutionsWanted);
+        }
+        if (idle.earliestCloseS > idle.timeLimitS || idle.timeLimitS > type(uint24).max) {
+            revert InvalidParameter("earliestCloseS", idle.earliestCloseS);
         }
     }
 }

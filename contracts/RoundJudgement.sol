@@ -1,39 +1,41 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {BlockLedger} from "./BlockLedger.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid} from "./libraries/Cids.sol";
-import {Ranking} from "./libraries/Ranking.sol";
 
 /// @title RoundJudgement
 /// @notice What the committee's verdicts mean for a round's submissions. See {ILearningChain}.
-abstract contract RoundJudgement is RoundTreasury, BlockLedger {
+abstract contract RoundJudgement is RoundTreasury {
+    uint256 private constant ORDER_BITS = 24;
+
     /// @dev What the committee decided about a round's submissions.
     /// @param candidates per submission; zeros where it was not revealed
-    /// @param valid the set of those that may win
+    /// @param valid the set of those that are what they claimed to be
+    /// @param qualified of those, the ones that reach the required accuracy: they rank first
+    /// @param tested of the valid ones, those with a test score
     /// @param unjudged the set of those of which nothing is known, through no fault of theirs that was shown
     /// @param undecidedCount of those, how many another ballot could decide
-    /// @param isTested every valid one has a test score
     /// @param isDataWithheld the client's data could not be had
     struct Judgement {
-        Candidate[] candidates;
+        IBlockLedger.Candidate[] candidates;
         uint256 valid;
+        uint256 qualified;
+        uint256 tested;
         uint256 unjudged;
         uint256 undecidedCount;
-        bool isTested;
         bool isDataWithheld;
     }
 
-    /// @dev In time the committee's train accuracy must reach the required one as well.
+    /// @dev What was claimed to qualify must reach the required accuracy by the committee's count as well.
     function _judge(RoundState storage state) internal view returns (Judgement memory judged) {
         Round storage voted = state.round;
         IVerifierCommittee.Verdict[] memory verdicts =
             COMMITTEE.repeatedOutcome(voted.firstBallotId, voted.ballotId);
-        uint32 neededTrainPpm = voted.isOvertime ? 0 : state.terms.requiredTrainPpm;
-        judged.candidates = new Candidate[](voted.submissionCount);
-        judged.isTested = true;
+        uint24 required = state.terms.requiredTrainPpm;
+        judged.candidates = new IBlockLedger.Candidate[](voted.submissionCount);
         uint256 entry;
         for (uint256 i = 0; i < judged.candidates.length; i++) {
             address miner = state.miners[i];
@@ -41,8 +43,8 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
             if (!revealed.isRevealed) continue;
             IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
             Cid memory model = Cid(revealed.modelCodec, revealed.modelDigest);
-            judged.candidates[i] = Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
-            _sort(judged, i, verdict, neededTrainPpm);
+            judged.candidates[i] = IBlockLedger.Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
+            _sort(judged, i, verdict, revealed.claimedTrainPpm >= required ? required : 0, required);
         }
     }
 
@@ -50,14 +52,17 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
         Judgement memory judged,
         uint256 i,
         IVerifierCommittee.Verdict memory verdict,
-        uint32 neededTrainPpm
+        uint32 neededTrainPpm,
+        uint32 required
     ) private pure {
         IVerifierCommittee.VerdictKind withheld = IVerifierCommittee.VerdictKind.Withheld;
         if (verdict.train == withheld || verdict.test == withheld) judged.isDataWithheld = true;
         if (verdict.train == IVerifierCommittee.VerdictKind.Scored) {
             if (verdict.trainPpm < neededTrainPpm) return;
             judged.valid |= 1 << i;
-            if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.isTested = false;
+            // Whoever did not claim it is not ranked by it: a claim stakes the bond.
+            if (neededTrainPpm == required) judged.qualified |= 1 << i;
+            if (verdict.test == IVerifierCommittee.VerdictKind.Scored) judged.tested |= 1 << i;
         } else if (verdict.train >= withheld) {
             judged.unjudged |= 1 << i;
             if (verdict.train != withheld) judged.undecidedCount++;
@@ -72,21 +77,33 @@ abstract contract RoundJudgement is RoundTreasury, BlockLedger {
         return COMMITTEE.result(voted.ballotId);
     }
 
-    /// @dev The winner and the best ommers, best first: by test accuracy, or by train accuracy.
-    function _ranked(Candidate[] memory candidates, uint256 valid, bool isByTest)
-        internal
-        pure
-        returns (Candidate[] memory ranked)
-    {
-        uint256[] memory scores = new uint256[](candidates.length);
-        for (uint256 i = 0; i < scores.length; i++) {
-            if (!_has(valid, i)) continue;
-            scores[i] = 1 + (isByTest ? candidates[i].testPpm : candidates[i].trainPpm);
+    /// @dev The round's transcript and those of its ballots, which end with the votes' commitments.
+    function _transcript(Round storage ended) internal view returns (bytes32 transcript) {
+        transcript = ended.transcript;
+        bytes32 votes;
+        if (ended.firstBallotId != 0) {
+            (, votes) = COMMITTEE.result(ended.firstBallotId);
+            transcript = keccak256(abi.encode(transcript, votes));
         }
-        uint256[] memory positions = Ranking.best(scores, 1 + MAX_OMMERS);
-        ranked = new Candidate[](positions.length);
-        for (uint256 i = 0; i < positions.length; i++) {
-            ranked[i] = candidates[positions[i]];
+        (, votes) = COMMITTEE.result(ended.ballotId);
+        return keccak256(abi.encode(transcript, votes));
+    }
+
+    /// @dev What the contenders are ranked by: test accuracy or train accuracy, then the order of their commits.
+    /// @return scores 0 for all others
+    /// @return winner position of the highest; meaningless without contenders
+    function _scores(
+        RoundState storage state,
+        IBlockLedger.Candidate[] memory candidates,
+        uint256 contenders,
+        bool isByTest
+    ) internal view returns (uint256[] memory scores, uint256 winner) {
+        scores = new uint256[](candidates.length);
+        for (uint256 i = 0; i < scores.length; i++) {
+            if (!_has(contenders, i)) continue;
+            uint256 ppm = isByTest ? candidates[i].testPpm : candidates[i].trainPpm;
+            scores[i] = (1 + ppm) << ORDER_BITS | (type(uint24).max - state.entries[state.miners[i]].order);
+            if (scores[i] > scores[winner]) winner = i;
         }
     }
 }

@@ -2,28 +2,37 @@
 pragma solidity 0.8.37;
 
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
+import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
+import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {Cid} from "./libraries/Cids.sol";
+import {Headers} from "./libraries/Headers.sol";
 
 /// @title RoundLedger
 /// @notice What is kept of rounds and their submissions. See {ILearningChain}.
 abstract contract RoundLedger is ILearningChain {
     uint16 public constant MAX_SUBMISSIONS = 64;
+    /// @dev Hashes of older blocks are not to be had.
+    uint256 private constant KNOWN_BLOCKS = 256;
+    IBlockLedger public immutable LEDGER;
 
     /// @dev What a commit reads of the task, in one word.
     /// @param client the opener in an idle round
     struct Terms {
         address client;
-        uint32 requiredTrainPpm;
+        uint24 requiredTrainPpm;
         uint32 timeLimitS;
         uint16 solutionsWanted;
+        uint24 earliestCloseS;
     }
 
     /// @dev A submission in four new words, with what a reveal changes in one of them: a miner's commit and reveal
     /// must stay under 200,000 gas.
     struct Entry {
-        uint16 indexPlusOne;
-        uint32 claimedTrainPpm;
+        uint8 indexPlusOne;
+        uint24 claimedTrainPpm;
         uint40 committedAt;
+        uint24 order;
+        uint96 bondWei;
         bool isRevealed;
         uint8 modelCodec;
         bytes32 commitment;
@@ -31,9 +40,13 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     /// @dev Behind one mapping, so that a function finds the place once and hands it on.
+    /// @param taskListHash as it was when voting began: the block's body is known before anybody votes
+    /// @param newTasksHash the same
     struct RoundState {
         Round round;
         Terms terms;
+        bytes32 taskListHash;
+        bytes32 newTasksHash;
         address[MAX_SUBMISSIONS] miners;
         mapping(address miner => Entry) entries;
     }
@@ -42,9 +55,16 @@ abstract contract RoundLedger is ILearningChain {
     uint64 public override roundCount;
     mapping(uint64 roundId => RoundState) internal _states;
 
+    /// @param ledger appends this chain's blocks; may be deployed later
+    constructor(IBlockLedger ledger) {
+        if (address(ledger) == address(0)) revert IRewardReservoir.ZeroAddress();
+        LEDGER = ledger;
+    }
+
     /// @inheritdoc ILearningChain
-    function round(uint64 roundId) external view override returns (Round memory) {
-        return _states[roundId].round;
+    function round(uint64 roundId) external view override returns (Round memory viewed) {
+        viewed = _states[roundId].round;
+        if (!_isOver(viewed.phase)) viewed.previousHash = _previousHash(_states[roundId].round);
     }
 
     /// @inheritdoc ILearningChain
@@ -79,22 +99,48 @@ abstract contract RoundLedger is ILearningChain {
         emit RoundAborted(roundId, reason);
     }
 
-    /// @dev A new entry's other fields are zero already; writing them would cost a word.
-    function _addSubmission(
+    /// @dev Writes a commit into a place, which is a new one, the miner's own, or that of somebody displaced.
+    function _place(
         uint64 roundId,
         RoundState storage state,
+        uint256 index,
         bytes32 commitment,
         uint32 claimedTrainPpm
     ) internal {
-        uint16 index = state.round.submissionCount++;
-        if (claimedTrainPpm >= state.terms.requiredTrainPpm) state.round.qualifiedCount++;
-        state.miners[index] = msg.sender;
+        uint24 required = state.terms.requiredTrainPpm;
         Entry storage entry = state.entries[msg.sender];
-        entry.indexPlusOne = index + 1;
-        entry.claimedTrainPpm = claimedTrainPpm;
+        if (entry.indexPlusOne == 0) {
+            entry.indexPlusOne = uint8(index + 1);
+            state.miners[index] = msg.sender;
+        } else if (entry.claimedTrainPpm >= required) {
+            state.round.qualifiedCount--;
+        }
+        if (claimedTrainPpm >= required) state.round.qualifiedCount++;
+        entry.order = ++state.round.commitCount;
+        entry.claimedTrainPpm = uint24(claimedTrainPpm);
         entry.committedAt = uint40(block.timestamp);
         entry.commitment = commitment;
-        emit SolutionCommitted(roundId, msg.sender, index, claimedTrainPpm);
+        emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm);
+    }
+
+    /// @dev Empties the place of the lowest bond, of the last commit among equals.
+    function _displace(uint64 roundId, RoundState storage state, uint256 index) internal {
+        address miner = state.miners[index];
+        if (state.entries[miner].claimedTrainPpm >= state.terms.requiredTrainPpm) {
+            state.round.qualifiedCount--;
+        }
+        delete state.entries[miner];
+        emit SubmissionDisplaced(roundId, miner, uint16(index));
+    }
+
+    function _lowest(RoundState storage state) internal view returns (uint256 lowest) {
+        Entry storage found = state.entries[state.miners[0]];
+        for (uint256 i = 1; i < MAX_SUBMISSIONS; i++) {
+            Entry storage entry = state.entries[state.miners[i]];
+            bool isLower = entry.bondWei < found.bondWei
+                || (entry.bondWei == found.bondWei && entry.order > found.order);
+            if (isLower) (lowest, found) = (i, entry);
+        }
     }
 
     function _openSubmission(uint64 roundId, RoundState storage state, Cid calldata model) internal {
@@ -106,14 +152,20 @@ abstract contract RoundLedger is ILearningChain {
         emit SolutionRevealed(roundId, msg.sender, entry.indexPlusOne - 1, model);
     }
 
-    /// @dev Extends the round's transcript by this transaction.
-    function _record(Round storage recorded) internal {
-        recorded.transcript = keccak256(abi.encode(recorded.transcript, msg.sender, keccak256(msg.data)));
+    /// @dev Binds the round to PHS, once. Nobody who calls can vary it: its block follows from the opening.
+    function _bind(uint64 roundId, Round storage bound, bytes32 given) internal {
+        bytes32 previousHash = _previousHash(bound);
+        if (previousHash == bytes32(0) || given != previousHash) {
+            revert WrongPreviousHash(roundId, previousHash, given);
+        }
+        if (bound.previousHash == previousHash) return;
+        bound.previousHash = previousHash;
+        emit PreviousHashBound(roundId, previousHash);
     }
 
-    /// @dev Extends the round's transcript by all submissions at once, so that no miner pays for it.
+    /// @dev The transcript: keys, test set and all submissions, whoever sent them and with whatever calldata.
     function _recordSubmissions(RoundState storage state) internal {
-        bytes32 transcript = state.round.transcript;
+        bytes32 transcript = keccak256(abi.encode(state.round.keys, state.round.testSet));
         uint256 count = state.round.submissionCount;
         for (uint256 i = 0; i < count; i++) {
             transcript = keccak256(abi.encode(transcript, _submission(state, i)));
@@ -141,10 +193,20 @@ abstract contract RoundLedger is ILearningChain {
             miner: miner,
             claimedTrainPpm: entry.claimedTrainPpm,
             committedAt: entry.committedAt,
+            order: entry.order,
+            bondWei: entry.bondWei,
             isRevealed: entry.isRevealed,
             commitment: entry.commitment,
             model: Cid(entry.modelCodec, entry.modelDigest)
         });
+    }
+
+    /// @dev If nobody bound the round while its block's hash was known: that of the last block 256 k later.
+    function _previousHash(Round storage bound) internal view returns (bytes32) {
+        if (bound.previousHash != bytes32(0) || block.number <= bound.anchorBlock) return bound.previousHash;
+        uint256 age = block.number - bound.anchorBlock - 1;
+        bytes32 anchorHash = blockhash(bound.anchorBlock + age / KNOWN_BLOCKS * KNOWN_BLOCKS);
+        return Headers.roundHash(LEDGER.headerHash(bound.height - 1), anchorHash);
     }
 
     /// @dev Sets of submissions are bit sets: bit i is submission i.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
@@ -14,14 +15,19 @@ abstract contract RoundTreasury is RoundLedger {
     IRewardReservoir public immutable RESERVOIR;
     ITaskMarket public immutable MARKET;
     IVerifierCommittee public immutable COMMITTEE;
+    uint256 internal constant PPM = 1_000_000;
     uint128 internal immutable MINER_BOND_WEI;
+    uint128 internal immutable JUDGING_FEE_WEI;
+    uint32 internal immutable JUDGING_FEE_PPM;
+    uint32 internal immutable OCCUPANCY_PPM;
+    uint32 private immutable ROUND_WINDOWS_S;
 
     /// @param reservoir must already list this contract as an operator
     constructor(
         IRewardReservoir reservoir,
         ITaskMarket market,
         IVerifierCommittee committee,
-        uint128 minerBondWei
+        ChainParameters memory given
     ) {
         if (!reservoir.isOperator(address(this))) {
             revert IRewardReservoir.NotOperator(address(this));
@@ -29,24 +35,61 @@ abstract contract RoundTreasury is RoundLedger {
         if (address(market) == address(0) || address(committee) == address(0)) {
             revert IRewardReservoir.ZeroAddress();
         }
-        if (minerBondWei == 0) revert InvalidParameter("minerBondWei", 0);
+        if (given.minerBondWei == 0) revert InvalidParameter("minerBondWei", 0);
+        if (given.judgingFeePpm * uint256(MAX_SUBMISSIONS) <= PPM) {
+            revert InvalidParameter("judgingFeePpm", given.judgingFeePpm);
+        }
+        if (given.occupancyPpm > PPM) revert InvalidParameter("occupancyPpm", given.occupancyPpm);
         RESERVOIR = reservoir;
         MARKET = market;
         COMMITTEE = committee;
-        MINER_BOND_WEI = minerBondWei;
+        MINER_BOND_WEI = given.minerBondWei;
+        JUDGING_FEE_WEI = given.judgingFeeWei;
+        JUDGING_FEE_PPM = given.judgingFeePpm;
+        OCCUPANCY_PPM = given.occupancyPpm;
+        ROUND_WINDOWS_S = market.parameters().roundWindowsS;
     }
 
-    /// @dev The client's bond goes to those who were seated when the round opened and lost its fee; without any, to the
-    /// opener.
-    function _forfeitToCommittee(uint64 roundId, RoundState storage state, uint40 openedAt) internal {
+    /// @inheritdoc ILearningChain
+    function judgingFeeOf(uint64 roundId) external view override returns (uint256 amountWei) {
+        return _judgingFeeWei(_states[roundId]);
+    }
+
+    /// @dev The client's bond goes to those who were seated when the round opened and lost its fee.
+    function _forfeitClientBond(uint64 roundId, RoundState storage state) internal {
         bytes32 account = _account(state.round.taskId);
         uint256 amountWei = _held(IRewardReservoir.Pot.Bond, account);
         if (amountWei == 0) return;
         emit BondForfeited(roundId, state.terms.client, amountWei);
+        _distribute(roundId, state, IRewardReservoir.Pot.Bond, amountWei);
+    }
+
+    /// @dev Occupying the chain without a block costs the client a share of the reward by the time it took.
+    function _payOccupancy(uint64 roundId, RoundState storage state) internal {
+        uint64 taskId = state.round.taskId;
+        if (taskId == 0) return;
+        uint256 wholeS = uint256(state.terms.timeLimitS) + ROUND_WINDOWS_S;
+        uint256 occupiedS = block.timestamp - state.round.openedAt;
+        if (occupiedS > wholeS) occupiedS = wholeS;
+        // 128, 20 and 33 bits: no product overflows.
+        uint256 amountWei = uint256(_task(taskId).rewardWei) * OCCUPANCY_PPM * occupiedS / (PPM * wholeS);
+        if (amountWei == 0) return;
+        emit OccupancyPaid(roundId, state.terms.client, amountWei);
+        _distribute(roundId, state, IRewardReservoir.Pot.Escrow, amountWei);
+    }
+
+    /// @dev Shares an amount out to those who were seated when the round opened; if nobody was, nobody waited for the
+    /// client, which gets it back.
+    function _distribute(
+        uint64 roundId,
+        RoundState storage state,
+        IRewardReservoir.Pot pot,
+        uint256 amountWei
+    ) private {
         // Ballots use small numbers as accounts; a hash cannot meet one.
-        bytes32 committeeAccount = keccak256(abi.encode("pole.keys-missing.v1", address(this), roundId));
-        _moveToCommittee(IRewardReservoir.Pot.Bond, account, committeeAccount, amountWei);
-        COMMITTEE.distribute(committeeAccount, openedAt, state.round.opener);
+        bytes32 committeeAccount = keccak256(abi.encode("pole.no-block.v1", address(this), roundId));
+        _moveToCommittee(pot, _account(state.round.taskId), committeeAccount, amountWei);
+        COMMITTEE.distribute(committeeAccount, state.round.openedAt, state.terms.client);
     }
 
     /// @dev Opens a ballot for those who were seated when commits closed; they can earn these bonds and all escrow but the reward: the fee, and what a ballot
@@ -77,13 +120,6 @@ abstract contract RoundTreasury is RoundLedger {
         _closeTask(taskId, ITaskMarket.TaskState.Refunded, first);
     }
 
-    /// @dev Hands everything back to the market and the task to the list.
-    function _relist(uint64 taskId) internal {
-        _moveToMarket(IRewardReservoir.Pot.Escrow, _account(taskId));
-        _moveToMarket(IRewardReservoir.Pot.Bond, _account(taskId));
-        MARKET.relist(taskId);
-    }
-
     /// @dev All escrow left goes to `payee`, and the task ends, if there is one.
     function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
         _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
@@ -93,22 +129,52 @@ abstract contract RoundTreasury is RoundLedger {
     /// @dev Returns the bonds of the submissions in the set. A client that withheld the test set loses its bond in equal
     /// shares to them; if there are none, to all who revealed; if nobody did, to all who committed. All else, and the
     /// rounding dust, goes to the client. Without submissions, the client gets its bond back.
-    function _settleBonds(uint64 roundId, RoundState storage state, uint256 returned) internal {
+    /// @param feeWei the judging fee that each of them gets back with its bond
+    function _settleBonds(uint64 roundId, RoundState storage state, uint256 returned, uint256 feeWei)
+        internal
+    {
         uint256 revealed = _revealedSet(state);
         uint256 all = (1 << state.round.submissionCount) - 1;
         uint256 sharers = returned != 0 ? returned : revealed != 0 ? revealed : all;
-        uint256 shareWei = all == 0 ? 0 : _forfeitClientBond(roundId, state) / _size(sharers);
+        uint256 shareWei = all == 0 ? 0 : _clientBondLost(roundId, state) / _size(sharers);
         address[] memory payees = new address[](state.round.submissionCount);
         uint256[] memory amountsWei = new uint256[](payees.length);
         for (uint256 i = 0; i < payees.length; i++) {
             payees[i] = state.miners[i];
+            uint256 bondWei = state.entries[payees[i]].bondWei;
             if (_has(sharers, i)) amountsWei[i] = shareWei;
-            if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;
-            else if (_has(revealed, i)) emit BondForfeited(roundId, payees[i], MINER_BOND_WEI);
+            if (_has(returned, i)) amountsWei[i] += bondWei + feeWei;
+            else if (_has(revealed, i)) emit BondForfeited(roundId, payees[i], bondWei);
         }
         bytes32 account = _account(state.round.taskId);
         RESERVOIR.creditMany(IRewardReservoir.Pot.Bond, account, payees, amountsWei);
         _creditRest(IRewardReservoir.Pot.Bond, account, state.terms.client);
+    }
+
+    /// @dev Puts the judging fees that a void ballot gave back beside the bonds that return.
+    function _recoverFees(RoundState storage state) internal {
+        bytes32 account = _account(state.round.taskId);
+        uint256 amountWei = state.round.revealedCount * _judgingFeeWei(state);
+        _move(
+            IRewardReservoir.Pot.Escrow, account, address(this), IRewardReservoir.Pot.Bond, account, amountWei
+        );
+    }
+
+    /// @dev Kept with the round, so that no commit has to read the task. 2^64 gwei are more than there are.
+    function _judgingFeeWei(RoundState storage state) internal view returns (uint256) {
+        return uint256(state.round.judgingFeeGwei) * 1 gwei;
+    }
+
+    /// @dev With a reward, all places of a round together cost more than it.
+    function _judgingFeeGwei(uint256 rewardWei) internal view returns (uint64) {
+        return uint64((JUDGING_FEE_WEI + rewardWei * JUDGING_FEE_PPM / PPM) / 1 gwei);
+    }
+
+    /// @dev Gives a displaced miner back what it paid.
+    function _repay(RoundState storage state, uint256 index, uint256 feeWei) internal {
+        address miner = state.miners[index];
+        uint256 amountWei = state.entries[miner].bondWei + feeWei;
+        _credit(IRewardReservoir.Pot.Bond, _account(state.round.taskId), miner, amountWei);
     }
 
     function _task(uint64 taskId) internal view returns (ITaskMarket.Task memory) {
@@ -117,7 +183,7 @@ abstract contract RoundTreasury is RoundLedger {
 
     /// @return bondWei what the client loses: nothing unless it withheld a test set, which idle rounds do not have and
     /// nobody owes before commits close
-    function _forfeitClientBond(uint64 roundId, RoundState storage state) private returns (uint256 bondWei) {
+    function _clientBondLost(uint64 roundId, RoundState storage state) private returns (uint256 bondWei) {
         Round storage ended = state.round;
         if (ended.taskId == 0 || ended.isTestSetReleased || ended.commitsClosedAt == 0) return 0;
         bondWei = _task(state.round.taskId).bondWei;
@@ -132,10 +198,6 @@ abstract contract RoundTreasury is RoundLedger {
         uint256 amountWei
     ) private {
         _move(pot, account, address(COMMITTEE), IRewardReservoir.Pot.Escrow, committeeAccount, amountWei);
-    }
-
-    function _moveToMarket(IRewardReservoir.Pot pot, bytes32 account) private {
-        _move(pot, account, address(MARKET), pot, account, _held(pot, account));
     }
 
     function _move(

@@ -24,12 +24,15 @@ contract TaskMarket is ITaskMarket {
     uint128 private immutable MIN_REWARD_WEI;
     uint32 private immutable VERIFIER_FEE_PPM;
     uint32 private immutable MAX_TIME_LIMIT_S;
+    uint32 private immutable MIN_TIME_LIMIT_S;
+    uint32 private immutable ROUND_WINDOWS_S;
 
     /// @inheritdoc ITaskMarket
     uint64 public override taskCount;
     /// @inheritdoc ITaskMarket
     bytes32 public override taskListHash;
-    bytes32 private _newTasksHash;
+    /// @inheritdoc ITaskMarket
+    bytes32 public override newTasksHash;
     mapping(uint64 taskId => Task task) private _tasks;
     IndexedHeap.Heap private _pending;
 
@@ -44,7 +47,10 @@ contract TaskMarket is ITaskMarket {
         if (chain == address(0)) revert IRewardReservoir.ZeroAddress();
         if (given.minRewardWei == 0) revert InvalidParameter("minRewardWei", given.minRewardWei);
         if (given.verifierFeePpm >= PPM) revert InvalidParameter("verifierFeePpm", given.verifierFeePpm);
-        if (given.maxTimeLimitS == 0) revert InvalidParameter("maxTimeLimitS", given.maxTimeLimitS);
+        if (given.minTimeLimitS == 0) revert InvalidParameter("minTimeLimitS", 0);
+        if (given.maxTimeLimitS < given.minTimeLimitS || given.maxTimeLimitS > type(uint24).max) {
+            revert InvalidParameter("maxTimeLimitS", given.maxTimeLimitS);
+        }
         if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
         RESERVOIR = reservoir;
         CHAIN = chain;
@@ -52,6 +58,8 @@ contract TaskMarket is ITaskMarket {
         MIN_REWARD_WEI = given.minRewardWei;
         VERIFIER_FEE_PPM = given.verifierFeePpm;
         MAX_TIME_LIMIT_S = given.maxTimeLimitS;
+        MIN_TIME_LIMIT_S = given.minTimeLimitS;
+        ROUND_WINDOWS_S = given.roundWindowsS;
     }
 
     /// @inheritdoc ITaskMarket
@@ -63,16 +71,17 @@ contract TaskMarket is ITaskMarket {
         // Effect: split the payment and put the task on the list.
         taskId = ++taskCount;
         uint256 paymentWei = msg.value - CLIENT_BOND_WEI;
-        uint256 feeWei = Math.mulDiv(paymentWei, VERIFIER_FEE_PPM, PPM, Math.Rounding.Ceil);
+        uint256 feeWei = _feeOf(paymentWei);
         Task storage added = _tasks[taskId];
         added.terms = terms;
         added.client = msg.sender;
         added.rewardWei = (paymentWei - feeWei).toUint128();
         added.verifierFeeWei = feeWei.toUint128();
         added.bondWei = CLIENT_BOND_WEI;
-        _newTasksHash = keccak256(abi.encode(_newTasksHash, taskId));
+        newTasksHash = keccak256(abi.encode(newTasksHash, taskId));
         emit TaskSubmitted(taskId, msg.sender, terms.manifest, paymentWei - feeWei, feeWei, CLIENT_BOND_WEI);
-        _list(taskId);
+        _pending.insert(taskId, uint192(valueOf(taskId)));
+        _setState(taskId, TaskState.Pending);
 
         // Interaction: the reservoir holds all of it.
         RESERVOIR.deposit{value: paymentWei}(IRewardReservoir.Pot.Escrow, _account(taskId));
@@ -80,11 +89,30 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
+    function raiseReward(uint64 taskId) external payable override {
+        // Check: only its client, and only while no round has it.
+        Task storage raised = _tasks[taskId];
+        _checkPending(taskId, raised);
+        uint256 feeWei = _feeOf(msg.value);
+        if (msg.value <= feeWei) revert PaymentTooSmall(msg.value, feeWei + 1);
+
+        // Effect: up the list.
+        raised.rewardWei += (msg.value - feeWei).toUint128();
+        raised.verifierFeeWei += feeWei.toUint128();
+        _pending.remove(taskId);
+        _pending.insert(taskId, uint192(valueOf(taskId)));
+        _setState(taskId, TaskState.Pending);
+        emit RewardRaised(taskId, raised.rewardWei, raised.verifierFeeWei);
+
+        // Interaction: the reservoir holds it.
+        RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Escrow, _account(taskId));
+    }
+
+    /// @inheritdoc ITaskMarket
     function cancel(uint64 taskId) external override {
         // Check: only its client, and only while no round has it.
         Task storage cancelled = _tasks[taskId];
-        if (cancelled.state != TaskState.Pending) revert NotPending(taskId, cancelled.state);
-        if (cancelled.client != msg.sender) revert NotClient(taskId, cancelled.client, msg.sender);
+        _checkPending(taskId, cancelled);
 
         // Effect: off the list.
         _pending.remove(taskId);
@@ -104,25 +132,12 @@ contract TaskMarket is ITaskMarket {
         // Effect: off the list, into a round.
         taskId = _pending.pop();
         Task storage popped = _tasks[taskId];
-        popped.attempts++;
         _setState(taskId, TaskState.InRound);
-        emit TaskPopped(taskId, popped.attempts);
+        emit TaskPopped(taskId);
 
         // Interaction: the chain gets escrow and bond under the same account.
         _handOver(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
         _handOver(IRewardReservoir.Pot.Bond, taskId, popped.bondWei);
-    }
-
-    /// @inheritdoc ITaskMarket
-    function relist(uint64 taskId) external override onlyChain {
-        // Check: only what was popped can return, and only with its money, or it could not be cancelled.
-        _checkInRound(taskId);
-        _checkFunded(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
-        _checkFunded(IRewardReservoir.Pot.Bond, taskId, _tasks[taskId].bondWei);
-
-        // Effect: back on the list at its old value.
-        emit TaskRelisted(taskId);
-        _list(taskId);
     }
 
     /// @inheritdoc ITaskMarket
@@ -137,19 +152,25 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function takeNewTasks() external override onlyChain returns (bytes32 newTasksHash) {
-        newTasksHash = _newTasksHash;
-        delete _newTasksHash;
-    }
-
-    /// @inheritdoc ITaskMarket
     function parameters() external view override returns (MarketParameters memory) {
-        return MarketParameters(CLIENT_BOND_WEI, MIN_REWARD_WEI, VERIFIER_FEE_PPM, MAX_TIME_LIMIT_S);
+        return MarketParameters(
+            CLIENT_BOND_WEI,
+            MIN_REWARD_WEI,
+            VERIFIER_FEE_PPM,
+            MAX_TIME_LIMIT_S,
+            MIN_TIME_LIMIT_S,
+            ROUND_WINDOWS_S
+        );
     }
 
     /// @inheritdoc ITaskMarket
     function task(uint64 taskId) external view override returns (Task memory) {
         return _tasks[taskId];
+    }
+
+    /// @inheritdoc ITaskMarket
+    function listHashes() external view override returns (bytes32, bytes32) {
+        return (taskListHash, newTasksHash);
     }
 
     /// @inheritdoc ITaskMarket
@@ -166,12 +187,7 @@ contract TaskMarket is ITaskMarket {
     function valueOf(uint64 taskId) public view override returns (uint256) {
         Task storage valued = _tasks[taskId];
         if (valued.client == address(0)) return 0;
-        return (uint256(valued.rewardWei) << 32) / valued.terms.timeLimitS;
-    }
-
-    function _list(uint64 taskId) private {
-        _pending.insert(taskId, uint192(valueOf(taskId)));
-        _setState(taskId, TaskState.Pending);
+        return (uint256(valued.rewardWei) << 32) / (uint256(valued.terms.timeLimitS) + ROUND_WINDOWS_S);
     }
 
     /// @dev Every change of the list extends its hash chain, which block bodies commit to.
@@ -190,26 +206,30 @@ contract TaskMarket is ITaskMarket {
         if (state != TaskState.InRound) revert NotInRound(taskId, state);
     }
 
-    function _checkFunded(IRewardReservoir.Pot pot, uint64 taskId, uint256 neededWei) private view {
-        uint256 balanceWei = RESERVOIR.balanceOf(address(this), pot, _account(taskId));
-        if (balanceWei < neededWei) {
-            revert IRewardReservoir.InsufficientFunds(
-                address(this), pot, _account(taskId), balanceWei, neededWei
-            );
-        }
+    function _checkPending(uint64 taskId, Task storage checked) private view {
+        if (checked.state != TaskState.Pending) revert NotPending(taskId, checked.state);
+        if (checked.client != msg.sender) revert NotClient(taskId, checked.client, msg.sender);
     }
 
     function _checkTerms(TaskTerms calldata terms) private view {
         Cids.check(terms.manifest);
         if (terms.testSetCommitment == bytes32(0)) revert EmptyTestSetCommitment();
-        if (terms.timeLimitS == 0 || terms.timeLimitS > MAX_TIME_LIMIT_S) {
-            revert InvalidTimeLimit(terms.timeLimitS, MAX_TIME_LIMIT_S);
+        if (terms.timeLimitS < MIN_TIME_LIMIT_S || terms.timeLimitS > MAX_TIME_LIMIT_S) {
+            revert InvalidTimeLimit(terms.timeLimitS, MIN_TIME_LIMIT_S, MAX_TIME_LIMIT_S);
+        }
+        if (terms.earliestCloseS > terms.timeLimitS) {
+            revert InvalidEarliestClose(terms.earliestCloseS, terms.timeLimitS);
         }
         if (terms.requiredTrainPpm > PPM) revert InvalidAccuracy(terms.requiredTrainPpm);
         if (terms.minTestPpm > PPM) revert InvalidAccuracy(terms.minTestPpm);
         if (terms.solutionsWanted == 0 || terms.solutionsWanted > MAX_SUBMISSIONS) {
             revert InvalidSolutionsWanted(terms.solutionsWanted, MAX_SUBMISSIONS);
         }
+    }
+
+    /// @dev The verifiers' part of a payment, rounded up.
+    function _feeOf(uint256 paymentWei) private view returns (uint256) {
+        return Math.mulDiv(paymentWei, VERIFIER_FEE_PPM, PPM, Math.Rounding.Ceil);
     }
 
     /// @dev Reward and verifier fee.

@@ -62,10 +62,7 @@ def cli() -> None:
 @click.option("--required-train-ppm", type=click.IntRange(1, 1_000_000), help="[default: from what quick models reach]")
 @click.option(
     "--close-after",
-    "--solutions-wanted",
-    "solutions_wanted",
     type=click.IntRange(1, MAX_SUBMISSIONS),
-    default=MAX_SUBMISSIONS,
     help="Close commits at so many qualified solutions.  [default: when time is up; the best test score wins]",
 )
 @click.option(
@@ -267,7 +264,7 @@ def _wishes(given: dict[str, Any]) -> "Wishes":
     scheme: Literal["none", "ipfe-secp256k1"] = "none" if given["no_encryption"] else "ipfe-secp256k1"
     alike = (
         *("name", "metric", "model", "reward_ether", "time_limit_s"),
-        *("required_train_ppm", "solutions_wanted", "points", "protect"),
+        *("required_train_ppm", "close_after", "points", "protect"),
     )
     more = ("bits", "vectors", "segments", "mapping")
     return Wishes(

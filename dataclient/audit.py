@@ -89,7 +89,7 @@ def audit(client: RoleContext, home: TaskHome) -> list[PartAudit]:
 
 def _audit_part(client: RoleContext, header: Header, decided: Decided, own: OwnPart, most_bytes: int) -> PartAudit:
     assert header.model is not None
-    root = predictions_root(header.previous_hash, header.model, own.part, own.predictions)
+    root = predictions_root(header.round_hash, header.model, own.part, own.predictions)
     found = PartAudit(
         own.part,
         part_of(decided.word, own.part is RowPart.TRAIN),
@@ -134,7 +134,7 @@ def _own_parts(client: RoleContext, home: TaskHome, header: Header) -> Iterator[
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     manifest = fetch_manifest(client.store, client.contracts.task_market.task(header.task_id).terms.manifest)
     model = model_of(manifest, client.store.get(header.model, manifest.max_model_bytes))
-    own = own_features(home, manifest, header.previous_hash)
+    own = own_features(home, manifest, header.round_hash)
     for part, x, y in ((RowPart.TRAIN, own.train_x, own.train_y), (RowPart.TEST, own.test_x, own.test_y)):
         predictions = model.predict(x, form_of_task(manifest))
         yield OwnPart(part, predictions, task_score_ppm(manifest, predictions, y))
@@ -156,7 +156,7 @@ def _published(
             predictions = unpack_rows(entry.train if wrong.part is RowPart.TRAIN else entry.test, shape)
         except (StoreError, IndexError):  # whatever a stranger left there
             continue
-        root = predictions_root(header.previous_hash, header.model, wrong.part, predictions)
+        root = predictions_root(header.round_hash, header.model, wrong.part, predictions)
         _, ppm = plain_part(wrong.decided)
         if Part(VerdictKind.SCORED, ppm, root).packed == wrong.decided:
             return predictions

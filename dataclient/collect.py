@@ -69,8 +69,8 @@ def require_submitted(client: RoleContext, home: TaskHome) -> Submitted:
 
 def winning_header(client: RoleContext, task_id: int) -> Header:
     """The header of the block that solved a task, newest first. Raises BadInput."""
-    for height in range(client.contracts.learning_chain.height(), 0, -1):
-        header = client.contracts.learning_chain.header(height)
+    for height in range(client.contracts.block_ledger.height(), 0, -1):
+        header = client.contracts.block_ledger.header(height)
         if header.task_id == task_id:
             return header
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")
@@ -81,7 +81,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
     if header.model is None:
         raise BadInput(f"the block at height {header.height} names no model; this deployment is broken")
     weights = client.store.get(header.model, manifest.max_model_bytes)
-    own = own_features(home, manifest, header.previous_hash)
+    own = own_features(home, manifest, header.round_hash)
     model, form = model_of(manifest, weights), form_of_task(manifest)
     plain = home.plain()
     predictions = model.predict(own.test_x, FORMS[manifest.data.target])
@@ -89,7 +89,7 @@ def _delivery(client: RoleContext, home: TaskHome, task: Task, header: Header) -
         model=str(header.model),
         manifest_cid=str(task.terms.manifest),
         manifest=manifest,
-        previous_hash=header.previous_hash.hex(),
+        previous_hash=header.round_hash.hex(),
         normalisation=own.normalisation,
         feature_names=None if plain is None else plain.feature_names,
         preprocessing=None if plain is None else plain.preprocessing,
@@ -107,7 +107,7 @@ def _origin(client: RoleContext, header: Header) -> Origin:
         chain_id=client.chain.deployment.chain_id,
         task_id=header.task_id,
         height=header.height,
-        header_hash=client.contracts.learning_chain.header_hash(header.height).hex(),
+        header_hash=client.contracts.block_ledger.header_hash(header.height).hex(),
         winner=header.winner,
         voted_train_ppm=header.train_ppm,
         voted_test_ppm=header.test_ppm,

@@ -127,9 +127,9 @@ def _outcome(contracts: Contracts, played: Round, submission: Submission, verdic
     if not verdict.is_valid:
         return _REASONS[verdict.train]
     if played.phase is Phase.FINALISED:
-        if contracts.learning_chain.header(played.height).winner == submission.miner:
+        if contracts.block_ledger.header(played.height).winner == submission.miner:
             return "won"
-        if submission.miner in {ommer.miner for ommer in contracts.learning_chain.ommers(played.height)}:
+        if submission.miner in {ommer.miner for ommer in contracts.block_ledger.ommers(played.height)}:
             return "ommer"
     required_ppm = 0 if played.is_overtime else contracts.task_market.task(played.task_id).terms.required_train_ppm
     return "valid" if verdict.train_ppm >= required_ppm else "below the required accuracy"
@@ -173,11 +173,11 @@ def _payments(client: RoleContext, played: Round) -> dict[str, Payment]:
             kind = "reward_wei" if event.arguments["pot"] == Pot.ESCROW else "bond_wei"
             paid[event.arguments["payee"], kind] += int(event.arguments["amountWei"])
     if played.phase is Phase.FINALISED:
-        winner = client.contracts.learning_chain.header(played.height).winner
-        paid[winner, "tokens"] += client.contracts.learning_chain.parameters().winner_reward
-        for event in chain.logs("LearningChain", "OmmerReferenced", block, height=played.height):
+        winner = client.contracts.block_ledger.header(played.height).winner
+        paid[winner, "tokens"] += client.contracts.block_ledger.parameters().winner_reward
+        for event in chain.logs("BlockLedger", "OmmerReferenced", block, height=played.height):
             paid[winner, "tokens"] += int(event.arguments["referenceReward"])
-        for event in chain.logs("LearningChain", "OmmerReferenced", block, ommerHeight=played.height):
+        for event in chain.logs("BlockLedger", "OmmerReferenced", block, ommerHeight=played.height):
             paid[event.arguments["miner"], "tokens"] += int(event.arguments["ommerReward"])
     kinds = ("reward_wei", "bond_wei", "tokens")
     return {payee: Payment(*(paid.get((payee, kind), 0) for kind in kinds)) for payee in {who for who, _ in paid}}

@@ -23,7 +23,7 @@ from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
 from pole.node.pins import UNPIN_AFTER_S
 from pole.storage.cid import Cid
-from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest
+from pole.task.manifest import InnerProductEncryption, Manifest
 
 log = structlog.get_logger()
 
@@ -38,7 +38,6 @@ class Server:
         self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
         self._refused: set[int] = set()
-        self._warned: set[tuple[int, int]] = set()
 
     def act(self) -> Waiting | None:
         """Does what is due; returns what it waits for next, or None when no task of its own is open."""
@@ -65,7 +64,6 @@ class Server:
 
     def _waiting_for_turn(self, tasks: Sequence[ServedTask], latest: Round | None) -> Waiting:
         names = ", ".join(served.home.name for served in tasks if served.is_open)
-        self._warn_of_refusal(tasks)
         if latest is not None and not latest.phase.is_over:
             what = f"the round of another task ({latest.task_id}, {latest.phase.name.lower()}) to end"
             return Waiting(what, latest.deadline or None, f"a round for {names} can open")
@@ -75,7 +73,8 @@ class Server:
         now_s = self._client.chain.block_time()
         is_in_time = now_s < current.deadline
         if current.phase is Phase.KEYS and is_in_time and current.round_id not in self._refused:
-            self._publish_keys(current, served)
+            if current.is_bound:
+                self._publish_keys(current, served)
         elif current.phase is Phase.RELEASE and is_in_time and now_s > current.commits_closed_at:
             self._release(current, served)
         else:
@@ -83,20 +82,6 @@ class Server:
         return waiting_in_round(self._client.contracts.learning_chain.round(current.round_id), served.home.name)
 
     # --- keys --------------------------------------------------------------------------------------------------------
-
-    def _warn_of_refusal(self, tasks: Sequence[ServedTask]) -> None:
-        """Says in time that a task which comes back to the list would get no keys again: cancelling saves its bond."""
-        height = self._client.contracts.learning_chain.height()
-        for served in tasks:
-            is_back = served.task.state is TaskState.PENDING and served.task.attempts > 0
-            if not is_back or (served.task.task_id, height) in self._warned:
-                continue
-            self._warned.add((served.task.task_id, height))
-            reason = refusal(self._client, served, self._client.contracts.learning_chain.header_hash(height))
-            if reason is not None:
-                log.warning(
-                    f"keys for the next round would be refused: {reason}; cancel the task", task=served.home.name
-                )
 
     def _publish_keys(self, current: Round, served: ServedTask) -> None:
         client = self._client
@@ -108,7 +93,7 @@ class Server:
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
             return
         client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
-        client.contracts.learning_chain.publish_keys(current.round_id, keys)
+        client.contracts.learning_chain.publish_keys(current.round_id, current.previous_hash, keys)
         log.info("functional keys published", task=served.home.name, round_id=current.round_id, keys=str(keys))
 
     def _issue(self, current: Round, served: ServedTask, manifest: Manifest) -> Cid:
@@ -166,17 +151,6 @@ def require_prepared(home: TaskHome) -> Prepared:
     return prepared
 
 
-def refusal(client: RoleContext, served: ServedTask, next_hash: bytes) -> str | None:
-    """Why keys for a round on `next_hash` would be refused, or None if they would be issued."""
-    manifest = fetch_manifest(client.store, served.task.terms.manifest)
-    if not isinstance(manifest.encryption, InnerProductEncryption) or not isinstance(manifest.mapping, DenseMapping):
-        return None
-    issued = [bytes.fromhex(text) for text in served.home.issued().previous_hashes]
-    rank = issued_rank(manifest, [*issued, next_hash])
-    limit = manifest.encryption.rank_limit
-    return f"they would raise the leak to rank {rank}, over the limit of {limit}" if rank > limit else None
-
-
 def leaked_rank(home: TaskHome, manifest: Manifest) -> int:
     """Rank per segment of all keys that were ever issued for a task."""
     return issued_rank(manifest, [bytes.fromhex(text) for text in home.issued().previous_hashes])
@@ -197,6 +171,9 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
     """What the client waits for in a round of its own task, until when, and what comes then."""
     until_s = current.deadline or None
     match current.phase:
+        case Phase.KEYS if not current.is_bound:
+            what = f"block {current.anchor_block} of Ethereum, which the keys of {name} depend on"
+            return Waiting(what, until_s, "publish them")
         case Phase.KEYS:
             return Waiting(f"the key window of {name} to pass, no keys were issued", until_s, "lose the bond")
         case Phase.TRAINING:
@@ -204,7 +181,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
             return Waiting(what, until_s, "release the test set, or overtime begins")
         case Phase.OVERTIME:
             what = f"late miners of {name} ({current.submission_count} committed)"
-            return Waiting(what, until_s, "release the test set, or the task returns to the list")
+            return Waiting(what, until_s, "release the test set, or get the reward back")
         case Phase.RELEASE:
             return Waiting(f"the next block, to release the test set of {name}", until_s, "release it")
         case Phase.REVEAL:

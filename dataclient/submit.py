@@ -74,6 +74,16 @@ def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
             f"{source.path}: time limit {terms.time_limit_s} s is over the market's maximum of "
             f"{parameters.max_time_limit_s} s; lower time_limit_s"
         )
+    if terms.time_limit_s < parameters.min_time_limit_s:
+        raise BadInput(
+            f"{source.path}: time limit {terms.time_limit_s} s is under the market's minimum of "
+            f"{parameters.min_time_limit_s} s; raise time_limit_s"
+        )
+    if terms.earliest_close_s > terms.time_limit_s:
+        raise BadInput(
+            f"{source.path}: commits would close after {terms.earliest_close_s} s or later, but the time limit is "
+            f"{terms.time_limit_s} s; lower earliest_close_s"
+        )
 
 
 def check_balance(client: RoleContext, orders: Sequence[TaskOrder]) -> None:
@@ -167,4 +177,5 @@ def terms_of(client: RoleContext, task: TaskFile, prepared: Prepared) -> TaskTer
         required_train_ppm=task.terms.required_train_ppm,
         min_test_ppm=task.terms.min_test_ppm,
         solutions_wanted=task.terms.solutions_wanted,
+        earliest_close_s=task.terms.earliest_close_s,
     )

@@ -49,6 +49,7 @@ class TermsSection(Section):
     required_train_ppm: Annotated[int, Field(ge=1, le=1_000_000)]
     min_test_ppm: Ppm = 0
     solutions_wanted: Annotated[int, Field(ge=1, le=64)] = 1
+    earliest_close_s: Annotated[int, Field(ge=0, le=(1 << 32) - 1)] = 0
 
     @model_validator(mode="before")
     @classmethod

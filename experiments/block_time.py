@@ -161,7 +161,7 @@ def _pole(settings: Settings, trained: Path, tell: Tell) -> Result:
         for block in range(BLOCKS):
             current, solution = _round(chain, data, settings, trained, verifiers)
             training.append(solution.steps * STEP_S)
-            ends.append(chain.contracts.learning_chain.header(chain.contracts.learning_chain.height()).timestamp)
+            ends.append(_now_s(chain))
             client = chain.contracts.task_market.task(current.task_id).client
             rounds.submit(chain, client, required_train_ppm=round(THRESHOLD * 10_000), solutions_wanted=1)
             tell(block + 1, BLOCKS)
@@ -171,8 +171,9 @@ def _pole(settings: Settings, trained: Path, tell: Tell) -> Result:
 def _round(chain: Chain, data: Data, settings: Settings, trained: Path, verifiers: list[str]) -> tuple[Round, Solution]:
     """The most valuable task, from opening to the block; everybody acts in the second in which they can."""
     chain.do(chain.anyone, "LearningChain", "openRound")
-    client = chain.contracts.task_market.task(rounds.latest(chain).task_id).client
-    chain.do(client, "LearningChain", "publishKeys", rounds.latest(chain).round_id, rounds.KEYS)
+    bound = rounds.bound(chain)
+    client = chain.contracts.task_market.task(bound.task_id).client
+    chain.do(client, "LearningChain", "publishKeys", bound.round_id, bound.previous_hash, rounds.KEYS)
     current, started_s = rounds.latest(chain), _now_s(chain)
     solution = _first_solution(chain, data, settings, trained, current.previous_hash)
     _wait_until(chain, started_s + round(solution.steps * STEP_S))

@@ -15,7 +15,8 @@ from experiments.report import Report
 from experiments.settings import Settings
 from experiments.training import Curve, Rows, Training
 from miner.training.whitening import FULL, HALF
-from pole.learning.mapping import mapping_matrix, rank
+from pole.learning.conditioning import rank
+from pole.learning.mapping import mapping_matrix
 from pole.task.manifest import MAX_EXACT_FLOAT32
 from testbed.markdown import markdown_table
 

@@ -226,10 +226,12 @@ def _agreed_of_met(events: Sequence[Event], argument: str) -> str:
     return f"{_agreed(events, argument)} of {_met(events, argument)}"
 
 
-def _per_second(events: Sequence[Event], _argument: str) -> int:
-    """A task's reward over its time limit, which a call said when it was submitted; 0 where it is not known."""
+def _per_second(events: Sequence[Event], argument: str) -> int:
+    """A task's reward over its time limit, which a call said when it was submitted, and all windows of a round, which
+    are the argument; 0 where the limit is not known.
+    """
     limit = (events[0].derived.get("terms") or {}).get("timeLimitS", 0) if events else 0
-    return int(events[-1].args.get("rewardWei", 0)) // limit if limit else 0
+    return int(events[-1].args.get("rewardWei", 0)) // (limit + int(argument)) if limit else 0
 
 
 def _member(events: Sequence[Event], argument: str) -> int:

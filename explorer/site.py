@@ -62,6 +62,11 @@ class Site:
         """In addresses: chain id and the start of the identity."""
         return f"{self.deployment.chain_id}-{self.deployment.identity[:6]}"
 
+    @property
+    def windows_s(self) -> int:
+        """What a round can take besides its time limit."""
+        return self.deployment.parameters["market"]["round_windows_s"]
+
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """A state of the index with its totals; the indexer waits with its next transaction meanwhile."""

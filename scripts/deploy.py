@@ -88,7 +88,7 @@ def _profile(name: str | None) -> Profile:
 
 
 def _with_formula(chosen: Profile, formula: OmmerFormula) -> Profile:
-    return dataclasses.replace(chosen, chain=dataclasses.replace(chosen.chain, ommer_formula=formula))
+    return dataclasses.replace(chosen, ledger=dataclasses.replace(chosen.ledger, ommer_formula=formula))
 
 
 def _account(alias: str | None) -> Any:

@@ -67,6 +67,7 @@ def terms(chain: Chain, client: str, **changes: Any) -> TaskTerms:
         "required_train_ppm": REQUIRED_PPM,
         "min_test_ppm": 0,
         "solutions_wanted": 64,
+        "earliest_close_s": 0,
     }
     return TaskTerms(**(given | changes))
 
@@ -82,9 +83,17 @@ def submit(chain: Chain, client: str | None = None, payment_wei: int = ETHER, **
 def open_round(chain: Chain, client: str | None = None, *, has_keys: bool = True) -> Round:
     """Of the most valuable task; with keys it is in training."""
     chain.do(chain.anyone, "LearningChain", "openRound")
-    current = latest(chain)
+    current = bound(chain)
     if has_keys:
-        chain.do(client or chain.client, "LearningChain", "publishKeys", current.round_id, KEYS)
+        arguments = (current.round_id, current.previous_hash, KEYS)
+        chain.do(client or chain.client, "LearningChain", "publishKeys", *arguments)
+    return latest(chain)
+
+
+def bound(chain: Chain) -> Round:
+    """The newest round, once the block is mined that its previous hash comes from."""
+    while not latest(chain).is_bound:
+        chain.pass_time(1)
     return latest(chain)
 
 
@@ -110,8 +119,13 @@ def commit(chain: Chain, current: Round, *miners: str) -> None:
 
 
 def commit_hash(chain: Chain, current: Round, miner: str, hashed: bytes, claim_ppm: int = CLAIM_PPM) -> Sent:
-    arguments = (current.round_id, hashed, claim_ppm)
-    return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=BOND_WEI)
+    arguments = (current.round_id, current.previous_hash, hashed, claim_ppm)
+    return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=commit_wei(chain, current))
+
+
+def commit_wei(chain: Chain, current: Round) -> int:
+    """Bond and judging fee."""
+    return BOND_WEI + chain.contracts.learning_chain.judging_fee_wei(current.round_id)
 
 
 def reveal(chain: Chain, current: Round, miner: str, model: Cid | None = None, salt: bytes = SALT) -> Sent:
@@ -225,4 +239,4 @@ def finish(chain: Chain, current: Round) -> Round:
 
 def winner(chain: Chain) -> str:
     """Of the newest block."""
-    return chain.contracts.learning_chain.header(chain.contracts.learning_chain.height()).winner
+    return chain.contracts.block_ledger.header(chain.contracts.block_ledger.height()).winner

@@ -132,11 +132,11 @@ def _replayed(chain: Chain, twin: Chain) -> Outcome:
     rounds.submit(twin)
     current, other = rounds.open_round(chain), rounds.open_round(twin)
     hashed = rounds.commitment(twin, other, chain.attacker)
-    data = twin.data("LearningChain", "commit", other.round_id, hashed, rounds.CLAIM_PPM)
+    data = twin.data("LearningChain", "commit", other.round_id, other.previous_hash, hashed, rounds.CLAIM_PPM)
     transaction: Any = {
         "to": twin.address("LearningChain"),
         "data": data,
-        "value": rounds.BOND_WEI,
+        "value": rounds.commit_wei(twin, other),
         "gas": 300_000,
         "maxFeePerGas": 10**12,
         "maxPriorityFeePerGas": 10**9,
@@ -181,9 +181,10 @@ def commit_after_release(ground: Ground) -> Outcome:
 
 
 def _queued_commit(chain: Chain, miner: str, tip_gwei: int, hashed: bytes = bytes([1] * 32)) -> bytes:
-    data = chain.data("LearningChain", "commit", rounds.latest(chain).round_id, hashed, rounds.CLAIM_PPM)
+    current = rounds.latest(chain)
+    data = chain.data("LearningChain", "commit", current.round_id, current.previous_hash, hashed, rounds.CLAIM_PPM)
     where = chain.address("LearningChain")
-    return chain.queue(miner, where, data, value_wei=rounds.BOND_WEI, tip_gwei=tip_gwei)
+    return chain.queue(miner, where, data, value_wei=rounds.commit_wei(chain, current), tip_gwei=tip_gwei)
 
 
 def front_run_commit(ground: Ground) -> Outcome:
@@ -193,7 +194,7 @@ def front_run_commit(ground: Ground) -> Outcome:
     with chain.one_block():
         theirs = _queued_commit(chain, victim, 1, rounds.commitment(chain, current, victim))
         seen, where = chain.seen_in_pool(victim), chain.address("LearningChain")
-        ours = chain.queue(chain.attacker, where, seen, value_wei=rounds.BOND_WEI, tip_gwei=50)
+        ours = chain.queue(chain.attacker, where, seen, value_wei=rounds.commit_wei(chain, current), tip_gwei=50)
     is_first = chain.sent(ours).index < chain.sent(theirs).index
     rounds.advance(chain, current)
     rounds.release(chain, current)
@@ -290,7 +291,7 @@ ATTACKS: list[Attack[Ground]] = [
             (
                 Edit(
                     "LearningChain.sol",
-                    "_closeTask(ended.taskId, ITaskMarket.TaskState.Solved, ranked[0].miner);",
+                    "_closeTask(ended.taskId, ITaskMarket.TaskState.Solved, state.miners[winner]);",
                     "_closeTask(ended.taskId, ITaskMarket.TaskState.Solved, msg.sender);",
                 ),
             ),

@@ -32,8 +32,11 @@ def never_reveal(ground: Ground) -> Outcome:
     lost_wei = len(silent) * rounds.BOND_WEI - sum(chain.contracts.reward_reservoir.credit_wei(each) for each in silent)
     fees_wei = sum(chain.contracts.reward_reservoir.credit_wei(each) for each in verifiers)
     fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
+    judging_wei = (len(silent) + 1) * chain.contracts.learning_chain.judging_fee_wei(current.round_id)
     window_s = PUBLIC.chain.reveal_window_s
-    is_defended = rounds.winner(chain) == honest and lost_wei == len(silent) * rounds.BOND_WEI == fees_wei - fee_wei
+    is_defended = (
+        rounds.winner(chain) == honest and lost_wei == len(silent) * rounds.BOND_WEI == fees_wei - fee_wei - judging_wei
+    )
     evidence = (
         f"the honest miner wins after at most {window_s:,} s; {lost_wei / ETHER:g} ETH of bonds go to the verifiers"
     )
@@ -42,7 +45,7 @@ def never_reveal(ground: Ground) -> Outcome:
 
 
 def junk_commits(ground: Ground) -> Outcome:
-    """One transaction after the other fills all 64 places of a round with junk, so that no honest miner gets in."""
+    """One transaction after the other fills all 64 places of a round with junk; an honest miner needs a higher bond."""
     chain = ground.chain
     rounds.stake(chain, chain.verifier(0))
     rounds.submit(chain)
@@ -51,9 +54,12 @@ def junk_commits(ground: Ground) -> Outcome:
     crowd = chain.create(chain.attacker, "Crowd")
     for _ in range(2):
         arguments = (where, current.round_id, rounds.CLAIM_PPM, 32)
-        chain.attempt_at(crowd, "Crowd", "commit", *arguments, value_wei=32 * rounds.BOND_WEI)
+        chain.attempt_at(crowd, "Crowd", "commit", *arguments, value_wei=32 * rounds.commit_wei(chain, current))
     honest = rounds.commit_hash(chain, current, chain.miner(0), bytes([1] * 32))
-    dearest = rounds.advance(chain, current).gas_used
+    junk = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
+    higher_wei = rounds.commit_wei(chain, current) + 1
+    outbid = chain.attempt(chain.miner(0), "LearningChain", "commit", *junk, value_wei=higher_wei)
+    dearest = max(outbid.gas_used, rounds.advance(chain, current).gas_used)
     rounds.release(chain, current)
     dearest = max(dearest, rounds.advance(chain, current).gas_used)
     ended = rounds.latest(chain)
@@ -64,13 +70,15 @@ def junk_commits(ground: Ground) -> Outcome:
     is_defended = (
         honest.error == "RoundFull"
         and ended.abort_reason is AbortReason.NOTHING_REVEALED
-        and won_wei == 64 * rounds.BOND_WEI
+        and not outbid.error
+        and won_wei > 64 * rounds.BOND_WEI
         and following.task_id != current.task_id
         and dearest < CALL_LIMIT_GAS
     )
     evidence = (
-        f"the 65th: {honest.said}; the round ends ({ended.abort_reason.name}) with {dearest:,} gas at most, the client "
-        f"gets its money back and {won_wei / ETHER:g} ETH of bonds; the next task's round opens"
+        f"the 65th: {honest.said}, with a higher bond: {outbid.said}; the round ends "
+        f"({ended.abort_reason.name}) with {dearest:,} gas at most, the client "
+        f"gets its money back and {won_wei / ETHER:.2f} ETH of bonds and fees; the next task's round opens"
     )
     return Outcome(is_defended, evidence, {"lost_wei": won_wei, "gas": dearest, "error": honest.error})
 
@@ -142,23 +150,25 @@ def hold_chain(ground: Ground) -> Outcome:
     """The attacker outbids an honest task with one that nobody can solve: keys and manifest lead nowhere."""
     chain = ground.chain
     rounds.seat(chain, 3)
-    honest, longest_s = rounds.submit(chain, time_limit_s=600), PUBLIC.market.max_time_limit_s
-    price_wei = -(-ETHER * longest_s // 600) + ETHER  # what is needed to be the most valuable for so long
+    honest, market = rounds.submit(chain, time_limit_s=600), PUBLIC.market
+    longest_s = market.max_time_limit_s
+    whole_s = longest_s + market.round_windows_s
+    price_wei = ETHER * whole_s // (600 + market.round_windows_s) + 10**9  # to be the most valuable for so long
     chain.rpc("anvil_setBalance", chain.attacker, hex(2 * price_wei))
     rounds.submit(chain, chain.attacker, payment_wei=price_wei, time_limit_s=longest_s)
     started_s = chain.now_s
-    for _ in range(2):
-        current = rounds.open_round(chain, chain.attacker)
-        rounds.advance(chain, current)  # nobody could commit in time
-        rounds.advance(chain, current)  # nor in overtime
+    current = rounds.open_round(chain, chain.attacker)
+    rounds.advance(chain, current)  # nobody could commit in time
+    rounds.advance(chain, current)  # nor in overtime
     held_s = chain.now_s - started_s
     lost_wei = price_wei + rounds.CLIENT_BOND_WEI - chain.contracts.reward_reservoir.credit_wei(chain.attacker)
     following = rounds.open_round(chain).task_id
+    is_defended = lost_wei * 14 * 86_400 >= 9 * ETHER * held_s and following == honest
     evidence = (
-        f"held for {held_s / 86_400:.1f} days in two rounds; {price_wei / ETHER:,.0f} ETH locked, {lost_wei} wei lost; "
-        f"then the honest task's round opens: {following == honest}"
+        f"held for {held_s / 86_400:.1f} days in one round; {price_wei / ETHER:,.0f} ETH locked, "
+        f"{lost_wei / ETHER:.2f} of it lost to the verifiers; then the honest task's round opens: {following == honest}"
     )
-    return Outcome(lost_wei > 0, evidence, {"held_s": held_s, "lost_wei": lost_wei, "price_wei": price_wei})
+    return Outcome(is_defended, evidence, {"held_s": held_s, "lost_wei": lost_wei, "price_wei": price_wei})
 
 
 def false_claims(ground: Ground) -> Outcome:
@@ -184,12 +194,12 @@ def false_claims(ground: Ground) -> Outcome:
     return Outcome(not honest.error, evidence, figures)
 
 
-_RETURNED = "if (_has(returned, i)) amountsWei[i] += MINER_BOND_WEI;\n            else if (_has(revealed, i))"
+_RETURNED = "if (_has(returned, i)) amountsWei[i] += bondWei + feeWei;\n            else if (_has(revealed, i))"
 _BONDS_RETURNED = Weakening(
     "every bond is returned",
     (
-        Edit("LearningChain.sol", "uint256(silent) * MINER_BOND_WEI", "0"),
-        Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += MINER_BOND_WEI;\n            if (false)"),
+        Edit("LearningChain.sol", "forfeitedWei + ending.revealedCount * feeWei", "ending.revealedCount * feeWei"),
+        Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += bondWei;\n            if (false)"),
     ),
 )
 
@@ -206,6 +216,19 @@ ATTACKS: list[Attack[Ground]] = [
             (Edit("libraries/IndexedHeap.sol", "uint256 parent = (index - 1) / 2;", "uint256 parent = index - 1;"),),
         ),
     ),
-    Attack("held-chain", "griefing", "hold the chain with what nobody can solve", hold_chain, is_known_limit=True),
+    Attack(
+        "held-chain",
+        "griefing",
+        "hold the chain with what nobody can solve",
+        hold_chain,
+        Weakening(
+            "occupying the chain is free",
+            (
+                Edit(
+                    "RoundTreasury.sol", "if (taskId == 0 || !_isCommitteeSeated()) return;", "if (taskId != 0) return;"
+                ),
+            ),
+        ),
+    ),
     Attack("false-claims", "griefing", "close commits with a claim that is false", false_claims, is_known_limit=True),
 ]

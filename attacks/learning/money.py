@@ -89,6 +89,7 @@ def _extreme_round(chain: Chain) -> tuple[int, int]:
         return 0, 0
     chain.rpc("evm_setNextBlockTimestamp", 253_402_300_800)
     current = rounds.open_round(chain, chain.attacker)
+    chain.rpc("anvil_setBalance", chain.miner(0), hex(2 * rounds.commit_wei(chain, current)))
     rounds.to_voting(chain, current, chain.miner(0), client=chain.attacker)
     vote = [rounds.scored(1_000_000, 1_000_000)]
     rounds.vote_and_finish(chain, current, {chain.verifier(i): vote for i in range(3)})

@@ -39,11 +39,12 @@ def release_same_block(ground: Ground) -> Outcome:
     """A commit, the close of commits and the release in one block: the committer could know the test set."""
     chain = _started(ground, solutions_wanted=1)
     current, where = rounds.open_round(chain), chain.address("LearningChain")
-    commit = chain.data("LearningChain", "commit", current.round_id, bytes([1] * 32), rounds.CLAIM_PPM)
+    arguments = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
+    commit = chain.data("LearningChain", "commit", *arguments)
     release = chain.data("LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)
     with chain.one_block():
         queued = [
-            chain.queue(chain.attacker, where, commit, value_wei=rounds.BOND_WEI, tip_gwei=30),
+            chain.queue(chain.attacker, where, commit, value_wei=rounds.commit_wei(chain, current), tip_gwei=30),
             chain.queue(chain.anyone, where, chain.data("LearningChain", "advance", current.round_id), tip_gwei=20),
             chain.queue(chain.client, where, release, tip_gwei=10),
         ]
@@ -124,12 +125,13 @@ def withhold_keys(ground: Ground) -> Outcome:
     following = rounds.open_round(chain)
     is_defended = (
         ended.abort_reason is AbortReason.KEYS_MISSING
-        and verifiers_wei == rounds.CLIENT_BOND_WEI
-        and refund_wei == 2 * ETHER
+        and verifiers_wei + refund_wei == rounds.CLIENT_BOND_WEI + 2 * ETHER
+        and verifiers_wei > rounds.CLIENT_BOND_WEI
         and following.task_id != held.task_id
     )
     evidence = (
-        f"{ended.abort_reason.name} after {keys_window_s:,} s; {verifiers_wei / ETHER} ETH of bond to the verifiers, "
+        f"{ended.abort_reason.name} after {keys_window_s:,} s; {verifiers_wei / ETHER:.3f} ETH, bond and "
+        "occupancy, to the verifiers, "
         "the next round is the honest task's"
     )
     return Outcome(is_defended, evidence, {"bond_wei": verifiers_wei, "held_s": keys_window_s})

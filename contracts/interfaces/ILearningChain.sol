@@ -2,14 +2,13 @@
 pragma solidity 0.8.37;
 
 import {Cid} from "../libraries/Cids.sol";
-import {Header} from "../libraries/Headers.sol";
-import {OmmerFormula} from "../libraries/OmmerRewards.sol";
 
 /// @title ILearningChain
-/// @notice PoLe rounds, one winning block per height, ommers and the release of test sets.
+/// @notice PoLe rounds: commits, the release of test sets, reveals and what the committee's verdicts make of them.
+/// The blocks that come of them are in {IBlockLedger}.
 interface ILearningChain {
-    /// @notice `Keys`: the client publishes functional keys. `Training`: qualified solutions are committed.
-    /// `Overtime`: nobody qualified in time; any solution may be committed. `Release`: commits are closed, the client
+    /// @notice `Keys`: the client publishes functional keys. `Training`: solutions are committed, qualified
+    /// or not. `Overtime`: none that was committed in time is claimed to qualify; more may come. `Release`: commits are closed, the client
     /// releases the test set. `Reveal`: miners open their commitments. `Voting`: the committee's ballot runs.
     /// `Finalised`: a block was appended. `Aborted`: no block; see `AbortReason`.
     enum Phase {
@@ -25,7 +24,7 @@ interface ILearningChain {
     }
 
     /// @notice `KeysMissing`, `NoSolution` (overtime over), `NothingRevealed`, `QuorumLost`, `NoValidSolution`,
-    /// `BelowFloor` (overtime winner under the task's `minTestPpm`), `Undecided` (none was found valid, and of some the
+    /// `BelowFloor` (the best is not qualified, and under the task's `minTestPpm`), `Undecided` (none was found valid, and of some the
     /// committee could not say; their miners share the escrow).
     enum AbortReason {
         None,
@@ -39,19 +38,25 @@ interface ILearningChain {
     }
 
     /// @param taskId 0 in an idle round
-    /// @param previousHash PHS: hash of the header at `height - 1`
+    /// @param anchorBlock number of the Ethereum block whose hash makes PHS: the one after the opening
+    /// @param judgingFeeGwei what a submission costs besides its bond
+    /// @param previousHash PHS, see `Headers.roundHash`; zero until that block is known, then as `publishKeys` or the
+    /// first `commit` would bind it
     /// @param deadline end of the current phase; 0 where the phase has none (`Voting`: see the ballot)
     /// @param commitsClosedAt time from which no commit was accepted
+    /// @param openedAt from when the round occupies the chain
+    /// @param earliestCloseAt before this, commits do not close for their number
+    /// @param commitCount commits so far, replaced ones included
     /// @param isTestSetReleased false again if the committee decided that the client's data could not be had
     /// @param ballotId the newest ballot, over all revealed submissions; if `firstBallotId` is not 0, over those whose
     /// train part that one left undecided
     /// @param firstBallotId 0 unless the ballot was repeated
-    /// @param opener who opened the round; stands in for the client in an idle round
-    /// @param transcript hash chain over the round's transactions; commits and reveals join it, in commit order, when
-    /// revealing ends
+    /// @param transcript hash chain over keys, test set and submissions, in commit order; zero until revealing ends
     struct Round {
         uint64 taskId;
         uint64 height;
+        uint64 anchorBlock;
+        uint64 judgingFeeGwei;
         bytes32 previousHash;
         Phase phase;
         AbortReason abortReason;
@@ -59,46 +64,46 @@ interface ILearningChain {
         bool isTestSetReleased;
         uint40 deadline;
         uint40 commitsClosedAt;
+        uint40 openedAt;
+        uint40 earliestCloseAt;
+        uint24 commitCount;
         uint16 submissionCount;
         uint16 qualifiedCount;
         uint16 revealedCount;
         uint64 ballotId;
         uint64 firstBallotId;
-        address opener;
         Cid keys;
         Cid testSet;
         bytes32 transcript;
     }
 
+    /// @param order of the commit among all of the round, from 1; a replaced one gets a new number. Ties go by it
+    /// @param bondWei at least the chain's
     /// @param commitment see `Commitments.solution`
     /// @param model zero until revealed
     struct Submission {
         address miner;
         uint32 claimedTrainPpm;
         uint40 committedAt;
+        uint24 order;
+        uint96 bondWei;
         bool isRevealed;
         bytes32 commitment;
         Cid model;
     }
 
-    /// @param hash `keccak(height, miner, model, trainPpm, testPpm)`
-    struct Ommer {
-        address miner;
-        uint32 trainPpm;
-        uint32 testPpm;
-        bool isReferenced;
-        bytes32 hash;
-    }
-
-    /// @param winnerReward R_w, in units of the reward token
+    /// @param judgingFeeWei what a submission costs besides its bond, whatever the reward; with its share in whole gwei
+    /// @param judgingFeePpm and this share of the reward: filling a round costs more than it pays
+    /// @param occupancyPpm share of the reward for occupying the chain as long as a round can take, without a block
     struct ChainParameters {
         uint32 keysWindowS;
         uint32 overtimeWindowS;
         uint32 releaseWindowS;
         uint32 revealWindowS;
         uint128 minerBondWei;
-        uint128 winnerReward;
-        OmmerFormula ommerFormula;
+        uint128 judgingFeeWei;
+        uint32 judgingFeePpm;
+        uint32 occupancyPpm;
     }
 
     /// @notice The public, unencrypted task of idle rounds, ranked by train accuracy.
@@ -107,28 +112,21 @@ interface ILearningChain {
         uint32 timeLimitS;
         uint32 requiredTrainPpm;
         uint16 solutionsWanted;
+        uint32 earliestCloseS;
     }
 
-    event RoundOpened(uint64 indexed roundId, uint64 indexed taskId, uint64 height, bytes32 previousHash);
+    event RoundOpened(uint64 indexed roundId, uint64 indexed taskId, uint64 height, uint64 anchorBlock);
+    event PreviousHashBound(uint64 indexed roundId, bytes32 previousHash);
     event PhaseChanged(uint64 indexed roundId, Phase phase, uint40 deadline);
     event KeysPublished(uint64 indexed roundId, Cid keys);
     event SolutionCommitted(
         uint64 indexed roundId, address indexed miner, uint16 index, uint32 claimedTrainPpm
     );
+    event SubmissionDisplaced(uint64 indexed roundId, address indexed miner, uint16 index);
+    event OccupancyPaid(uint64 indexed roundId, address indexed client, uint256 amountWei);
     event TestSetReleased(uint64 indexed roundId, Cid testSet);
     event SolutionRevealed(uint64 indexed roundId, address indexed miner, uint16 index, Cid model);
     event BondForfeited(uint64 indexed roundId, address indexed owner, uint256 amountWei);
-    event BlockAppended(
-        uint64 indexed height, uint64 indexed roundId, bytes32 headerHash, Header header, bytes32[] body
-    );
-    event OmmerAdded(uint64 indexed height, address indexed miner, uint32 testPpm, bytes32 ommerHash);
-    event OmmerReferenced(
-        uint64 indexed height,
-        uint64 indexed ommerHeight,
-        address indexed miner,
-        uint256 ommerReward,
-        uint256 referenceReward
-    );
     event RoundAborted(uint64 indexed roundId, AbortReason reason);
 
     /// @notice A constructor parameter under which no round could work.
@@ -139,30 +137,37 @@ interface ILearningChain {
     error NotClient(uint64 roundId, address client, address caller);
     error DeadlinePassed(uint64 roundId, uint40 deadline);
     error NotDue(uint64 roundId, Phase phase, uint40 deadline);
-    error WrongBond(uint256 sentWei, uint256 neededWei);
-    error ClaimBelowRequired(uint32 claimedTrainPpm, uint32 requiredTrainPpm);
+    /// @notice PHS is another one, or not known yet (`actual` is zero).
+    error WrongPreviousHash(uint64 roundId, bytes32 actual, bytes32 given);
+    error BondTooSmall(uint256 sentWei, uint256 neededWei);
     error InvalidAccuracy(uint32 ppm);
     error EmptyCommitment();
-    error AlreadyCommitted(uint64 roundId, address miner);
-    error RoundFull(uint64 roundId, uint16 maxSubmissions);
+    /// @notice All places are taken by bonds as high.
+    error RoundFull(uint64 roundId, uint256 lowestBondWei);
     error NotCommitted(uint64 roundId, address miner);
     error AlreadyRevealed(uint64 roundId, address miner);
     error CommitmentMismatch(bytes32 expected, bytes32 actual);
     error ReleaseTooEarly(uint64 roundId, uint40 commitsClosedAt);
-    error UnknownHeight(uint64 height);
 
-    /// @notice Pops the most valuable task and binds the previous header's hash. Anyone may call.
+    /// @notice Pops the most valuable task. Anyone may call. PHS follows from a later block.
     function openRound() external returns (uint64 roundId);
 
     /// @notice With no paying task, opens a round over the idle task for R_w alone. Anyone may call.
     function openIdleRound() external returns (uint64 roundId);
 
     /// @notice The client publishes the functional keys for Z(PHS); the training clock starts for all at once.
-    function publishKeys(uint64 roundId, Cid calldata keys) external;
+    /// @param previousHash PHS as the caller knows it; if a reorganisation has changed it, the call reverts
+    function publishKeys(uint64 roundId, bytes32 previousHash, Cid calldata keys) external;
 
-    /// @notice Commits to a trained model. In `Training` the claim must reach the required accuracy.
+    /// @notice Commits to a trained model, or replaces one's commit by another. The value sent is the judging fee and a
+    /// bond of at least the chain's; with a replacement, what is added to the bond, if anything. In a full round a higher
+    /// bond takes the place of the lowest, the last among equals, which gets everything back. A claim under the required
+    /// accuracy never loses the bond, but counts only if no qualified one is valid.
+    /// @param previousHash PHS as the caller knows it, see `publishKeys`
     /// @param commitment see `Commitments.solution`
-    function commit(uint64 roundId, bytes32 commitment, uint32 claimedTrainPpm) external payable;
+    function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
+        external
+        payable;
 
     /// @notice The client opens its test-set commitment; only after commits have closed, and in a later block.
     function releaseTestSet(uint64 roundId, Cid calldata testSet, bytes32 salt) external;
@@ -173,6 +178,8 @@ interface ILearningChain {
     /// In `Voting` it needs a closed or void ballot, and finalises the round.
     function advance(uint64 roundId) external returns (Phase phase);
 
+    /// @notice What a submission to a round costs besides its bond.
+    function judgingFeeOf(uint64 roundId) external view returns (uint256 amountWei);
     function parameters() external view returns (ChainParameters memory);
     function idleTask() external view returns (IdleTask memory);
     function round(uint64 roundId) external view returns (Round memory);
@@ -182,16 +189,4 @@ interface ILearningChain {
     function submissionIndexOf(uint64 roundId, address miner) external view returns (uint16 indexPlusOne);
     function roundCount() external view returns (uint64);
     function isDue(uint64 roundId) external view returns (bool);
-    function height() external view returns (uint64);
-    function headerHash(uint64 atHeight) external view returns (bytes32);
-    function header(uint64 atHeight) external view returns (Header memory);
-    /// @notice The best six ommers of a height, best first: no more can ever be referenced.
-    function ommers(uint64 atHeight) external view returns (Ommer[] memory);
-    /// @notice O_num: all valid solutions of a height but the winner's; 0 after overtime.
-    function ommerCount(uint64 atHeight) external view returns (uint16);
-    /// @notice Whether `value` is number `index` in the body of the block at this height.
-    function isIncluded(uint64 atHeight, uint256 index, bytes32 value, bytes32[] calldata proof)
-        external
-        view
-        returns (bool);
 }

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Cid} from "../libraries/Cids.sol";
 
 /// @title ITaskMarket
-/// @notice The global task list: what data clients commission, most valuable first (value = reward / time limit).
+/// @notice The global task list: what data clients commission, most valuable first: by reward over the whole time that a round can take.
 interface ITaskMarket {
     /// @notice `Pending`: on the list. `InRound`: popped by the chain. `Solved`: paid to a winner.
     /// `Refunded`: ended without a winner. `Cancelled`: taken back by its client while pending.
@@ -22,7 +22,8 @@ interface ITaskMarket {
     /// @param timeLimitS seconds of training
     /// @param requiredTrainPpm train accuracy that qualifies a solution
     /// @param minTestPpm test accuracy below which an overtime winner is not paid (0: no floor)
-    /// @param solutionsWanted qualified solutions after which the test set may be released
+    /// @param solutionsWanted qualified solutions after which commits may close before the time limit
+    /// @param earliestCloseS seconds of training before which they do not, however many there are
     struct TaskTerms {
         Cid manifest;
         bytes32 testSetCommitment;
@@ -30,12 +31,12 @@ interface ITaskMarket {
         uint32 requiredTrainPpm;
         uint32 minTestPpm;
         uint16 solutionsWanted;
+        uint32 earliestCloseS;
     }
 
     /// @param rewardWei goes to the winner
     /// @param verifierFeeWei goes to the verifiers whose votes agree with what was decided
     /// @param bondWei the client's; lost if it withholds the keys or the test set
-    /// @param attempts rounds that were opened for this task
     struct Task {
         TaskTerms terms;
         address client;
@@ -43,17 +44,20 @@ interface ITaskMarket {
         uint128 verifierFeeWei;
         uint128 bondWei;
         TaskState state;
-        uint8 attempts;
     }
 
     /// @param clientBondWei bond that every task carries
     /// @param minRewardWei smallest reward accepted, against dust
     /// @param verifierFeePpm share of the payment that goes to the verifiers
+    /// @param minTimeLimitS least time limit: a round of no time would hold the chain for its windows alone
+    /// @param roundWindowsS what a round can take beside its time limit, ballot included
     struct MarketParameters {
         uint128 clientBondWei;
         uint128 minRewardWei;
         uint32 verifierFeePpm;
         uint32 maxTimeLimitS;
+        uint32 minTimeLimitS;
+        uint32 roundWindowsS;
     }
 
     event TaskSubmitted(
@@ -64,8 +68,8 @@ interface ITaskMarket {
         uint256 verifierFeeWei,
         uint256 bondWei
     );
-    event TaskPopped(uint64 indexed taskId, uint8 attempt);
-    event TaskRelisted(uint64 indexed taskId);
+    event RewardRaised(uint64 indexed taskId, uint256 rewardWei, uint256 verifierFeeWei);
+    event TaskPopped(uint64 indexed taskId);
     event TaskClosed(uint64 indexed taskId, TaskState outcome);
     event TaskListChanged(bytes32 taskListHash);
 
@@ -78,7 +82,8 @@ interface ITaskMarket {
     error InvalidOutcome(TaskState outcome);
     error NoPendingTask();
     error PaymentTooSmall(uint256 sentWei, uint256 neededWei);
-    error InvalidTimeLimit(uint32 timeLimitS, uint32 maxTimeLimitS);
+    error InvalidTimeLimit(uint32 timeLimitS, uint32 minTimeLimitS, uint32 maxTimeLimitS);
+    error InvalidEarliestClose(uint32 earliestCloseS, uint32 timeLimitS);
     error InvalidAccuracy(uint32 ppm);
     error InvalidSolutionsWanted(uint16 solutionsWanted, uint16 maxSolutions);
     error EmptyTestSetCommitment();
@@ -87,6 +92,9 @@ interface ITaskMarket {
     /// verifier fee and the reward.
     function submit(TaskTerms calldata terms) external payable returns (uint64 taskId);
 
+    /// @notice Adds the value sent to a pending task, split like its first payment; it moves up the list. Client only.
+    function raiseReward(uint64 taskId) external payable;
+
     /// @notice Takes a pending task off the list and credits its client with everything it paid.
     function cancel(uint64 taskId) external;
 
@@ -94,14 +102,8 @@ interface ITaskMarket {
     /// chain's accounts `bytes32(taskId)`. Chain only. `Source: PoLe, Algorithm 1, line 1`
     function popMostValuable() external returns (uint64 taskId);
 
-    /// @notice Puts a task back on the list; the chain hands escrow and bond back first. Chain only.
-    function relist(uint64 taskId) external;
-
     /// @notice Ends a task as `Solved` or `Refunded`. Chain only.
     function close(uint64 taskId, TaskState outcome) external;
-
-    /// @notice Hash chain over the tasks collected since the last call; starts a new one. Chain only.
-    function takeNewTasks() external returns (bytes32 newTasksHash);
 
     function parameters() external view returns (MarketParameters memory);
     function task(uint64 taskId) external view returns (Task memory);
@@ -109,8 +111,12 @@ interface ITaskMarket {
     function pendingCount() external view returns (uint256);
     /// @notice The task that `popMostValuable` would pop; 0 when the list is empty.
     function mostValuable() external view returns (uint64 taskId);
-    /// @notice Reward per second of time limit, scaled by 2^32. Ties: the older task first.
+    /// @notice Reward per second that a round can take (time limit and windows), scaled by 2^32. Ties: the older task first.
     function valueOf(uint64 taskId) external view returns (uint256);
     /// @notice Hash chain over every change of the list: `keccak(previous, taskId, newState)`.
     function taskListHash() external view returns (bytes32);
+    /// @notice Hash chain over every task ever submitted: `keccak(previous, taskId)`.
+    function newTasksHash() external view returns (bytes32);
+    /// @notice Both of these.
+    function listHashes() external view returns (bytes32 listHash, bytes32 newHash);
 }

@@ -87,7 +87,7 @@ interface IVerifierCommittee {
 
     /// @param refundAccount the chain's escrow account that gets back what the chain paid in, if the ballot is void or no
     /// vote is inside; the penalties return to the stakes then
-    /// @param transcript hash chain over the ballot's commits, which nothing changes once they have ended
+    /// @param transcript hash chain over the votes' commitments: fixed when commits close
     /// @param outcomeCode whose code is the outcome, see `outcome`
     struct Ballot {
         address chain;

@@ -8,7 +8,9 @@ import {Cid} from "./Cids.sol";
 /// @notice A PoLe block header. `Source: PoLe, section 3.3`
 /// @param ommerHash hash of the referenced ommer; zero if none
 /// @param bodyRoot Merkle root over the body's values
-/// @param anchorHash hash of the Ethereum block before the one that finalised this block
+/// @param previousHash hash of the header at the height below
+/// @param roundHash PHS of the round, under which the model was trained; see `Headers.roundHash`
+/// @param timestamp when commits closed
 struct Header {
     uint64 height;
     uint64 taskId;
@@ -19,15 +21,24 @@ struct Header {
     uint32 testPpm;
     bytes32 ommerHash;
     bytes32 bodyRoot;
-    bytes32 anchorHash;
+    bytes32 roundHash;
     uint64 timestamp;
 }
 
 /// @title Headers
 /// @notice Header hash and the Merkle tree over a block's body.
 library Headers {
+    bytes32 internal constant ROUND = keccak256("pole.previous-hash.v1");
+
     function hash(Header memory header) internal pure returns (bytes32) {
         return keccak256(abi.encode(header));
+    }
+
+    /// @notice PHS, which a round's query vectors come from.
+    /// @param headerHash of the header at the height below
+    /// @param anchorHash of an Ethereum block after the round's opening, so that nobody knew it when the task was bound
+    function roundHash(bytes32 headerHash, bytes32 anchorHash) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ROUND, headerHash, anchorHash));
     }
 
     /// @notice A leaf binds its position, and is hashed twice so that no inner node can pass for a leaf.

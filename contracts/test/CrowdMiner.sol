@@ -7,6 +7,7 @@ import {ILearningChain} from "../interfaces/ILearningChain.sol";
 /// @notice A miner that commits while it is created and never reveals. For tests only; no deployment has it.
 contract CrowdMiner {
     constructor(ILearningChain chain, uint64 roundId, uint32 claimedTrainPpm) payable {
-        chain.commit{value: msg.value}(roundId, bytes32(uint256(1)), claimedTrainPpm);
+        bytes32 previousHash = chain.round(roundId).previousHash;
+        chain.commit{value: msg.value}(roundId, previousHash, bytes32(uint256(1)), claimedTrainPpm);
     }
 }

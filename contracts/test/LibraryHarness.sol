@@ -25,6 +25,10 @@ contract LibraryHarness {
         return Headers.hash(header);
     }
 
+    function roundHash(bytes32 headerHash, bytes32 anchorHash) external pure returns (bytes32) {
+        return Headers.roundHash(headerHash, anchorHash);
+    }
+
     function leaf(uint256 index, bytes32 value) external pure returns (bytes32) {
         return Headers.leaf(index, value);
     }

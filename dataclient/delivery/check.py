@@ -15,13 +15,13 @@ def check_folder(folder: Path, header_hash: str) -> list[str]:
     except ValueError:
         known = b""
     if len(known) != 32:
-        raise BadInput(f"{header_hash:.80} is no header hash; give 64 hex digits, as headerHash of LearningChain does")
+        raise BadInput(f"{header_hash:.80} is no header hash; give 64 hex digits, as headerHash of BlockLedger does")
     bundle = read_bundle(folder)
     proof = check_proof(_read(folder / PROOF_FILE), known)
     header, description = proof.header, bundle.description
     if header.model != description.model:
         raise BadInput(f"the block names model {header.model}, the folder holds {description.model}; fetch it again")
-    if header.previous_hash != description.previous_hash:
+    if header.round_hash != description.previous_hash:
         raise BadInput(f"the mapping in {folder} is not the one of this block; fetch the model again")
     manifest_cid = str(cid_of(description.manifest.to_bytes()))
     for part in proof.body:

@@ -39,7 +39,7 @@ class ProvenHeader(Document):
     test_ppm: Ppm
     ommer_hash: Bytes32
     body_root: Bytes32
-    anchor_hash: Bytes32
+    round_hash: Bytes32
     timestamp: Uint64
 
 
@@ -56,7 +56,7 @@ class Proof(Document):
 
     version: Literal[1] = 1
     chain_id: int
-    learning_chain: Address
+    block_ledger: Address
     header: ProvenHeader
     body: Annotated[list[Inclusion], Field(max_length=8)]
 
@@ -87,7 +87,7 @@ def check_proof(content: bytes, known_hash: bytes) -> Proof:
 
 
 def _header(proven: ProvenHeader) -> Header:
-    hashes = ("previous_hash", "ommer_hash", "body_root", "anchor_hash")
+    hashes = ("previous_hash", "ommer_hash", "body_root", "round_hash")
     fields: dict[str, Any] = proven.model_dump()
     fields |= {name: bytes.fromhex(fields[name]) for name in hashes}
     return Header(**{**fields, "model": Cid.parse(proven.model)})
@@ -95,13 +95,13 @@ def _header(proven: ProvenHeader) -> Header:
 
 def prove(client: RoleContext, header: Header) -> bytes | None:
     """The file for a block of this chain, checked; None if the node keeps no event of it, which holds its body."""
-    chain = client.contracts.learning_chain
-    events = client.chain.logs("LearningChain", "BlockAppended", height=header.height)
+    chain, ledger = client.contracts.learning_chain, client.contracts.block_ledger
+    events = client.chain.logs("BlockLedger", "BlockAppended", height=header.height)
     if not events:
         return None
     body = [bytes(value) for value in events[-1].arguments["body"]]
     content = _proof(client, header, body, chain.round(int(events[-1].arguments["roundId"])))
-    check_proof(content, chain.header_hash(header.height))
+    check_proof(content, ledger.header_hash(header.height))
     return content
 
 
@@ -112,7 +112,7 @@ def _proof(client: RoleContext, header: Header, body: list[bytes], played: Round
     proof = {
         "version": 1,
         "chain_id": client.chain.deployment.chain_id,
-        "learning_chain": client.contracts.learning_chain.address,
+        "block_ledger": client.contracts.block_ledger.address,
         "header": {
             name: value.hex() if isinstance(value, bytes) else str(value) if isinstance(value, Cid) else value
             for name, value in vars(header).items()

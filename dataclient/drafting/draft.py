@@ -13,7 +13,7 @@ from dataclient.sources.boundary import printable
 from dataclient.sources.load import SourceOptions, load_source, training_and_test
 from dataclient.sources.plain import PlainData, listed
 from dataclient.sources.traps import traps
-from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
+from pole.chain.structs import MarketParameters
 from pole.task.manifest import DenseMapping
 from pole.task.scores import PPM, Target
 
@@ -125,10 +125,10 @@ def _given_away(choice: Choice, wishes: Wishes) -> list[str]:
 
 
 def _closing(proposal: ProposedTask) -> str:
-    wanted, limit_s = proposal.task.terms.solutions_wanted, proposal.task.terms.time_limit_s
-    if wanted == MAX_SUBMISSIONS:
-        return f"commits stay open for {duration(limit_s)} (up to {wanted} of them); the best test accuracy wins"
-    return f"commits close at the {wanted}. qualified solution, or after {duration(limit_s)}"
+    terms = proposal.task.terms
+    if terms.earliest_close_s == terms.time_limit_s:
+        return f"commits stay open for {duration(terms.time_limit_s)}; the best test accuracy wins"
+    return f"commits close at the {terms.solutions_wanted}. qualified solution, or after {duration(terms.time_limit_s)}"
 
 
 def _percent(share: float) -> str:

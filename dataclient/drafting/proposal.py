@@ -59,7 +59,10 @@ Protection = Literal["accuracy", "balanced", "rows"]
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the client decided on the command line; None leaves the choice to the proposal."""
+    """What the client decided on the command line; None leaves the choice to the proposal.
+
+    `close_after`: how many qualified solutions end the training; None: time alone does.
+    """
 
     scheme: Literal["none", "ipfe-secp256k1"] = "ipfe-secp256k1"
     is_test_set_encrypted: bool = True
@@ -70,7 +73,7 @@ class Wishes:
     reward_ether: str = "0.1"
     time_limit_s: int | None = None
     required_train_ppm: int | None = None
-    solutions_wanted: int = MAX_SUBMISSIONS
+    close_after: int | None = None
     protect: Protection = "balanced"
     bits: int | None = None
     vectors: int | None = None
@@ -125,6 +128,7 @@ def _task(
         model = propose_model(outputs, len(training.names))
     else:
         model = named_model(wishes.model, outputs, len(training.names))
+    time_limit_s = wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0)
     return TaskFile(
         name=wishes.name or propose_name(options.source),
         metric=wishes.metric or DEFAULT_METRICS[training.target],
@@ -136,9 +140,10 @@ def _task(
         encryption=propose_encryption(mapping, training.shape, wishes),
         terms=TermsSection(
             reward_ether=wishes.reward_ether,
-            time_limit_s=wishes.time_limit_s or propose_time_limit_s(model, outputs, training.rows, 0.0),
+            time_limit_s=time_limit_s,
             required_train_ppm=required_train_ppm,
-            solutions_wanted=wishes.solutions_wanted,
+            solutions_wanted=wishes.close_after or MAX_SUBMISSIONS,
+            earliest_close_s=0 if wishes.close_after else time_limit_s,
         ),
     )
 

@@ -198,9 +198,10 @@ def _terms(terms: TermsSection) -> list[str]:
         f"required_train_ppm = {terms.required_train_ppm}",
         "# If nobody qualifies in time, the best model is paid nevertheless; unless its test accuracy is below this.",
         f"min_test_ppm = {terms.min_test_ppm}",
-        "# Qualified models after which training ends early and the test set is released. With 64, the most that a",
-        "# round takes, commits stay open until time is up, and miners compete for the best test accuracy.",
+        "# Qualified models after which training ends early and the test set is released, but not before this many",
+        "# seconds. With the time limit here, miners compete for the best test accuracy until time is up.",
         f"solutions_wanted = {terms.solutions_wanted}",
+        f"earliest_close_s = {terms.earliest_close_s}",
     ]
 
 

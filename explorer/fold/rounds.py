@@ -47,11 +47,13 @@ class RoundView:
     keys: Event | None = None
     released: Event | None = None
     aborted: Event | None = None
+    occupied: Event | None = None
     block: Event | None = None
     phases: list[Event] = field(default_factory=list)
     submissions: dict[str, Submission] = field(default_factory=dict)
     ballots: dict[int, BallotView] = field(default_factory=dict)
     forfeited: list[Event] = field(default_factory=list)
+    displaced: list[Event] = field(default_factory=list)
     ommers: list[Event] = field(default_factory=list)
     references: list[Event] = field(default_factory=list)
     money: list[Event] = field(default_factory=list)
@@ -110,6 +112,15 @@ def _committed(view: RoundView, event: Event) -> None:
     """A later commit of the same miner replaces the earlier one."""
     miner = event.args["miner"]
     view.submissions[miner] = Submission(event.args["index"], miner, event.args["claimedTrainPpm"], event)
+
+
+def _displaced(view: RoundView, event: Event) -> None:
+    view.submissions.pop(event.args["miner"], None)
+    view.displaced.append(event)
+
+
+def _occupied(view: RoundView, event: Event) -> None:
+    view.occupied = event
 
 
 def _released(view: RoundView, event: Event) -> None:
@@ -174,6 +185,8 @@ ROUND: Steps[RoundView] = {
     "PhaseChanged": _phase_changed,
     "KeysPublished": _keys_published,
     "SolutionCommitted": _committed,
+    "SubmissionDisplaced": _displaced,
+    "OccupancyPaid": _occupied,
     "TestSetReleased": _released,
     "SolutionRevealed": _revealed,
     "BondForfeited": _forfeited,

@@ -28,11 +28,13 @@ class TaskView:
     money: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    @property
-    def value(self) -> int:
-        """What the market sorts by, wei per second; 0 where the time limit is not known."""
+    def value(self, windows_s: int) -> int:
+        """What the market sorts by, wei per second of the longest round; 0 where the time limit is not known.
+
+        `windows_s`: all windows of a round together.
+        """
         limit = self.terms.get("timeLimitS", 0)
-        return self.reward_wei // limit if limit else 0
+        return self.reward_wei // (limit + windows_s) if limit else 0
 
 
 def fold_task(events: Iterable[Event]) -> TaskView:
@@ -59,10 +61,6 @@ def _popped(view: TaskView, _event: Event) -> None:
     view.state = TaskState.IN_ROUND
 
 
-def _relisted(view: TaskView, _event: Event) -> None:
-    view.state = TaskState.PENDING
-
-
 def _closed(view: TaskView, event: Event) -> None:
     view.closed, view.state = event, event.args["outcome"]
 
@@ -79,7 +77,6 @@ TASK: Steps[TaskView] = {
     "TaskSubmitted": _submitted,
     "RewardRaised": _raised,
     "TaskPopped": _popped,
-    "TaskRelisted": _relisted,
     "TaskClosed": _closed,
     "RoundOpened": _opened,
     **dict.fromkeys(("Deposited", "Moved", "Credited"), _money),

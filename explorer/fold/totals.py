@@ -126,11 +126,6 @@ def _popped(view: Totals, event: Event) -> None:
     view.task_states[event.args["taskId"]] = TaskState.IN_ROUND
 
 
-def _relisted(view: Totals, event: Event) -> None:
-    view.pending[event.args["taskId"]] = 0
-    view.task_states[event.args["taskId"]] = TaskState.PENDING
-
-
 def _closed(view: Totals, event: Event) -> None:
     view.pending.pop(event.args["taskId"], None)
     view.task_states[event.args["taskId"]] = event.args["outcome"]
@@ -153,7 +148,7 @@ def _aborted(view: Totals, event: Event) -> None:
 
 
 def _appended(view: Totals, event: Event) -> None:
-    lane = view.lanes.setdefault(event.contract, Lane())
+    lane = view.lanes.setdefault(view.kinds.lane_of(event.contract), Lane())
     height = event.args["height"]
     if height > 1:
         view.block_times[slot(event.time - lane.block_time)] += 1
@@ -227,7 +222,6 @@ TOTALS: Steps[Totals] = {
     "Transfer": _transferred,
     "TaskSubmitted": _submitted,
     "TaskPopped": _popped,
-    "TaskRelisted": _relisted,
     "TaskClosed": _closed,
     "RoundOpened": _round_opened,
     "PhaseChanged": _phase_changed,

@@ -17,7 +17,7 @@ _UNITS = {
     "testPpm": "ppm",
     "ommerHash": "hash",
     "bodyRoot": "hash",
-    "anchorHash": "hash",
+    "roundHash": "hash",
     "timestamp": "time",
 }
 _BODY = (
@@ -44,18 +44,18 @@ def block_page(snapshot: Snapshot, value: str) -> Page | None:
 
 
 def _header(snapshot: Snapshot, block: Event, label: str, height: int) -> Facts:
-    site = snapshot.site
+    site, ledger = snapshot.site, snapshot.site.kinds.ledger_of(label)
     items: dict[str, Cell] = {
         "hash": viewed(
             site,
             block.args["headerHash"],
             "hash",
-            View(label, "headerHash", (height,)),
+            View(ledger, "headerHash", (height,)),
             InEvent(block, ("headerHash",)),
         )
     }
     for name, value in block.args["header"].items():
-        proof = View(label, "header", (height,), (name,))
+        proof = View(ledger, "header", (height,), (name,))
         items[_words(name)] = viewed(site, value, _UNITS.get(name, "text"), proof, InEvent(block, ("header", name)))
     if block.args["roundId"]:
         round_ = site.kinds.value(label, "round", block.args["roundId"])
@@ -85,10 +85,11 @@ def _body(block: Event) -> list[Part]:
 
 
 def _ommers(snapshot: Snapshot, events: list[Event], label: str, height: int) -> Table:
+    ledger = snapshot.site.kinds.ledger_of(label)
     added = [event for event in events if event.name == "OmmerAdded"]
     rows: list[list[Cell]] = []
     for index, event in enumerate(added):
-        by_test = View(label, "ommers", (height,), (index, "testPpm"))
+        by_test = View(ledger, "ommers", (height,), (index, "testPpm"))
         rows.append(
             [
                 arg(event, "miner", unit="address"),

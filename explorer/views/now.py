@@ -84,7 +84,7 @@ def _gradient_lane(snapshot: Snapshot, label: str) -> list[Cell]:
 def _tasks(snapshot: Snapshot) -> Table:
     ids = sorted(snapshot.totals.pending, reverse=True)
     views = [fold_task(snapshot.read.events("task", str(task_id), limit=50)) for task_id in ids[:_VALUED]]
-    ranked = sorted(views, key=lambda view: (-view.value, view.task_id))[:_SHOWN]
+    ranked = sorted(views, key=lambda view: (-view.value(snapshot.site.windows_s), view.task_id))[:_SHOWN]
     note = (
         f"{len(ids)} on the list." if len(ids) <= _VALUED else f"{len(ids)} on the list; the newest {_VALUED} compared."
     )
@@ -116,7 +116,11 @@ def task_row(snapshot: Snapshot, view: TaskView) -> list[Cell]:
             InEvent(event, ("rewardWei",)),
         ),
         limit,
-        Figure(view.value, "wei", Rows("per second", (event.name, "RewardRaised"), ("task", str(view.task_id)))),
+        Figure(
+            view.value(site.windows_s),
+            "wei",
+            Rows("per second", (event.name, "RewardRaised"), ("task", str(view.task_id)), str(site.windows_s)),
+        ),
         arg(event, "client", unit="address"),
         time_of(event),
     ]

@@ -42,6 +42,8 @@ def _reasons(view: RoundView, account: str, task: TaskView | None) -> Iterator[s
     submission = view.submissions.get(account)
     if submission is not None:
         yield _of_miner(view, submission, task)
+    elif any(event.args["miner"] == account for event in view.displaced):
+        yield f"a higher bond took your place in the full round{_back(view, account)}"
     for ballot in view.ballots.values():
         if account in ballot.votes:
             yield _of_verifier(view, ballot, account)
@@ -82,12 +84,18 @@ def _back(view: RoundView, account: str) -> str:
     return f"; you were credited {ether(paid_wei)}" if paid_wei else ""
 
 
+def _occupancy(view: RoundView) -> str:
+    if view.occupied is None:
+        return ""
+    return f"; the time that it took cost you {ether(view.occupied.args['amountWei'])} of its reward"
+
+
 def _of_client(view: RoundView, task: TaskView, account: str) -> str:
     if view.abort_reason == AbortReason.KEYS_MISSING:
         until = clock(view.deadline_of(Phase.KEYS))
-        return f"you did not publish the keys by {until}{_lost(view, account)}{_back(view, account)}"
+        return f"you did not publish the keys by {until}{_lost(view, account)}{_occupancy(view)}{_back(view, account)}"
     if view.phase == Phase.ABORTED:
-        return f"your task has no model: {_ended(view)}{_back(view, account)}{_lost(view, account)}"
+        return f"your task has no model: {_ended(view)}{_occupancy(view)}{_back(view, account)}{_lost(view, account)}"
     if view.block is not None:
         header = view.block.args["header"]
         scored = f"{percent(header['testPpm'])} on your test set" if view.released else "by its training score"

@@ -35,7 +35,9 @@ def _counts(snapshot: Snapshot) -> Facts:
     for label in snapshot.site.kinds.learning:
         lane = totals.lanes.get(label, Lane())
         of_lane = "" if len(snapshot.site.kinds.learning) == 1 else f" of {label}"
-        items[f"height{of_lane}"] = viewed(snapshot.site, max(0, lane.height), "count", View(label, "height"))
+        items[f"height{of_lane}"] = viewed(
+            snapshot.site, max(0, lane.height), "count", View(snapshot.site.kinds.ledger_of(label), "height")
+        )
         items[f"rounds{of_lane}"] = viewed(snapshot.site, lane.round_id, "count", View(label, "roundCount"))
     items["tasks"] = viewed(snapshot.site, len(totals.task_states), "count", View("TaskMarket", "taskCount"))
     for reason, count in sorted(totals.abort_reasons.items()):
@@ -61,7 +63,7 @@ def _times(snapshot: Snapshot) -> Table:
         count = snapshot.totals.block_times[number]
         if count:
             low, high = (0, 1) if not number else (1 << number - 1, 1 << number)
-            proof = Rows("slot", ("BlockAppended",), None, str(number), label)
+            proof = Rows("slot", ("BlockAppended",), None, str(number), snapshot.site.kinds.ledger_of(label))
             bar = "█" * max(1, round(20 * count / most))
             rows.append([Said(f"{duration(low)} to {duration(high)}"), Figure(count, "count", proof), Said(bar)])
     return Table("Distribution of block times", ("from one block to the next", "blocks", "bar"), rows)
@@ -86,7 +88,7 @@ def _gas(snapshot: Snapshot) -> Table:
 def block_series(snapshot: Snapshot) -> dict[str, list[Any]]:
     """For the charts: height, seconds since the block before, scores in percent, reward in ether a second."""
     events = list(reversed(snapshot.read.named(["BlockAppended"], SERIES + 1)))
-    label = snapshot.site.kinds.learning[0]
+    label = snapshot.site.kinds.ledgers[0]
     series: dict[str, list[Any]] = {name: [] for name in ("x", "seconds", "train", "test", "reward")}
     before = None
     for event in (event for event in events if event.contract == label):

@@ -29,6 +29,7 @@ class RoundTerms:
     time_limit_s: int
     required_train_ppm: int
     solutions_wanted: int
+    earliest_close_s: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,14 @@ def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
     """The terms of a round's task, or of the idle task."""
     if the_round.is_idle:
         idle = contracts.learning_chain.idle_task()
-        return RoundTerms(idle.manifest, 0, idle.time_limit_s, idle.required_train_ppm, idle.solutions_wanted)
+        return RoundTerms(
+            idle.manifest,
+            0,
+            idle.time_limit_s,
+            idle.required_train_ppm,
+            idle.solutions_wanted,
+            idle.earliest_close_s,
+        )
     task = contracts.task_market.task(the_round.task_id)
     terms = task.terms
     return RoundTerms(
@@ -53,16 +61,23 @@ def terms_of(contracts: Contracts, the_round: Round) -> RoundTerms:
         terms.time_limit_s,
         terms.required_train_ppm,
         terms.solutions_wanted,
+        terms.earliest_close_s,
     )
 
 
-def check_bond(contracts: Contracts, address: str, balance_wei: int) -> None:
+def commit_wei(contracts: Contracts, round_id: int) -> int:
+    """What a commit to the round costs: bond and judging fee."""
+    chain = contracts.learning_chain
+    return chain.parameters().miner_bond_wei + chain.judging_fee_wei(round_id)
+
+
+def check_bond(contracts: Contracts, address: str, balance_wei: int, round_id: int) -> None:
     """Raises InsufficientFunds before any work is done that could not be committed to."""
-    bond_wei = contracts.learning_chain.parameters().miner_bond_wei
+    bond_wei = commit_wei(contracts, round_id)
     if balance_wei <= bond_wei:
         raise InsufficientFunds(
-            f"account {address} has {wei_to_ether(balance_wei)} ether, a commit needs a bond of "
-            f"{wei_to_ether(bond_wei)} and gas; send it "
+            f"account {address} has {wei_to_ether(balance_wei)} ether, a commit needs bond and judging fee, "
+            f"{wei_to_ether(bond_wei)}, and gas; send it "
             f"{wei_to_ether(bond_wei - balance_wei)} ether more, and some for gas"
         )
 
@@ -107,7 +122,9 @@ def is_race(the_round: Round, terms: RoundTerms) -> bool:
 
     In overtime any commit does, and idle rounds rank by train accuracy.
     """
-    return the_round.is_idle or the_round.phase is not Phase.TRAINING or terms.solutions_wanted < MAX_SUBMISSIONS
+    if the_round.is_idle or the_round.phase is not Phase.TRAINING:
+        return True
+    return terms.earliest_close_s == 0 and terms.solutions_wanted < MAX_SUBMISSIONS
 
 
 def commit_reserve_s(terms: RoundTerms, commit_latency_s: float | None) -> float:

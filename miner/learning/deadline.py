@@ -33,7 +33,7 @@ class Deadline:
         if time.monotonic() - self._asked_at > REFRESH_S:
             self._refresh()
         passed = time.monotonic() - self._looked_at
-        return max(0.0, self._round.deadline - self._block_time - passed - self.reserve_s)
+        return max(0.0, self._end() - self._block_time - passed - self.reserve_s)
 
     def _refresh(self) -> None:
         self._asked_at = time.monotonic()
@@ -44,8 +44,13 @@ class Deadline:
         self._looked_at = time.monotonic()
         self._judge()
 
+    def _end(self) -> int:
+        """When commits close: enough qualified solutions close them at the earliest time for that."""
+        is_enough = self._phase is Phase.TRAINING and self._round.qualified_count >= self._solutions_wanted
+        return min(self._round.deadline, self._round.earliest_close_at) if is_enough else self._round.deadline
+
     def _judge(self) -> None:
         if self._round.phase is not self._phase:
             self.reason = f"the round is in its phase {self._round.phase.name.lower()} now"
-        elif self._phase is Phase.TRAINING and self._round.qualified_count >= self._solutions_wanted:
+        elif self._end() <= self._block_time < self._round.deadline:
             self.reason = f"{self._round.qualified_count} solutions are committed: commits may close at any moment"

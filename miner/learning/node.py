@@ -12,6 +12,7 @@ from miner.learning.assignment import (
     check_manifest,
     collect,
     commit_reserve_s,
+    commit_wei,
     is_race,
     terms_of,
 )
@@ -154,6 +155,8 @@ class MinerNode(Node):
     def _compete(self, current: Round) -> Waiting:
         """Trains and commits, or says why not."""
         round_id, deadline = current.round_id, current.deadline
+        if not current.is_bound:
+            return Waiting(f"block {current.anchor_block} of Ethereum, which the mapping depends on", deadline, "train")
         if round_id in self._declined:
             return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.solutions.solution(round_id)
@@ -163,9 +166,6 @@ class MinerNode(Node):
             if isinstance(candidate, Waiting):
                 return candidate
             current = self.context.contracts.learning_chain.round(round_id)  # training took its time
-            if current.phase is Phase.TRAINING and candidate.train_ppm < terms.required_train_ppm:
-                what = f"overtime ({percent(candidate.train_ppm)} of {percent(terms.required_train_ppm)} reached)"
-                return Waiting(what, deadline, "commit to my best model if nobody has qualified")
             if current.phase not in (Phase.TRAINING, Phase.OVERTIME):
                 return Waiting("this round, which was decided without me, to end", None, "look for the next")
             solution = self.solutions.seal(round_id, candidate)
@@ -174,7 +174,8 @@ class MinerNode(Node):
 
     def _candidate(self, current: Round, terms: RoundTerms) -> Candidate | Waiting:
         """The best model that time allows, or what stands in the way of one."""
-        check_bond(self.context.contracts, self._address, self.context.chain.balance_wei(self._address))
+        balance_wei = self.context.chain.balance_wei(self._address)
+        check_bond(self.context.contracts, self._address, balance_wei, current.round_id)
         try:
             assignment = self._collect(current, terms)
             candidate = self._train(current, assignment)
@@ -265,8 +266,8 @@ class MinerNode(Node):
             solution.model,
             solution.salt,
         )
-        bond_wei = chain.parameters().miner_bond_wei
-        chain.commit(current.round_id, commitment, solution.train_ppm, bond_wei=bond_wei)
+        value_wei = commit_wei(self.context.contracts, current.round_id)
+        chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, value_wei=value_wei)
         self.context.log.info(f"round {current.round_id}: committed, claiming {percent(solution.train_ppm)}")
 
     def _reveal(self, current: Round) -> None:

@@ -49,7 +49,7 @@ class Settlement:
     def _winning_model(self, the_round: Round) -> Cid | None:
         if the_round.phase is not Phase.FINALISED:
             return None
-        return self.context.contracts.learning_chain.header(the_round.height).model
+        return self.context.contracts.block_ledger.header(the_round.height).model
 
     def _withdraw(self, round_id: int) -> None:
         address = self.context.address
@@ -66,15 +66,15 @@ def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
     if the_round.phase is not Phase.FINALISED:
         reason = the_round.abort_reason.name.lower().replace("_", " ")
         return f"ended without a block: {reason}"
-    header = contracts.learning_chain.header(the_round.height)
+    header = contracts.block_ledger.header(the_round.height)
     block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
     if header.winner == miner:
         reward_wei = 0 if the_round.is_idle else contracts.task_market.task(the_round.task_id).reward_wei
-        tokens = wei_to_ether(contracts.learning_chain.parameters().winner_reward)  # it has ether's 18 decimals
+        tokens = wei_to_ether(contracts.block_ledger.parameters().winner_reward)  # it has ether's 18 decimals
         return f"I won {block}, {wei_to_ether(reward_wei)} ether and {tokens} LEARN"
     if index is None:
         return f"{block} went to {header.winner}; I had not committed"
-    for ommer in contracts.learning_chain.ommers(the_round.height):
+    for ommer in contracts.block_ledger.ommers(the_round.height):
         if ommer.miner == miner:
             return f"{block} went to {header.winner}; mine is an ommer with {percent(ommer.test_ppm)} test accuracy"
     if not contracts.learning_chain.submissions(the_round.round_id)[index].is_revealed:

@@ -20,6 +20,7 @@ _TEST_SET = keccak(text="pole.test-set.v1")
 _SOLUTION = keccak(text="pole.solution.v1")
 _BALLOT = keccak(text="pole.ballot.v2")
 _VOTE = keccak(text="pole.vote.v2")
+_ROUND = keccak(text="pole.previous-hash.v1")
 
 _HEADER_TYPE = "(uint64,uint64,address,bytes32,(uint8,bytes32),uint32,uint32,bytes32,bytes32,bytes32,uint64)"
 
@@ -67,8 +68,13 @@ def vote_commitment(chain_id: int, committee: str, ballot_id: int, verifier: str
 
 
 def header_hash(header: Header) -> bytes:
-    """`Headers.hash`: what the next round's query vectors are made of (PHS)."""
+    """`Headers.hash`: what the next header names, and PHS is made of."""
     return keccak(encode([_HEADER_TYPE], [to_abi(header)]))
+
+
+def round_hash(below: bytes, anchor_hash: bytes) -> bytes:
+    """`Headers.roundHash`: PHS, from the hash of the header below and of the Ethereum block after the opening."""
+    return keccak(encode(["bytes32", "bytes32", "bytes32"], [_ROUND, below, anchor_hash]))
 
 
 def body_leaf(index: int, value: bytes) -> bytes:

@@ -23,7 +23,7 @@ from pole.storage.cid import Cid
 Create = Callable[[ContractName, list[Any]], DeployedContract]
 """Creates a contract from its constructor arguments and waits until it is mined."""
 
-_PARTS = ("market", "committee", "chain", "gradient", "idle")
+_PARTS = ("market", "committee", "chain", "ledger", "gradient", "idle")
 
 View = Callable[[ContractName, str, list[Any]], Any]
 """Calls a view of a created contract."""
@@ -48,14 +48,15 @@ def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Cr
     at = {name: created_address(deployer, nonce + step) for step, name in enumerate(CONTRACT_NAMES)}
     reservoir, token = at["RewardReservoir"], at["RewardToken"]
     market, committee, chain = at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"]
-    gradient = at["GradientChain"]
+    gradient, ledger = at["GradientChain"], at["BlockLedger"]
     arguments: dict[ContractName, list[Any]] = {
         "RewardReservoir": [[market, committee, chain, gradient]],
-        "RewardToken": [[chain]],
+        "RewardToken": [[ledger]],
         "TaskMarket": [reservoir, chain, to_abi(profile.market)],
         "VerifierCommittee": [reservoir, [chain, gradient], to_abi(profile.committee)],
-        "LearningChain": [reservoir, token, market, committee, to_abi(profile.chain), to_abi(idle)],
+        "LearningChain": [reservoir, market, committee, ledger, to_abi(profile.chain), to_abi(idle)],
         "GradientChain": [reservoir, committee, to_abi(profile.gradient)],
+        "BlockLedger": [token, chain, to_abi(profile.ledger), to_abi(idle.manifest)],
     }
     return [Creation(name, at[name], arguments[name]) for name in CONTRACT_NAMES]
 
@@ -63,7 +64,9 @@ def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Cr
 def idle_task(profile: Profile, manifest: Cid) -> IdleTask:
     """The idle task of a profile over a published manifest."""
     terms = profile.idle
-    return IdleTask(manifest, terms.time_limit_s, terms.required_train_ppm, terms.solutions_wanted)
+    return IdleTask(
+        manifest, terms.time_limit_s, terms.required_train_ppm, terms.solutions_wanted, terms.earliest_close_s
+    )
 
 
 def deploy(
@@ -95,14 +98,17 @@ def deploy(
 def check_wiring(at: dict[str, str], profile: Profile, idle: IdleTask, view: View) -> None:
     """Ask the contracts themselves whether each knows the others and the parameters; raises ChainError."""
     expected: list[tuple[ContractName, str, list[Any], Any]] = [
-        *(("RewardReservoir", "isOperator", [at[name]], True) for name in CONTRACT_NAMES[2:]),
-        ("RewardToken", "isMinter", [at["LearningChain"]], True),
+        *(("RewardReservoir", "isOperator", [at[name]], True) for name in CONTRACT_NAMES[2:6]),
+        ("RewardToken", "isMinter", [at["BlockLedger"]], True),
         ("TaskMarket", "RESERVOIR", [], at["RewardReservoir"]),
         ("TaskMarket", "CHAIN", [], at["LearningChain"]),
         ("VerifierCommittee", "RESERVOIR", [], at["RewardReservoir"]),
-        *(("VerifierCommittee", "isChain", [at[name]], True) for name in CONTRACT_NAMES[4:]),
+        *(("VerifierCommittee", "isChain", [at[name]], True) for name in CONTRACT_NAMES[4:6]),
         ("LearningChain", "RESERVOIR", [], at["RewardReservoir"]),
-        ("LearningChain", "TOKEN", [], at["RewardToken"]),
+        ("LearningChain", "LEDGER", [], at["BlockLedger"]),
+        ("BlockLedger", "TOKEN", [], at["RewardToken"]),
+        ("BlockLedger", "CHAIN", [], at["LearningChain"]),
+        ("BlockLedger", "parameters", [], profile.ledger),
         ("LearningChain", "MARKET", [], at["TaskMarket"]),
         ("LearningChain", "COMMITTEE", [], at["VerifierCommittee"]),
         ("GradientChain", "RESERVOIR", [], at["RewardReservoir"]),

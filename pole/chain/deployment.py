@@ -13,7 +13,7 @@ from pole.document import Document, first_problem
 from pole.errors import BadInput
 
 ContractName = Literal[
-    "RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain", "GradientChain"
+    "RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain", "GradientChain", "BlockLedger"
 ]
 CONTRACT_NAMES: tuple[ContractName, ...] = (
     "RewardReservoir",
@@ -22,6 +22,7 @@ CONTRACT_NAMES: tuple[ContractName, ...] = (
     "VerifierCommittee",
     "LearningChain",
     "GradientChain",
+    "BlockLedger",
 )
 
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pole.chain.gradient_structs import GradientParameters
-from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.errors import BadInput
 
 ETHER = 10**18
@@ -17,6 +17,7 @@ class IdleTerms:
     time_limit_s: int
     required_train_ppm: int
     solutions_wanted: int
+    earliest_close_s: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Profile:
     market: MarketParameters
     committee: CommitteeParameters
     chain: ChainParameters
+    ledger: LedgerParameters
     gradient: GradientParameters
     idle: IdleTerms
 
@@ -36,6 +38,8 @@ LOCAL = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=_HOUR_S,
+        min_time_limit_s=1,
+        round_windows_s=160,
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
@@ -57,9 +61,11 @@ LOCAL = Profile(
         release_window_s=20,
         reveal_window_s=20,
         miner_bond_wei=ETHER // 20,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
+        judging_fee_wei=ETHER // 1_000,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
         miner_bond_wei=ETHER // 20,
         min_block_reward_wei=ETHER // 1_000,
@@ -68,7 +74,7 @@ LOCAL = Profile(
         exit_delay_s=30,
         max_block_time_limit_s=_HOUR_S,
     ),
-    IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
 )
 """For one-second blocks on a development chain."""
 
@@ -79,6 +85,8 @@ PUBLIC = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=7 * _DAY_S,
+        min_time_limit_s=_MINUTE_S,
+        round_windows_s=6 * _HOUR_S,
     ),
     CommitteeParameters(
         min_stake_wei=8 * ETHER,
@@ -100,9 +108,11 @@ PUBLIC = Profile(
         release_window_s=_HOUR_S,
         reveal_window_s=30 * _MINUTE_S,
         miner_bond_wei=ETHER // 10,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
+        judging_fee_wei=ETHER // 500,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     GradientParameters(
         miner_bond_wei=ETHER // 10,
         min_block_reward_wei=ETHER // 100,
@@ -111,7 +121,9 @@ PUBLIC = Profile(
         exit_delay_s=_DAY_S,
         max_block_time_limit_s=_DAY_S,
     ),
-    IdleTerms(time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4),
+    IdleTerms(
+        time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4, earliest_close_s=15 * _MINUTE_S
+    ),
 )
 """For twelve-second blocks, nodes that restart, and people who sleep; the unbonding time covers every ballot."""
 

@@ -93,6 +93,7 @@ class TaskTerms:
     required_train_ppm: int
     min_test_ppm: int
     solutions_wanted: int
+    earliest_close_s: int
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,6 @@ class Task:
     verifier_fee_wei: int
     bond_wei: int
     state: TaskState
-    attempts: int
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,14 @@ class Round:
     """`task_id` is 0 in an idle round; `deadline` is block time, 0 in a phase without one; CIDs are None until set.
 
     `first_ballot_id` is 0 unless the ballot was repeated: then `ballot_id` is over those entries alone whose train part
-    the first one left undecided, in their order.
+    the first one left undecided, in their order. `previous_hash` is PHS, see `is_bound`.
     """
 
     round_id: int
     task_id: int
     height: int
+    anchor_block: int
+    judging_fee_gwei: int
     previous_hash: bytes
     phase: Phase
     abort_reason: AbortReason
@@ -125,12 +127,14 @@ class Round:
     is_test_set_released: bool
     deadline: int
     commits_closed_at: int
+    opened_at: int
+    earliest_close_at: int
+    commit_count: int
     submission_count: int
     qualified_count: int
     revealed_count: int
     ballot_id: int
     first_ballot_id: int
-    opener: str
     keys: Cid | None
     test_set: Cid | None
     transcript: bytes
@@ -139,14 +143,21 @@ class Round:
     def is_idle(self) -> bool:
         return self.task_id == 0
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether PHS is known: it comes from block `anchor_block` of Ethereum, the one after the opening."""
+        return any(self.previous_hash)
+
 
 @dataclass(frozen=True)
 class Submission:
-    """`model` is None until revealed."""
+    """`model` is None until revealed; `order`: of the commit among all of the round, a replaced one anew."""
 
     miner: str
     claimed_train_ppm: int
     committed_at: int
+    order: int
+    bond_wei: int
     is_revealed: bool
     commitment: bytes
     model: Cid | None
@@ -163,6 +174,8 @@ class Ommer:
 
 @dataclass(frozen=True)
 class Header:
+    """`round_hash`: PHS of the round, under which the model was trained; `timestamp`: when commits closed."""
+
     height: int
     task_id: int
     winner: str
@@ -172,7 +185,7 @@ class Header:
     test_ppm: int
     ommer_hash: bytes
     body_root: bytes
-    anchor_hash: bytes
+    round_hash: bytes
     timestamp: int
 
 
@@ -243,6 +256,8 @@ class MarketParameters:
     min_reward_wei: int
     verifier_fee_ppm: int
     max_time_limit_s: int
+    min_time_limit_s: int
+    round_windows_s: int
 
 
 @dataclass(frozen=True)
@@ -268,6 +283,13 @@ class ChainParameters:
     release_window_s: int
     reveal_window_s: int
     miner_bond_wei: int
+    judging_fee_wei: int
+    judging_fee_ppm: int
+    occupancy_ppm: int
+
+
+@dataclass(frozen=True)
+class LedgerParameters:
     winner_reward: int
     ommer_formula: OmmerFormula
 
@@ -278,3 +300,4 @@ class IdleTask:
     time_limit_s: int
     required_train_ppm: int
     solutions_wanted: int
+    earliest_close_s: int

@@ -18,7 +18,8 @@ from pole.encryption.group import ORDER
 from pole.encryption.keycheck import all_keys_match
 from pole.encryption.keys import HEADER_ALLOWANCE_BYTES, MasterKey, PublicKey, Scalar, scalar_to_text
 from pole.errors import BadInput, KeyRefused
-from pole.learning.mapping import key_queries, rank
+from pole.learning.conditioning import rank
+from pole.learning.mapping import key_queries
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import DenseMapping, InnerProductEncryption, Manifest
 
@@ -69,8 +70,10 @@ def max_keys_bytes(manifest: Manifest) -> int:
 
 def keys_shape(manifest: Manifest) -> tuple[int, int]:
     """Segments and vectors per segment of the task's functional keys."""
-    vectors, width = key_queries(manifest.mapping, b"\0" * 32, tuple(manifest.data.shape)).shape
-    return manifest.data.dimension // width, vectors
+    mapping = manifest.mapping
+    if not isinstance(mapping, DenseMapping):
+        return manifest.data.dimension, 1
+    return manifest.data.dimension // mapping.segment_width(tuple(manifest.data.shape)), mapping.vectors
 
 
 class _FunctionalKeysDocument(Document):

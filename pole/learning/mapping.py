@@ -5,25 +5,29 @@ most significant bit first with exactly 256 + i digits (leading zeros kept), rep
 the left into D groups of k digits, each group read most significant digit first. Source: PoLe, Algorithm 3.
 """
 
+import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pole.errors import BadInput
+from pole.learning.conditioning import Flaws, flaws
 from pole.task.manifest import MAX_EXACT_FLOAT32, ConvolutionalMapping, DenseMapping
 from pole.task.mappings import image_shape
 
 HASH_BITS = 256
+MOST_CANDIDATES = 32
+"""Hashes that are tried for a mapping without flaws; half of them do for the smallest tasks, all for large ones."""
 
 Mapping = DenseMapping | ConvolutionalMapping
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-_RANK_PRIME = (1 << 31) - 1
 _CHUNK_ENTRIES = 1 << 22  # entries of the largest intermediate array at a time, so that memory stays bounded
 
 
@@ -57,7 +61,45 @@ def _primary_weight(previous_hash: bytes, shift: int) -> NDArray[np.uint8]:
     return np.asarray(shifted, dtype=np.uint8)
 
 
+@lru_cache(maxsize=64)
+def mapping_hash(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) -> bytes:
+    """The hash b that a round's query vectors come from: PHS, or the first of its SHA-256 chain without flaws.
+
+    If none of MOST_CANDIDATES is without, as with a single vector of many features, the first of those with the least.
+    The test is of integers alone, so every node takes the same.
+    """
+    best, least = previous_hash, None
+    for candidate in _candidates(previous_hash):
+        found = _flaws_under(mapping, candidate, shape)
+        if least is None or found < least:
+            best, least = candidate, found
+        if not any(found):
+            break
+    return best
+
+
+def _candidates(previous_hash: bytes) -> Iterator[bytes]:
+    candidate = previous_hash
+    for _ in range(MOST_CANDIDATES):
+        yield candidate
+        candidate = hashlib.sha256(candidate).digest()
+
+
+def _flaws_under(mapping: Mapping, candidate: bytes, shape: tuple[int, ...]) -> Flaws:
+    """Of the matrix, or of all channels' filters together."""
+    weights = matrix_under(mapping, candidate, shape)
+    if isinstance(mapping, DenseMapping):
+        return flaws(weights, sees_all=True)
+    each = [flaws(channel, sees_all=False) for channel in weights]
+    return Flaws(*(sum(counts) for counts in zip(*each, strict=True)))
+
+
 def mapping_matrix(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) -> Integers:
+    """A round's weights, see `matrix_under`: those of `mapping_hash`."""
+    return matrix_under(mapping, mapping_hash(mapping, previous_hash, shape), shape)
+
+
+def matrix_under(mapping: Mapping, candidate: bytes, shape: tuple[int, ...]) -> Integers:
     """Weights for rows of `shape`: dense [vectors, segment width], convolutional [channels, filters, kernel^2].
 
     Reading: one vector of filters * kernel^2 weights per channel, cut into its filters in row-major order. One short
@@ -66,10 +108,10 @@ def mapping_matrix(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...
     """
     if isinstance(mapping, DenseMapping):
         width = mapping.segment_width(shape)
-        return query_vectors(previous_hash, mapping.vectors, width, mapping.bits_per_weight)
+        return query_vectors(candidate, mapping.vectors, width, mapping.bits_per_weight)
     channels, _, _ = image_shape(shape)
     weights = mapping.filters * mapping.kernel**2
-    vectors = query_vectors(previous_hash, channels, weights, mapping.bits_per_weight)
+    vectors = query_vectors(candidate, channels, weights, mapping.bits_per_weight)
     return vectors.reshape(channels, mapping.filters, mapping.kernel**2)
 
 
@@ -82,28 +124,6 @@ def key_queries(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) 
     if isinstance(mapping, DenseMapping):
         return mapping_matrix(mapping, previous_hash, shape)
     return np.ones((1, 1), dtype=np.int64)
-
-
-def rank(vectors: Integers) -> int:
-    """Rank of [rows, columns] modulo the prime 2^31 - 1: never above the rank over the rationals, and below it only if
-    that prime divides every largest non-zero minor.
-    """
-    work = np.asarray(vectors, dtype=np.int64) % _RANK_PRIME
-    found = 0
-    for column in range(work.shape[1]):
-        pivots = np.flatnonzero(work[found:, column])
-        if not pivots.size:
-            continue
-        work[[found, found + pivots[0]]] = work[[found + pivots[0], found]]
-        inverse = pow(int(work[found, column]), -1, _RANK_PRIME)
-        work[found] = work[found] * inverse % _RANK_PRIME
-        below = work[found + 1 :]
-        below -= below[:, column : column + 1] * work[found] % _RANK_PRIME
-        below %= _RANK_PRIME
-        found += 1
-        if found == work.shape[0]:
-            break
-    return found
 
 
 # --- projection ------------------------------------------------------------------------------------------------------

@@ -38,11 +38,11 @@ def blocks(
 ) -> Table:
     """One row per block, with its own ommers and the one that it references."""
     table = Table("height", "task", "winner", "train", "test", "ommers", "references", title="Blocks")
-    referenced = {event.arguments["height"]: event for event in chain_client.logs("LearningChain", "OmmerReferenced")}
-    for height in range(1, contracts.learning_chain.height() + 1):
-        header = contracts.learning_chain.header(height)
+    referenced = {event.arguments["height"]: event for event in chain_client.logs("BlockLedger", "OmmerReferenced")}
+    for height in range(1, contracts.block_ledger.height() + 1):
+        header = contracts.block_ledger.header(height)
         own = (
-            ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in contracts.learning_chain.ommers(height))
+            ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in contracts.block_ledger.ommers(height))
             or "-"
         )
         event = referenced.get(height)

@@ -64,7 +64,7 @@ class View:
         )
 
     def _headline(self, latest: Round | None) -> str:
-        height = self._contracts.learning_chain.height()
+        height = self._contracts.block_ledger.height()
         if latest is None:
             return f"height {height}, no round yet, {self._contracts.task_market.pending_count()} task(s) pending"
         task = "idle task" if latest.is_idle else f"task {latest.task_id}"
@@ -89,9 +89,9 @@ class View:
 
     def _blocks(self) -> Table:
         table = Table("height", "task", "winner", "train", "test", title="newest blocks", title_justify="left")
-        height = self._contracts.learning_chain.height()
+        height = self._contracts.block_ledger.height()
         for number in range(height, max(0, height - _BLOCKS_SHOWN), -1):
-            header = self._contracts.learning_chain.header(number)
+            header = self._contracts.block_ledger.header(number)
             winner = self._names.get(header.winner, header.winner)
             accuracies = (ppm_as_percent(header.train_ppm), ppm_as_percent(header.test_ppm))
             table.add_row(str(number), str(header.task_id), winner, *accuracies)

@@ -27,6 +27,8 @@ MARKET_PARAMETERS = {
     "minRewardWei": 1_000 * GWEI,
     "verifierFeePpm": 100_000,
     "maxTimeLimitS": 3_600,
+    "minTimeLimitS": 10,
+    "roundWindowsS": 14 * MINUTE_S,
 }
 COMMITTEE_PARAMETERS = {
     "minStakeWei": 10_000 * GWEI,
@@ -48,14 +50,17 @@ CHAIN_PARAMETERS = {
     "releaseWindowS": 2 * MINUTE_S,
     "revealWindowS": 2 * MINUTE_S,
     "minerBondWei": 2_000 * GWEI,
-    "winnerReward": 32 * 10**18,
-    "ommerFormula": 0,
+    "judgingFeeWei": 10 * GWEI,
+    "judgingFeePpm": 25_000,
+    "occupancyPpm": 200_000,
 }
+LEDGER_PARAMETERS = {"winnerReward": 32 * 10**18, "ommerFormula": 0}
 IDLE_TASK = {
     "manifest": {"codec": RAW_CODEC, "digest": keccak(text="idle manifest")},
     "timeLimitS": 5 * MINUTE_S,
     "requiredTrainPpm": 800_000,
     "solutionsWanted": 2,
+    "earliestCloseS": 0,
 }
 TASK_TERMS = {
     "manifest": {"codec": RAW_CODEC, "digest": keccak(text="manifest")},
@@ -64,6 +69,7 @@ TASK_TERMS = {
     "requiredTrainPpm": 900_000,
     "minTestPpm": 500_000,
     "solutionsWanted": 2,
+    "earliestCloseS": 0,
 }
 PAYMENT_WEI = 100_000 * GWEI
 GRADIENT_PARAMETERS = {
@@ -210,26 +216,30 @@ def deploy_stand_in(project: Any, deployer: Any, chain: Any, other_operator: Any
 def deploy_system(project: Any, deployer: Any, **overrides: Any) -> SimpleNamespace:
     """All contracts, in the order that predicts each other's addresses.
 
-    Overrides: `market`, `committee`, `chain`, `idle_task`, `gradient`: dicts that update the parameters above.
+    Overrides: `market`, `committee`, `chain`, `ledger`, `idle_task`, `gradient`: dicts that update those above.
     """
     committee_type, chain_type = require(project, "VerifierCommittee"), require(project, "LearningChain")
     first = deployer.nonce
-    market, committee, chain, gradient = (predict_address(deployer.address, first + offset) for offset in (2, 3, 4, 5))
+    market, committee, chain, gradient, ledger = (predict_address(deployer.address, first + at) for at in range(2, 7))
     market_parameters = MARKET_PARAMETERS | overrides.get("market", {})
     committee_parameters = COMMITTEE_PARAMETERS | overrides.get("committee", {})
     chain_parameters = CHAIN_PARAMETERS | overrides.get("chain", {})
+    ledger_parameters = LEDGER_PARAMETERS | overrides.get("ledger", {})
     idle_task = IDLE_TASK | overrides.get("idle_task", {})
     gradient_parameters = GRADIENT_PARAMETERS | overrides.get("gradient", {})
     system = SimpleNamespace()
     system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, gradient])
-    system.token = deployer.deploy(project.RewardToken, [chain])
+    system.token = deployer.deploy(project.RewardToken, [ledger])
     system.market = deployer.deploy(project.TaskMarket, system.reservoir, chain, market_parameters)
     system.committee = deployer.deploy(committee_type, system.reservoir, [chain, gradient], committee_parameters)
-    parts = (system.reservoir, system.token, system.market, system.committee)
+    parts = (system.reservoir, system.market, system.committee, ledger)
     system.chain = deployer.deploy(chain_type, *parts, chain_parameters, idle_task)
     system.gradient = deployer.deploy(project.GradientChain, system.reservoir, system.committee, gradient_parameters)
-    deployed = (system.market, system.committee, system.chain, system.gradient)
-    assert [contract.address for contract in deployed] == [market, committee, chain, gradient]
+    system.ledger = deployer.deploy(
+        project.BlockLedger, system.token, system.chain, ledger_parameters, idle_task["manifest"]
+    )
+    deployed = (system.market, system.committee, system.chain, system.gradient, system.ledger)
+    assert [contract.address for contract in deployed] == [market, committee, chain, gradient, ledger]
     return system
 
 
@@ -274,7 +284,7 @@ def system(project: Any, deployer: Any) -> SimpleNamespace:
 
 @off_chain
 def deploy(project: Any, deployer: Any) -> Callable[..., SimpleNamespace]:
-    """`deploy(chain={"ommerFormula": 1})`: the whole system with other parameters."""
+    """`deploy(ledger={"ommerFormula": 1})`: the whole system with other parameters."""
     return lambda **overrides: deploy_system(project, deployer, **overrides)
 
 

@@ -14,6 +14,9 @@ MINER_BOND_WEI = 2_000 * GWEI
 CLIENT_BOND_WEI = 5_000 * GWEI
 FEE_WEI = 10_000 * GWEI
 REWARD_WEI = 90_000 * GWEI
+ROUND_S = 14 * 60
+JUDGING_WEI = 10 * GWEI + REWARD_WEI * 25 // 1000
+IDLE_JUDGING_WEI = 10 * GWEI
 WINNER_REWARD = 32 * 10**18
 WINDOW_S = 120
 TIME_LIMIT_S = 300
@@ -156,7 +159,7 @@ class Play:
     def __init__(self, system: SimpleNamespace, network: Any, commitments: Any, **roles: Any) -> None:
         self.system = system
         self.chain, self.committee, self.market = system.chain, system.committee, system.market
-        self.reservoir, self.token = system.reservoir, system.token
+        self.reservoir, self.token, self.ledger = system.reservoir, system.token, system.ledger
         self.network, self.commitments = network, commitments
         self.client, self.stranger = roles["client"], roles["stranger"]
         self.miners, self.verifiers = roles["miners"], roles["verifiers"]
@@ -193,8 +196,26 @@ class Play:
 
     def body_of(self, height: int) -> list[bytes]:
         """The values that the block's body root was made of."""
-        logs = self.chain.BlockAppended.range(self.network.blocks.height + 1)
+        logs = self.ledger.BlockAppended.range(self.network.blocks.height + 1)
         return next([bytes(value) for value in log.body] for log in logs if log.height == height)
+
+    def transcript_of(self, round_id: int, *ballot_ids: int) -> bytes:
+        """The round's own transcript and those of its ballots, as a block's body has it."""
+        transcript = bytes(self.chain.round(round_id).transcript)
+        for ballot_id in ballot_ids:
+            votes = bytes(self.committee.ballot(ballot_id).transcript)
+            transcript = keccak(encode(["bytes32", "bytes32"], [transcript, votes]))
+        return transcript
+
+    def occupancy_wei(self, ended_at: int, limit_s: int = TIME_LIMIT_S) -> int:
+        """What the client pays for a round that ended then, without a block."""
+        occupied_s: int = min(ended_at - self.round.openedAt, limit_s + ROUND_S)
+        return REWARD_WEI * 200_000 * occupied_s // (1_000_000 * (limit_s + ROUND_S))
+
+    @property
+    def now_s(self) -> int:
+        """Of the latest block."""
+        return int(self.network.blocks.head.timestamp)
 
     def credits_wei(self, accounts: Sequence[Any]) -> list[int]:
         return [self.credit_wei(account) for account in accounts]
@@ -230,10 +251,20 @@ class Play:
         return int(create_task(self.market, testSetCommitment=self.test_set_commitment(self.client), **terms))
 
     def open(self, *, has_keys: bool = True) -> int:
+        """And mine the block that the previous hash comes from."""
         self.chain.openRound(sender=self.stranger)
+        self.network.mine(2)
         if has_keys:
-            self.chain.publishKeys(self.round_id, KEYS, sender=self.client)
+            self.publish_keys()
         return self.round_id
+
+    def open_idle(self) -> int:
+        self.chain.openIdleRound(sender=self.stranger)
+        self.network.mine(2)
+        return self.round_id
+
+    def publish_keys(self, sender: Any = None, keys: Cid = KEYS) -> Any:
+        return self.chain.publishKeys(self.round_id, self.round.previousHash, keys, sender=sender or self.client)
 
     def solution(self, miner: Any, model: Cid | None = None) -> bytes:
         previous_hash = self.round.previousHash
@@ -246,9 +277,21 @@ class Play:
         """The model that this miner has trained in this round."""
         return make_cid(f"model of {miner.address} in {self.round_id}")
 
-    def commit(self, *miners: Any, claim_ppm: int = 950_000) -> None:
+    def commit(self, *miners: Any, claim_ppm: int | None = None) -> None:
+        """Claims to qualify in training, and not to in overtime."""
+        if claim_ppm is None:
+            claim_ppm = 500_000 if self.phase == Phase.OVERTIME else 950_000
         for miner in miners:
-            self.chain.commit(self.round_id, self.solution(miner), claim_ppm, sender=miner, value=MINER_BOND_WEI)
+            self.commit_hash(miner, self.solution(miner), claim_ppm)
+
+    def commit_hash(
+        self, miner: Any, hashed: bytes, claim_ppm: int = 950_000, *, round_id: int = 0, value_wei: int | None = None
+    ) -> Any:
+        """Of the current round unless `round_id` is given; with bond and judging fee."""
+        where = (round_id or self.round_id, self.round.previousHash)
+        if value_wei is None:
+            value_wei = MINER_BOND_WEI + self.chain.judgingFeeOf(self.round_id)
+        return self.chain.commit(*where, hashed, claim_ppm, sender=miner, value=value_wei)
 
     def advance(self) -> None:
         self.chain.advance(self.round_id, sender=self.stranger)
@@ -312,6 +355,6 @@ class Play:
 
     def play_idle(self, vote: Vote) -> None:
         """A whole idle round, with one miner for each verdict."""
-        self.chain.openIdleRound(sender=self.stranger)
+        self.open_idle()
         self.to_voting(*self.miners[: len(vote)])
         self.finish(vote)

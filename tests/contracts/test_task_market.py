@@ -87,7 +87,7 @@ def test_submit__empty_test_set_commitment__reverts(market: Any, create_task: Cr
 def test_submit__time_limit_out_of_range__reverts(
     market: Any, create_task: CreateTask, reverts: Any, time_limit_s: int
 ) -> None:
-    with reverts(market.InvalidTimeLimit, timeLimitS=time_limit_s, maxTimeLimitS=3_600):
+    with reverts(market.InvalidTimeLimit, timeLimitS=time_limit_s, minTimeLimitS=10, maxTimeLimitS=3_600):
         create_task(market, timeLimitS=time_limit_s)
 
 
@@ -114,7 +114,7 @@ def test_submit__reward_after_fee_one_wei_short__reverts(market: Any, create_tas
 
 
 def test_submit__less_than_the_bond__reverts(market: Any, client: Any, reverts: Any) -> None:
-    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1)
+    terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1, 0)
     needed_wei = BOND_WEI + -(-1_000 * GWEI * 10 // 9)
     with reverts(market.PaymentTooSmall, sentWei=1, neededWei=needed_wei):
         market.submit(terms, sender=client, value=1)
@@ -144,7 +144,7 @@ def test_submit__stores_the_task_and_escrows_all(
     task = market.task(task_id)
 
     assert task_id == market.taskCount() == market.pendingCount() == market.mostValuable() == 1
-    assert (task.client, task.state, task.attempts) == (client, PENDING, 0)
+    assert (task.client, task.state) == (client, PENDING)
     assert (task.rewardWei, task.verifierFeeWei, task.bondWei) == (REWARD_WEI, FEE_WEI, BOND_WEI)
     assert tuple(task.terms.manifest) == cid("my manifest")
     assert task.terms.timeLimitS == 300
@@ -223,20 +223,20 @@ def test_pop_most_valuable__empty_list__reverts(market: Any, chain_account: Any,
         market.popMostValuable(sender=chain_account)
 
 
-def test_pop_most_valuable__value_is_reward_per_second(
+def test_pop_most_valuable__value_is_reward_per_second_of_a_whole_round(
     market: Any, chain_account: Any, create_task: CreateTask
 ) -> None:
     long_rich = create_task(market, payment_wei=3 * PAYMENT_WEI, timeLimitS=600)
     short_poor = create_task(market, timeLimitS=100)
     middle = create_task(market, timeLimitS=150)
 
-    assert market.valueOf(long_rich) == (3 * REWARD_WEI << 32) // 600
+    assert market.valueOf(long_rich) == (3 * REWARD_WEI << 32) // (600 + 14 * 60)
     popped = []
     for _ in range(3):
         popped.append(market.mostValuable())
         receipt = market.popMostValuable(sender=chain_account)
-        assert market.TaskPopped(popped[-1], 1) in receipt.events
-    assert popped == [short_poor, middle, long_rich]
+        assert market.TaskPopped(popped[-1]) in receipt.events
+    assert popped == [long_rich, short_poor, middle]
 
 
 def test_pop_most_valuable__equal_values__older_first(market: Any, create_task: CreateTask) -> None:
@@ -250,52 +250,11 @@ def test_pop_most_valuable__hands_escrow_and_bond_to_the_chain(
     task_id = create_task(market)
     market.popMostValuable(sender=chain_account)
 
-    assert (market.task(task_id).state, market.task(task_id).attempts) == (IN_ROUND, 1)
+    assert market.task(task_id).state == IN_ROUND
     for pot, amount_wei in ((ESCROW, PAYMENT_WEI), (BOND, BOND_WEI)):
         assert reservoir.balanceOf(market, pot, account_of(task_id)) == 0
         assert reservoir.balanceOf(chain_account, pot, account_of(task_id)) == amount_wei
     money(reservoir)
-
-
-# --- relist ---
-
-
-def test_relist__stranger__reverts(market: Any, stranger: Any, create_task: CreateTask, reverts: Any) -> None:
-    task_id = create_task(market)
-    with reverts(market.NotChain, caller=stranger):
-        market.relist(task_id, sender=stranger)
-
-
-def test_relist__pending_task__reverts(market: Any, chain_account: Any, create_task: CreateTask, reverts: Any) -> None:
-    task_id = create_task(market)
-    with reverts(market.NotInRound, taskId=task_id, state=PENDING):
-        market.relist(task_id, sender=chain_account)
-
-
-def test_relist__money_not_handed_back__reverts(
-    market: Any, reservoir: Any, chain_account: Any, create_task: CreateTask, reverts: Any
-) -> None:
-    task_id = create_task(market)
-    market.popMostValuable(sender=chain_account)
-    expected = {"pot": ESCROW, "account": account_of(task_id), "balanceWei": 0, "amountWei": PAYMENT_WEI}
-    with reverts(market.InsufficientFunds, operator=market.address, **expected):
-        market.relist(task_id, sender=chain_account)
-
-
-def test_relist__after_handing_back__can_be_cancelled(
-    market: Any, reservoir: Any, client: Any, chain_account: Any, create_task: CreateTask
-) -> None:
-    task_id = create_task(market)
-    market.popMostValuable(sender=chain_account)
-    for pot, amount_wei in ((ESCROW, PAYMENT_WEI), (BOND, BOND_WEI)):
-        account = account_of(task_id)
-        reservoir.move(pot, account, market, pot, account, amount_wei, sender=chain_account)
-    receipt = market.relist(task_id, sender=chain_account)
-
-    assert market.TaskRelisted(task_id) in receipt.events
-    assert (market.task(task_id).state, market.mostValuable()) == (PENDING, task_id)
-    market.cancel(task_id, sender=client)
-    assert reservoir.creditOf(client) == PAYMENT_WEI + BOND_WEI
 
 
 # --- close ---
@@ -337,24 +296,45 @@ def test_close__in_round__is_final(
         market.close(task_id, outcome, sender=chain_account)
 
 
-# --- takeNewTasks and hashes ---
+# --- raiseReward ---
 
 
-def test_take_new_tasks__stranger__reverts(market: Any, stranger: Any, reverts: Any) -> None:
-    with reverts(market.NotChain, caller=stranger):
-        market.takeNewTasks(sender=stranger)
-
-
-def test_take_new_tasks__chains_the_tasks_since_the_last_call(
-    market: Any, chain_account: Any, create_task: CreateTask
+def test_raise_reward__not_the_client_or_not_pending__reverts(
+    market: Any, client: Any, stranger: Any, create_task: CreateTask, reverts: Any
 ) -> None:
+    task_id = create_task(market)
+    with reverts(market.NotClient, taskId=task_id, client=client.address, caller=stranger.address):
+        market.raiseReward(task_id, sender=stranger, value=1)
+    with reverts(market.PaymentTooSmall, sentWei=1, neededWei=2):
+        market.raiseReward(task_id, sender=client, value=1)
+    market.cancel(task_id, sender=client)
+    with reverts(market.NotPending, taskId=task_id, state=CANCELLED):
+        market.raiseReward(task_id, sender=client, value=2)
+
+
+def test_raise_reward__pending__is_worth_more_and_comes_back_whole(
+    market: Any, reservoir: Any, client: Any, create_task: CreateTask, money: Any
+) -> None:
+    first, second = create_task(market), create_task(market)
+    receipt = market.raiseReward(second, sender=client, value=PAYMENT_WEI)
+    assert market.RewardRaised(second, 2 * REWARD_WEI, 2 * (PAYMENT_WEI - REWARD_WEI)) in receipt.events
+    assert (market.mostValuable(), market.pendingCount()) == (second, 2)
+    assert market.valueOf(second) in (2 * market.valueOf(first), 2 * market.valueOf(first) + 1)
+    market.cancel(second, sender=client)
+    assert reservoir.creditOf(client) == 2 * PAYMENT_WEI + market.parameters().clientBondWei
+    money(reservoir)
+
+
+# --- hashes ---
+
+
+def test_new_tasks_hash__chains_every_task_ever_submitted(market: Any, client: Any, create_task: CreateTask) -> None:
     chained = ZERO_HASH
     for _ in range(2):
         chained = keccak(encode(["bytes32", "uint64"], [chained, create_task(market)]))
-
-    assert market.takeNewTasks.call(sender=chain_account) == chained
-    market.takeNewTasks(sender=chain_account)
-    assert market.takeNewTasks.call(sender=chain_account) == ZERO_HASH
+    market.cancel(2, sender=client)
+    assert market.newTasksHash() == chained
+    assert list(market.listHashes()) == [market.taskListHash(), chained]
 
 
 def test_task_list_hash__follows_every_change_of_the_list(

@@ -64,8 +64,10 @@ class ScriptedMiner(Participant):
             cid_of(content),
             self.salt,
         )
-        bond_wei = self.contracts.learning_chain.parameters().miner_bond_wei
-        self.send("LearningChain", "commit", current.round_id, commitment, claimed_train_ppm, value_wei=bond_wei)
+        chain = self.contracts.learning_chain
+        value_wei = chain.parameters().miner_bond_wei + chain.judging_fee_wei(current.round_id)
+        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm)
+        self.send("LearningChain", "commit", *arguments, value_wei=value_wei)
 
     def reveal(self, current: Round) -> Cid:
         """Publish what was committed to, and open the commitment."""
@@ -114,14 +116,14 @@ class ScriptedClient(Participant):
         parameters = self.contracts.task_market.parameters()
         net_ppm = 1_000_000 - parameters.verifier_fee_ppm
         value_wei = parameters.client_bond_wei + reward_wei * 1_000_000 // net_ppm
-        given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0}
+        given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0, "earliest_close_s": 0}
         complete = TaskTerms(manifest, commitment, **{"solutions_wanted": 1, **given, **terms})
         receipt = self.send("TaskMarket", "submit", complete, value_wei=value_wei)
         [event] = self.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")
         return int(event.arguments["taskId"])
 
     def publish_keys(self, current: Round, keys: Cid) -> None:
-        self.send("LearningChain", "publishKeys", current.round_id, keys)
+        self.send("LearningChain", "publishKeys", current.round_id, current.previous_hash, keys)
 
     def release(self, current: Round, test_set: Cid) -> None:
         """Not before the next second, as the contract asks; a node that mines on demand stands still until told."""

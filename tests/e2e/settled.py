@@ -6,7 +6,8 @@ from typing import Any
 from hexbytes import HexBytes
 from web3.exceptions import TransactionNotFound
 
-from pole.chain.structs import Pot
+from pole.chain.contracts import Contracts
+from pole.chain.structs import Pot, Round
 from pole.journal.journal import Journal
 from pole.journal.transactions import SignedTransaction
 from testbed.processes import Actor
@@ -24,6 +25,12 @@ def check_settled(world: World, since_block: int, actors: Sequence[Actor]) -> No
     assert world.slashed_since(since_block) == {}
     for actor in actors:
         check_sent_once(world, actor)
+
+
+def fees_wei(contracts: Contracts, ended: Round) -> int:
+    """What the verifiers earn in a round of a task: their fee, and the judging fees of all submissions."""
+    judging_wei = ended.submission_count * contracts.learning_chain.judging_fee_wei(ended.round_id)
+    return contracts.task_market.task(ended.task_id).verifier_fee_wei + judging_wei
 
 
 def check_sent_once(world: World, actor: Actor) -> None:

@@ -9,7 +9,7 @@ from web3 import HTTPProvider, Web3
 
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import ETHER, LOCAL, IdleTerms, Profile
-from pole.chain.structs import ChainParameters, CommitteeParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.learning.idle import publish_idle_task
 from pole.storage.store import Store, open_store
 from testbed.chain import MNEMONIC
@@ -24,6 +24,8 @@ PROFILE = Profile(
         min_reward_wei=ETHER // 100,
         verifier_fee_ppm=100_000,
         max_time_limit_s=600,
+        min_time_limit_s=1,
+        round_windows_s=630,
     ),
     CommitteeParameters(
         min_stake_wei=ETHER,
@@ -45,11 +47,13 @@ PROFILE = Profile(
         release_window_s=90,
         reveal_window_s=90,
         miner_bond_wei=ETHER // 20,
-        winner_reward=32 * ETHER,
-        ommer_formula=OmmerFormula.FRACTION,
+        judging_fee_wei=ETHER // 1_000,
+        judging_fee_ppm=25_000,
+        occupancy_ppm=200_000,
     ),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     LOCAL.gradient,
-    IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1),
+    IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
 )
 """Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
 

@@ -7,6 +7,7 @@ from pole.task.weights import save_model
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 
@@ -27,9 +28,12 @@ def test_client__vanishes_before_keys__bond_to_the_verifiers_and_reward_refunded
     ended = world.ended(task_id)
     assert (ended.phase, ended.abort_reason) == (Phase.ABORTED, AbortReason.KEYS_MISSING)
     assert world.contracts.task_market.task(task_id).state is TaskState.REFUNDED
+    [paid] = world.chain.logs("LearningChain", "OccupancyPaid", roundId=ended.round_id)
+    occupancy_wei = int(paid.arguments["amountWei"])
+    assert 0 < occupancy_wei < task.reward_wei // 5
     assert world.credited_since(start) == {
-        client.address: task.reward_wei + task.verifier_fee_wei,
-        **{verifier.address: CLIENT_BOND_WEI // 2 for verifier in company.verifiers},
+        client.address: task.reward_wei + task.verifier_fee_wei - occupancy_wei,
+        **{verifier.address: (CLIENT_BOND_WEI + occupancy_wei) // 2 for verifier in company.verifiers},
     }
 
 
@@ -47,14 +51,14 @@ def test_client__vanishes_before_release__best_by_training_wins_and_miners_share
     world.pass_deadline(world.in_phase(task_id, Phase.RELEASE).deadline)
     weak.reveal(world.in_phase(task_id, Phase.REVEAL))
     ended = world.ended(task_id)
-    header = world.contracts.learning_chain.header(ended.height)
+    header = world.contracts.block_ledger.header(ended.height)
     assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, False)
     assert (header.winner, header.test_ppm) == (company.miner.address, 0)
     assert header.train_ppm > workshop.train_ppm(model) >= 400_000
-    assert [ommer.miner for ommer in world.contracts.learning_chain.ommers(ended.height)] == [weak.address]
+    assert [ommer.miner for ommer in world.contracts.block_ledger.ommers(ended.height)] == [weak.address]
     task, share_wei = world.contracts.task_market.task(task_id), CLIENT_BOND_WEI // 2
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + share_wei + MINER_BOND_WEI,
         weak.address: share_wei + MINER_BOND_WEI,
-        **{verifier.address: task.verifier_fee_wei // 2 for verifier in company.verifiers},
+        **{verifier.address: fees_wei(world.contracts, ended) // 2 for verifier in company.verifiers},
     }

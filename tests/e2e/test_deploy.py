@@ -56,7 +56,7 @@ def test_deploy__eth_tester__writes_a_valid_file_and_the_idle_task(tmp_path: Pat
     deployment = deployed("ethereum:local:test", tmp_path, "--profile", "public", "--ommer-formula", "printed")
     assert (deployment.chain_id, deployment.profile) == (1337, "public")
     assert deployment.parameters["chain"]["keys_window_s"] == PUBLIC.chain.keys_window_s
-    assert deployment.parameters["chain"]["ommer_formula"] == OmmerFormula.PRINTED
+    assert deployment.parameters["ledger"]["ommer_formula"] == OmmerFormula.PRINTED
 
 
 def test_deploy__anvil_started_by_ape__writes_a_valid_file(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_deploy__running_node__can_be_used_by_the_roles(kind: str, tmp_path: Pat
         deployment = deployed(f"ethereum:local:{chain.rpc_url}", tmp_path)
         contracts = Contracts.of(ChainClient.connect(chain.rpc_url, deployment))
         assert contracts.learning_chain.parameters() == LOCAL.chain
-        assert contracts.learning_chain.header(0).model == contracts.learning_chain.idle_task().manifest
+        assert contracts.block_ledger.header(0).model == contracts.learning_chain.idle_task().manifest
         content = FolderStore(tmp_path / "store").get(contracts.learning_chain.idle_task().manifest, MAX_MANIFEST_BYTES)
         assert Manifest.from_bytes(content).name == "idle: scikit-learn digits"
         assert deployment.idle_manifest == str(contracts.learning_chain.idle_task().manifest)

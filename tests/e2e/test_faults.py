@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from pole.chain.deployment import ContractName
 from pole.chain.structs import Phase, Round
 from pole.node.loop import STATUS_FILE
 from testbed.processes import Actor
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.proxy import Fault, Proxy
 from tests.e2e.secrecy import PATH, leaks, with_keys
-from tests.e2e.settled import check_settled
+from tests.e2e.settled import check_settled, fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 from tests.e2e.world import World
@@ -60,13 +61,13 @@ class Trouble:
 
         ended = world.until(f"the round of task {task_id} to end", look, PATIENCE_S)
         assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
-        assert world.contracts.learning_chain.header(ended.height).winner == self.company.miner.address
+        assert world.contracts.block_ledger.header(ended.height).winner == self.company.miner.address
         [opened] = world.chain.logs("LearningChain", "RoundOpened", roundId=ended.round_id)
         task, paid_wei = world.contracts.task_market.task(task_id), world.credited_since(opened.block_number)
         assert paid_wei == {
             self.company.client.address: PROFILE.market.client_bond_wei,
             self.company.miner.address: task.reward_wei + PROFILE.chain.miner_bond_wei,
-            **{verifier.address: task.verifier_fee_wei // 2 for verifier in self.company.verifiers},
+            **{verifier.address: fees_wei(world.contracts, ended) // 2 for verifier in self.company.verifiers},
         }
         return ended
 
@@ -179,7 +180,7 @@ def test_round__reorgs_undo_commit_reveal_and_block__are_sent_again_and_paid_onc
     world.thaw()
     ended = world.ended(task_id)
     undo(trouble, "BlockAppended", current.round_id)
-    assert world.contracts.learning_chain.height() == ended.height - 1
+    assert world.contracts.block_ledger.height() == ended.height - 1
     world.thaw()
     trouble.finish(task_id)
 
@@ -187,7 +188,8 @@ def test_round__reorgs_undo_commit_reveal_and_block__are_sent_again_and_paid_onc
 def undo(trouble: Trouble, event: str, round_id: int) -> None:
     """A reorg removes the event and all after it; no block comes until the test says so."""
     trouble.world.freeze()
-    while trouble.world.chain.logs("LearningChain", event, roundId=round_id):
+    contract: ContractName = "BlockLedger" if event == "BlockAppended" else "LearningChain"
+    while trouble.world.chain.logs(contract, event, roundId=round_id):
         trouble.world.reorganise(trouble.block_of(event, round_id))
 
 

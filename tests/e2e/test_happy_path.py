@@ -6,6 +6,7 @@ from pole.chain.commitments import header_hash
 from pole.chain.structs import Ommer, TaskState
 from testbed.processes import Actor
 from tests.e2e.scripted import Participant
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import LABEL, VECTORS, read_classes, write_rows, write_task
 from tests.e2e.world import World
@@ -15,7 +16,7 @@ STAKES = {17: "2", 3: "3", 6: "5"}
 MINERS = (2, 4, 5)
 REQUIRED_PPM = 750_000
 CLIENT_BOND_WEI, MINER_BOND_WEI = PROFILE.market.client_bond_wei, PROFILE.chain.miner_bond_wei
-WINNER_REWARD = PROFILE.chain.winner_reward
+WINNER_REWARD = PROFILE.ledger.winner_reward
 
 
 class Market:
@@ -112,15 +113,15 @@ def test_market__two_encrypted_tasks__blocks_ommer_payments_predictions_and_noth
 def check_blocks(market: Market) -> None:
     """Each task made a block, won by the best by test accuracy in the outcome, the earliest among equals."""
     contracts = market.world.contracts
-    assert contracts.learning_chain.height() == len(REWARDS)
+    assert contracts.block_ledger.height() == len(REWARDS)
     for height in range(1, 1 + len(REWARDS)):
-        header, played = contracts.learning_chain.header(height), contracts.learning_chain.round(height)
+        header, played = contracts.block_ledger.header(height), contracts.learning_chain.round(height)
         entries, outcome = (
             contracts.learning_chain.entries(height),
             contracts.verifier_committee.outcome(played.ballot_id),
         )
-        assert (header.task_id, header.previous_hash) == (height, contracts.learning_chain.header_hash(height - 1))
-        assert header_hash(header) == contracts.learning_chain.header_hash(height)
+        assert (header.task_id, header.previous_hash) == (height, contracts.block_ledger.header_hash(height - 1))
+        assert header_hash(header) == contracts.block_ledger.header_hash(height)
         assert {entry.miner for entry in entries} == {miner.address for miner in market.miners}
         assert all(verdict.is_valid and verdict.train_ppm >= REQUIRED_PPM for verdict in outcome)
         best = max(range(len(entries)), key=lambda i: (outcome[i].test_ppm, -i))
@@ -131,11 +132,11 @@ def check_blocks(market: Market) -> None:
 def check_ommer(market: Market) -> None:
     """The best ommer of the first block is referenced by the second, and paid."""
     contracts = market.world.contracts
-    winners = [contracts.learning_chain.header(height).winner for height in (1, 2)]
-    ommers = contracts.learning_chain.ommers(1)
+    winners = [contracts.block_ledger.header(height).winner for height in (1, 2)]
+    ommers = contracts.block_ledger.ommers(1)
     assert {ommer.miner for ommer in ommers} | {winners[0]} == {miner.address for miner in market.miners}
     assert [ommer.is_referenced for ommer in ommers] == [True, False]
-    assert contracts.learning_chain.header(2).ommer_hash == ommers[0].hash
+    assert contracts.block_ledger.header(2).ommer_hash == ommers[0].hash
     minted = expected_tokens(winners, ommers)
     assert {miner.address: contracts.reward_token.balance(miner.address) for miner in market.miners} == {
         miner.address: minted.get(miner.address, 0) for miner in market.miners
@@ -158,22 +159,23 @@ def check_payments(market: Market) -> None:
     expected_wei = {market.client.address: len(REWARDS) * CLIENT_BOND_WEI}
     expected_wei |= {miner.address: len(REWARDS) * MINER_BOND_WEI for miner in market.miners}
     for height in range(1, 1 + len(REWARDS)):
-        expected_wei[contracts.learning_chain.header(height).winner] += contracts.task_market.task(height).reward_wei
+        expected_wei[contracts.block_ledger.header(height).winner] += contracts.task_market.task(height).reward_wei
     paid_wei = world.credited_since(0)
-    fees_wei = sum(contracts.task_market.task(task_id).verifier_fee_wei for task_id in range(1, 1 + len(REWARDS)))
+    rounds_ended = [contracts.learning_chain.round(number) for number in range(1, 1 + len(REWARDS))]
+    earned_wei = sum(fees_wei(contracts, ended) for ended in rounds_ended)
     shares_wei = {verifier.address: paid_wei.pop(verifier.address) for verifier in market.verifiers}
     assert paid_wei == expected_wei
-    assert sum(shares_wei.values()) == fees_wei
+    assert sum(shares_wei.values()) == earned_wei
     total_stake = sum(int(ether) for ether in STAKES.values())
     for verifier, ether in market.verifiers.items():
-        assert abs(shares_wei[verifier.address] - fees_wei * int(ether) // total_stake) < len(REWARDS) * len(STAKES)
+        assert abs(shares_wei[verifier.address] - earned_wei * int(ether) // total_stake) < len(REWARDS) * len(STAKES)
 
 
 def check_model(market: Market) -> None:
     """The client's model classifies rows that nobody has seen, and its report agrees with the block."""
     world, out = market.world, market.world.folder / "bundle"
     report = world.stage.run(["dataclient", "fetch-model", "first", "--out", str(out)], market.client)
-    header = world.contracts.learning_chain.header(1)
+    header = world.contracts.block_ledger.header(1)
     assert f"by {header.winner}, block 1" in report
     assert f"test accuracy  {header.test_ppm / 10_000:.2f} %, the same as the verifiers voted, to the row" in report
     new_rows = write_rows(world.folder / "new-rows.csv", seed=3, rows_per_class=5)

@@ -16,7 +16,7 @@ from testbed.ipfs import IpfsDaemon, ipfs_network, kubo_binary
 from testbed.processes import Actor
 from tests.e2e.company import Company
 from tests.e2e.scripted import ScriptedMiner
-from tests.e2e.settled import check_settled
+from tests.e2e.settled import check_settled, fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows, write_task
 from tests.e2e.world import World
@@ -52,18 +52,18 @@ class Peers:
         world, company = self.world, self.company
         task = world.contracts.task_market.task(ended.task_id)
         assert ended.phase is Phase.FINALISED
-        assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
-        assert self.credits(since_block) == self.expected_credits(task)
+        assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
+        assert self.credits(since_block) == self.expected_credits(ended, task)
         check_settled(world, since_block, company.actors)
 
     def credits(self, since_block: int) -> dict[str, int]:
         return self.world.credited_since(since_block)
 
-    def expected_credits(self, task: Task) -> dict[str, int]:
+    def expected_credits(self, ended: Round, task: Task) -> dict[str, int]:
         return {
             self.company.miner.address: task.reward_wei + MINER_BOND_WEI,
             self.company.client.address: CLIENT_BOND_WEI,
-            **{verifier.address: task.verifier_fee_wei // 2 for verifier in self.company.verifiers},
+            **{verifier.address: fees_wei(self.world.contracts, ended) // 2 for verifier in self.company.verifiers},
         }
 
     def says(self, actor: Actor, words: str) -> bool:
@@ -98,7 +98,7 @@ def test_round__over_two_daemons__finishes_and_the_client_fetches_the_model(peer
     ended = world.ended(peers.commission("over-ipfs"))
     peers.check_paid(ended, start)
     report = world.stage.run(["dataclient", "fetch-model", "over-ipfs"], company.client)
-    model = world.contracts.learning_chain.header(ended.height).model
+    model = world.contracts.block_ledger.header(ended.height).model
     assert f"model {model}, by {company.miner.address}" in report
     assert model in list(open_store(peers.others.address).pinned())
     assert ended.test_set in list(open_store(peers.clients.address).pinned())
@@ -138,7 +138,7 @@ def test_round__a_model_that_nobody_has__others_are_judged_and_the_honest_miner_
     world.pass_deadline(ballot.deadline - TIME_TO_VOTE_S)  # they wait for it as long as they can
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     verdicts = {
         entry.miner: verdict.is_valid
         for entry, verdict in zip(

@@ -4,6 +4,7 @@ import pytest
 
 from pole.chain.structs import BallotPhase, Phase
 from tests.e2e.company import Company
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 
@@ -26,7 +27,7 @@ def test_miner__killed_between_commit_and_reveal__reveals_after_restart_and_is_p
     world.restart(miner)
     ended = world.ended(task_id)
     assert (ended.phase, ended.revealed_count) == (Phase.FINALISED, 1)
-    assert world.contracts.learning_chain.header(ended.height).winner == miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == miner.address
     assert (
         world.credited_since(start)[miner.address]
         == world.contracts.task_market.task(task_id).reward_wei + MINER_BOND_WEI
@@ -53,8 +54,7 @@ def test_verifier__killed_between_vote_commit_and_reveal__reveals_the_same_vote_
     committee = world.contracts.verifier_committee
     assert committee.member(ballot_id, verifier.address).digest == committee.outcome_digest(ballot_id)
     assert world.slashed_since(start) == {}
-    fee_wei = world.contracts.task_market.task(task_id).verifier_fee_wei
-    assert world.credited_since(start)[verifier.address] == fee_wei // 2
+    assert world.credited_since(start)[verifier.address] == fees_wei(world.contracts, ended) // 2
 
 
 def test_client__killed_between_open_and_keys__issues_them_after_restart_and_gets_its_bond_back(

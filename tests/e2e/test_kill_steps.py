@@ -9,7 +9,7 @@ import pytest
 from pole.chain.structs import Phase, Round
 from testbed.processes import Actor
 from tests.e2e.company import COMMANDS, SHOWN
-from tests.e2e.settled import check_settled
+from tests.e2e.settled import check_settled, fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows, write_task
 from tests.e2e.world import World
@@ -109,11 +109,11 @@ def test_round__every_role_killed_at_every_journal_step__everybody_is_paid_once(
         assert world.contracts.task_market.task_count() == number, "a task was submitted twice"
         ended = mortals.ended(number)
         assert (ended.phase, ended.is_test_set_released) == (Phase.FINALISED, True)
-        assert world.contracts.learning_chain.header(ended.height).winner == mortals.miner.address
+        assert world.contracts.block_ledger.header(ended.height).winner == mortals.miner.address
         task = world.contracts.task_market.task(number)
         paid[mortals.client.address] += PROFILE.market.client_bond_wei
         paid[mortals.miner.address] += task.reward_wei + PROFILE.chain.miner_bond_wei
-        paid[mortals.verifier.address] += task.verifier_fee_wei
+        paid[mortals.verifier.address] += fees_wei(world.contracts, ended)
         world.until("the miner's report", lambda: "after remember reported" in mortals.steps("miner"), 100)
         if not mortals.missing():
             break

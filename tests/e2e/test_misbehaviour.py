@@ -9,6 +9,7 @@ from testbed import rounds
 from tests.e2e.company import Company
 from tests.e2e.models import Workshop
 from tests.e2e.scripted import ScriptedMiner, ScriptedVerifier
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 
@@ -33,12 +34,14 @@ def test_miner__never_reveals__loses_its_bond_to_the_verifiers_and_the_round_goe
     world.pass_deadline(current.deadline)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     task = world.contracts.task_market.task(task_id)
     assert world.credited_since(start) == {
         company.miner.address: task.reward_wei + MINER_BOND_WEI,
         company.client.address: CLIENT_BOND_WEI,
-        **{verifier.address: (task.verifier_fee_wei + MINER_BOND_WEI) // 2 for verifier in company.verifiers},
+        **{
+            verifier.address: (fees_wei(world.contracts, ended) + MINER_BOND_WEI) // 2 for verifier in company.verifiers
+        },
     }
 
 
@@ -59,13 +62,13 @@ def test_verifier__votes_noise__is_slashed_and_earns_nothing(company: Company) -
     world.pass_deadline(ballot.deadline)
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
     penalty_wei = PROFILE.committee.min_stake_wei * PROFILE.committee.noise_penalty_ppm // FULL_PPM
     assert world.slashed_since(start) == {lazy.address: penalty_wei}
     left = committee.verifier(lazy.address)
     assert left.is_seated  # a tenth less is above the floor
     assert left.stake_wei == PROFILE.committee.min_stake_wei - penalty_wei
-    paid_wei, fee_wei = world.credited_since(start), world.contracts.task_market.task(task_id).verifier_fee_wei
+    paid_wei, fee_wei = world.credited_since(start), fees_wei(world.contracts, ended)
     assert lazy.address not in paid_wei
     assert [paid_wei[v.address] for v in company.verifiers] == [(fee_wei + penalty_wei) // 2] * 2
 
@@ -96,8 +99,8 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
     honest = verdicts.pop(company.miner.address)
     assert honest.is_valid
     assert verdicts == {miner.address: INVALID for what, miner in miners.items() if what != "of another round"}
-    assert world.contracts.learning_chain.header(ended.height).winner == company.miner.address
-    assert world.contracts.learning_chain.ommers(ended.height) == []
+    assert world.contracts.block_ledger.header(ended.height).winner == company.miner.address
+    assert world.contracts.block_ledger.ommers(ended.height) == []
     assert not trap.exists()
     paid_wei = world.credited_since(start)
     assert paid_wei[company.client.address] == CLIENT_BOND_WEI + len(files) * MINER_BOND_WEI
@@ -107,10 +110,10 @@ def test_models__hostile_files_and_one_of_another_round__all_fail_and_the_honest
 def earlier_winning_model(company: Company) -> bytes:
     """The model of the newest block, which was trained on a task of the same shape; makes such a block if need be."""
     world = company.world
-    if world.contracts.learning_chain.height() == 0:
+    if world.contracts.block_ledger.height() == 0:
         rows = write_rows(world.folder / "rows.csv")
         world.ended(world.commission(company.client, rows, "first"))
-    model = world.contracts.learning_chain.header(world.contracts.learning_chain.height()).model
+    model = world.contracts.block_ledger.header(world.contracts.block_ledger.height()).model
     assert model is not None
     return world.site.store.get(model, 1 << 20)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
+from web3.types import RPCEndpoint
 
 from pole.chain.commitments import header_hash
 from pole.chain.contracts import Contracts
@@ -15,6 +16,7 @@ from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.chain import development_chain
 from tests.e2e.scripted import Participant, ScriptedClient, ScriptedMiner, ScriptedVerifier
+from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE, Site, deploy_site
 
 P = TypeVar("P", bound=Participant)
@@ -86,6 +88,8 @@ def commission(play: Play) -> None:
     task = play.contracts.task_market.task(task_id)
     assert (task.reward_wei, task.verifier_fee_wei) == (REWARD_WEI, FEE_WEI)
     play.stranger.send("LearningChain", "openRound")
+    while not play.round.is_bound:  # a node that mines on demand stands still until told
+        play.stranger.chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])
     play.client.publish_keys(play.round, KEYS)
     assert play.round.phase is Phase.TRAINING
 
@@ -112,11 +116,11 @@ def vote(play: Play) -> None:
 
 
 def check_block(play: Play) -> None:
-    header = play.contracts.learning_chain.header(1)
-    assert header_hash(header) == play.contracts.learning_chain.header_hash(1)
+    header = play.contracts.block_ledger.header(1)
+    assert header_hash(header) == play.contracts.block_ledger.header_hash(1)
     assert (header.winner, header.model) == (play.miners[0].address, cid_of(MODELS[0]))
     assert (header.train_ppm, header.test_ppm) == (920_000, 910_000)
-    assert [ommer.miner for ommer in play.contracts.learning_chain.ommers(1)] == [play.miners[1].address]
+    assert [ommer.miner for ommer in play.contracts.block_ledger.ommers(1)] == [play.miners[1].address]
     assert play.contracts.task_market.task(1).state is TaskState.SOLVED
 
 
@@ -126,12 +130,13 @@ def check_payments(play: Play) -> None:
     credits_wei = [play.contracts.reward_reservoir.credit_wei(miner.address) for miner in play.miners]
     assert credits_wei == [REWARD_WEI + bond_wei, bond_wei]
     assert play.contracts.reward_reservoir.credit_wei(play.client.address) == PROFILE.market.client_bond_wei
+    earned_wei = fees_wei(play.contracts, play.round)
     assert [play.contracts.reward_reservoir.credit_wei(v.address) for v in play.verifiers] == [
-        FEE_WEI // 4,
-        FEE_WEI // 2,
-        FEE_WEI // 4,
+        earned_wei // 4,
+        earned_wei // 2,
+        earned_wei // 4,
     ]
-    assert play.contracts.reward_token.balance(play.miners[0].address) == PROFILE.chain.winner_reward
+    assert play.contracts.reward_token.balance(play.miners[0].address) == PROFILE.ledger.winner_reward
     for participant in (play.client, *play.miners, *play.verifiers):
         participant.withdraw()
     reservoir = play.site.deployment.address("RewardReservoir")

@@ -33,10 +33,10 @@ def test_overtime__nobody_reaches_the_accuracy__best_of_the_rest_wins_and_there_
     world.pass_deadline(overtime.deadline)
     untrained.reveal(world.in_phase(task_id, Phase.REVEAL))
     ended = world.ended(task_id)
-    header, task = world.contracts.learning_chain.header(ended.height), world.contracts.task_market.task(task_id)
+    header, task = world.contracts.block_ledger.header(ended.height), world.contracts.task_market.task(task_id)
     assert (ended.phase, ended.is_overtime, ended.qualified_count) == (Phase.FINALISED, True, 0)
     assert header.winner == company.miner.address
     assert workshop.train_ppm(model) < header.train_ppm < task.terms.required_train_ppm
-    assert world.contracts.learning_chain.ommers(ended.height) == []
+    assert world.contracts.block_ledger.ommers(ended.height) == []
     paid_wei, bond_wei = world.credited_since(start), PROFILE.chain.miner_bond_wei
     assert (paid_wei[header.winner], paid_wei[untrained.address]) == (task.reward_wei + bond_wei, bond_wei)

@@ -54,7 +54,7 @@ def test_round__quantities_or_labels__model_of_the_block_predicts_them(
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
     assert world.contracts.task_market.task(task_id).state is TaskState.SOLVED
-    block = world.contracts.learning_chain.header(ended.height)
+    block = world.contracts.block_ledger.header(ended.height)
     assert block.train_ppm >= required_ppm
     bundle, out = folder / f"{name}-model", folder / f"{name}-predictions.csv"
     report = stage.run(["dataclient", "fetch-model", name, "--out", str(bundle)], company.client)

@@ -133,6 +133,7 @@ contract Handler is Intruder {
         if (round.phase == ILearningChain.Phase.None || _isFinal(round.phase)) {
             _open();
         } else if (chain.isDue(roundId)) {
+            VM.prank(_stranger());
             chain.advance(roundId);
         } else if (round.phase == ILearningChain.Phase.Keys) {
             _publishKeys(roundId);
@@ -203,6 +204,7 @@ contract Handler is Intruder {
             if (roundId % 2 == 0) _stake(uint256(keccak256(abi.encode("seat", roundId))));
             else _pass(SEAT_WAIT_S);
         }
+        VM.prank(_stranger());
         chain.advance(roundId);
     }
 

@@ -115,10 +115,12 @@ abstract contract Intruder is GradientRoles {
     function _tryLateCommit(uint256 seed) private {
         uint64 roundId = chain.roundCount();
         address miner = _miner(seed);
-        if (_isTaking(roundId) && chain.submissionIndexOf(roundId, miner) == 0) return;
-        VM.deal(miner, MINER_BOND_WEI);
+        if (_isTaking(roundId)) return;
+        bytes32 previousHash = chain.round(roundId).previousHash;
+        uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId);
+        VM.deal(miner, amountWei);
         VM.prank(miner);
-        try chain.commit{value: MINER_BOND_WEI}(roundId, bytes32(seed), 1_000_000) {
+        try chain.commit{value: amountWei}(roundId, previousHash, bytes32(seed), 1_000_000) {
             _violate("I10: a late or second commit was accepted");
         } catch {
             refusedAttempts++;

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
-import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IBlockLedger} from "../../contracts/interfaces/IBlockLedger.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
@@ -125,12 +125,12 @@ abstract contract Invariants {
 
     /// @dev Headers form one chain, and each paid at most R_w, R_r <= R_w and R_w/32.
     function _checkBlocks() internal view {
-        ILearningChain chain = handler.chain();
-        uint64 height = chain.height();
+        IBlockLedger ledger = handler.ledger();
+        uint64 height = ledger.height();
         if (height > 0) {
-            bytes32 previousHash = chain.header(height).previousHash;
+            bytes32 previousHash = ledger.header(height).previousHash;
             VM.assertTrue(
-                previousHash == chain.headerHash(height - 1), "I9: a header does not name the one before"
+                previousHash == ledger.headerHash(height - 1), "I9: a header does not name the one before"
             );
         }
         IGradientChain gradient = handler.gradient();
@@ -142,9 +142,9 @@ abstract contract Invariants {
                 "I26: a gradient header does not name the one before"
             );
         }
-        uint256 winnerReward = chain.parameters().winnerReward;
+        uint256 winnerReward = ledger.parameters().winnerReward;
         uint256 supply = handler.token().totalSupply();
-        uint256 references = handler.seen(ILearningChain.OmmerReferenced.selector);
+        uint256 references = handler.seen(IBlockLedger.OmmerReferenced.selector);
         VM.assertTrue(
             supply >= height * winnerReward + references * (winnerReward / 32), "I22: a reward was not issued"
         );

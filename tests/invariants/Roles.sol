@@ -53,7 +53,8 @@ abstract contract Roles is World {
             timeLimitS: uint32(60 + (seed >> 8) % 240),
             requiredTrainPpm: REQUIRED_PPM,
             minTestPpm: (seed >> 16) % 2 == 0 ? 800_000 : 0,
-            solutionsWanted: uint16(1 + (seed >> 40) % 4)
+            solutionsWanted: uint16(1 + (seed >> 40) % 4),
+            earliestCloseS: uint32((seed >> 32) % 32)
         });
         uint256 paymentWei = 2 * MIN_REWARD_WEI + (seed >> 48) % 1_000_000;
         VM.deal(client, CLIENT_BOND_WEI + paymentWei);
@@ -61,11 +62,23 @@ abstract contract Roles is World {
         market.submit{value: CLIENT_BOND_WEI + paymentWei}(terms);
     }
 
+    function _raiseReward(uint64 taskId, uint256 seed) internal {
+        uint256 amountWei = 1_000 + seed % 100_000;
+        address client = market.task(taskId).client;
+        VM.deal(client, amountWei);
+        VM.prank(client);
+        market.raiseReward{value: amountWei}(taskId);
+    }
+
     function _cancelTask(uint256 seed) internal {
         uint64 newest = market.taskCount();
         for (uint64 back = 0; back < 8 && back < newest; back++) {
             uint64 taskId = newest - uint64((back + seed) % (newest < 8 ? newest : 8));
             if (stateOf[taskId] != ITaskMarket.TaskState.Pending) continue;
+            if ((seed >> 8) % 2 == 0) {
+                _raiseReward(taskId, seed >> 16);
+                return;
+            }
             VM.prank(market.task(taskId).client);
             market.cancel(taskId);
             return;
@@ -73,8 +86,9 @@ abstract contract Roles is World {
     }
 
     function _publishKeys(uint64 roundId) internal {
+        bytes32 previousHash = _previousHash(roundId);
         VM.prank(_clientOf(roundId));
-        chain.publishKeys(roundId, Cid(Cids.DAG_PB, keccak256(abi.encode("keys", roundId))));
+        chain.publishKeys(roundId, previousHash, Cid(Cids.DAG_PB, keccak256(abi.encode("keys", roundId))));
     }
 
     function _releaseTestSet(uint64 roundId) internal {
@@ -89,18 +103,32 @@ abstract contract Roles is World {
 
     // --- miners ---
 
-    /// @dev The first miner from a random one on that has not committed. In overtime some claim enough all the same.
+    /// @dev The first miner from a random one on that has not committed; some claim less than is required. If all have,
+    /// one replaces its commit.
     function _commitSolution(uint64 roundId, bool isOvertime, uint256 seed) internal {
         for (uint256 i = 0; i < MINERS; i++) {
             address miner = _miner(seed % MINERS + i);
             if (chain.submissionIndexOf(roundId, miner) != 0) continue;
-            uint32 claim = uint32((isOvertime ? 0 : REQUIRED_PPM) + (seed >> 16) % 200_000);
+            bool isUnsure = isOvertime || (seed >> 8) % 8 == 0;
+            uint32 claim = uint32((isUnsure ? REQUIRED_PPM - 150_000 : REQUIRED_PPM) + (seed >> 16) % 200_000);
+            bytes32 previousHash = _previousHash(roundId);
             bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
-            VM.deal(miner, MINER_BOND_WEI);
+            uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId) + (seed >> 64) % 3;
+            VM.deal(miner, amountWei);
             VM.prank(miner);
-            chain.commit{value: MINER_BOND_WEI}(roundId, commitment, claim);
+            chain.commit{value: amountWei}(roundId, previousHash, commitment, claim);
             return;
         }
+        _replaceSolution(roundId, _miner(seed), uint32(REQUIRED_PPM + (seed >> 16) % 200_000));
+    }
+
+    /// @dev By another commitment to the same model, and a little more bond or none.
+    function _replaceSolution(uint64 roundId, address miner, uint32 claim) private {
+        bytes32 previousHash = _previousHash(roundId);
+        bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
+        VM.deal(miner, claim % 2);
+        VM.prank(miner);
+        chain.commit{value: claim % 2}(roundId, previousHash, commitment, claim);
     }
 
     function _revealSolution(uint64 roundId, uint256 seed) internal {
@@ -112,6 +140,14 @@ abstract contract Roles is World {
             VM.prank(sealed_.miner);
             chain.reveal(roundId, _modelOf(roundId, sealed_.miner), _saltOf(roundId, sealed_.miner));
             return;
+        }
+    }
+
+    /// @dev Waits for the block that it comes from.
+    function _previousHash(uint64 roundId) internal returns (bytes32 previousHash) {
+        while (previousHash == bytes32(0)) {
+            previousHash = chain.round(roundId).previousHash;
+            if (previousHash == bytes32(0)) _pass(1);
         }
     }
 

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
+import {IBlockLedger} from "../../contracts/interfaces/IBlockLedger.sol";
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
@@ -9,6 +10,7 @@ import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
+import {BlockLedger} from "../../contracts/BlockLedger.sol";
 import {GradientChain} from "../../contracts/GradientChain.sol";
 import {LearningChain} from "../../contracts/LearningChain.sol";
 import {RewardReservoir} from "../../contracts/RewardReservoir.sol";
@@ -22,6 +24,7 @@ abstract contract System {
     uint128 internal constant CLIENT_BOND_WEI = 5_003;
     uint128 internal constant MIN_REWARD_WEI = 1_000;
     uint128 internal constant MINER_BOND_WEI = 700;
+    uint128 internal constant JUDGING_FEE_WEI = 3 gwei;
     uint128 internal constant MIN_STAKE_WEI = 10_000;
     uint32 internal constant SEAT_WAIT_S = 120;
     uint128 internal constant WINNER_REWARD = 32_003;
@@ -32,6 +35,7 @@ abstract contract System {
     IVerifierCommittee public committee;
     ILearningChain public chain;
     IGradientChain public gradient;
+    IBlockLedger public ledger;
 
     function _deploy(OmmerFormula formula) internal {
         uint256 nonce = VM.getNonce(address(this));
@@ -40,7 +44,8 @@ abstract contract System {
             operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
         }
         address[] memory minters = new address[](1);
-        minters[0] = operators[2];
+        address ledgerAt = VM.computeCreateAddress(address(this), nonce + 6);
+        minters[0] = ledgerAt;
         address[] memory chains = new address[](2);
         (chains[0], chains[1]) = (operators[2], operators[3]);
 
@@ -48,9 +53,15 @@ abstract contract System {
         token = new RewardToken(minters);
         market = new TaskMarket(reservoir, operators[2], _marketParameters());
         committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
-        chain = new LearningChain(reservoir, token, market, committee, _chainParameters(formula), _idleTask());
+        chain = new LearningChain(
+            reservoir, market, committee, IBlockLedger(ledgerAt), _chainParameters(), _idleTask()
+        );
         gradient = new GradientChain(reservoir, committee, _gradientParameters());
+        ledger = new BlockLedger(
+            token, address(chain), IBlockLedger.LedgerParameters(WINNER_REWARD, formula), _idleTask().manifest
+        );
         require(address(gradient) == operators[3], "addresses were not predicted");
+        require(address(ledger) == ledgerAt, "addresses were not predicted");
     }
 
     function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {
@@ -58,7 +69,9 @@ abstract contract System {
             clientBondWei: CLIENT_BOND_WEI,
             minRewardWei: MIN_REWARD_WEI,
             verifierFeePpm: 70_000,
-            maxTimeLimitS: 3_600
+            maxTimeLimitS: 3_600,
+            minTimeLimitS: 60,
+            roundWindowsS: 840
         });
     }
 
@@ -79,19 +92,16 @@ abstract contract System {
         });
     }
 
-    function _chainParameters(OmmerFormula formula)
-        private
-        pure
-        returns (ILearningChain.ChainParameters memory)
-    {
+    function _chainParameters() private pure returns (ILearningChain.ChainParameters memory) {
         return ILearningChain.ChainParameters({
             keysWindowS: 120,
             overtimeWindowS: 120,
             releaseWindowS: 120,
             revealWindowS: 120,
             minerBondWei: MINER_BOND_WEI,
-            winnerReward: WINNER_REWARD,
-            ommerFormula: formula
+            judgingFeeWei: JUDGING_FEE_WEI,
+            judgingFeePpm: 25_000,
+            occupancyPpm: 200_000
         });
     }
 
@@ -111,7 +121,8 @@ abstract contract System {
             manifest: Cid(Cids.RAW, keccak256("idle manifest")),
             timeLimitS: 120,
             requiredTrainPpm: 800_000,
-            solutionsWanted: 2
+            solutionsWanted: 2,
+            earliestCloseS: 10
         });
     }
 }

@@ -20,6 +20,9 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function getNonce(address account) external view returns (uint64);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function setBlockhash(uint256 number, bytes32 hash) external;
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;
     function assertTrue(bool condition, string calldata message) external pure;
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
+import {IBlockLedger} from "../../contracts/interfaces/IBlockLedger.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
@@ -66,7 +67,7 @@ abstract contract World is GradientWorld, Books {
         ILearningChain.Round memory round = chain.round(earlier.roundId);
         earlier.phase = round.phase;
         earlier.submissions = round.submissionCount;
-        earlier.height = chain.height();
+        earlier.height = ledger.height();
         earlier.gradientHeight = gradient.current();
         earlier.ballotIds = [round.ballotId, earlier.gradientHeight.ballotId];
         for (uint256 i = 0; i < 2; i++) {
@@ -107,7 +108,7 @@ abstract contract World is GradientWorld, Books {
             (IVerifierCommittee.BallotPhase phase,) =
                 abi.decode(log.data, (IVerifierCommittee.BallotPhase, uint40));
             ballotsIn[phase]++;
-        } else if (log.topics[0] == ILearningChain.BlockAppended.selector) {
+        } else if (log.topics[0] == IBlockLedger.BlockAppended.selector) {
             if (chain.round(uint64(uint256(log.topics[2]))).isOvertime) overtimeBlocks++;
         }
     }
@@ -129,7 +130,7 @@ abstract contract World is GradientWorld, Books {
         }
         bool wasFinalised =
             earlier.phase != ILearningChain.Phase.Finalised && round.phase == ILearningChain.Phase.Finalised;
-        if (chain.height() != earlier.height + (wasFinalised ? 1 : 0)) {
+        if (ledger.height() != earlier.height + (wasFinalised ? 1 : 0)) {
             _violate("I9: the height moved without a finalised round, or not with one");
         }
     }
@@ -176,8 +177,6 @@ abstract contract World is GradientWorld, Books {
         ITaskMarket.TaskState to;
         if (log.topics[0] == ITaskMarket.TaskSubmitted.selector) {
             to = ITaskMarket.TaskState.Pending;
-        } else if (log.topics[0] == ITaskMarket.TaskRelisted.selector) {
-            to = ITaskMarket.TaskState.Pending;
         } else if (log.topics[0] == ITaskMarket.TaskPopped.selector) {
             to = ITaskMarket.TaskState.InRound;
         } else if (log.topics[0] == ITaskMarket.TaskClosed.selector) {
@@ -196,8 +195,6 @@ abstract contract World is GradientWorld, Books {
             return to == ITaskMarket.TaskState.InRound || to == ITaskMarket.TaskState.Cancelled;
         }
         return from == ITaskMarket.TaskState.InRound
-            && (to == ITaskMarket.TaskState.Pending
-                || to == ITaskMarket.TaskState.Solved
-                || to == ITaskMarket.TaskState.Refunded);
+            && (to == ITaskMarket.TaskState.Solved || to == ITaskMarket.TaskState.Refunded);
     }
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from web3.types import RPCEndpoint
 
 from dataclient.drafting.template import render
 from dataclient.serve import Server
@@ -68,7 +69,10 @@ class Hand:
         self.sender.transact(key, contract, function, *arguments, value_wei=value_wei)
 
     def open_round(self) -> Round:
+        """Opens it, and mines the block that its previous hash comes from."""
         self.send("LearningChain", "openRound")
+        for _ in range(2):
+            self.context.chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])
         return self.current()
 
     def current(self) -> Round:
@@ -108,9 +112,10 @@ class Hand:
             model,
             SALT,
         )
-        bond_wei = self.context.contracts.learning_chain.parameters().miner_bond_wei
-        arguments = (current.round_id, commitment, claimed_train_ppm)
-        self.send("LearningChain", "commit", *arguments, value_wei=bond_wei)
+        chain = self.context.contracts.learning_chain
+        value_wei = chain.parameters().miner_bond_wei + chain.judging_fee_wei(current.round_id)
+        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm)
+        self.send("LearningChain", "commit", *arguments, value_wei=value_wei)
         return model
 
     def reveal(self, model: Cid) -> None:

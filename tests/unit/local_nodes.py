@@ -89,7 +89,7 @@ class LocalNodes:
         context = self.context("client", "client", client)
         market = self.deployment.address("TaskMarket")
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
-        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1)
+        terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1, 0)
         value_wei = ETHER + LOCAL.market.client_bond_wei
         context.contracts.task_market.submit(terms, value_wei=value_wei, key="submit")
         return context.contracts.task_market.task_count()
@@ -97,7 +97,7 @@ class LocalNodes:
     def publish_keys(self, client: LocalAccount, current: Round, keys: Cid) -> None:
         context = self.context("client", "client", client)
         key = f"keys/{current.round_id}"
-        context.contracts.learning_chain.publish_keys(current.round_id, keys, key=key)
+        context.contracts.learning_chain.publish_keys(current.round_id, current.previous_hash, keys, key=key)
 
 
 def round_of(node: Node) -> Round:
@@ -113,9 +113,18 @@ def step_until(nodes: list[Node], is_reached: Callable[[], bool], steps: int = 6
         for node in nodes:
             waiting = node.act()
             if is_reached():
+                bind(nodes[0])
                 return waiting
         nodes[0].context.chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])  # turns go by blocks
     raise AssertionError(f"not reached in {steps} steps; waiting for {waiting.what}; {round_of(nodes[0])}")
+
+
+def bind(node: Node) -> None:
+    """Mines the block that the previous hash of the round in progress comes from."""
+    current = node.context.contracts.learning_chain.current_round()
+    while current is not None and not current.is_bound:
+        node.context.chain.web3.provider.make_request(RPCEndpoint("evm_mine"), [])
+        current = node.context.contracts.learning_chain.current_round()
 
 
 def until_phase(nodes: list[Node], phase: Phase) -> Waiting:

@@ -107,12 +107,14 @@ class LearningVoting:
             return
         give_up_at_s = time.monotonic() + seconds_left
         window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
-        judge_all(self.judge, self.inputs(current), models, session, give_up_at_s, entries)
+        order = self._order(current)
+        judge_all(self.judge, self.inputs(current), models, session, give_up_at_s, entries, order)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
                 f"round {current.round_id}: no test set, the vote says that it was withheld: {session.problem}"
             )
-            judge_all(self.judge, self.inputs(current, has_test_set=False), models, session, give_up_at_s, entries)
+            inputs = self.inputs(current, has_test_set=False)
+            judge_all(self.judge, inputs, models, session, give_up_at_s, entries, order)
         session.retry_at_s = time.monotonic() + RETRY_S
         self._log_opening(current, session)
         self.keeper.pin([models[entry] for entry in session.judgements])
@@ -154,9 +156,14 @@ class LearningVoting:
         return [entry for entry, verdict in enumerate(first) if verdict.train == VerdictKind.UNDECIDED]
 
     def _models(self, current: Round) -> dict[int, Cid]:
-        """All that were revealed, in commit order."""
+        """All that were revealed, by their entries."""
         entries = self.context.contracts.learning_chain.entries(current.round_id)
         return {i: entry.model for i, entry in enumerate(entries) if entry.model is not None}
+
+    def _order(self, current: Round) -> dict[int, int]:
+        """In which order the entries' miners committed, or replaced their commits."""
+        entries = self.context.contracts.learning_chain.entries(current.round_id)
+        return {i: entry.order for i, entry in enumerate(entries)}
 
     def _remember(self, ballot: Ballot, session: Session, models: dict[int, Cid], entries: list[int]) -> Vote:
         """Journals the vote before it is committed on chain, and logs the reasons."""

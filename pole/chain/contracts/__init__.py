@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pole.chain.client import ChainClient
+from pole.chain.contracts.block_ledger import BlockLedger
 from pole.chain.contracts.gradient_chain import GradientChain
 from pole.chain.contracts.learning_chain import LearningChain
 from pole.chain.contracts.reward_reservoir import RewardReservoir
@@ -14,6 +15,7 @@ from pole.chain.structs import Round
 from pole.storage.cid import Cid
 
 __all__ = [
+    "BlockLedger",
     "Contracts",
     "GradientChain",
     "LearningChain",
@@ -34,6 +36,7 @@ class Contracts:
     gradient_chain: GradientChain
     reward_reservoir: RewardReservoir
     reward_token: RewardToken
+    block_ledger: BlockLedger
 
     @classmethod
     def of(cls, client: ChainClient, sender: Sender | None = None) -> "Contracts":
@@ -45,6 +48,7 @@ class Contracts:
             GradientChain(client, sender),
             RewardReservoir(client, sender),
             RewardToken(client, sender),
+            BlockLedger(client, sender),
         )
 
     def manifest_of(self, the_round: Round) -> Cid:

@@ -3,7 +3,7 @@
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
 from pole.chain.contracts.base import BaseContract
-from pole.chain.structs import ChainParameters, Header, IdleTask, Ommer, Round, Submission
+from pole.chain.structs import ChainParameters, IdleTask, Round, Submission
 from pole.storage.cid import Cid
 
 
@@ -47,23 +47,9 @@ class LearningChain(BaseContract):
         """What a ballot votes on, in its order: the revealed submissions in commit order."""
         return [submission for submission in self.submissions(round_id) if submission.is_revealed]
 
-    def height(self) -> int:
-        """Height of the newest block; 0 is the genesis."""
-        return int(self._read("height"))
-
-    def header(self, height: int) -> Header:
-        header: Header = from_abi(Header, self._read("header", height))
-        return header
-
-    def header_hash(self, height: int) -> bytes:
-        return bytes(self._read("headerHash", height))
-
-    def ommers(self, height: int) -> list[Ommer]:
-        return [from_abi(Ommer, part) for part in self._read("ommers", height)]
-
-    def is_included(self, height: int, index: int, value: bytes, proof: list[bytes]) -> bool:
-        """Whether `value` is leaf `index` of the body of the block at `height`, judged by the contract."""
-        return bool(self._read("isIncluded", height, index, value, proof))
+    def judging_fee_wei(self, round_id: int) -> int:
+        """What a submission to a round costs besides its bond."""
+        return int(self._read("judgingFeeOf", round_id))
 
     def parameters(self) -> ChainParameters:
         parameters: ChainParameters = self._read_once(ChainParameters)
@@ -83,16 +69,26 @@ class LearningChain(BaseContract):
         """Open a round for the idle task, while the list is empty."""
         return self._write(key, "openIdleRound")
 
-    def publish_keys(self, round_id: int, keys: Cid, *, key: str | None = None) -> Receipt:
-        return self._write(key or f"keys/{round_id}", "publishKeys", round_id, keys)
+    def publish_keys(self, round_id: int, previous_hash: bytes, keys: Cid, *, key: str | None = None) -> Receipt:
+        """Reverts if PHS is not `previous_hash`."""
+        return self._write(key or f"keys/{round_id}", "publishKeys", round_id, previous_hash, keys)
 
     def commit(
-        self, round_id: int, commitment: bytes, claimed_train_ppm: int, *, bond_wei: int, key: str | None = None
+        self,
+        round_id: int,
+        previous_hash: bytes,
+        commitment: bytes,
+        claimed_train_ppm: int,
+        *,
+        value_wei: int,
+        key: str | None = None,
     ) -> Receipt:
-        """`commitment`: 32 bytes, see `pole.chain.commitments.solution_commitment`."""
-        return self._write(
-            key or f"commit/{round_id}", "commit", round_id, commitment, claimed_train_ppm, value_wei=bond_wei
-        )
+        """`commitment`: 32 bytes, see `pole.chain.commitments.solution_commitment`; reverts on another PHS.
+
+        `value_wei`: bond and judging fee; for a commit in place of one's own, what is added to the bond.
+        """
+        key = key or f"commit/{round_id}"
+        return self._write(key, "commit", round_id, previous_hash, commitment, claimed_train_ppm, value_wei=value_wei)
 
     def release_test_set(self, round_id: int, test_set: Cid, salt: bytes, *, key: str | None = None) -> Receipt:
         return self._write(key or f"release/{round_id}", "releaseTestSet", round_id, test_set, salt)

@@ -32,6 +32,10 @@ class TaskMarket(BaseContract):
         """`value_wei`: reward, fee of the verifiers and bond. Emits TaskSubmitted with the task's id."""
         return self._write(key, "submit", terms, value_wei=value_wei)
 
+    def raise_reward(self, task_id: int, *, key: str, value_wei: int) -> Receipt:
+        """Add to what a pending task pays; split like the first payment."""
+        return self._write(key, "raiseReward", task_id, value_wei=value_wei)
+
     def cancel(self, task_id: int, *, key: str | None = None) -> Receipt:
         """Take a task off the list; all that was paid becomes a credit."""
         return self._write(key or f"cancel/{task_id}", "cancel", task_id)

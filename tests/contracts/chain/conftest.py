@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.rounds import KEYS, MIN_STAKE_WEI, Play
+from tests.contracts.rounds import MIN_STAKE_WEI, Play
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def opened(play: Play, create_task: Any) -> Play:
 
 @pytest.fixture
 def in_training(opened: Play) -> Play:
-    opened.chain.publishKeys(1, KEYS, sender=opened.client)
+    opened.publish_keys()
     return opened
 
 

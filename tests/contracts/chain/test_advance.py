@@ -8,6 +8,7 @@ from tests.contracts.rounds import (
     CLIENT_BOND_WEI,
     FEE_WEI,
     INVALID,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -99,7 +100,7 @@ def test_advance__all_revealed__opens_the_ballot(in_training: Play) -> None:
     ballot = in_training.committee.ballot(1)
     assert (in_training.phase, in_training.round.ballotId) == (Phase.VOTING, 1)
     assert (ballot.entryCount, ballot.refundAccount) == (2, account_of(1))
-    assert in_training.reservoir.balanceOf(in_training.committee, 0, bytes(31) + b"\1") == FEE_WEI
+    assert in_training.reservoir.balanceOf(in_training.committee, 0, bytes(31) + b"\1") == FEE_WEI + 2 * JUDGING_WEI
     assert in_training.round.transcript != before
 
 
@@ -109,11 +110,11 @@ def test_advance__miner_did_not_reveal__pays_the_verifiers_and_is_no_entry(in_tr
     in_training.reveal(winner)
     in_training.wait_for_deadline()
     receipt = in_training.chain.advance(1, sender=in_training.stranger)
-    assert in_training.chain.BondForfeited(1, silent, MINER_BOND_WEI) in receipt.events
+    assert in_training.chain.BondForfeited(1, silent, MINER_BOND_WEI + JUDGING_WEI) in receipt.events
     in_training.finish([valid(950_000, 900_000)])
-    assert in_training.chain.header(1).winner == winner
+    assert in_training.ledger.header(1).winner == winner
     assert in_training.credits_wei([silent, winner]) == [0, REWARD_WEI + MINER_BOND_WEI]
-    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI + MINER_BOND_WEI
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI + MINER_BOND_WEI + 2 * JUDGING_WEI
     in_training.check_settled(1)
 
 
@@ -126,13 +127,15 @@ def test_advance__keys_missing__verifiers_share_the_bond(opened: Play) -> None:
     opened.check_aborted(AbortReason.KEYS_MISSING)
     assert opened.chain.RoundAborted(1, AbortReason.KEYS_MISSING) in receipt.events
     assert opened.chain.BondForfeited(1, opened.client, CLIENT_BOND_WEI) in receipt.events
-    assert opened.credit_wei(opened.client) == ESCROW_WEI
-    assert sum(opened.credits_wei(opened.verifiers[:3])) == CLIENT_BOND_WEI
+    occupancy_wei = opened.occupancy_wei(receipt.timestamp)
+    assert opened.chain.OccupancyPaid(1, opened.client, occupancy_wei) in receipt.events
+    assert opened.credit_wei(opened.client) == ESCROW_WEI - occupancy_wei
+    assert sum(opened.credits_wei(opened.verifiers[:3])) == CLIENT_BOND_WEI + occupancy_wei
     assert opened.market.task(1).state == TaskState.REFUNDED
     opened.check_settled(1)
 
 
-def test_advance__keys_missing_and_nobody_was_seated__opener_gets_the_bond(
+def test_advance__keys_missing_and_nobody_was_seated__nobody_waited_so_the_bond_returns(
     play: Play, deploy: Any, create_task: Any
 ) -> None:
     play = play.on(deploy())
@@ -141,8 +144,7 @@ def test_advance__keys_missing_and_nobody_was_seated__opener_gets_the_bond(
     play.wait_for_deadline()
     play.stake(MIN_STAKE_WEI)
     play.chain.advance(1, sender=play.miners[0])
-    assert play.credit_wei(play.stranger) == CLIENT_BOND_WEI  # who opened, not who advanced, nor who sat down later
-    assert play.credit_wei(play.client) == ESCROW_WEI
+    assert play.credit_wei(play.client) == ESCROW_WEI + CLIENT_BOND_WEI  # nothing to who sat down later
     play.check_settled(1)
 
 
@@ -156,33 +158,25 @@ def test_advance__keys_missing__shares_follow_the_stakes_at_the_opening(opened: 
     opened.advance()
     assert opened.credit_wei(late) == 0
     shares_wei = opened.credits_wei(opened.verifiers[:3])
-    assert sum(shares_wei) == CLIENT_BOND_WEI
-    assert max(shares_wei) - min(shares_wei) <= 2
+    assert sum(shares_wei) == CLIENT_BOND_WEI + ESCROW_WEI - opened.credit_wei(opened.client)
+    assert max(shares_wei) - min(shares_wei) <= 3
     opened.check_settled(1)
 
 
 # --- NoSolution ---
 
 
-def test_advance__no_solution__relists_once_then_refunds(in_training: Play) -> None:
-    in_training.to_overtime()
-    in_training.wait_for_deadline()
-    in_training.advance()
-    in_training.check_aborted(AbortReason.NO_SOLUTION)
-    assert in_training.market.task(1).state == TaskState.PENDING
-    assert in_training.market.mostValuable() == 1
-    assert in_training.credit_wei(in_training.client) == 0
-    in_training.check_settled(1)
-
-    in_training.open()
-    # Nothing was appended: the same height and previous hash, so that the old keys fit.
-    assert (in_training.round.height, in_training.round.previousHash) == (1, in_training.chain.headerHash(0))
+def test_advance__no_solution__refunds_and_opens_no_second_round(in_training: Play, reverts: Any) -> None:
     in_training.to_overtime()
     in_training.wait_for_deadline()
     in_training.advance()
     in_training.check_aborted(AbortReason.NO_SOLUTION)
     assert in_training.market.task(1).state == TaskState.REFUNDED
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI - occupancy_wei
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == occupancy_wei
+    with reverts(in_training.market.NoPendingTask):
+        in_training.open()
     in_training.check_settled(1)
 
 
@@ -196,7 +190,8 @@ def test_advance__nothing_revealed__client_gets_all(in_training: Play) -> None:
     in_training.wait_for_deadline()
     in_training.advance()
     in_training.check_aborted(AbortReason.NOTHING_REVEALED)
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    lost_wei = 2 * (MINER_BOND_WEI + JUDGING_WEI) - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI + lost_wei
     assert in_training.market.task(1).state == TaskState.REFUNDED
     in_training.check_settled(1)
 
@@ -207,8 +202,8 @@ def test_advance__nothing_revealed_nor_released__miners_share_the_clients_bond(i
     in_training.advance()
     in_training.check_aborted(AbortReason.NOTHING_REVEALED)
     assert in_training.credits_wei(in_training.miners[:3]) == [CLIENT_BOND_WEI // 3] * 3
-    dust_wei = CLIENT_BOND_WEI % 3
-    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + 3 * MINER_BOND_WEI + dust_wei
+    rest_wei = CLIENT_BOND_WEI % 3 - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == ESCROW_WEI + 3 * (MINER_BOND_WEI + JUDGING_WEI) + rest_wei
     in_training.check_settled(1)
 
 
@@ -230,7 +225,7 @@ def test_advance__quorum_lost__client_and_miners_get_theirs_back(in_training: Pl
     assert in_training.credits_wei(in_training.verifiers[:3]) == [0] * 3
     stakes = [in_training.committee.verifier(verifier).stakeWei for verifier in in_training.verifiers[:3]]
     assert stakes == [MIN_STAKE_WEI] * 3
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
+    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI + JUDGING_WEI] * 2
     # The test set is out: the task cannot be trained for again.
     assert in_training.market.task(1).state == TaskState.REFUNDED
     in_training.check_settled(1)
@@ -266,7 +261,7 @@ def test_advance__too_few_seated_for_too_long__everything_returns(in_training: P
     in_training.advance()
     in_training.check_aborted(AbortReason.QUORUM_LOST)
     assert in_training.credit_wei(in_training.client) == ESCROW_WEI + CLIENT_BOND_WEI
-    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI] * 2
+    assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI + JUDGING_WEI] * 2
     in_training.check_settled(1)
 
 
@@ -305,11 +300,14 @@ def test_advance__no_valid_solution__client_gets_the_bonds(in_training: Play, ve
     in_training.to_voting(*in_training.miners[:2])
     in_training.finish([verdict] * 2)
     in_training.check_aborted(AbortReason.NO_VALID_SOLUTION)
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    got_wei = REWARD_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI - occupancy_wei
+    assert in_training.credit_wei(in_training.client) == got_wei
     assert in_training.credits_wei(in_training.miners[:2]) == [0, 0]
-    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == FEE_WEI
+    earned_wei = FEE_WEI + 2 * JUDGING_WEI + occupancy_wei
+    assert sum(in_training.credits_wei(in_training.verifiers[:3])) == earned_wei
     assert in_training.market.task(1).state == TaskState.REFUNDED
-    assert in_training.chain.height() == 0
+    assert in_training.ledger.height() == 0
     in_training.check_settled(1)
 
 
@@ -323,5 +321,6 @@ def test_advance__no_valid_solution_nor_release__revealed_miners_share_the_clien
     in_training.finish([INVALID] * 2)
     in_training.check_aborted(AbortReason.NO_VALID_SOLUTION)
     assert in_training.credits_wei(in_training.miners[:3]) == [CLIENT_BOND_WEI // 2] * 2 + [0]
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + 2 * MINER_BOND_WEI
+    occupancy_wei = in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == REWARD_WEI + 2 * MINER_BOND_WEI - occupancy_wei
     in_training.check_settled(1)

@@ -49,30 +49,32 @@ def three_blocks(play: Play, create_task: Any) -> Play:
 
 
 def test_header__above_the_height__reverts(three_blocks: Play, reverts: Any) -> None:
-    for view in (three_blocks.chain.header, three_blocks.chain.headerHash, three_blocks.chain.ommers):
-        with reverts(three_blocks.chain.UnknownHeight, height=4):
+    for view in (three_blocks.ledger.header, three_blocks.ledger.headerHash, three_blocks.ledger.ommers):
+        with reverts(three_blocks.ledger.UnknownHeight, height=4):
             view(4)
-    with reverts(three_blocks.chain.UnknownHeight, height=9):
-        three_blocks.chain.ommerCount(9)
+    with reverts(three_blocks.ledger.UnknownHeight, height=9):
+        three_blocks.ledger.ommerCount(9)
 
 
 def test_header__every_block__hashes_and_links(three_blocks: Play) -> None:
-    chain = three_blocks.chain
+    chain = three_blocks.ledger
     assert chain.height() == 3
     for height in range(4):
         header = chain.header(height)
         assert chain.headerHash(height) == header_hash(header)
         assert header.previousHash == (chain.headerHash(height - 1) if height else ZERO_HASH)
-    assert [chain.round(round_id).previousHash for round_id in (1, 2, 3)] == [chain.headerHash(h) for h in (0, 1, 2)]
+    played = [three_blocks.chain.round(round_id) for round_id in (1, 2, 3)]
+    assert [each.previousHash for each in played] == [chain.header(h).roundHash for h in (1, 2, 3)]
+    assert [each.commitsClosedAt for each in played] == [chain.header(h).timestamp for h in (1, 2, 3)]
 
 
 def test_header__first_block__says_who_won_with_what(three_blocks: Play) -> None:
-    header, winner = three_blocks.chain.header(1), three_blocks.miners[1]
+    header, winner = three_blocks.ledger.header(1), three_blocks.miners[1]
     assert (header.height, header.taskId, header.winner) == (1, 1, winner)
     assert (header.trainPpm, header.testPpm) == (940_000, 930_000)
     assert (header.model.codec, header.model.digest) == make_cid(f"model of {winner.address} in 1")
     assert header.ommerHash == ZERO_HASH
-    assert ZERO_HASH not in (header.anchorHash, header.bodyRoot)
+    assert ZERO_HASH not in (header.roundHash, header.bodyRoot)
 
 
 # --- body and inclusion ---
@@ -83,45 +85,45 @@ def test_body__first_block__commits_to_lists_data_round_and_test_set(three_block
     assert values[1] == keccak(encode(["bytes32", "uint64"], [ZERO_HASH, 1]))  # task 1 is new
     manifest = three_blocks.market.task(1).terms.manifest
     assert values[2] == keccak(encode(["uint8", "bytes32"], [manifest.codec, manifest.digest]))
-    assert values[3] == three_blocks.chain.round(1).transcript
+    assert values[3] == three_blocks.transcript_of(1, 1)
     assert values[4] == keccak(encode(["uint8", "bytes32"], TEST_SET))
-    assert three_blocks.chain.header(1).bodyRoot == body_root(values)
+    assert three_blocks.ledger.header(1).bodyRoot == body_root(values)
 
 
 @pytest.mark.parametrize("index", range(5))
 def test_is_included__every_leaf__has_a_proof(three_blocks: Play, index: int) -> None:
     values = three_blocks.body_of(2)
     proof = body_proof(values, index)
-    assert three_blocks.chain.isIncluded(2, index, values[index], proof)
-    assert not three_blocks.chain.isIncluded(1, index, values[index], proof)
-    assert not three_blocks.chain.isIncluded(2, (index + 1) % 5, values[index], proof)
-    assert not three_blocks.chain.isIncluded(2, index, keccak(values[index]), proof)
+    assert three_blocks.ledger.isIncluded(2, index, values[index], proof)
+    assert not three_blocks.ledger.isIncluded(1, index, values[index], proof)
+    assert not three_blocks.ledger.isIncluded(2, (index + 1) % 5, values[index], proof)
+    assert not three_blocks.ledger.isIncluded(2, index, keccak(values[index]), proof)
 
 
 def test_is_included__height_to_come__reverts(three_blocks: Play, reverts: Any) -> None:
-    with reverts(three_blocks.chain.UnknownHeight, height=4):
-        three_blocks.chain.isIncluded(4, 0, ZERO_HASH, [])
+    with reverts(three_blocks.ledger.UnknownHeight, height=4):
+        three_blocks.ledger.isIncluded(4, 0, ZERO_HASH, [])
 
 
 # --- ommers ---
 
 
 def test_ommers__valid_losers__best_first(three_blocks: Play) -> None:
-    best, second = three_blocks.chain.ommers(1)
+    best, second = three_blocks.ledger.ommers(1)
     miners = three_blocks.miners
     assert (best.miner, best.testPpm, best.trainPpm) == (miners[2], 850_000, 960_000)
     assert (second.miner, second.testPpm) == (miners[0], 800_000)
     model = make_cid(f"model of {miners[2].address} in 1")
     assert best.hash == ommer_hash(1, miners[2], model, 960_000, 850_000)
-    assert three_blocks.chain.ommerCount(1) == 2
+    assert three_blocks.ledger.ommerCount(1) == 2
 
 
 def test_ommers__referenced_one_by_one__best_first(three_blocks: Play) -> None:
-    best, second = three_blocks.chain.ommers(1)
+    best, second = three_blocks.ledger.ommers(1)
     assert best.isReferenced
     assert second.isReferenced
-    assert three_blocks.chain.header(2).ommerHash == best.hash
-    assert three_blocks.chain.header(3).ommerHash == second.hash
+    assert three_blocks.ledger.header(2).ommerHash == best.hash
+    assert three_blocks.ledger.header(3).ommerHash == second.hash
 
 
 def test_ommers__fraction_formula__pays_by_distance(three_blocks: Play) -> None:
@@ -134,4 +136,4 @@ def test_ommers__fraction_formula__pays_by_distance(three_blocks: Play) -> None:
 
 def test_ommers__all_referenced__next_block_references_none(three_blocks: Play, create_task: Any) -> None:
     three_blocks.play(create_task, [valid(950_000, 900_000)])
-    assert three_blocks.chain.header(4).ommerHash == ZERO_HASH
+    assert three_blocks.ledger.header(4).ommerHash == ZERO_HASH

@@ -7,6 +7,7 @@ import pytest
 from tests.contracts.rounds import (
     BOND,
     CLIENT_BOND_WEI,
+    JUDGING_WEI,
     MINER_BOND_WEI,
     SALT,
     ZERO_HASH,
@@ -34,7 +35,7 @@ def overtime(training: Play) -> Play:
 
 def test_commit__unknown_round__reverts(training: Play, reverts: Any) -> None:
     with reverts(training.chain.WrongPhase, roundId=2, phase=Phase.NONE):
-        training.chain.commit(2, SALT, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+        training.commit_hash(training.miners[0], SALT, round_id=2)
 
 
 def test_commit__commits_closed__reverts(training: Play, reverts: Any) -> None:
@@ -53,7 +54,7 @@ def test_commit__at_the_deadline__reverts(training: Play, reverts: Any) -> None:
 
 def test_commit__empty__reverts(training: Play, reverts: Any) -> None:
     with reverts(training.chain.EmptyCommitment):
-        training.chain.commit(1, ZERO_HASH, REQUIRED_PPM, sender=training.miners[0], value=MINER_BOND_WEI)
+        training.commit_hash(training.miners[0], ZERO_HASH)
 
 
 def test_commit__claim_above_one__reverts(training: Play, reverts: Any) -> None:
@@ -61,41 +62,48 @@ def test_commit__claim_above_one__reverts(training: Play, reverts: Any) -> None:
         training.commit(training.miners[0], claim_ppm=1_000_001)
 
 
-def test_commit__claim_below_required__reverts(training: Play, reverts: Any) -> None:
-    with reverts(training.chain.ClaimBelowRequired, claimedTrainPpm=REQUIRED_PPM - 1, requiredTrainPpm=REQUIRED_PPM):
-        training.commit(training.miners[0], claim_ppm=REQUIRED_PPM - 1)
+def test_commit__claim_below_required__is_taken_and_does_not_close_commits(training: Play) -> None:
+    training.commit(*training.miners[:2], claim_ppm=REQUIRED_PPM - 1)
+    assert (training.round.submissionCount, training.round.qualifiedCount) == (2, 0)
+    assert not training.chain.isDue(1)
 
 
-@pytest.mark.parametrize("sent_wei", [0, MINER_BOND_WEI - 1, MINER_BOND_WEI + 1])
-def test_commit__other_bond__reverts(training: Play, reverts: Any, sent_wei: int) -> None:
-    with reverts(training.chain.WrongBond, sentWei=sent_wei, neededWei=MINER_BOND_WEI):
-        training.chain.commit(1, SALT, REQUIRED_PPM, sender=training.miners[0], value=sent_wei)
+@pytest.mark.parametrize("missing_wei", [1, MINER_BOND_WEI, MINER_BOND_WEI + JUDGING_WEI])
+def test_commit__less_than_bond_and_judging_fee__reverts(training: Play, reverts: Any, missing_wei: int) -> None:
+    needed_wei = MINER_BOND_WEI + JUDGING_WEI
+    assert training.chain.judgingFeeOf(1) == JUDGING_WEI
+    with reverts(training.chain.BondTooSmall, sentWei=needed_wei - missing_wei, neededWei=needed_wei):
+        training.commit_hash(training.miners[0], SALT, value_wei=needed_wei - missing_wei)
 
 
-def test_commit__twice__reverts(training: Play, reverts: Any) -> None:
-    training.commit(training.miners[0])
-    with reverts(training.chain.AlreadyCommitted, roundId=1, miner=training.miners[0].address):
-        training.commit(training.miners[0])
+def test_commit__twice__replaces_the_first_and_adds_to_the_bond(training: Play) -> None:
+    miner = training.miners[0]
+    training.commit(*training.miners[:2])
+    training.commit_hash(miner, SALT, REQUIRED_PPM - 1, value_wei=7)
+    kept = training.chain.submission(1, 0)
+    assert (kept.miner, kept.commitment, kept.claimedTrainPpm) == (miner, SALT, REQUIRED_PPM - 1)
+    assert (kept.order, kept.bondWei) == (3, MINER_BOND_WEI + 7)
+    assert (training.round.submissionCount, training.round.qualifiedCount, training.round.commitCount) == (2, 1, 3)
+    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI) + 7
 
 
-def test_commit__sixty_fifth__reverts_and_the_round_is_due(
-    training: Play, project: Any, deployer: Any, reverts: Any
-) -> None:
+def test_commit__sixty_fifth__needs_a_higher_bond(training: Play, project: Any, deployer: Any, reverts: Any) -> None:
     training.commit(*training.miners[:1])
     crowd = deployer.deploy(project.Crowd)
-    crowd.commit(training.chain, 1, REQUIRED_PPM, 63, sender=deployer, value=63 * MINER_BOND_WEI)
+    crowd.commit(training.chain, 1, REQUIRED_PPM, 63, sender=deployer, value=63 * (MINER_BOND_WEI + JUDGING_WEI))
     assert training.round.submissionCount == 64
-    with reverts(training.chain.RoundFull, roundId=1, maxSubmissions=64):
+    with reverts(training.chain.RoundFull, roundId=1, lowestBondWei=MINER_BOND_WEI):
         training.commit(training.miners[1])
-    assert training.chain.isDue(1)
+    training.commit_hash(training.miners[1], SALT, value_wei=MINER_BOND_WEI + JUDGING_WEI + 1)
+    assert training.chain.submissionIndexOf(1, training.miners[1]) == 64
+    assert training.round.submissionCount == 64
 
 
 def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
     miner = training.miners[1]
     training.commit(training.miners[0])
-    transcript = training.round.transcript
     hashed = training.solution(miner)
-    receipt = training.chain.commit(1, hashed, REQUIRED_PPM, sender=miner, value=MINER_BOND_WEI)
+    receipt = training.commit_hash(miner, hashed, REQUIRED_PPM)
     kept = training.chain.submission(1, 1)
     assert (kept.miner, kept.claimedTrainPpm, kept.commitment) == (miner, REQUIRED_PPM, hashed)
     assert (kept.committedAt, kept.isRevealed, kept.model.digest) == (receipt.timestamp, False, ZERO_HASH)
@@ -104,9 +112,8 @@ def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
     assert (training.round.submissionCount, training.round.qualifiedCount) == (2, 2)
     assert [each.miner for each in training.chain.submissions(1)] == training.miners[:2]
     assert training.chain.SolutionCommitted(1, miner, 1, REQUIRED_PPM) in receipt.events
-    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
-    # Commits join the transcript when revealing ends, at nobody's cost.
-    assert training.round.transcript == transcript
+    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI)
+    assert training.round.transcript == ZERO_HASH  # what is committed joins it when revealing ends
     money(training.reservoir)
 
 

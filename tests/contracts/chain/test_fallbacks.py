@@ -20,7 +20,8 @@ def test_advance__overtime_winner_below_the_floor__refunds(in_training: Play) ->
     in_training.to_voting(*in_training.miners[:2])
     in_training.finish([valid(600_000, 499_999), INVALID])
     in_training.check_aborted(AbortReason.BELOW_FLOOR)
-    assert in_training.credit_wei(in_training.client) == REWARD_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI
+    got_wei = REWARD_WEI + CLIENT_BOND_WEI + MINER_BOND_WEI - in_training.occupancy_wei(in_training.now_s)
+    assert in_training.credit_wei(in_training.client) == got_wei
     assert in_training.credits_wei(in_training.miners[:2]) == [MINER_BOND_WEI, 0]
     in_training.check_settled(1)
 
@@ -30,9 +31,9 @@ def test_advance__overtime__best_test_accuracy_wins_without_ommers(in_training: 
     in_training.to_voting(*in_training.miners[:2])
     in_training.finish([valid(600_000, 500_000), valid(500_000, 510_000)])
     assert in_training.phase == Phase.FINALISED
-    assert in_training.chain.header(1).winner == in_training.miners[1]
-    assert in_training.chain.ommers(1) == []
-    assert in_training.chain.ommerCount(1) == 0
+    assert in_training.ledger.header(1).winner == in_training.miners[1]
+    assert in_training.ledger.ommers(1) == []
+    assert in_training.ledger.ommerCount(1) == 0
     in_training.check_settled(1)
 
 
@@ -42,7 +43,7 @@ def test_advance__overtime_without_release__floor_does_not_apply(in_training: Pl
     in_training.reveal(in_training.miners[0])
     in_training.advance()
     in_training.finish([trained(600_000)])
-    assert in_training.chain.header(1).winner == in_training.miners[0]
+    assert in_training.ledger.header(1).winner == in_training.miners[0]
     assert in_training.credit_wei(in_training.miners[0]) == REWARD_WEI + MINER_BOND_WEI + CLIENT_BOND_WEI
     in_training.check_settled(1)
 
@@ -59,7 +60,7 @@ def test_advance__test_set_withheld__train_accuracy_ranks_and_valid_miners_share
     in_training.reveal(*in_training.miners[:3])
     in_training.advance()
     in_training.finish([trained(910_000), trained(930_000), INVALID])
-    header = in_training.chain.header(1)
+    header = in_training.ledger.header(1)
     assert (header.winner, header.trainPpm) == (in_training.miners[1], 930_000)
     share_wei = CLIENT_BOND_WEI // 2
     paid_wei = [MINER_BOND_WEI + share_wei, REWARD_WEI + MINER_BOND_WEI + share_wei, 0]

@@ -7,6 +7,7 @@ import pytest
 from tests.contracts.rounds import (
     CLIENT_BOND_WEI,
     FEE_WEI,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -29,7 +30,7 @@ def finished(play: Play, create_task: Any) -> Play:
 
 
 def test_round__three_valid_models__highest_test_accuracy_wins(finished: Play) -> None:
-    header = finished.chain.header(1)
+    header = finished.ledger.header(1)
     assert finished.phase == Phase.FINALISED
     assert header.winner == finished.miners[1]
     assert (header.trainPpm, header.testPpm) == (960_000, 930_000)
@@ -41,7 +42,7 @@ def test_round__three_valid_models__everybody_is_paid(finished: Play, money: Any
     assert credits_wei == [MINER_BOND_WEI, MINER_BOND_WEI + REWARD_WEI, MINER_BOND_WEI]
     assert finished.credit_wei(finished.client) == CLIENT_BOND_WEI
     shares_wei = [finished.credit_wei(verifier) for verifier in finished.verifiers[:3]]
-    assert sum(shares_wei) == FEE_WEI
+    assert sum(shares_wei) == FEE_WEI + 3 * JUDGING_WEI
     assert max(shares_wei) - min(shares_wei) <= 2
     assert finished.token.balanceOf(finished.miners[1]) == WINNER_REWARD
     assert finished.reservoir.total(2) == 3 * MIN_STAKE_WEI

@@ -19,7 +19,7 @@ REFERENCE_REWARD = WINNER_REWARD // 32
 def test_reference__three_heights_on__pays_by_the_formula(
     play: Play, deploy: Any, create_task: Any, formula: int, first_reward: int, last_reward: int
 ) -> None:
-    other = play.on(deploy(chain={"ommerFormula": formula}))
+    other = play.on(deploy(ledger={"ommerFormula": formula}))
     other.stake(MIN_STAKE_WEI)
     other.play(create_task, [valid(950_000, 900_000), valid(950_000, 800_000), valid(950_000, 100_000)])
     other.play(create_task, [valid(950_000, 900_000), valid(950_000, 700_000)])
@@ -28,7 +28,7 @@ def test_reference__three_heights_on__pays_by_the_formula(
     assert other.token.balanceOf(other.miners[1]) == first_reward
     assert other.token.balanceOf(other.miners[2]) == last_reward
     assert other.token.balanceOf(other.miners[0]) == 4 * WINNER_REWARD + 3 * REFERENCE_REWARD
-    assert other.chain.header(4).ommerHash == other.chain.ommers(1)[1].hash
+    assert other.ledger.header(4).ommerHash == other.ledger.ommers(1)[1].hash
 
 
 def test_reference__seven_heights_on__is_too_late(play: Play) -> None:
@@ -38,11 +38,11 @@ def test_reference__seven_heights_on__is_too_late(play: Play) -> None:
     for height in range(2, 7):
         play.play_idle([valid(900_000, 0), valid(890_000, 10 * height)])
     play.play_idle([valid(900_000, 0)])
-    assert play.chain.header(7).ommerHash == play.chain.ommers(6)[0].hash
+    assert play.ledger.header(7).ommerHash == play.ledger.ommers(6)[0].hash
     play.play_idle([valid(900_000, 0)])
     # All but one have been referenced, and that one is seven heights old.
-    assert [ommer.isReferenced for ommer in play.chain.ommers(1)] == [True, False]
-    assert play.chain.header(8).ommerHash == ZERO_HASH
+    assert [ommer.isReferenced for ommer in play.ledger.ommers(1)] == [True, False]
+    assert play.ledger.header(8).ommerHash == ZERO_HASH
 
 
 def test_ommers__seven_losers__six_are_kept_but_all_counted(play: Play, create_task: Any, accounts: Any) -> None:
@@ -51,10 +51,10 @@ def test_ommers__seven_losers__six_are_kept_but_all_counted(play: Play, create_t
     crowd = [*play.miners, *[accounts[i] for i in range(14, 18)]]
     play.to_voting(*crowd)
     play.finish([valid(950_000, 900_000 - place) for place in range(8)])
-    assert [ommer.miner for ommer in play.chain.ommers(1)] == crowd[1:7]
-    assert play.chain.ommerCount(1) == 7
+    assert [ommer.miner for ommer in play.ledger.ommers(1)] == crowd[1:7]
+    assert play.ledger.ommerCount(1) == 7
 
 
 def test_winner__equal_test_accuracy__earliest_commit(play: Play, create_task: Any) -> None:
     play.play(create_task, [valid(990_000, 900_000), valid(950_000, 900_000)][::-1])
-    assert play.chain.header(1).winner == play.miners[0]
+    assert play.ledger.header(1).winner == play.miners[0]

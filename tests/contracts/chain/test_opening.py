@@ -55,7 +55,7 @@ def test_constructor__idle_manifest_without_digest__reverts(play: Play, redeploy
         redeploy("idle_task", "manifest", (0x55, ZERO_HASH))
 
 
-@pytest.mark.parametrize("missing", ["token", "market", "committee"])
+@pytest.mark.parametrize("missing", ["market", "committee", "ledger"])
 def test_constructor__zero_address__reverts(play: Play, redeploy: Any, reverts: Any, missing: str) -> None:
     with reverts(play.chain.ZeroAddress):
         redeploy("parts", missing, ZERO_ADDRESS)
@@ -80,9 +80,9 @@ def redeploy(play: Play, project: Any, deployer: Any, create_address: Any) -> An
         given = {
             "parts": {
                 "reservoir": deployer.deploy(project.RewardReservoir, predicted),
-                "token": play.token,
                 "market": play.market,
                 "committee": play.committee,
+                "ledger": play.ledger,
             },
             "chain": dict(play.chain.parameters().items()),
             "idle_task": dict(idle.items()) | {"manifest": (idle.manifest.codec, idle.manifest.digest)},
@@ -94,24 +94,26 @@ def redeploy(play: Play, project: Any, deployer: Any, create_address: Any) -> An
 
 
 def test_constructor__genesis__is_the_header_at_height_zero(play: Play) -> None:
-    genesis = play.chain.header(0)
-    assert play.chain.height() == 0
+    genesis = play.ledger.header(0)
+    assert play.ledger.height() == 0
     assert (genesis.height, genesis.taskId, genesis.winner) == (0, 0, ZERO_ADDRESS)
     assert genesis.previousHash == ZERO_HASH
-    assert genesis.anchorHash != ZERO_HASH
+    assert genesis.roundHash != ZERO_HASH
     assert genesis.timestamp > 0
-    assert play.chain.headerHash(0) != ZERO_HASH
-    assert play.chain.ommers(0) == []
+    assert play.ledger.headerHash(0) != ZERO_HASH
+    assert play.ledger.ommers(0) == []
 
 
 def test_parameters__are_those_given(play: Play) -> None:
     parameters = play.chain.parameters()
     windows_s = [parameters.keysWindowS, parameters.overtimeWindowS, parameters.releaseWindowS]
     assert [*windows_s, parameters.revealWindowS] == [WINDOW_S] * 4
-    assert (parameters.minerBondWei, parameters.winnerReward) == (MINER_BOND_WEI, WINNER_REWARD)
+    assert parameters.minerBondWei == MINER_BOND_WEI
+    assert play.ledger.parameters().winnerReward == WINNER_REWARD
+    assert (play.chain.LEDGER(), play.ledger.CHAIN()) == (play.ledger, play.chain)
     assert play.chain.idleTask().requiredTrainPpm == 800_000
     assert play.chain.RESERVOIR() == play.reservoir
-    assert play.chain.TOKEN() == play.token
+    assert play.ledger.TOKEN() == play.token
     assert play.chain.MARKET() == play.market
     assert play.chain.COMMITTEE() == play.committee
 
@@ -137,12 +139,10 @@ def test_open_round__pending_tasks__takes_the_most_valuable(play: Play, create_t
     play.submit(create_task, timeLimitS=TIME_LIMIT_S - 1)
     receipt = play.chain.openRound(sender=play.stranger)
     opened = play.round
-    previous_hash = play.chain.headerHash(0)
-    assert (opened.taskId, opened.height, opened.previousHash) == (2, 1, previous_hash)
+    assert (opened.taskId, opened.height, opened.previousHash) == (2, 1, ZERO_HASH)
+    assert opened.anchorBlock == receipt.block_number + 1
     assert (opened.phase, opened.deadline) == (Phase.KEYS, receipt.timestamp + WINDOW_S)
-    assert opened.opener == play.stranger
-    assert opened.transcript != ZERO_HASH
-    assert play.chain.RoundOpened(1, 2, 1, previous_hash) in receipt.events
+    assert play.chain.RoundOpened(1, 2, 1, opened.anchorBlock) in receipt.events
     assert play.chain.PhaseChanged(1, Phase.KEYS, opened.deadline) in receipt.events
     assert play.market.task(2).state == TaskState.IN_ROUND
     assert play.held_wei(ESCROW, 2) == REWARD_WEI + FEE_WEI
@@ -168,9 +168,9 @@ def test_open_idle_round__round_in_progress__reverts(play: Play, reverts: Any) -
 def test_open_idle_round__nothing_pending__trains_at_once(play: Play) -> None:
     receipt = play.chain.openIdleRound(sender=play.stranger)
     opened = play.round
-    assert (opened.taskId, opened.phase, opened.opener) == (0, Phase.TRAINING, play.stranger)
+    assert (opened.taskId, opened.phase) == (0, Phase.TRAINING)
     assert opened.deadline == receipt.timestamp + play.chain.idleTask().timeLimitS
-    assert opened.previousHash == play.chain.headerHash(0)
+    assert opened.anchorBlock == receipt.block_number + 1
 
 
 # --- publishKeys ---
@@ -178,21 +178,21 @@ def test_open_idle_round__nothing_pending__trains_at_once(play: Play) -> None:
 
 def test_publish_keys__unknown_round__reverts(play: Play, reverts: Any) -> None:
     with reverts(play.chain.WrongPhase, roundId=1, phase=Phase.NONE):
-        play.chain.publishKeys(1, KEYS, sender=play.client)
+        play.chain.publishKeys(1, ZERO_HASH, KEYS, sender=play.client)
 
 
 def test_publish_keys__twice__reverts(play: Play, create_task: Any, reverts: Any) -> None:
     play.submit(create_task)
     play.open()
     with reverts(play.chain.WrongPhase, roundId=1, phase=Phase.TRAINING):
-        play.chain.publishKeys(1, KEYS, sender=play.client)
+        play.publish_keys()
 
 
 def test_publish_keys__not_the_client__reverts(play: Play, create_task: Any, reverts: Any) -> None:
     play.submit(create_task)
     play.open(has_keys=False)
     with reverts(play.chain.NotClient, roundId=1, client=play.client.address, caller=play.stranger.address):
-        play.chain.publishKeys(1, KEYS, sender=play.stranger)
+        play.publish_keys(play.stranger)
 
 
 def test_publish_keys__at_the_deadline__reverts(play: Play, create_task: Any, reverts: Any) -> None:
@@ -201,23 +201,21 @@ def test_publish_keys__at_the_deadline__reverts(play: Play, create_task: Any, re
     deadline = play.round.deadline
     play.wait_for_deadline()
     with reverts(play.chain.DeadlinePassed, roundId=1, deadline=deadline):
-        play.chain.publishKeys(1, KEYS, sender=play.client)
+        play.publish_keys()
 
 
 def test_publish_keys__other_codec__reverts(play: Play, create_task: Any, reverts: Any) -> None:
     play.submit(create_task)
     play.open(has_keys=False)
     with reverts(play.chain.UnsupportedCodec, codec=0x71):
-        play.chain.publishKeys(1, (0x71, KEYS[1]), sender=play.client)
+        play.publish_keys(keys=(0x71, KEYS[1]))
 
 
 def test_publish_keys__in_time__starts_the_training_clock(play: Play, create_task: Any) -> None:
     play.submit(create_task)
     play.open(has_keys=False)
-    before = play.round.transcript
-    receipt = play.chain.publishKeys(1, KEYS, sender=play.client)
+    receipt = play.publish_keys()
     training = play.round
     assert (training.phase, training.deadline) == (Phase.TRAINING, receipt.timestamp + TIME_LIMIT_S)
     assert (training.keys.codec, training.keys.digest) == KEYS
-    assert training.transcript != before
     assert play.chain.PhaseChanged(1, Phase.TRAINING, training.deadline) in receipt.events

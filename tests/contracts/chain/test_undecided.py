@@ -9,6 +9,7 @@ from tests.contracts.rounds import (
     FEE_WEI,
     GONE,
     INVALID,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -44,11 +45,11 @@ def test_advance__entry_undecided__is_voted_on_again_and_alone(four: Play) -> No
     assert (four.committee.ballot(2).entryCount, four.committee.ballot(2).refundAccount) == (1, account_of(1))
     assert not four.chain.isDue(1)
     four.finish([BETTER])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[1])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[1])
     assert four.credits_wei(four.miners[:3]) == [MINER_BOND_WEI, REWARD_WEI + MINER_BOND_WEI, 0]
     # The first ballot decided two of three entries and paid the fee.
-    assert sum(four.credits_wei(four.verifiers)) == FEE_WEI
-    assert four.body_of(1)[3] == four.round.transcript
+    assert sum(four.credits_wei(four.verifiers)) // 4 == (FEE_WEI + 3 * JUDGING_WEI) // 4
+    assert four.body_of(1)[3] == four.transcript_of(1, 1, 2)
     four.check_settled(1)
 
 
@@ -56,11 +57,11 @@ def test_advance__nothing_decided__the_second_ballot_has_the_fee(four: Play) -> 
     four.to_voting(*four.miners[:2])
     split(four, [GOOD, BETTER], [GONE, GONE])
     assert four.credits_wei(four.verifiers) == [0] * 4
-    assert four.reservoir.balanceOf(four.committee, ESCROW, account_of(2)) == FEE_WEI
+    assert four.reservoir.balanceOf(four.committee, ESCROW, account_of(2)) == FEE_WEI + 2 * JUDGING_WEI
     assert four.committee.ballot(2).entryCount == 2
     four.finish([GOOD, BETTER])
-    assert four.chain.header(1).winner == four.miners[1]
-    assert four.credits_wei(four.verifiers) == [FEE_WEI // 4] * 4
+    assert four.ledger.header(1).winner == four.miners[1]
+    assert four.credits_wei(four.verifiers) == [(FEE_WEI + 2 * JUDGING_WEI) // 4] * 4
     assert stakes_lost_wei(four) == [0] * 4
     four.check_settled(1)
 
@@ -72,7 +73,7 @@ def test_advance__silent_miners_bond__is_in_the_second_ballot_too(four: Play) ->
     four.advance()
     split(four, [GOOD], [GONE])
     four.finish([GOOD])
-    assert sum(four.credits_wei(four.verifiers)) == FEE_WEI + MINER_BOND_WEI
+    assert sum(four.credits_wei(four.verifiers)) == FEE_WEI + MINER_BOND_WEI + 2 * JUDGING_WEI
     assert four.credits_wei(four.miners[:2]) == [0, REWARD_WEI + MINER_BOND_WEI]
     four.check_settled(1)
 
@@ -82,9 +83,9 @@ def test_advance__undecided_twice_beside_a_valid_one__loses_nothing_and_wins_not
     four.to_voting(*four.miners[:2])
     split(four, [GOOD, BETTER], [GOOD, GONE])
     split(four, [BETTER], [GONE])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[0])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[0])
     assert four.credits_wei(four.miners[:2]) == [REWARD_WEI + MINER_BOND_WEI, MINER_BOND_WEI]
-    assert four.chain.ommerCount(1) == 0
+    assert four.ledger.ommerCount(1) == 0
     assert four.credit_wei(four.client) == CLIENT_BOND_WEI
     four.check_settled(1)
 
@@ -95,7 +96,7 @@ def test_advance__undecided_twice_and_none_valid__their_miners_have_the_escrow(f
     four.to_voting(*four.miners[:3])
     split(four, [GOOD, INVALID, BETTER], [GONE, INVALID, GONE])
     paid_wei = sum(four.credits_wei(four.verifiers))
-    assert paid_wei == FEE_WEI
+    assert paid_wei == FEE_WEI + 3 * JUDGING_WEI
     if is_void:
         lose_quorum(four)
         four.advance()
@@ -106,7 +107,7 @@ def test_advance__undecided_twice_and_none_valid__their_miners_have_the_escrow(f
     assert four.credits_wei(four.miners[:3]) == [share_wei + MINER_BOND_WEI, 0, share_wei + MINER_BOND_WEI]
     assert four.credit_wei(four.client) == CLIENT_BOND_WEI + MINER_BOND_WEI  # the invalid one's
     assert four.market.task(1).state == TaskState.REFUNDED
-    assert four.chain.height() == 0
+    assert four.ledger.height() == 0
     four.check_settled(1)
 
 
@@ -115,7 +116,7 @@ def test_advance__nothing_decided_twice__the_miners_have_the_fee_as_well(four: P
     split(four, [GOOD] * 3, [GONE] * 3)
     split(four, [GOOD] * 3, [GONE] * 3)
     four.check_aborted(AbortReason.UNDECIDED)
-    assert sum(four.credits_wei(four.miners[:3])) == REWARD_WEI + FEE_WEI + 3 * MINER_BOND_WEI
+    assert sum(four.credits_wei(four.miners[:3])) == REWARD_WEI + FEE_WEI + 3 * (MINER_BOND_WEI + JUDGING_WEI)
     assert max(four.credits_wei(four.miners[:3])) - min(four.credits_wei(four.miners[:3])) <= 2
     assert (four.credit_wei(four.client), four.credits_wei(four.verifiers)) == (CLIENT_BOND_WEI, [0] * 4)
     four.check_settled(1)

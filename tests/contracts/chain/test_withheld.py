@@ -7,6 +7,7 @@ from tests.contracts.rounds import (
     CLIENT_BOND_WEI,
     FEE_WEI,
     GONE,
+    JUDGING_WEI,
     MIN_STAKE_WEI,
     MINER_BOND_WEI,
     REWARD_WEI,
@@ -33,9 +34,9 @@ def test_advance__model_that_most_could_not_fetch__counts_as_not_revealed(in_tra
     gone, winner = in_training.miners[:2]
     in_training.to_voting(gone, winner)
     in_training.finish([GONE, GOOD])
-    assert in_training.chain.header(1).winner == winner
+    assert in_training.ledger.header(1).winner == winner
     assert in_training.credits_wei([gone, winner]) == [0, REWARD_WEI + MINER_BOND_WEI]
-    assert in_training.chain.ommerCount(1) == 0
+    assert in_training.ledger.ommerCount(1) == 0
     in_training.check_settled(1)
 
 
@@ -43,7 +44,7 @@ def test_advance__test_set_that_most_could_not_fetch__counts_as_withheld(in_trai
     in_training.to_voting(*in_training.miners[:2])
     assert in_training.round.isTestSetReleased
     in_training.finish([trained(910_000, Kind.WITHHELD), trained(930_000, Kind.WITHHELD)])
-    header = in_training.chain.header(1)
+    header = in_training.ledger.header(1)
     assert (header.winner, header.trainPpm, header.testPpm) == (in_training.miners[1], 930_000, 0)
     share_wei = CLIENT_BOND_WEI // 2
     paid_wei = [MINER_BOND_WEI + share_wei, REWARD_WEI + MINER_BOND_WEI + share_wei]
@@ -63,8 +64,8 @@ def test_advance__test_set_late_for_some__makes_no_model_invalid(four: Play, lac
     four.vote_each(dict.fromkeys(four.verifiers, had) | dict.fromkeys(four.verifiers[:lacking], lacked))
     four.advance()
     assert (four.phase, four.round.firstBallotId) == (Phase.FINALISED, 0)
-    assert four.chain.header(1).winner == four.miners[1 if is_by_test else 0]
-    assert four.chain.ommerCount(1) == 1
+    assert four.ledger.header(1).winner == four.miners[1 if is_by_test else 0]
+    assert four.ledger.ommerCount(1) == 1
     assert four.credit_wei(four.client) == CLIENT_BOND_WEI
     assert stakes_lost_wei(four) == [ABSENCE_WEI if lacking == 1 and each == 0 else 0 for each in range(4)]
     four.check_settled(1)
@@ -74,7 +75,7 @@ def test_advance__test_set_late_for_half_in_overtime__floor_does_not_apply(four:
     four.to_overtime()
     four.to_voting(four.miners[0])
     split(four, [valid(600_000, 499_999)], [trained(600_000, Kind.WITHHELD)])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[0])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[0])
     assert four.credit_wei(four.miners[0]) == REWARD_WEI + MINER_BOND_WEI
     four.check_settled(1)
 
@@ -97,7 +98,7 @@ def test_advance__training_data_that_most_could_not_fetch__costs_the_client_ever
     in_training.finish([NO_DATA, NO_DATA])
     assert in_training.round.firstBallotId == 0
     in_training.check_aborted(AbortReason.UNDECIDED)
-    total_wei = REWARD_WEI + FEE_WEI + CLIENT_BOND_WEI + 2 * MINER_BOND_WEI
+    total_wei = REWARD_WEI + FEE_WEI + CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI)
     assert in_training.credits_wei(in_training.miners[:2]) == [total_wei // 2] * 2
     assert in_training.credit_wei(in_training.client) == 0
     assert stakes_lost_wei(in_training)[:3] == [0] * 3
@@ -112,6 +113,6 @@ def test_advance__half_the_stake_sees_one_row_less__no_bond_is_lost(four: Play) 
     four.to_voting(four.miners[0])
     split(four, [valid(900_000, 900_000)], [valid(899_999, 900_000)])
     four.finish([valid(900_000, 900_000)])
-    assert (four.phase, four.chain.header(1).winner) == (Phase.FINALISED, four.miners[0])
+    assert (four.phase, four.ledger.header(1).winner) == (Phase.FINALISED, four.miners[0])
     assert four.credit_wei(four.miners[0]) == REWARD_WEI + MINER_BOND_WEI
     four.check_settled(1)

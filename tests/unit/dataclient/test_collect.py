@@ -22,7 +22,8 @@ from pole.errors import BadInput, PoleError
 from pole.exact.published import EntryRows, PublishedPredictions, pack_rows
 from pole.exact.roots import RowPart, predictions_root
 from pole.exact.task import model_of, task_score_ppm
-from pole.learning.mapping import mapping_matrix, rank
+from pole.learning.conditioning import rank
+from pole.learning.mapping import mapping_matrix
 from pole.learning.round_files import fetch_manifest
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
@@ -130,8 +131,8 @@ def test_fetch_model__solved__scores_as_the_verifiers_did_and_predicts(
 
 
 def header_hash(client: RoleContext) -> bytes:
-    chain = client.contracts.learning_chain
-    return chain.header_hash(chain.height())
+    ledger = client.contracts.block_ledger
+    return ledger.header_hash(ledger.height())
 
 
 def test_fetch_model__task_of_another_chain__is_refused(client: RoleContext, tmp_path: Path) -> None:

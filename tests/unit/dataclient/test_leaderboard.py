@@ -69,11 +69,14 @@ def test_leaderboard__two_miners_one_silent__scores_and_payments_to_the_wei(
         local_nodes.rpc("evm_mine")
     found = leaderboard(client, str(found.task_id))
     won, lost = found.standings
-    parameters = client.contracts.learning_chain.parameters()
+    parameters, winner_reward = (
+        client.contracts.learning_chain.parameters(),
+        client.contracts.block_ledger.parameters().winner_reward,
+    )
     assert (won.place, won.miner, won.outcome) == (1, hand.context.address, "won")
     assert (won.claimed_train_ppm, won.train_ppm, won.test_ppm, won.model) == (2, 875_000, 750_000, str(model))
     assert won.payment.reward_wei == client.contracts.task_market.task(found.task_id).reward_wei
-    assert (won.payment.bond_wei, won.payment.tokens) == (parameters.miner_bond_wei, parameters.winner_reward)
+    assert (won.payment.bond_wei, won.payment.tokens) == (parameters.miner_bond_wei, winner_reward)
     assert (lost.place, lost.miner, lost.outcome, lost.model) == (None, silent.context.address, "not revealed", None)
     assert (lost.train_ppm, lost.test_ppm, vars(lost.payment)) == (None, None, dict.fromkeys(vars(lost.payment), 0))
     assert lost.committed_at_s <= won.committed_at_s <= client.chain.block_time()

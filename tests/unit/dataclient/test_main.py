@@ -235,7 +235,7 @@ def test_init__images_in_npz__keeps_pixels_in_one_range(run: Run, tmp_path: Path
 
 @given(reward_wei=st.integers(1, 10**24), fee_ppm=st.integers(0, 999_999))
 def test_payment_for__reward_is_reached_by_the_smallest_payment(reward_wei: int, fee_ppm: int) -> None:
-    parameters = MarketParameters(7, 1, fee_ppm, 1)
+    parameters = MarketParameters(7, 1, fee_ppm, 1, 1, 1)
     payment = payment_for(reward_wei, parameters)
     gross_wei = payment.value_wei - 7
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.task_folder import Issued, TaskHome
@@ -54,7 +53,7 @@ def test_act__killed_before_the_keys_are_sent__issues_the_same_keys(
     hand.open_round()
     published: list[object] = []
 
-    def killed(self: LearningChain, round_id: int, keys: object) -> None:
+    def killed(self: LearningChain, round_id: int, previous_hash: bytes, keys: object) -> None:
         published.append(keys)
         raise Killed
 
@@ -82,9 +81,7 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
-    past = exhausting(
-        client, home, client.contracts.learning_chain.header_hash(client.contracts.learning_chain.height())
-    )
+    past = exhausting(client, home, client.contracts.block_ledger.header_hash(client.contracts.block_ledger.height()))
     home.keep_issued(Issued(previous_hashes=[past]))
     opened = hand.open_round()
     server = Server(client)
@@ -100,47 +97,6 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert submitted is not None
     assert client.contracts.task_market.task(submitted.task_id).state is TaskState.REFUNDED
     assert client.contracts.reward_reservoir.credit_wei(client.address) == ETHER + FEE_WEI
-
-
-def relisted(server: Server, hand: Hand, local_nodes: LocalNodes) -> None:
-    """Nobody commits: the round of the only task goes through training and overtime, and the task is on the list."""
-    for phase in (Phase.OVERTIME, Phase.ABORTED):
-        local_nodes.pass_time(hand.current().deadline - hand.context.chain.block_time())
-        acted(server, local_nodes, phase)
-
-
-def test_act__task_comes_back_at_the_same_height__gets_the_same_keys(
-    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
-) -> None:
-    home = commissioned(client, tmp_path)
-    server = Server(client)
-    hand.open_round()
-    act(server)
-    first = hand.current().keys
-    relisted(server, hand, local_nodes)
-    with capture_logs() as logs:
-        assert act(server).what == "a round for small to open"
-    assert not any("refused" in entry["event"] for entry in logs)
-    hand.open_round()
-    act(server)
-    assert (hand.current().phase, hand.current().keys) == (Phase.TRAINING, first)
-    assert len(home.issued().previous_hashes) == 1
-
-
-def test_act__task_comes_back_over_its_rank_limit__says_to_cancel_it(
-    client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
-) -> None:
-    home = commissioned(client, tmp_path)
-    server = Server(client)
-    opened = hand.open_round()
-    act(server)
-    home.keep_issued(Issued(previous_hashes=[exhausting(client, home, opened.previous_hash)]))
-    relisted(server, hand, local_nodes)
-    with capture_logs() as logs:
-        act(server)
-        act(server)
-    [warning] = [entry for entry in logs if "refused" in entry["event"]]
-    assert warning["event"].endswith("over the limit of 2; cancel the task")
 
 
 def test_act__unencrypted_task__starts_the_clock_with_the_manifest(

@@ -89,7 +89,7 @@ def test_act__whole_idle_round__the_miner_wins_with_the_accuracy_it_claimed(loca
     miner, verifier = local_nodes.miner(local_nodes.funded()), local_nodes.verifier(local_nodes.funded())
     verifier.act()
     until_phase([miner, verifier], Phase.FINALISED)
-    header = miner.context.contracts.learning_chain.header(1)
+    header = miner.context.contracts.block_ledger.header(1)
     [submission] = miner.context.contracts.learning_chain.submissions(1)
     assert header.winner == miner.context.address
     assert (header.train_ppm, header.test_ppm) == (submission.claimed_train_ppm, 0)

@@ -28,6 +28,8 @@ ROUND = Round(
     round_id=1,
     task_id=1,
     height=1,
+    anchor_block=1,
+    judging_fee_gwei=0,
     previous_hash=bytes(32),
     phase=Phase.TRAINING,
     abort_reason=AbortReason.NONE,
@@ -35,12 +37,14 @@ ROUND = Round(
     is_test_set_released=False,
     deadline=1_000,
     commits_closed_at=0,
+    opened_at=0,
+    earliest_close_at=0,
+    commit_count=0,
     submission_count=0,
     qualified_count=0,
     revealed_count=0,
     ballot_id=0,
     first_ballot_id=0,
-    opener="0x",
     keys=None,
     test_set=None,
     transcript=bytes(32),
@@ -48,7 +52,7 @@ ROUND = Round(
 
 
 def terms(**changes: Any) -> RoundTerms:
-    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 2), **changes)
+    return dataclasses.replace(RoundTerms(cid_of(b"manifest"), 10**18, 60, 950_000, 2, 0), **changes)
 
 
 # --- terms -----------------------------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: P
 def test_act__too_poor_for_the_bond__says_so_and_does_not_train(local_nodes: LocalNodes) -> None:
     poor = local_nodes.miner(local_nodes.funded(4 * 10**16), trainer=never)
     until_phase([poor], Phase.TRAINING)
-    with pytest.raises(InsufficientFunds, match=r"a commit needs a bond of 0.05 and gas; send it"):
+    with pytest.raises(InsufficientFunds, match=r"a commit needs bond and judging fee, 0.051, and gas; send it"):
         poor.act()
 
 

@@ -16,6 +16,7 @@ from pole.chain.commitments import (
     cid_hash,
     header_hash,
     is_included,
+    round_hash,
     solution_commitment,
     test_set_commitment,
     vote_commitment,
@@ -168,7 +169,7 @@ def header_of(vector: dict[str, Any]) -> Header:
     fields: dict[str, Any] = {
         name: vector[name] for name in ("height", "task_id", "train_ppm", "test_ppm", "timestamp")
     }
-    fields |= {name: unhex(vector[name]) for name in ("previous_hash", "ommer_hash", "body_root", "anchor_hash")}
+    fields |= {name: unhex(vector[name]) for name in ("previous_hash", "ommer_hash", "body_root", "round_hash")}
     model = Cid.parse(vector["model"]) if vector["model"] else None
     return Header(winner=checksummed(vector["winner"]), model=model, **fields)
 
@@ -183,6 +184,12 @@ def test_test_set_commitment__any_input__equals_solidity(
 ) -> None:
     here = test_set_commitment(solidity.chain_id, market, client, cid, salt)
     assert here == solidity.commitments.testSet(market, client, to_abi(cid), salt).call()
+
+
+@few
+@given(below=words, anchor=words)
+def test_round_hash__any_input__equals_solidity(solidity: Solidity, below: bytes, anchor: bytes) -> None:
+    assert round_hash(below, anchor) == solidity.libraries.roundHash(below, anchor).call()
 
 
 @few

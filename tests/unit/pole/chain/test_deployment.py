@@ -87,12 +87,13 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
     """What rightly wired contracts say."""
     return {
         "isOperator": arguments != [] and arguments[0] in list(ADDRESSES.values())[2:],
-        "isMinter": arguments == [ADDRESSES["LearningChain"]],
+        "isMinter": arguments == [ADDRESSES["BlockLedger"]],
         "isChain": arguments != [] and arguments[0] in [ADDRESSES["LearningChain"], ADDRESSES["GradientChain"]],
         "RESERVOIR": ADDRESSES["RewardReservoir"],
         "CHAIN": ADDRESSES["LearningChain"],
         "TOKEN": ADDRESSES["RewardToken"],
         "MARKET": ADDRESSES["TaskMarket"],
+        "LEDGER": ADDRESSES["BlockLedger"],
         "COMMITTEE": ADDRESSES["VerifierCommittee"],
         "idleTask": to_abi(idle_task(LOCAL, MANIFEST)),
         "parameters": to_abi(
@@ -100,6 +101,7 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
                 "TaskMarket": LOCAL.market,
                 "VerifierCommittee": LOCAL.committee,
                 "LearningChain": LOCAL.chain,
+                "BlockLedger": LOCAL.ledger,
                 "GradientChain": LOCAL.gradient,
             }.get(name)
         ),
@@ -148,14 +150,16 @@ def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> 
     steps = plan(ANVIL_0, nonce, LOCAL, idle_task(LOCAL, MANIFEST))
     at = {step.name: step.address for step in steps}
     assert [step.name for step in steps] == list(CONTRACT_NAMES)
-    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(6)]
+    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(7)]
     assert steps[0].arguments == [[at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"], at["GradientChain"]]]
     assert steps[4].arguments[:4] == [
         at["RewardReservoir"],
-        at["RewardToken"],
         at["TaskMarket"],
         at["VerifierCommittee"],
+        at["BlockLedger"],
     ]
+    assert steps[1].arguments == [[at["BlockLedger"]]]
+    assert steps[6].arguments[:2] == [at["RewardToken"], at["LearningChain"]]
     assert steps[5].arguments[:2] == [at["RewardReservoir"], at["VerifierCommittee"]]
 
 

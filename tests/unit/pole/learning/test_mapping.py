@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pole.errors import BadInput
+from pole.learning.conditioning import rank
 from pole.learning.mapping import (
     key_queries,
+    mapping_hash,
     mapping_matrix,
     project,
     query_vectors,
-    rank,
     statistics,
 )
 from pole.task.manifest import ConvolutionalMapping, DenseMapping
@@ -133,8 +134,9 @@ def test_rank__repeated_and_summed_rows__counted_once() -> None:
 
 def test_project__one_segment__inner_products_in_order() -> None:
     mapping, x = DenseMapping(vectors=3), _random_rows((5, 64))
+    b = mapping_hash(mapping, HASH, (64,))
     expected = [
-        [sum(a * b for a, b in zip(row, _by_strings(HASH, i, 64, 3), strict=True)) for i in (1, 2, 3)]
+        [sum(x * z for x, z in zip(row, _by_strings(b, i, 64, 3), strict=True)) for i in (1, 2, 3)]
         for row in x.tolist()
     ]
     mapped = project(mapping, HASH, x)
@@ -146,7 +148,7 @@ def test_project__segments__output_is_segment_times_vectors_plus_vector() -> Non
     mapping, x = DenseMapping(vectors=3, segments=4), _random_rows((5, 2, 4, 4))
     mapped = project(mapping, HASH, x)
     assert mapping.output_shape((2, 4, 4)) == mapped.shape[1:] == (12,)
-    weights = _by_strings(HASH, 2, 8, 3)
+    weights = _by_strings(mapping_hash(mapping, HASH, (2, 4, 4)), 2, 8, 3)
     assert mapped[3, 2 * 3 + 1] == sum(a * b for a, b in zip(x[3].ravel()[16:24].tolist(), weights, strict=True))
 
 
@@ -169,8 +171,9 @@ def test_project__convolutional__as_depthwise_convolution_in_float64(channels: i
 
 
 def test_mapping_matrix__convolutional__channel_vector_cut_into_filters() -> None:
-    filters = mapping_matrix(ConvolutionalMapping(filters=4, kernel=3), HASH, (3, 8, 8))
-    assert filters[2, 1].tolist() == _by_strings(HASH, 3, 4 * 9, 3)[9:18]
+    mapping = ConvolutionalMapping(filters=4, kernel=3)
+    b = mapping_hash(mapping, HASH, (3, 8, 8))
+    assert mapping_matrix(mapping, HASH, (3, 8, 8))[2, 1].tolist() == _by_strings(b, 3, 4 * 9, 3)[9:18]
 
 
 def test_mapping_matrix__many_small_filters__all_distinct_and_of_full_rank() -> None:
@@ -193,7 +196,8 @@ def test_key_queries__convolutional__open_each_feature() -> None:
 
 def test_key_queries__dense__are_the_mapping() -> None:
     mapping = DenseMapping(vectors=4, segments=2)
-    assert np.array_equal(key_queries(mapping, HASH, (64,)), query_vectors(HASH, 4, 32, 3))
+    b = mapping_hash(mapping, HASH, (64,))
+    assert np.array_equal(key_queries(mapping, HASH, (64,)), query_vectors(b, 4, 32, 3))
 
 
 # --- normalisation --------------------------------------------------------------------------------------------------

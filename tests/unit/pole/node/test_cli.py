@@ -62,7 +62,7 @@ def without_account(options: list[str]) -> list[str]:
 @role_options("miner")
 @click.option("--tasks", type=int, default=0)
 def probe(context: RoleContext, tasks: int) -> None:
-    click.echo(f"{context.role} {context.address} height {context.contracts.learning_chain.height()} tasks {tasks}")
+    click.echo(f"{context.role} {context.address} height {context.contracts.block_ledger.height()} tasks {tasks}")
     context.journal.remember("ran", {"tasks": tasks})
 
 

@@ -33,7 +33,7 @@ def contracts(chain_client: AccountClient, journal: Journal) -> Contracts:
 
 def test_header__beyond_the_newest__reverts_with_its_height(contracts: Contracts) -> None:
     with pytest.raises(TransactionReverted) as caught:
-        contracts.learning_chain.header(99)
+        contracts.block_ledger.header(99)
     assert (caught.value.name, caught.value.arguments) == ("UnknownHeight", {"height": 99})
 
 
@@ -45,11 +45,11 @@ def test_parameters__of_every_contract__are_the_profiles(contracts: Contracts) -
 
 
 def test_header__genesis__hashes_to_what_the_contract_says(contracts: Contracts) -> None:
-    header = contracts.learning_chain.header(0)
+    header = contracts.block_ledger.header(0)
     assert (header.height, header.task_id, header.winner) == (0, 0, "0x" + "00" * 20)
     assert header.model == cid_of(b"idle manifest")
-    assert header_hash(header) == contracts.learning_chain.header_hash(0)
-    assert contracts.learning_chain.ommers(0) == []
+    assert header_hash(header) == contracts.block_ledger.header_hash(0)
+    assert contracts.block_ledger.ommers(0) == []
 
 
 def test_verifier__unknown_and_staked__are_told_apart(chain_client: AccountClient, contracts: Contracts) -> None:
@@ -67,7 +67,7 @@ def test_task__submitted_and_cancelled__is_read_back_as_it_was_sent(
     market = chain_client.deployment.address("TaskMarket")
     salt, test_set = bytes([7]) * 32, cid_of(b"test set")
     commitment = test_set_commitment(chain_client.deployment.chain_id, market, chain_client.address, test_set, salt)
-    terms = TaskTerms(cid_of(b"manifest"), commitment, 60, 900_000, 500_000, 2)
+    terms = TaskTerms(cid_of(b"manifest"), commitment, 60, 900_000, 500_000, 2, 0)
     paid_wei = LOCAL.market.client_bond_wei + ETHER
     receipt = contracts.task_market.submit(terms, value_wei=paid_wei, key="submit")
     (event,) = chain_client.events_of(receipt, "TaskMarket", "TaskSubmitted")
@@ -87,7 +87,7 @@ def test_counts__of_nothing__are_zero_or_none(
     stranger: Any = new_account().address
     assert contracts.reward_reservoir.credit_wei(stranger) == 0
     assert contracts.reward_token.balance(stranger) == 0
-    assert contracts.learning_chain.height() == 0
+    assert contracts.block_ledger.height() == 0
     assert contracts.verifier_committee.ballot_count() == 0
     assert contracts.verifier_committee.member(1, stranger) == Member(0, 0, bytes(32), bytes(32), 0)
     assert chain_client.balance_wei(NOBODY) == 0

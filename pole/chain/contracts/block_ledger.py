@@ -1,0 +1,31 @@
+"""BlockLedger: the blocks that rounds end in, and the ommers beside them. Source: PoLe, section 3.3"""
+
+from pole.chain.abi import from_abi
+from pole.chain.contracts.base import BaseContract
+from pole.chain.structs import Header, LedgerParameters, Ommer
+
+
+class BlockLedger(BaseContract):
+    name = "BlockLedger"
+
+    def height(self) -> int:
+        """Height of the newest block; 0 is the genesis."""
+        return int(self._read("height"))
+
+    def header(self, height: int) -> Header:
+        header: Header = from_abi(Header, self._read("header", height))
+        return header
+
+    def header_hash(self, height: int) -> bytes:
+        return bytes(self._read("headerHash", height))
+
+    def ommers(self, height: int) -> list[Ommer]:
+        return [from_abi(Ommer, part) for part in self._read("ommers", height)]
+
+    def is_included(self, height: int, index: int, value: bytes, proof: list[bytes]) -> bool:
+        """Whether `value` is leaf `index` of the body of the block at `height`, judged by the contract."""
+        return bool(self._read("isIncluded", height, index, value, proof))
+
+    def parameters(self) -> LedgerParameters:
+        parameters: LedgerParameters = self._read_once(LedgerParameters)
+        return parameters
