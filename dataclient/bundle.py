@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from dataclient.preprocessing.document import AnyPreprocessing
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
 from pole.exact.model import ExactModel
 from pole.exact.task import model_of
-from pole.learning.mapping import Statistics, project
+from pole.learning.mapping import Statistics, mapping_hash, project_under
 from pole.storage.cid import Cid, cid_of
 from pole.task.manifest import Document, Manifest
 from pole.task.rows import discretise
@@ -45,12 +45,13 @@ class Origin(Document):
 
 
 class Description(Document):
-    """`model.json`. `previous_hash`: the mapping's PHS; `own_*_ppm`: accuracies that the client computed itself.
+    """`model.json`. `previous_hash`: PHS; `own_*_ppm`: accuracies that the client computed itself.
 
+    Before version 2, every PHS was the mapping's hash, also one that rounds refuse today.
     A model that was bought under a manifest of version 1 stays usable; `manifest_cid` is that of the manifest it had.
     """
 
-    version: int = 1
+    version: Literal[1, 2] = 2
     model: str
     manifest_cid: str
     manifest: Manifest
@@ -83,11 +84,20 @@ class Bundle:
         """The model with its weights. Raises ModelInvalid."""
         return model_of(self.description.manifest, self.weights)
 
+    @property
+    def mapping_hash(self) -> bytes:
+        """What the query vectors come from."""
+        description, manifest = self.description, self.description.manifest
+        previous_hash = bytes.fromhex(description.previous_hash)
+        if description.version == 1:
+            return previous_hash
+        return mapping_hash(manifest.mapping, previous_hash, tuple(manifest.data.shape))
+
     def features(self, x: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Plain rows [n, *shape], in the units of the training data, to what the model sees."""
         description, manifest = self.description, self.description.manifest
         whole = discretise(x, manifest.data.discretisation)
-        mapped = project(manifest.mapping, bytes.fromhex(description.previous_hash), whole)
+        mapped = project_under(manifest.mapping, self.mapping_hash, whole)
         return constants(description.normalisation).apply(mapped)
 
     def logits(self, x: npt.NDArray[np.generic], model: ExactModel | None = None) -> npt.NDArray[np.float64]:

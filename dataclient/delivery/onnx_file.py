@@ -14,7 +14,7 @@ from dataclient.delivery.builder import GraphBuilder, reshaped
 from dataclient.delivery.nodes import add_layers
 from dataclient.delivery.preparation import number_features
 from pole.exact.task import has_raw_features, plan_of
-from pole.learning.mapping import mapping_matrix
+from pole.learning.mapping import matrix_under
 from pole.task.manifest import DataSet, DenseMapping, Discretisation, Manifest
 from pole.task.model_file import read_model_file
 from pole.task.scores import Target
@@ -38,7 +38,7 @@ def onnx_file(bundle: Bundle) -> bytes:
     tensors = read_model_file(bundle.weights, plan.tensors)
     plain = _mended(graph, bundle, reshaped(graph, FEATURES, (manifest.data.dimension,)))
     whole = _discretised(graph, manifest.data.discretisation, plain)
-    mapped = _mapped(graph, manifest, bytes.fromhex(description.previous_hash), whole)
+    mapped = _mapped(graph, manifest, bundle.mapping_hash, whole)
     is_raw = has_raw_features(manifest)
     seen = mapped if is_raw else _normalised(graph, description.normalisation, len(manifest.feature_shape), mapped)
     logits = add_layers(graph, plan, tensors, seen, is_raw=is_raw)
@@ -88,10 +88,10 @@ def _discretised(graph: GraphBuilder, discretisation: Discretisation, flat: str)
     return graph.node("Cast", graph.node("Round", scaled), to=TensorProto.FLOAT)
 
 
-def _mapped(graph: GraphBuilder, manifest: Manifest, previous_hash: bytes, whole: str) -> str:
-    """As `pole.learning.mapping.project`; every sum is an integer below 2^24."""
+def _mapped(graph: GraphBuilder, manifest: Manifest, mapping_hash: bytes, whole: str) -> str:
+    """As `pole.learning.mapping.project_under`; every sum is an integer below 2^24."""
     mapping, shape = manifest.mapping, tuple(manifest.data.shape)
-    weights = mapping_matrix(mapping, previous_hash, shape).astype(np.float32)
+    weights = matrix_under(mapping, mapping_hash, shape).astype(np.float32)
     if isinstance(mapping, DenseMapping):
         cut = reshaped(graph, whole, (mapping.segments, weights.shape[1]))
         products = graph.node("MatMul", cut, graph.constant("query_vectors", weights.T))

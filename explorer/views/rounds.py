@@ -72,11 +72,12 @@ def _facts(snapshot: Snapshot, view: RoundView, opened: Event) -> Facts:
         "task": arg(opened, "taskId", unit="task") if view.task_id else Said("idle: the public task, for tokens alone"),
         "height": _part(snapshot, view, "height", view.height, "count"),
         "phase": _part(snapshot, view, "phase", view.phase, "phase"),
-        "previous hash": _part(snapshot, view, "previousHash", view.previous_hash, "hash"),
         "opened": time_of(opened),
         "submissions": _part(snapshot, view, "submissionCount", len(view.submissions), "count"),
         "revealed": _part(snapshot, view, "revealedCount", len(view.revealed), "count"),
     }
+    if view.previous_hash is not None:
+        items["previous hash"] = _part(snapshot, view, "previousHash", view.previous_hash, "hash")
     if view.deadline:
         items["until"] = _part(snapshot, view, "deadline", view.deadline, "time")
     if view.is_overtime:

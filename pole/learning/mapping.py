@@ -130,6 +130,11 @@ def key_queries(mapping: Mapping, previous_hash: bytes, shape: tuple[int, ...]) 
 
 
 def project(mapping: Mapping, previous_hash: bytes, x: NDArray[np.uint8]) -> Floats:
+    """Map plain rows [n, *shape] to [n, *output_shape] as the round with this PHS does, see `project_under`."""
+    return project_under(mapping, mapping_hash(mapping, previous_hash, x.shape[1:]), x)
+
+
+def project_under(mapping: Mapping, candidate: bytes, x: NDArray[np.uint8]) -> Floats:
     """Map plain rows [n, *shape] to [n, *output_shape]: integers, held exactly in float32.
 
     Dense output s * vectors + i is <segment s, z^(i+1)>. Convolutional output channel c * filters + l is channel c
@@ -137,7 +142,7 @@ def project(mapping: Mapping, previous_hash: bytes, x: NDArray[np.uint8]) -> Flo
     are non-negative integers and no sum reaches 2^24.
     """
     shape = x.shape[1:]
-    weights = mapping_matrix(mapping, previous_hash, shape)
+    weights = matrix_under(mapping, candidate, shape)
     _check_exact(weights, x)
     mapped = np.empty((len(x), *mapping.output_shape(shape)), dtype=np.float32)
     weights_f = weights.astype(np.float32)

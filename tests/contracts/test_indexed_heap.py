@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.rounds import ROUND_S
+
 GWEI = 10**9
 
 
@@ -91,7 +93,7 @@ def test_market__random_submit_cancel_pop__matches_the_model(
         if action == "submit" or not model:
             payment_wei, limit_s = chance.randrange(2, 9) * 1_000 * GWEI, chance.choice([60, 120, 240])
             task_id = create_task(market, payment_wei=payment_wei, timeLimitS=limit_s)
-            model[task_id] = (payment_wei * 9 // 10 << 32) // limit_s
+            model[task_id] = (payment_wei * 9 // 10 << 32) // (limit_s + ROUND_S)
         elif action == "cancel":
             cancelled = chance.choice(list(model))
             del model[cancelled]

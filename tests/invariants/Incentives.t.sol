@@ -179,15 +179,15 @@ contract IncentivesTest is PublicSystem {
         _open();
         _publish(HONEST);
         _commit(_who("miner", 0), "model", 950_000);
-        _advance();
-        _release(HONEST);
-        _reveal(_who("miner", 0), "model");
         for (uint256 i = 0; i < 3; i++) {
             VM.prank(_who("verifier", i));
             committee.requestUnstake();
         }
         uint256 feeWei = chain.judgingFeeOf(1);
-        _advance();
+        _pass(600);
+        VM.assertTrue(!chain.isDue(1), "closed with nobody to judge");
+        _pass(7 days);
+        chain.advance(1);
         VM.assertEq(reservoir.creditOf(_who("miner", 0)), MINER_BOND_WEI + feeWei, "miner");
         VM.assertEq(reservoir.creditOf(HONEST), 1 ether + CLIENT_BOND_WEI, "client");
     }

@@ -67,7 +67,7 @@ abstract contract PublicSystem {
 
     function _committeeParameters() private pure returns (IVerifierCommittee.CommitteeParameters memory) {
         return IVerifierCommittee.CommitteeParameters(
-            uint128(STAKE_WEI), 7 days, 7_200, 1_800, 1_800, 3, 10_000, 50_000
+            uint128(STAKE_WEI), 4 ether, 3, 7 days, 100_000, 7 days, 7_200, 1_800, 1_800, 3, 10_000, 50_000
         );
     }
 
@@ -209,8 +209,9 @@ abstract contract PublicSystem {
         for (uint256 i = 0; i < count; i++) {
             address verifier = _who("verifier", i);
             bytes32 hashed = _voteHash(verifier, ballotId, vote);
+            uint8 index = committee.memberOf(ballotId, verifier).index;
             VM.prank(verifier);
-            committee.commitVote(ballotId, hashed);
+            committee.commitVote(ballotId, index, hashed);
         }
         committee.advance(ballotId);
     }
@@ -218,8 +219,9 @@ abstract contract PublicSystem {
     function _revealVote(uint256 number, uint256[] memory vote) internal {
         uint64 ballotId = chain.round(chain.roundCount()).ballotId;
         bytes32 digest = Commitments.ballot(address(committee), ballotId, vote);
+        uint8 index = committee.memberOf(ballotId, _who("verifier", number)).index;
         VM.prank(_who("verifier", number));
-        committee.revealVote(ballotId, digest, SALT);
+        committee.revealVote(ballotId, index, digest, SALT, Cid(0, 0));
     }
 
     function _tally(uint256[] memory vote) internal {

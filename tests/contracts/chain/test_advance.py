@@ -278,7 +278,7 @@ def test_advance__all_leave_once_commits_have_closed__they_are_members_all_the_s
     both = [valid(950_000, 900_000), valid(950_000, 800_000)]
     in_training.vote_each(dict.fromkeys(in_training.verifiers[:3], both))
     in_training.advance()
-    assert in_training.chain.height() == 1
+    assert in_training.ledger.height() == 1
     in_training.check_settled(1)
 
 

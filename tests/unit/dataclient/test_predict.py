@@ -1,7 +1,8 @@
 """Predicting with a bundle built by hand, so that every class is known beforehand.
 
-The previous hash is all ones. z^1 then starts with the bits 100 000, so its weights are (4, 0): the one mapped feature
-is four times the first plain feature. With mean 20 and scale 1 the model says "high" from a first feature of 6 on.
+It is of version 1, so that its previous hash, all ones, is the mapping's. z^1 then starts with the bits 100 000, so its
+weights are (4, 0): the one mapped feature is four times the first plain feature. With mean 20 and scale 1 the model says
+"high" from a first feature of 6 on.
 """
 
 import subprocess
@@ -21,6 +22,7 @@ from dataclient.predict import Predictions, Tally, predict
 from dataclient.predictions import check_out, write_predictions
 from dataclient.preprocessing.document import AnyPreprocessing, Labels, Number, TablePreprocessing
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid, PoleError
+from pole.learning.mapping import mapping_hash
 from pole.storage.cid import cid_of
 from pole.task.manifest import (
     DataSet,
@@ -77,6 +79,7 @@ def bundle(feature_names: list[str] | None = NAMES, preprocessing: AnyPreprocess
         model=str(cid_of(weights)),
         manifest_cid=str(cid_of(manifest().to_bytes())),
         manifest=manifest(),
+        version=1,
         previous_hash="ff" * 32,
         normalisation=Normalisation(mean=[20.0], scale=[1.0]),
         feature_names=feature_names,
@@ -420,3 +423,14 @@ def test_predict__in_pieces__scored_as_a_whole(tmp_path: Path, monkeypatch: pyte
         pieces = list(predict(bought, read(tmp_path / "new.npz", bought, "y"), tally))
         scores.append(tally.score_ppm(bought.description.manifest))
     assert (len(pieces), scores[0]) == (1, scores[1])
+
+
+def test_mapping_hash__previous_hash_that_rounds_refuse__is_replaced_since_version_2() -> None:
+    """The first bits of all ones make vectors that see only one of the features."""
+    old = bundle()
+    new = Bundle(old.description.model_copy(update={"version": 2}), old.weights)
+    assert old.mapping_hash == b"\xff" * 32
+    assert new.mapping_hash == mapping_hash(manifest().mapping, b"\xff" * 32, (2,)) != old.mapping_hash
+    rows = np.array([[6.0, 0.0], [0.0, 6.0]])
+    assert old.features(rows)[:, 0].tolist() == [4.0, -20.0]
+    assert new.features(rows)[1, 0] != -20.0

@@ -16,7 +16,7 @@ from pole.node.context import RoleContext
 from pole.storage.cid import Cid
 from pole.storage.folder import FolderStore
 from pole.task.manifest import InnerProductEncryption
-from tests.unit.client_round import FEE_WEI, Hand, Killed, act, acted, commissioned
+from tests.unit.client_round import BOND_WEI, FEE_WEI, Hand, Killed, act, acted, commissioned
 from tests.unit.local_nodes import ETHER, LocalNodes
 
 PLAIN: dict[str, Any] = {"scheme": "none", "rank_limit": None, "encrypt_test_set": False}
@@ -96,7 +96,8 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     submitted = home.submitted()
     assert submitted is not None
     assert client.contracts.task_market.task(submitted.task_id).state is TaskState.REFUNDED
-    assert client.contracts.reward_reservoir.credit_wei(client.address) == ETHER + FEE_WEI
+    # Nobody was seated to wait for the client, so it loses nothing.
+    assert client.contracts.reward_reservoir.credit_wei(client.address) == ETHER + FEE_WEI + BOND_WEI
 
 
 def test_act__unencrypted_task__starts_the_clock_with_the_manifest(
@@ -133,6 +134,7 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
     home = commissioned(client, tmp_path)
     prepared = home.prepared()
     assert prepared is not None
+    hand.send("VerifierCommittee", "stake", value_wei=ETHER)
     hand.open_round()
     server = Server(client)
     act(server)

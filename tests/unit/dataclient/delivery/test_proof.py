@@ -33,20 +33,20 @@ def proof_of(bundle: Bundle) -> dict[str, Any]:
         "height": 3,
         "task_id": 2,
         "winner": "0x" + "11" * 20,
-        "previous_hash": PREVIOUS_HASH.hex(),
+        "previous_hash": "22" * 32,
         "model": bundle.description.model,
         "train_ppm": 900_000,
         "test_ppm": 800_000,
         "ommer_hash": "00" * 32,
         "body_root": body_root(body).hex(),
-        "anchor_hash": "22" * 32,
+        "round_hash": PREVIOUS_HASH.hex(),
         "timestamp": 1_700_000_000,
     }
     parts = [("manifest", manifest, 2), ("test set", TEST_SET, 4)]
     return {
         "version": 1,
         "chain_id": 1,
-        "learning_chain": "0x" + "33" * 20,
+        "block_ledger": "0x" + "33" * 20,
         "header": header,
         "body": [
             {"what": what, "cid": str(cid), "path": [each.hex() for each in body_proof(body, place)]}
@@ -136,7 +136,7 @@ def test_check_folder__proof_of_another_model__is_refused(tmp_path: Path, bundle
 
 def test_check_folder__other_mapping_than_the_block_s__is_refused(tmp_path: Path, bundle: Bundle) -> None:
     document = proof_of(bundle)
-    document["header"]["previous_hash"] = "44" * 32
+    document["header"]["round_hash"] = "44" * 32
     write(tmp_path, bundle, document)
     with pytest.raises(BadInput, match=r"the mapping in .* is not the one of this block"):
         check_folder(tmp_path, hash_of(document).hex())
