@@ -182,7 +182,7 @@ def write_task_file(built: Stage, plan: Plan, name: str) -> None:
     """`dataclient init` for one data set."""
     command = ["dataclient", "init", plan.source(name), "--out", f"{name}.toml", "--name", name]
     command += ["--time-limit", str(_LIMIT_S[name]), "--reward", str(_REWARD_ETHER[name])]
-    command += ["--solutions-wanted", str(_MINERS), "--required-train-ppm", str(_REQUIRED_PPM[name])]
+    command += ["--close-after", str(_MINERS), "--required-train-ppm", str(_REQUIRED_PPM[name])]
     command += ["--data-dir", str(plan.data_dir)] if plan.data_dir and name == "mnist" else []
     built.run([*command, *([] if plan.is_encrypted else ["--no-encryption"])])
 

@@ -40,7 +40,7 @@ class Market:
         self.start()
         rows = str(write_rows(world.folder / "rows.csv"))
         command = ["dataclient", "init", rows, "--label", LABEL, "--out", str(files[0]), "--name", "first"]
-        command += ["--reward", REWARDS["first"], "--time-limit", "60", "--solutions-wanted", str(len(MINERS))]
+        command += ["--reward", REWARDS["first"], "--time-limit", "60", "--close-after", str(len(MINERS))]
         world.stage.run([*command, "--vectors", str(VECTORS), "--required-train-ppm", str(REQUIRED_PPM)])
         terms = {"solutions_wanted": len(MINERS), "required_train_ppm": REQUIRED_PPM, "reward_ether": REWARDS["second"]}
         write_task(files[1], write_rows(world.folder / "more-rows.csv", seed=2), scheme="ipfe-secp256k1", **terms)
