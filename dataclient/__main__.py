@@ -21,6 +21,7 @@ from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
 from pole.errors import BadInput
+from pole.money import wei_to_ether
 from pole.node.cli import role_options
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
@@ -180,6 +181,20 @@ def cancel(context: RoleContext, *, task: str) -> None:
     task_id = require_submitted(context, home).task_id
     context.contracts.task_market.cancel(task_id)
     click.echo(f"{home.name} is cancelled; python -m dataclient withdraw sends the money back")
+
+
+@cli.command("raise-reward")
+@click.argument("task")
+@click.argument("reward_ether", metavar="REWARD")
+@role_options("dataclient", is_exclusive=False)
+def raise_reward_command(context: RoleContext, *, task: str, reward_ether: str) -> None:
+    """Raise the reward of TASK (name or number) to REWARD ether, while no round has it; the verifiers' fee is added."""
+    from dataclient.raising import raise_reward
+
+    home = find_task_home(context.home, task)
+    added = raise_reward(context, home, reward_ether)
+    paid = f"{wei_to_ether(added.reward_wei)} ether more, and {wei_to_ether(added.verifier_fee_wei)} for the verifiers"
+    click.echo(f"{home.name} pays {reward_ether} ether now: {paid}")
 
 
 @cli.command("fetch-model")

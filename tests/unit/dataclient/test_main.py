@@ -47,7 +47,19 @@ def write_rows(path: Path, rows: int = 40) -> Path:
 
 @pytest.mark.parametrize(
     "command",
-    ["init", "submit", "serve", "status", "cancel", "withdraw", "fetch-model", "check-proof", "leaderboard", "predict"],
+    [
+        "init",
+        "submit",
+        "serve",
+        "status",
+        "cancel",
+        "raise-reward",
+        "withdraw",
+        "fetch-model",
+        "check-proof",
+        "leaderboard",
+        "predict",
+    ],
 )
 def test_help__every_command__explains_itself(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")

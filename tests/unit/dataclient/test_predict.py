@@ -1,8 +1,8 @@
 """Predicting with a bundle built by hand, so that every class is known beforehand.
 
 It is of version 1, so that its previous hash, all ones, is the mapping's. z^1 then starts with the bits 100 000, so its
-weights are (4, 0): the one mapped feature is four times the first plain feature. With mean 20 and scale 1 the model says
-"high" from a first feature of 6 on.
+weights are (4, 0): the one mapped feature is four times the first plain feature. With mean 20 and scale 1 the model
+says "high" from a first feature of 6 on.
 """
 
 import subprocess

@@ -1,0 +1,45 @@
+"""A higher reward for a task that is still on the list, so that a round takes it sooner."""
+
+from dataclient.collect import require_submitted
+from dataclient.drafting.costs import Payment, payment_for
+from dataclient.submit import gas_price_wei
+from dataclient.task_folder import TaskHome
+from pole.chain.structs import TaskState
+from pole.errors import BadInput, InsufficientFunds
+from pole.money import ether_to_wei, wei_to_ether
+from pole.node.context import RoleContext
+
+RAISE_GAS = 200_000
+"""A little more than it takes on a list of ten thousand tasks."""
+
+
+def raise_reward(client: RoleContext, home: TaskHome, reward_ether: str) -> Payment:
+    """Pays what is missing to a reward of `reward_ether`, with the verifiers' fee on it; said again, it pays nothing.
+
+    Raises BadInput for an amount that is none or not more than the reward, and for a task that is not on the list;
+    InsufficientFunds before anything is sent.
+    """
+    try:
+        reward_wei = ether_to_wei(reward_ether)
+    except ValueError as exc:
+        raise BadInput(f"reward: {exc}") from exc
+    task_id = require_submitted(client, home).task_id
+    market = client.contracts.task_market
+    task = market.task(task_id)
+    if task.state is not TaskState.PENDING:
+        state = task.state.name.lower().replace("_", " ")
+        raise BadInput(f"task {home.name!r} is {state}, no longer pending; its reward is what it is")
+    if reward_wei <= task.reward_wei:
+        raise BadInput(
+            f"task {home.name!r} pays {wei_to_ether(task.reward_wei)} ether already; name a reward above that"
+        )
+    added = payment_for(reward_wei - task.reward_wei, market.parameters())
+    value_wei = added.reward_wei + added.verifier_fee_wei
+    needed_wei = value_wei + RAISE_GAS * gas_price_wei(client.chain)
+    if (balance_wei := client.chain.balance_wei(client.address)) < needed_wei:
+        raise InsufficientFunds(
+            f"{client.address} has {wei_to_ether(balance_wei)} ether, raising the reward takes "
+            f"{wei_to_ether(needed_wei)} with gas; fund the account or raise it less"
+        )
+    market.raise_reward(task_id, key=f"raise/{task_id}/{reward_wei}", value_wei=value_wei)
+    return added
