@@ -47,7 +47,7 @@ def never_reveal(ground: Ground) -> Outcome:
 def junk_commits(ground: Ground) -> Outcome:
     """One transaction after the other fills all 64 places of a round with junk; an honest miner needs a higher bond."""
     chain = ground.chain
-    rounds.stake(chain, chain.verifier(0))
+    rounds.seat(chain, 3)
     rounds.submit(chain)
     rounds.submit(chain, payment_wei=ETHER // 2)
     current, where = rounds.open_round(chain), chain.address("LearningChain")
@@ -185,12 +185,13 @@ def false_claims(ground: Ground) -> Outcome:
     rounds.advance(chain, current)
     ended = rounds.vote_and_finish(chain, current, {each: [INVALID] for each in verifiers})
     fee_wei = chain.contracts.task_market.task(current.task_id).verifier_fee_wei
-    won_wei = chain.contracts.reward_reservoir.credit_wei(chain.client) - (ETHER - fee_wei) - rounds.CLIENT_BOND_WEI
+    lost_wei = rounds.commit_wei(chain, current) - chain.contracts.reward_reservoir.credit_wei(chain.attacker)
     evidence = (
-        f"an honest commit afterwards: {honest.said}; {ended.abort_reason.name}; the attacker pays {won_wei / ETHER:g} "
-        f"ETH to the client, who pays {fee_wei / ETHER:g} ETH of fee and has no model"
+        f"an honest commit afterwards: {honest.said}; {ended.abort_reason.name}; the attacker loses "
+        f"{lost_wei / ETHER:g} ETH of bond and judging fee; the client gets the bond, pays {fee_wei / ETHER:g} ETH of "
+        "verifier fee and for the time, and has no model"
     )
-    figures = {"won_wei": won_wei, "fee_wei": fee_wei}
+    figures = {"lost_wei": lost_wei, "fee_wei": fee_wei}
     return Outcome(not honest.error, evidence, figures)
 
 
@@ -223,11 +224,7 @@ ATTACKS: list[Attack[Ground]] = [
         hold_chain,
         Weakening(
             "occupying the chain is free",
-            (
-                Edit(
-                    "RoundTreasury.sol", "if (taskId == 0 || !_isCommitteeSeated()) return;", "if (taskId != 0) return;"
-                ),
-            ),
+            (Edit("RoundTreasury.sol", "if (taskId == 0) return;", "if (taskId != 0) return;"),),
         ),
     ),
     Attack("false-claims", "griefing", "close commits with a claim that is false", false_claims, is_known_limit=True),

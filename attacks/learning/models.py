@@ -171,7 +171,7 @@ class _Float32:
     def __init__(self, module: torch.nn.Module, _is_raw: bool = False) -> None:
         self._module = module
 
-    def predict(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
+    def predict(self, rows: NDArray[np.float32], _form: object = None) -> NDArray[np.int64]:
         dtype = torch.bfloat16 if self.has_short_floats else torch.float32
         with torch.no_grad():
             logits = self._module.to(dtype)(torch.from_numpy(rows).to(dtype))
@@ -218,6 +218,6 @@ ATTACKS: list[Attack[Ground]] = [
         "content",
         "commit to the same model as another",
         copied,
-        Weakening("equal models are not looked for", patches={"verifier.judging.session._duplicates": lambda _: []}),
+        Weakening("equal models are not looked for", patches={"verifier.learning.models._duplicates": lambda *_: []}),
     ),
 ]

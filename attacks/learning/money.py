@@ -218,7 +218,7 @@ ATTACKS: list[Attack[Ground]] = [
             "rewards are cut to 128 bits",
             (
                 Edit("TaskMarket.sol", "(paymentWei - feeWei).toUint128()", "uint128(paymentWei - feeWei)"),
-                Edit("TaskMarket.sol", "feeWei.toUint128()", "uint128(feeWei)"),
+                Edit("TaskMarket.sol", "verifierFeeWei = feeWei.toUint128()", "verifierFeeWei = uint128(feeWei)"),
             ),
         ),
     ),

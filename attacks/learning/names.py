@@ -41,7 +41,7 @@ def other_cids(ground: Ground) -> Outcome:
     chain = ground.chain
     said["dag-cbor on chain, task"] = _submitted(chain, (0x71, bytes([1] * 32)))
     said["no digest on chain, task"] = _submitted(chain, (0x55, bytes(32)))
-    rounds.stake(chain, chain.verifier(0))
+    rounds.seat(chain, 3)
     rounds.submit(chain)
     current = rounds.open_round(chain)
     rounds.to_reveal(chain, current, chain.miner(0))

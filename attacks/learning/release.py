@@ -210,9 +210,7 @@ ATTACKS: list[Attack[Ground]] = [
         "release",
         "outbid an honest task and withhold the keys",
         withhold_keys,
-        Weakening(
-            "the bond is returned", (Edit("LearningChain.sol", "_forfeitToCommittee(roundId, state, openedAt);", ""),)
-        ),
+        Weakening("the bond is returned", (Edit("LearningChain.sol", "_forfeitClientBond(roundId, state);", ""),)),
     ),
     Attack(
         "wrong-keys",

@@ -360,8 +360,9 @@ ATTACKS: list[Attack[Ground]] = [
             (
                 Edit(
                     "RoundJudgement.sol",
-                    "if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.isTested = false;",
-                    "if (verdict.test != IVerifierCommittee.VerdictKind.Scored) judged.valid &= ~(1 << i);",
+                    "if (verdict.test == IVerifierCommittee.VerdictKind.Scored) judged.tested |= 1 << i;",
+                    "if (verdict.test == IVerifierCommittee.VerdictKind.Scored) judged.tested |= 1 << i;\n"
+                    "else judged.valid = judged.qualified = 0;",
                 ),
             ),
         ),
