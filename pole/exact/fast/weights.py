@@ -94,10 +94,12 @@ class _Block:
         self._weights, self._magnitudes = _empty(rows, n), _empty(rows, n)
 
     def round(self, weight: Tensor, scale: Tensor | None, bias: Tensor, grid: Grid) -> Tensor:
-        """Returns the largest exponents whose sums stay exact, int64 [rows]."""
+        """Returns the largest exponents whose sums stay exact, int64 [rows]; ValueError if there are none."""
         rows = len(weight)
         weights, integers, constants = self._weights[:rows], self.integers[:rows], self.constants[:rows]
         total = self._read(weight, scale, weights)
+        if not bool(torch.isfinite(total + bias).all()):
+            raise ValueError("weights that are not finite have no exponent")
         exponents = _upper_exponents(grid.bound * total + bias.abs() * 2.0**grid.bits, weight.shape[1], grid)
         torch.mul(weights, power_of_two(exponents)[:, None], out=integers).round_()
         torch.mul(bias, power_of_two(exponents + grid.bits), out=constants).round_()

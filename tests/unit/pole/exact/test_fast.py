@@ -20,6 +20,7 @@ from pole.exact import plan_model, read_model
 from pole.exact.fast import devices, prepare
 from pole.exact.fast.devices import check_products, has_exact_products
 from pole.exact.fast.tables import KINDS, entries
+from pole.exact.fast.weights import FINE, rounded
 from pole.task.graph import RowShape
 from pole.task.manifest import AnyModel, GraphModel, TorchvisionModel
 from pole.task.model import build_model
@@ -430,3 +431,16 @@ def test_logits__gpu__bits_of_the_cpu() -> None:
 def test_prepare__foreign_layer__refused_by_name() -> None:
     with pytest.raises(ModelInvalid, match="has no exact evaluation"):
         prepare(nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=1)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("is_bias", [False, True])
+def test_rounded__not_finite__ends_with_an_error(value: float, is_bias: bool) -> None:
+    """Files with such weights are refused when they are read; if one got through, no exponent would ever fit."""
+    weight, bias = torch.ones(2, 3), torch.zeros(2, dtype=torch.float64)
+    if is_bias:
+        bias[1] = value
+    else:
+        weight[1, 2] = value
+    with pytest.raises(ValueError, match="not finite"):
+        rounded(weight, None, bias, FINE, 16)
