@@ -133,5 +133,5 @@ def test_call__asks_the_node_once(connect: Callable[..., ChainClient]) -> None:
 
     chain_client = connect()
     before = asked()
-    chain_client.call("LearningChain", "height")
+    chain_client.call("BlockLedger", "height")
     assert asked() == before + 1
