@@ -124,7 +124,8 @@ def test_api__rows_of_an_account__only_its_own(address: str, played_site: Site, 
     url = f"{address}/{played_site.name}/api/submissions"
     rows = get(f"{url}?account={played.miners[0]}").json()["rows"]
     assert {row["miner"] for row in rows} == {played.miners[0]}
-    assert [row["lost_wei"] for row in rows] == ["0", str(10**17), "0"]
+    bond_and_fee_wei = 10**17 + 245 * 10**14
+    assert [row["lost_wei"] for row in rows] == ["0", str(bond_and_fee_wei), "0"]
     assert len(get(f"{url}?account={played.miners[0]}&round=2").json()["rows"]) == 1
 
 
