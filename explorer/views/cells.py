@@ -3,8 +3,8 @@
 from typing import Any
 
 from explorer.chain.calls import View
+from explorer.chain.codec import checksummed
 from explorer.chain.events import Event
-from explorer.chain.values import checksummed
 from explorer.figures import Figure, InEvent, Proof, Rows, Said
 from explorer.site import Site
 
