@@ -15,29 +15,30 @@ def checksummed(address: str | bytes) -> str:
     return str(to_checksum_address(address))
 
 
-class _Address(AddressDecoder):  # type: ignore[misc]
-    decoder_fn = staticmethod(checksummed)
+class _Address(AddressDecoder):
+    decoder_fn = staticmethod(checksummed)  # type: ignore[assignment]
 
 
-class _Tuple(TupleDecoder):  # type: ignore[misc]
+class _Tuple(TupleDecoder):
     def validate_pointers(self, stream: ContextFramesBytesIO) -> None:
         """Without pointers, the library's check would decode everything a second time."""
         if self.is_dynamic:
             super().validate_pointers(stream)
 
 
-_REGISTRY = _library.copy()
+_REGISTRY = _library.copy()  # type: ignore[no-untyped-call]
 _REGISTRY.unregister_decoder("address")
-_REGISTRY.register_decoder(BaseEquals("address"), _Address, label="address")
+_REGISTRY.register_decoder(BaseEquals("address"), _Address, label="address")  # type: ignore[no-untyped-call]
 _REGISTRY.unregister_decoder("is_base_tuple")
 _REGISTRY.register_decoder(is_base_tuple, _Tuple, label="is_base_tuple")
 
 
 def decoded(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     """The values; raises eth_abi's DecodingError."""
-    return tuple(_decoder(tuple(types))(ContextFramesBytesIO(data)))
+    stream = ContextFramesBytesIO(data)  # type: ignore[no-untyped-call]
+    return tuple(_decoder(tuple(types))(stream))
 
 
 @lru_cache(1 << 10)
 def _decoder(types: tuple[str, ...]) -> TupleDecoder:
-    return _Tuple(decoders=[_REGISTRY.get_decoder(each) for each in types])
+    return _Tuple(decoders=[_REGISTRY.get_decoder(each) for each in types])  # type: ignore[no-untyped-call]
