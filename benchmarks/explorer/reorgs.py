@@ -35,8 +35,10 @@ from testbed.processes import Actor
 
 DEEPEST = 30
 _ROLES = ("dataclient", "miner", "verifier", "verifier")
-_LONGEST_PAUSE_S = 2.5
-_WHOLE, _LOSES_SOME = 0.5, 0.9
+_LONGEST_PAUSE_S, _BLOCK_S = 2.5, 1
+_QUIET_SHARE, _QUIET_S = 0.08, 12.0
+"""Now and then the chain stands for a while, or no round would ever end."""
+_WHOLE, _LOSES_SOME = 0.75, 0.95
 """Shares of reorganisations after which all transactions are back, and after which all or some of them are."""
 _PAGES = ("", "now", "tasks", "rounds", "blocks", "verifiers", "gradient", "statistics", "round/1", "task/1")
 _START_S, _CATCH_UP_S = 120.0, 300.0
@@ -79,6 +81,13 @@ class Campaign:
 
     def reorganise(self, lowest: int) -> None:
         """Takes back so many blocks at random, never one below `lowest`."""
+        self.rpc("evm_setIntervalMining", 0)  # anvil takes blocks back one by one, and others must not come between
+        try:
+            self._take_back(lowest)
+        finally:
+            self.rpc("evm_setIntervalMining", _BLOCK_S)
+
+    def _take_back(self, lowest: int) -> None:
         head = int(self.rpc("eth_blockNumber"), 16)
         depth = min(self.random.randint(1, DEEPEST), head - lowest)
         if depth < 1:
@@ -87,7 +96,8 @@ class Campaign:
         back = self._back(waiting, depth)
         try:
             self.rpc("anvil_reorg", depth, back)
-        except TransientChainError:  # a transaction does not fit where it is to go: without them
+        except TransientChainError as exc:  # a transaction does not fit where it is to go: without them
+            click.echo(f"{depth} blocks without their transactions: {exc}", err=True)
             back = []
             self.rpc("anvil_reorg", depth, back)
         self.depths.append(depth)
@@ -183,7 +193,8 @@ def _run(run: Campaign, reorgs: int) -> dict[str, Any]:
     client.start()
     try:
         while len(run.depths) < reorgs:
-            time.sleep(run.random.uniform(0, _LONGEST_PAUSE_S))
+            is_quiet = run.random.random() < _QUIET_SHARE
+            time.sleep(_QUIET_S if is_quiet else run.random.uniform(0, _LONGEST_PAUSE_S))
             run.reorganise(lowest)
             run.revive()
             run.look()
