@@ -184,6 +184,7 @@ def campaign(folder: Path, reorgs: int, seed: int) -> dict[str, Any]:
 
 def _run(run: Campaign, reorgs: int) -> dict[str, Any]:
     lowest, started_s = int(run.rpc("eth_blockNumber"), 16), time.monotonic()
+    run.rpc("anvil_setBlockTimestampInterval", _BLOCK_S)  # or blocks that come back would all have one time
     run.page.start()
     for actor in run.cast:
         run.start(actor)

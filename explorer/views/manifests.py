@@ -25,7 +25,6 @@ def describe(contents: Contents, cid: Any, rounds: int) -> list[Part]:
         Words(_TITLE, [*_data(manifest), _mapping(manifest), _metric(manifest)]),
         network(manifest.model, manifest.feature_shape, manifest.outputs),
         *_leak(manifest, rounds),
-        Words("Baseline", ["The client published no baseline."]),
     ]
 
 

@@ -33,7 +33,17 @@ def paths(site: Site, world: World) -> list[str]:
     """One page of every kind."""
     with site.snapshot() as snapshot:
         [block] = [event for event in snapshot.read.named(["BlockAppended"]) if event.args["height"] == 1]
-    single = ["task/1", "round/1", "round/2", "round/3", "block/1", "gradient-block/0", f"tx/{block.transaction}"]
+    single = [
+        "task/1",
+        "round/1",
+        "round/2",
+        "round/3",
+        "block/1",
+        "gradient-block/0",
+        "gradient-block/2",
+        "gradient-task/1",
+        f"tx/{block.transaction}",
+    ]
     single += [f"account/{world.miners[0]}", f"account/{world.verifiers[0]}", f"event/{block.id}"]
     single += ["proof/now?figure=sums.stakes-held", "proof/statistics?figure=counts.commits", "search?q=", "search?q=1"]
     single += [f"cid/{block.args['header']['model']}"]

@@ -94,7 +94,7 @@ def contents(path: Path) -> dict[str, list[Any]]:
             for table, order in (
                 ("events", "id"),
                 ("keys", "kind, value, event"),
-                ("parts", "account, round"),
+                ("parts", "account, kind, value"),
                 ("transactions", "hash"),
             )
         }
