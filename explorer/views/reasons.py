@@ -10,7 +10,7 @@ from explorer.fold.rounds import RoundView, Submission
 from explorer.fold.tasks import TaskView
 from explorer.views.cells import clock
 from explorer.views.text import ether, percent, tokens
-from pole.chain.structs import AbortReason, BallotPhase, Phase, Verdict, VerdictKind
+from pole.chain.structs import AbortReason, BallotPhase, Phase, TaskState, Verdict, VerdictKind
 
 _ENDED = {
     AbortReason.KEYS_MISSING: "the client published no keys in time",
@@ -95,7 +95,8 @@ def _of_client(view: RoundView, task: TaskView, account: str) -> str:
         until = clock(view.deadline_of(Phase.KEYS))
         return f"you did not publish the keys by {until}{_lost(view, account)}{back(view, account)}"
     if view.phase == Phase.ABORTED:
-        return f"your task has no model: {_ended(view)}{back(view, account)}{_lost(view, account)}"
+        listed = "; it is on the list again" if task.state == TaskState.PENDING else ""
+        return f"your task has no model: {_ended(view)}{listed}{back(view, account)}{_lost(view, account)}"
     if view.block is not None:
         header = view.block.args["header"]
         scored = f"{percent(header['testPpm'])} on your test set" if view.released else "by its training score"

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from explorer.site import Site
+from testbed import heights, rounds
 from tests.paths import ROOT
 from tests.unit.explorer.serving import served
 from tests.unit.explorer.world import World, indexed
@@ -153,6 +154,26 @@ def test_statistics__charts__are_drawn(browser: Browser, address: str, played_si
     page.wait_for_selector(".chart canvas")
     assert page.locator(".chart canvas").count() == 3
     page.close()
+
+
+def test_gradient__new_block__charts_and_tables_follow_by_themselves(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
+    world.gradient(1)
+    site = indexed(world.site(tmp_path))
+    with served([site], follows=True) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/{site.name}/gradient")
+        page.wait_for_selector(".chart canvas")
+        page.wait_for_timeout(1_000)  # the stream is open before something happens
+        with page.expect_response("**/api/series/gradient", timeout=60_000) as answer:
+            heights.propose(world.chain, {world.miners[1]: 9})
+            heights.judge(world.chain, world.verifiers, [rounds.scored(640_000, 610_000)])
+            page.wait_for_selector("td >> text=61 %", timeout=60_000)
+        assert answer.value.ok
+        assert page.locator(".chart canvas").count() == 3
+        page.close()
+    site.close()
 
 
 def test_now__new_blocks__the_page_follows_by_itself(browser: Browser, world: World, tmp_path: Path) -> None:
