@@ -165,7 +165,6 @@ def test_gradient__new_block__charts_and_tables_follow_by_themselves(
         page = browser.new_page()
         page.goto(f"{address}/{site.name}/gradient")
         page.wait_for_selector(".chart canvas")
-        page.wait_for_timeout(1_000)  # the stream is open before something happens
         with page.expect_response("**/api/series/gradient", timeout=60_000) as answer:
             heights.propose(world.chain, {world.miners[1]: 9})
             heights.judge(world.chain, world.verifiers, [rounds.scored(640_000, 610_000)])
@@ -182,7 +181,6 @@ def test_now__new_blocks__the_page_follows_by_itself(browser: Browser, world: Wo
         page: Page = browser.new_page()
         page.goto(address)
         assert "no round yet" in page.inner_text("main")
-        page.wait_for_timeout(1_000)  # the stream is open before something happens
         world.solved()
         page.wait_for_selector("main >> text=finalised", timeout=60_000)
         page.wait_for_function(
