@@ -22,7 +22,8 @@ def outcome_of_height(view: HeightView) -> str:
         is_opening = not view.block.args["header"].get("proof")
         return "opens a task with its genesis weights" if is_opening else "ended with a block"
     if view.phase == HeightPhase.IDLE:
-        return "ended without a block: the task was stopped"
+        has_begun = any(event.args["phase"] != HeightPhase.IDLE for event in view.phases)
+        return "ended without a block: the task was stopped" if has_begun else "waits for a task"
     until = f", until {clock(view.deadline)}" if view.deadline else ""
     return f"in phase {name_of(HeightPhase, view.phase)}{until}"
 

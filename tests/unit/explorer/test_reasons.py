@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from explorer.chain.events import Event
 from explorer.fold.gradient import fold_height
 from explorer.fold.rounds import fold_round
 from explorer.site import Site
 from explorer.views.heights import height_reasons, outcome_of_height
 from explorer.views.reasons import outcome_of, reasons
 from explorer.views.rounds import task_of
+from pole.chain.gradient_structs import HeightPhase
 from pole.chain.structs import VerdictKind
 from pole.chain.verdicts import Part, pack_verdict
 from testbed import heights, rounds
@@ -150,6 +152,23 @@ def test_height__opening_block_and_running_height__in_words(played_site: Site) -
     said = [outcome_of_height(view) for view in views]
     assert said[:2] == ["opens a task with its genesis weights", "ended with a block"]
     assert said[2].startswith("in phase search, until ")
+
+
+@pytest.mark.parametrize(
+    ("phases", "said"),
+    [
+        ([HeightPhase.IDLE], "waits for a task"),
+        ([HeightPhase.SEARCH, HeightPhase.IDLE], "ended without a block: the task was stopped"),
+        ([HeightPhase.SEARCH], "in phase search, until 00:01:00 UTC"),
+        ([HeightPhase.SEARCH, HeightPhase.COLLECT], "in phase collect, until 00:01:00 UTC"),
+    ],
+)
+def test_height__without_a_block__as_its_last_phase_says(phases: list[HeightPhase], said: str) -> None:
+    events = [
+        Event(number, 0, "0x", "GradientChain", "HeightPhaseChanged", {"height": 2, "phase": phase, "deadline": 60})
+        for number, phase in enumerate(phases)
+    ]
+    assert outcome_of_height(fold_height(events)) == said
 
 
 def test_height__proposals_judged__invalid_won_and_late(played: World, played_site: Site) -> None:
