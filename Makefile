@@ -32,7 +32,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots bench-explorer package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -74,13 +74,14 @@ test-full: WHICH :=
 test-full: FORGE_PROFILE := default
 test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage
 
-campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load and soak in full
+campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load, soak and reorgs in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test
 	python -m tools.test_variants --whole all
 	python -m attacks.learning --weakened
 	python -m attacks.gradient --full
 	python -m benchmarks.load $(LOAD_ARGS)
 	python -m benchmarks.soak $(SOAK_ARGS)
+	python -m benchmarks.explorer.reorgs
 
 # ape does not notice a changed library by itself; `ape test` itself hangs with several processes.
 test-contracts: setup ## Contracts on eth-tester, with ape
@@ -155,6 +156,9 @@ bench-exact: setup ## Judging exactly beside float32 and an epoch of training, f
 bench-value: bench-tools ## Commissioned models beside plain baselines, in bulk and in real rounds (hours; VALUE_ARGS="--splits 1 --data-dir DIR")
 	@python -m benchmarks.value bulk $(VALUE_ARGS)
 	@python -m benchmarks.value rounds $(VALUE_ARGS)
+
+reorgs: setup ## 1,000 reorganisations of a chain on which roles act; the explorer's audit must agree (takes an hour)
+	@python -m benchmarks.explorer.reorgs
 
 bench-explorer: setup ## The explorer: indexing 100,000 events from anvil, pages with 10,000 rounds stored (takes minutes)
 	@python -m benchmarks.explorer

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from explorer.contents import Contents
 from explorer.figures import Page
 from explorer.site import Snapshot
-from explorer.views.accounts import account_page, rounds_page
+from explorer.views.accounts import account_page, heights_page, rounds_page
 from explorer.views.blocks import block_page
 from explorer.views.cells import address, is_address
-from explorer.views.gradient import gradient_block_page, gradient_page, gradient_task_page
+from explorer.views.gradient import gradient_page, gradient_task_page
 from explorer.views.lists import (
     blocks_page,
     content_page,
@@ -20,6 +20,7 @@ from explorer.views.lists import (
     transaction_page,
 )
 from explorer.views.now import now
+from explorer.views.proposals import gradient_block_page
 from explorer.views.rounds import round_page
 from explorer.views.statistics import statistics_page
 from explorer.views.tasks import task_page
@@ -52,6 +53,7 @@ SINGLE: dict[str, _Make] = {
     "block": lambda snapshot, _contents, place: block_page(snapshot, place.id),
     "account": lambda snapshot, _contents, place: account_page(snapshot, place.id, place.before),
     "account-rounds": lambda snapshot, _contents, place: rounds_page(snapshot, place.id, place.before),
+    "account-heights": lambda snapshot, _contents, place: heights_page(snapshot, place.id, place.before),
     "gradient-task": lambda snapshot, contents, place: gradient_task_page(snapshot, contents, place.id),
     "gradient-block": lambda snapshot, _contents, place: gradient_block_page(snapshot, place.id),
     "tx": lambda snapshot, _contents, place: transaction_page(snapshot, place.id),

@@ -7,8 +7,8 @@ from typing import Any
 from eth_abi.abi import decode, encode
 from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
 
+from explorer.chain.codec import checksummed
 from explorer.chain.events import Event
-from explorer.chain.values import checksummed
 from pole.chain.deployment import Deployment
 
 _IDS = ("roundId", "taskId", "ballotId", "height")

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, collapse_if_tuple, function_signature_to_4byte_selector
 
+from explorer.chain.codec import decoded
 from explorer.chain.node import Node, Refusal, Request
 from explorer.chain.values import plain
 from pole.chain.deployment import Deployment
@@ -67,7 +68,7 @@ class Views:
             return None
         outputs = self._entries[view.contract, view.function]["outputs"]
         try:
-            values = decode([collapse_if_tuple(each) for each in outputs], bytes.fromhex(answer[2:]))
+            values = decoded([collapse_if_tuple(each) for each in outputs], bytes.fromhex(answer[2:]))
         except (DecodingError, ValueError):
             return None
         if len(outputs) == 1:
@@ -80,12 +81,11 @@ class Views:
 
     def ask(self, node: Node, views: Sequence[View], block: int) -> list[Any]:
         """At a block, or at the latest one from a node that no longer has the state of that block."""
-        requests = [self.request(view, hex(block)) for view in views]
-        answers = node.batch(requests)
-        if any(isinstance(answer, Refusal) for answer in answers):
-            again = node.batch([self.request(view, "latest") for view in views])
-            pairs = zip(answers, again, strict=True)
-            answers = [later if isinstance(answer, Refusal) else answer for answer, later in pairs]
+        answers = node.batch([self.request(view, hex(block)) for view in views])
+        refused = [position for position, answer in enumerate(answers) if isinstance(answer, Refusal)]
+        again = node.batch([self.request(views[position], "latest") for position in refused])
+        for position, later in zip(refused, again, strict=True):
+            answers[position] = later
         return [self.result(view, answer) for view, answer in zip(views, answers, strict=True)]
 
     def as_cast(self, view: View, block: int) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import collapse_if_tuple, event_abi_to_log_topic
 
+from explorer.chain.codec import decoded
 from explorer.chain.values import named
 from pole.chain.deployment import Deployment
 
@@ -87,8 +87,8 @@ class Decoder:
 
 def _arguments(kind: _Kind, topics: Sequence[str], data: str) -> dict[str, Any]:
     # A topic of a static type is its one word; ours index nothing else.
-    words = decode(kind.indexed_types, b"".join(bytes.fromhex(topic[2:]) for topic in topics))
-    values = decode(kind.other_types, bytes.fromhex(data[2:])) if kind.other_types else ()
+    words = decoded(kind.indexed_types, b"".join(bytes.fromhex(topic[2:]) for topic in topics))
+    values = decoded(kind.other_types, bytes.fromhex(data[2:])) if kind.other_types else ()
     return named(kind.indexed, words) | named(kind.others, values)
 
 

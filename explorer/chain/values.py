@@ -1,10 +1,7 @@
 """Between the ABI and what is stored and shown: structs become dictionaries by name, bytes hex, CIDs their text."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
-
-from eth_utils.address import to_checksum_address
 
 from pole.storage.cid import DAG_PB, RAW, Cid
 
@@ -18,8 +15,6 @@ def plain(entry: dict[str, Any], value: Any) -> Any:
     if kind == "tuple":
         fields = named(entry["components"], value)
         return _cid(fields) if fields.keys() == {"codec", "digest"} else fields
-    if kind == "address":
-        return checksummed(value)
     return f"0x{value.hex()}" if isinstance(value, bytes) else value
 
 
@@ -29,11 +24,6 @@ def named(entries: Sequence[dict[str, Any]], values: Sequence[Any]) -> dict[str,
         entry["name"] or str(position): plain(entry, value)
         for position, (entry, value) in enumerate(zip(entries, values, strict=True))
     }
-
-
-@lru_cache(1 << 16)
-def checksummed(address: str) -> str:
-    return str(to_checksum_address(address))
 
 
 def _cid(fields: dict[str, Any]) -> Any:

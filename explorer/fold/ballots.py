@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from explorer.chain.events import Event
 from explorer.fold.folding import Steps
@@ -134,3 +135,9 @@ BALLOT: Steps[BallotView] = {
     "Slashed": _slashed,
     "PenaltyReturned": _returned,
 }
+
+
+def of_ballot(view: Any, event: Event) -> None:
+    """A step of whatever has ballots: the event belongs to one of them."""
+    ballot = view.ballots.setdefault(event.args["ballotId"], BallotView(event.args["ballotId"]))
+    BALLOT[event.name](ballot, event)

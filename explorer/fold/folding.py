@@ -19,6 +19,15 @@ def fold(steps: Steps[View], view: View, events: Iterable[Event]) -> View:
     return view
 
 
+def into(name: str) -> Callable[[Any, Event], None]:
+    """A step that adds the event to a list of the view."""
+
+    def step(view: Any, event: Event) -> None:
+        getattr(view, name).append(event)
+
+    return step
+
+
 def name_of(kind: type[IntEnum], value: Any) -> str:
     """The name of a member in words; what this version does not know, as a number."""
     try:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.chain.events import Event
-from explorer.fold.ballots import BALLOT, BallotView
-from explorer.fold.folding import Steps, fold
+from explorer.fold.ballots import BALLOT, BallotView, of_ballot
+from explorer.fold.folding import Steps, fold, into
+from explorer.fold.money import MONEY
 from pole.chain.gradient_structs import GradientTaskState
+from pole.chain.structs import Verdict
 
 
 @dataclass
@@ -20,31 +22,67 @@ class GradientTaskView:
     manifest: Any = None
     budget_wei: int = 0
     state: int = 0
-    refund_wei: int | None = None
     submitted: Event | None = None
     closed: Event | None = None
     terms: dict[str, Any] = field(default_factory=dict)
     blocks: list[Event] = field(default_factory=list)
+    money: list[Event] = field(default_factory=list)
+
+    @property
+    def mined(self) -> list[Event]:
+        """Without the opening block, which only names the genesis weights."""
+        return [block for block in self.blocks if block.args["header"].get("proof")]
+
+
+@dataclass
+class Proposal:
+    """`index`: its entry in the ballot; `ballot`: None until there is one; `displaced`: by a higher bond."""
+
+    event: Event
+    index: int
+    ballot: BallotView | None = None
+    displaced: Event | None = None
+
+    @property
+    def miner(self) -> str:
+        return str(self.event.args["miner"])
+
+    @property
+    def step(self) -> int:
+        return int(self.event.args["proposal"]["step"])
+
+    @property
+    def verdict(self) -> Verdict | None:
+        verdicts = [] if self.ballot is None else self.ballot.verdicts
+        return verdicts[self.index] if self.index < len(verdicts) else None
 
 
 @dataclass
 class HeightView:
-    """What happened at one height: proposals, ballots, and the block if there is one."""
+    """What happened at one height: searches, each with proposals and a ballot, until one of them made the block."""
 
     contract: str = ""
     height: int = 0
     phase: int = 0
     deadline: int = 0
-    proposals: list[Event] = field(default_factory=list)
+    proposals: list[Proposal] = field(default_factory=list)
     rejections: list[Event] = field(default_factory=list)
     slashed: list[Event] = field(default_factory=list)
-    displaced: list[Event] = field(default_factory=list)
     reports: list[Event] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     ballots: dict[int, BallotView] = field(default_factory=dict)
     block: Event | None = None
     money: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+
+    def lost_by(self, proposal: Proposal) -> Event | None:
+        """The loss of the bond behind a proposal: the first one of its miner after it."""
+        own = (each for each in self.slashed if each.args["miner"] == proposal.miner)
+        return next((each for each in own if each.id > proposal.event.id), None)
+
+    def is_block(self, proposal: Proposal) -> bool:
+        header = {} if self.block is None else self.block.args["header"]
+        return header.get("miner") == proposal.miner and header.get("proof") == proposal.event.args["proposal"]["proof"]
 
 
 def fold_gradient_task(events: Iterable[Event]) -> GradientTaskView:
@@ -65,7 +103,7 @@ def _submitted(view: GradientTaskView, event: Event) -> None:
 
 
 def _closed(view: GradientTaskView, event: Event) -> None:
-    view.closed, view.state, view.refund_wei = event, event.args["state"], event.args["refundWei"]
+    view.closed, view.state = event, event.args["state"]
 
 
 def _task_block(view: GradientTaskView, event: Event) -> None:
@@ -85,47 +123,40 @@ def _phase_changed(view: HeightView, event: Event) -> None:
 
 
 def _proposed(view: HeightView, event: Event) -> None:
-    view.proposals.append(event)
-
-
-def _rejected(view: HeightView, event: Event) -> None:
-    view.rejections.append(event)
-
-
-def _slashed(view: HeightView, event: Event) -> None:
-    view.slashed.append(event)
+    view.proposals.append(Proposal(event, event.args.get("index", 0)))
 
 
 def _displaced(view: HeightView, event: Event) -> None:
-    view.displaced.append(event)
+    own = (each for each in reversed(view.proposals) if each.miner == event.args["miner"] and each.ballot is None)
+    for proposal in own:
+        proposal.displaced = event
+        break
 
 
-def _reported(view: HeightView, event: Event) -> None:
-    view.reports.append(event)
-
-
-def _money(view: HeightView, event: Event) -> None:
-    view.money.append(event)
-
-
-def _of_ballot(view: HeightView, event: Event) -> None:
-    ballot = view.ballots.setdefault(event.args["ballotId"], BallotView(event.args["ballotId"]))
-    BALLOT[event.name](ballot, event)
+def _ballot_opened(view: HeightView, event: Event) -> None:
+    """Over the proposals of the search that it ends: back to the newest first one."""
+    of_ballot(view, event)
+    for proposal in reversed([each for each in view.proposals if each.displaced is None]):
+        proposal.ballot = view.ballots[event.args["ballotId"]]
+        if proposal.index == 0:
+            break
 
 
 GRADIENT_TASK: Steps[GradientTaskView] = {
     "GradientTaskSubmitted": _submitted,
     "GradientTaskClosed": _closed,
     "GradientBlockAppended": _task_block,
+    **dict.fromkeys(MONEY, into("money")),
 }
 HEIGHT: Steps[HeightView] = {
     "GradientBlockAppended": _block,
     "HeightPhaseChanged": _phase_changed,
     "BlockProposed": _proposed,
-    "ProposalsRejected": _rejected,
-    "MinerSlashed": _slashed,
+    "ProposalsRejected": into("rejections"),
+    "MinerSlashed": into("slashed"),
     "ProposalDisplaced": _displaced,
-    "SegmentsReported": _reported,
-    **dict.fromkeys(("Deposited", "Moved", "Credited"), _money),
-    **dict.fromkeys(BALLOT, _of_ballot),
+    "SegmentsReported": into("reports"),
+    **dict.fromkeys(MONEY, into("money")),
+    **dict.fromkeys(BALLOT, of_ballot),
+    "BallotOpened": _ballot_opened,
 }

@@ -8,6 +8,8 @@ from explorer.index.keys import NO_ACCOUNT
 from pole.chain.structs import Pot
 
 ETHER, TOKEN = "wei", "token"
+MONEY = ("Deposited", "Moved", "Credited", "Transfer")
+"""Events of the reservoir and the token that move something between places."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.chain.events import Event
-from explorer.fold.ballots import BALLOT, BallotView
-from explorer.fold.folding import Steps, fold
+from explorer.fold.ballots import BALLOT, BallotView, of_ballot
+from explorer.fold.folding import Steps, fold, into
+from explorer.fold.money import MONEY
 from pole.chain.structs import Phase, Verdict, VerdictKind
-
-MONEY = ("Deposited", "Moved", "Credited", "Transfer")
 
 
 @dataclass
@@ -144,25 +143,8 @@ def _appended(view: RoundView, event: Event) -> None:
     view.block = event
 
 
-def _ommer_added(view: RoundView, event: Event) -> None:
-    view.ommers.append(event)
-
-
-def _ommer_referenced(view: RoundView, event: Event) -> None:
-    view.references.append(event)
-
-
 def _aborted(view: RoundView, event: Event) -> None:
     view.aborted, view.abort_reason = event, event.args["reason"]
-
-
-def _money(view: RoundView, event: Event) -> None:
-    view.money.append(event)
-
-
-def _of_ballot(view: RoundView, event: Event) -> None:
-    ballot = view.ballots.setdefault(event.args["ballotId"], BallotView(event.args["ballotId"]))
-    BALLOT[event.name](ballot, event)
 
 
 def _judge(view: RoundView) -> None:
@@ -191,9 +173,9 @@ ROUND: Steps[RoundView] = {
     "SolutionRevealed": _revealed,
     "BondForfeited": _forfeited,
     "BlockAppended": _appended,
-    "OmmerAdded": _ommer_added,
-    "OmmerReferenced": _ommer_referenced,
+    "OmmerAdded": into("ommers"),
+    "OmmerReferenced": into("references"),
     "RoundAborted": _aborted,
-    **dict.fromkeys(MONEY, _money),
-    **dict.fromkeys(BALLOT, _of_ballot),
+    **dict.fromkeys(MONEY, into("money")),
+    **dict.fromkeys(BALLOT, of_ballot),
 }

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.chain.events import Event
-from explorer.fold.folding import Steps, fold
+from explorer.fold.folding import Steps, fold, into
+from explorer.fold.money import MONEY
 from pole.chain.structs import TaskState
 
 
@@ -65,19 +66,11 @@ def _closed(view: TaskView, event: Event) -> None:
     view.closed, view.state = event, event.args["outcome"]
 
 
-def _opened(view: TaskView, event: Event) -> None:
-    view.rounds.append(event)
-
-
-def _money(view: TaskView, event: Event) -> None:
-    view.money.append(event)
-
-
 TASK: Steps[TaskView] = {
     "TaskSubmitted": _submitted,
     "RewardRaised": _raised,
     "TaskPopped": _popped,
     "TaskClosed": _closed,
-    "RoundOpened": _opened,
-    **dict.fromkeys(("Deposited", "Moved", "Credited"), _money),
+    "RoundOpened": into("rounds"),
+    **dict.fromkeys(MONEY, into("money")),
 }

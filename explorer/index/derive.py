@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
 from explorer.chain.calls import View, Views
+from explorer.chain.codec import decoded
 from explorer.chain.events import Event
-from explorer.chain.node import Node, Refusal
+from explorer.chain.node import Node
 
 _TASKS = {"TaskSubmitted": "task", "GradientTaskSubmitted": "gradient_task"}
 
@@ -70,9 +70,10 @@ def _read_calldata(node: Node, views: Views, events: Sequence[Event], found: dic
     tallied = [event for event in events if event.name == "BallotTallied"]
     if not tallied:
         return
-    answers = node.batch([("eth_getTransactionByHash", [event.transaction]) for event in tallied])
-    for event, answer in zip(tallied, answers, strict=True):
-        lists = None if isinstance(answer, Refusal) else _lists_in(views, event, answer)
+    hashes = list(dict.fromkeys(event.transaction for event in tallied))
+    answers = dict(zip(hashes, node.batch([("eth_getTransactionByHash", [each]) for each in hashes]), strict=True))
+    for event in tallied:
+        lists = _lists_in(views, event, answers[event.transaction])
         if lists is not None:
             where = [views.deployment.chain_id, views.deployment.contracts[event.contract].address]
             found.setdefault(event.id, {}).update(lists=lists, chain=where)
@@ -88,7 +89,7 @@ def _lists_in(views: Views, event: Event, transaction: Any) -> list[list[int]] |
     if types != ["uint64", "uint256[][]"]:
         return None
     try:
-        ballot, lists = decode(types, data[4:])
+        ballot, lists = decoded(types, data[4:])
     except DecodingError:
         return None
     return [list(words) for words in lists] if ballot == event.args["ballotId"] else None

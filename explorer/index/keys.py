@@ -8,10 +8,12 @@ from explorer.chain.lanes import Kinds
 from pole.storage.cid import Cid
 
 Key = tuple[str, str]
-OwnerOf = Callable[[str], Sequence[Key]]
-"""What a ballot was opened for, from its opening earlier on the chain."""
+OwnerOf = Callable[[Key], Sequence[Key]]
+"""What a ballot was opened for, or which gradient task a height works on, from earlier on the chain."""
 
 NO_ACCOUNT = "0x0000000000000000000000000000000000000000"
+PARTS = ("round", "gradient_block")
+"""What an account takes part in, and what ballots are opened for."""
 _INHERITED = ("round", "gradient_block", "task", "gradient_task", "ballot")
 _ACTORS = ("by", "client", "miner", "verifier")
 """Who acts: `by` displaces the verifier or miner that the event names beside it."""
@@ -27,10 +29,31 @@ def keys_of(events: Sequence[Event], kinds: Kinds, owner_of: OwnerOf) -> list[se
     opened = _owners(events, explicit, kinds)
     for keys in explicit:
         for ballot in [value for kind, value in keys if kind == "ballot"]:
-            keys.update(opened.get(ballot) or owner_of(ballot))
+            keys.update(opened.get(ballot) or owner_of(("ballot", ballot)))
     inherited = _inherited(explicit)
     payers = _payers(events, kinds)
-    return [keys | more | paid for keys, more, paid in zip(explicit, inherited, payers, strict=True)]
+    found = [keys | more | paid for keys, more, paid in zip(explicit, inherited, payers, strict=True)]
+    for keys in found:
+        keys.update(_task_of(keys, owner_of))
+    return found
+
+
+def owned_by(event: Event, keys: set[Key]) -> dict[Key, list[Key]]:
+    """What later events that name less than this one can be told from it."""
+    found = {}
+    if event.name == "BallotOpened":
+        found.update({key: [each for each in keys if each[0] in PARTS] for key in keys if key[0] == "ballot"})
+    tasks = [key for key in keys if key[0] == "gradient_task"]
+    if event.name == "HeightPhaseChanged" and tasks:
+        found.update({key: tasks for key in keys if key[0] == "gradient_block"})
+    return found
+
+
+def _task_of(keys: set[Key], owner_of: OwnerOf) -> list[Key]:
+    """Of a height of the gradient chain that is named without its task, as when proposals are rejected."""
+    heights = [key for key in keys if key[0] == "gradient_block"]
+    has_task = any(key[0] == "gradient_task" for key in keys)
+    return [] if has_task else [task for height in heights for task in owner_of(height)]
 
 
 def accounts_of(keys: set[Key]) -> set[str]:
@@ -83,7 +106,7 @@ def _owners(events: Sequence[Event], explicit: Sequence[set[Key]], kinds: Kinds)
 
 
 def _owner(keys: set[Key]) -> list[Key]:
-    return [key for key in keys if key[0] in ("round", "gradient_block")]
+    return [key for key in keys if key[0] in PARTS]
 
 
 def _inherited(explicit: Sequence[set[Key]]) -> list[set[Key]]:

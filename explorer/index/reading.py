@@ -114,12 +114,12 @@ class Reader:
         found = self._connection.execute("SELECT DISTINCT value FROM keys WHERE kind = ?", (kind,))
         return [value for (value,) in found]
 
-    def rounds_of(self, account: str, limit: int, before: int | None = None) -> list[tuple[str, int]]:
-        """Rounds that an account took part in, the newest first, each with the first event that says so."""
+    def parts_of(self, account: str, kind: str, limit: int, before: int | None = None) -> list[tuple[str, int]]:
+        """Rounds or gradient blocks that an account took part in, the newest first, each with its first event."""
         found = self._connection.execute(
-            "SELECT round, first_event FROM parts WHERE account = ? AND first_event < ? "
+            "SELECT value, first_event FROM parts WHERE account = ? AND kind = ? AND first_event < ? "
             "ORDER BY first_event DESC LIMIT ?",
-            (account, _MAX if before is None else before, limit),
+            (account, kind, _MAX if before is None else before, limit),
         )
         return [(value, event) for value, event in found]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pole.errors import BadInput
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE cursor (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, hash TEXT NOT NULL,
   time INTEGER NOT NULL, head INTEGER NOT NULL, finalized INTEGER NOT NULL);
@@ -19,8 +19,9 @@ CREATE INDEX events_by_tx ON events (tx);
 CREATE TABLE keys (kind TEXT NOT NULL, value TEXT NOT NULL, event INTEGER NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY (kind, value, event)) WITHOUT ROWID;
 CREATE INDEX keys_by_event ON keys (event);
-CREATE TABLE parts (account TEXT NOT NULL, round TEXT NOT NULL, first_event INTEGER NOT NULL,
-  PRIMARY KEY (account, round)) WITHOUT ROWID;
+CREATE TABLE parts (account TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, first_event INTEGER NOT NULL,
+  PRIMARY KEY (account, kind, value)) WITHOUT ROWID;
+CREATE INDEX parts_in_order ON parts (account, kind, first_event);
 CREATE INDEX parts_by_event ON parts (first_event);
 CREATE TABLE transactions (hash TEXT PRIMARY KEY, block INTEGER NOT NULL, sender TEXT, recipient TEXT, step TEXT,
   gas_used INTEGER, gas_price INTEGER) WITHOUT ROWID;
@@ -42,20 +43,19 @@ def open_index(path: Path, is_read_only: bool = False) -> sqlite3.Connection:
             return connection
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        _migrate(connection, path)
+        _make(connection)
     except sqlite3.Error as exc:
         raise BadInput(f"cannot use the index {path}: {exc}; delete the file, it is made anew from the chain") from exc
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _make(connection: sqlite3.Connection) -> None:
     """An index holds nothing but what the chain says: one of another version is made anew."""
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found == VERSION:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
-    if found:
-        raise BadInput(f"the index {path} has version {found}, this program needs {VERSION}; delete the file")
     connection.execute("BEGIN IMMEDIATE")
+    for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        connection.execute(f'DROP TABLE "{table}"')
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             connection.execute(statement)

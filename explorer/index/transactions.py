@@ -5,8 +5,8 @@ from typing import Any
 
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
+from explorer.chain.codec import checksummed
 from explorer.chain.node import Node, Refusal
-from explorer.chain.values import checksummed
 from explorer.index.writing import transaction
 from pole.chain.deployment import Deployment
 

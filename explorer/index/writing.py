@@ -10,7 +10,7 @@ from itertools import groupby
 from explorer.chain.events import Event, id_from
 from explorer.chain.lanes import Kinds
 from explorer.chain.node import Header
-from explorer.index.keys import Key, accounts_of, keys_of
+from explorer.index.keys import PARTS, Key, accounts_of, keys_of, owned_by
 
 
 @dataclass(frozen=True)
@@ -86,36 +86,37 @@ def _write_cursor(connection: sqlite3.Connection, found: Range) -> None:
 
 
 def _write_events(connection: sqlite3.Connection, events: Sequence[Event], kinds: Kinds) -> None:
-    opened: dict[str, list[Key]] = {}
+    owners: dict[Key, list[Key]] = {}
 
-    def owner_of(ballot: str) -> list[Key]:
-        if ballot not in opened:
-            opened[ballot] = _stored_owner(connection, ballot)
-        return opened[ballot]
+    def owner_of(key: Key) -> list[Key]:
+        if key not in owners:
+            owners[key] = _stored_owner(connection, key)
+        return owners[key]
 
     keys, parts = [], []
     for _, group in groupby(events, key=lambda event: event.transaction):
         together = list(group)
         for event, found in zip(together, keys_of(together, kinds, owner_of), strict=True):
             keys += [(kind, value, event.id, event.name) for kind, value in found]
-            rounds = [value for kind, value in found if kind == "round"]
-            parts += [(account, each, event.id) for account in accounts_of(found) for each in rounds]
-            if event.name == "BallotOpened":
-                owner = [key for key in found if key[0] in ("round", "gradient_block")]
-                opened.update({value: owner for kind, value in found if kind == "ballot"})
+            owner = [key for key in found if key[0] in PARTS]
+            parts += [(account, *each, event.id) for account in accounts_of(found) for each in owner]
+            owners.update(owned_by(event, found))
     connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, events))
     connection.executemany("INSERT INTO keys VALUES (?, ?, ?, ?)", keys)
-    connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?, ?)", parts)
+    connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?, ?, ?)", parts)
     transactions = {(event.transaction, event.block) for event in events}
     connection.executemany("INSERT INTO transactions (hash, block) VALUES (?, ?)", transactions)
 
 
-def _stored_owner(connection: sqlite3.Connection, ballot: str) -> list[Key]:
+def _stored_owner(connection: sqlite3.Connection, key: Key) -> list[Key]:
+    """From the newest event that says so."""
+    name, owners = ("BallotOpened", PARTS) if key[0] == "ballot" else ("HeightPhaseChanged", ("gradient_task",))
+    wanted = ",".join("?" * len(owners))
     found = connection.execute(
-        "SELECT theirs.kind, theirs.value FROM keys ours JOIN keys theirs ON theirs.event = ours.event "
-        "WHERE ours.kind = 'ballot' AND ours.value = ? AND ours.name = 'BallotOpened' "
-        "AND theirs.kind IN ('round', 'gradient_block')",
-        (ballot,),
+        "SELECT theirs.kind, theirs.value FROM keys ours JOIN keys theirs "  # noqa: S608, placeholders alone
+        f"ON theirs.event = ours.event AND theirs.kind IN ({wanted}) "
+        "WHERE ours.kind = ? AND ours.value = ? AND ours.name = ? ORDER BY ours.event DESC LIMIT 1",
+        (*owners, *key, name),
     )
     return [(kind, value) for kind, value in found]
 

@@ -1,16 +1,21 @@
 """An account: what it holds, why it was paid or not in each round, and every wei in and out."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
 from explorer.chain.calls import View
 from explorer.figures import Cell, Facts, Figure, Page, Part, Rows, Said, Table
+from explorer.fold.gradient import fold_height
 from explorer.fold.money import flows
 from explorer.fold.rounds import fold_round
 from explorer.fold.totals import Account
 from explorer.site import Snapshot
 from explorer.views.cells import arg, counted, summed, time_of, viewed
+from explorer.views.heights import height_reasons, outcome_of_height
 from explorer.views.reasons import outcome_of, reasons
 from explorer.views.rounds import task_of
 
-ROUNDS, MOVEMENTS = 10, 30
+ROUNDS, MOVEMENTS, TASKS = 10, 30, 10
 _LOST = {"Slashed": "stake slashed", "BondForfeited": "bond lost", "MinerSlashed": "bond lost"}
 _BACK = {"PenaltyReturned": "penalty returned to the stake"}
 _MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
@@ -19,18 +24,70 @@ _MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
 def account_page(snapshot: Snapshot, account: str, before: int | None = None) -> Page | None:
     if not snapshot.read.has("account", account):
         return None
-    parts: list[Part] = [_holdings(snapshot, account)] if before is None else []
+    parts: list[Part] = []
     if before is None:
-        parts.append(_rounds(snapshot, account))
+        parts = [_holdings(snapshot, account), _share(snapshot, account, _IN_ROUNDS), *_others(snapshot, account)]
     parts.append(_movements(snapshot, account, before))
     return Page(f"Account {account}", "account", account, parts, feed=f"account/{account}/feed.atom")
 
 
 def rounds_page(snapshot: Snapshot, account: str, before: int | None = None) -> Page | None:
     """Only the rounds, further back."""
+    return _only(snapshot, account, _IN_ROUNDS, before)
+
+
+def heights_page(snapshot: Snapshot, account: str, before: int | None = None) -> Page | None:
+    """Only the heights of the gradient chain, further back."""
+    return _only(snapshot, account, _IN_HEIGHTS, before)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What accounts take part in: `kind` of key, and the words of its table."""
+
+    kind: str
+    page: str
+    title: str
+    column: str
+    said: Callable[[Snapshot, str, str], tuple[str, list[str]]]
+    """Of one of them, how it stands, and what happened to an account."""
+
+
+def _said_of_round(snapshot: Snapshot, value: str, account: str) -> tuple[str, list[str]]:
+    view = fold_round(snapshot.read.events("round", value))
+    return outcome_of(view), reasons(view, account, task_of(snapshot, view))
+
+
+def _said_of_height(snapshot: Snapshot, value: str, account: str) -> tuple[str, list[str]]:
+    view = fold_height(snapshot.read.events("gradient_block", value))
+    return outcome_of_height(view), height_reasons(view, account)
+
+
+_IN_ROUNDS = _Share("round", "round", "Rounds, and why", "round", _said_of_round)
+_IN_HEIGHTS = _Share("gradient_block", "gradient-block", "Gradient blocks, and why", "height", _said_of_height)
+
+
+def _only(snapshot: Snapshot, account: str, share: _Share, before: int | None) -> Page | None:
     if not snapshot.read.has("account", account):
         return None
-    return Page(f"Rounds of {account}", "account-rounds", account, [_rounds(snapshot, account, before)])
+    parts = [_share(snapshot, account, share, before)]
+    return Page(f"{share.column.capitalize()}s of {account}", f"account-{share.column}s", account, parts)
+
+
+def _others(snapshot: Snapshot, account: str) -> Iterator[Part]:
+    """What only some accounts have: heights of the gradient chain, and tasks."""
+    heights = _share(snapshot, account, _IN_HEIGHTS)
+    if heights.rows:
+        yield heights
+    tasks = snapshot.read.newest("account", account, TASKS, names=("TaskSubmitted", "GradientTaskSubmitted"))
+    rows: list[list[Cell]] = []
+    for event in tasks:
+        unit = "gradient_task" if event.name == "GradientTaskSubmitted" else "task"
+        kind = Said("a chain of gradient steps" if unit == "gradient_task" else "a model")
+        rows.append([arg(event, "taskId", unit=unit), kind, arg(event, "manifest", unit="cid"), time_of(event)])
+    if rows:
+        note = f"The newest {TASKS}." if len(rows) == TASKS else ""
+        yield Table("Tasks it commissioned", ("task", "for", "manifest", "submitted"), rows, note)
 
 
 def _holdings(snapshot: Snapshot, account: str) -> Facts:
@@ -53,15 +110,15 @@ def _holdings(snapshot: Snapshot, account: str) -> Facts:
     return Facts("Holdings", items)
 
 
-def _rounds(snapshot: Snapshot, account: str, before: int | None = None) -> Table:
-    found = snapshot.read.rounds_of(account, ROUNDS + 1, before)
+def _share(snapshot: Snapshot, account: str, share: _Share, before: int | None = None) -> Table:
+    found = snapshot.read.parts_of(account, share.kind, ROUNDS + 1, before)
     rows: list[list[Cell]] = []
     for value, _ in found[:ROUNDS]:
-        view = fold_round(snapshot.read.events("round", value))
-        said = "; ".join(reasons(view, account, task_of(snapshot, view)))
-        rows.append([Said(f"round {value}", f"round/{value}"), Said(outcome_of(view)), Said(f"{said}.")])
-    more = f"account/{account}/rounds?before={found[ROUNDS - 1][1]}" if len(found) > ROUNDS else ""
-    return Table("Rounds, and why", ("round", "outcome", "what happened to you"), rows, more=more)
+        outcome, sentences = share.said(snapshot, value, account)
+        link = Said(f"{share.column} {value}", f"{share.page}/{value}")
+        rows.append([link, Said(outcome), Said(f"{'; '.join(sentences)}.")])
+    more = f"account/{account}/{share.column}s?before={found[ROUNDS - 1][1]}" if len(found) > ROUNDS else ""
+    return Table(share.title, (share.column, "outcome", "what happened to you"), rows, more=more)
 
 
 def _movements(snapshot: Snapshot, account: str, before: int | None) -> Table:

@@ -4,7 +4,7 @@ from explorer.chain.calls import View
 from explorer.chain.events import Event
 from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Picture, Said, Table
 from explorer.site import Snapshot
-from explorer.views.cells import NOTHING, arg, time_of, viewed
+from explorer.views.cells import NOTHING, arg, time_of, viewed, words_of
 from pole.chain.commitments import body_leaf, body_proof, body_root
 
 _UNITS = {
@@ -56,7 +56,7 @@ def _header(snapshot: Snapshot, block: Event, label: str, height: int) -> Facts:
     }
     for name, value in block.args["header"].items():
         proof = View(ledger, "header", (height,), (name,))
-        items[_words(name)] = viewed(site, value, _UNITS.get(name, "text"), proof, InEvent(block, ("header", name)))
+        items[words_of(name)] = viewed(site, value, _UNITS.get(name, "text"), proof, InEvent(block, ("header", name)))
     if block.args["roundId"]:
         round_ = site.kinds.value(label, "round", block.args["roundId"])
         items["round"] = Figure(round_, "round", InEvent(block, ("roundId",)))
@@ -102,8 +102,3 @@ def _ommers(snapshot: Snapshot, events: list[Event], label: str, height: int) ->
         said = Said(f"of height {event.args['ommerHeight']}, referenced here")
         rows.append([arg(event, "miner", unit="address"), said, NOTHING, arg(event, "ommerReward", unit="token")])
     return Table("Ommers", ("miner", "test", "hash", "reward"), rows, note="" if rows else "None.")
-
-
-def _words(name: str) -> str:
-    words = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
-    return words.replace(" ppm", " score").replace(" id", "")

@@ -3,12 +3,14 @@
 from typing import Any
 
 from explorer.chain.calls import View
+from explorer.chain.codec import checksummed
 from explorer.chain.events import Event
-from explorer.chain.values import checksummed
 from explorer.figures import Figure, InEvent, Proof, Rows, Said
 from explorer.site import Site
 
 NOTHING = Said("—")
+_SHOWN_UNITS = ("id", "wei", "s")
+_WORDS = {"ppm": "score"}
 
 
 def arg(event: Event, *path: str | int, unit: str = "text") -> Figure:
@@ -36,6 +38,12 @@ def summed(names: tuple[str, ...], argument: str, value: int, unit: str, key: tu
 
 def counted(names: tuple[str, ...], value: int, key: tuple[str, str] | None = None) -> Figure:
     return Figure(value, "count", Rows("count", names, key))
+
+
+def words_of(name: str) -> str:
+    """A field's name in words, without the units that its figure shows."""
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in name).split(" ")
+    return " ".join(_WORDS.get(word, word) for word in words if word not in _SHOWN_UNITS)
 
 
 def is_address(text: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from explorer.chain.events import LOG_BITS, Event
-from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Said, Table
+from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Said, Table, Words
 from explorer.fold.tasks import fold_task
 from explorer.site import Snapshot
 from explorer.views.cells import arg, time_of
@@ -63,12 +63,16 @@ def transaction_page(snapshot: Snapshot, hash_: str) -> Page | None:
     shown = events[:_EVENTS]
     rows: list[list[Cell]] = [[Said(f"{e.contract}.{e.name}", f"event/{e.id}"), Said(_summary(e))] for e in shown]
     note = f"The first {_EVENTS} of {len(events)}." if len(events) > _EVENTS else ""
-    check = Said(f"cast receipt {hash_} --rpc-url $RPC")
     parts: list[Part] = [
-        Facts("The transaction", {**items, "check it": check}),
+        Facts("The transaction", items),
+        _check(hash_),
         Table("Events", ("event", "says"), rows, note),
     ]
     return Page("Transaction", "tx", hash_, parts)
+
+
+def _check(hash_: str) -> Words:
+    return Words("Check it yourself", [f"cast receipt {hash_} --rpc-url $RPC"])
 
 
 def _summary(event: Event) -> str:
@@ -96,10 +100,10 @@ def event_page(snapshot: Snapshot, value: str) -> Page | None:
         [Said(".".join(map(str, path))), Figure(leaf, "text", InEvent(event, path))]
         for path, leaf in leaves(event.args)
     ]
-    check = Said(f"cast receipt {event.transaction} --rpc-url $RPC")
     derived = [Said(f"{name}: {value!r}"[:300]) for name, value in event.derived.items()]
     parts: list[Part] = [
-        Facts("The event", {**items, "check it": check}),
+        Facts("The event", items),
+        _check(event.transaction),
         Table("Says", ("name", "value"), rows[:_EVENTS]),
     ]
     if derived:

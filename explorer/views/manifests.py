@@ -8,7 +8,7 @@ from explorer.figures import Part, Picture, Words
 from explorer.views.text import harmless
 from pole.gradient.manifest import GradientManifest
 from pole.task.layers import AnyModel, GraphModel
-from pole.task.manifest import InnerProductEncryption, Manifest
+from pole.task.manifest import DataSet, InnerProductEncryption, Manifest
 from pole.task.mappings import DenseMapping
 
 _CLASSES = 12
@@ -25,7 +25,6 @@ def describe(contents: Contents, cid: Any, rounds: int) -> list[Part]:
         Words(_TITLE, [*_data(manifest), _mapping(manifest), _metric(manifest)]),
         network(manifest.model, manifest.feature_shape, manifest.outputs),
         *_leak(manifest, rounds),
-        Words("Baseline", ["The client published no baseline."]),
     ]
 
 
@@ -44,14 +43,35 @@ def describe_gradient(contents: Contents, cid: Any) -> list[Part]:
 def _data(manifest: Manifest | GradientManifest) -> list[str]:
     data = manifest.data
     shape = " x ".join(str(size) for size in data.shape)
-    shown = ", ".join(harmless(name, 40) for name in data.class_names[:_CLASSES])
-    more = f" and {len(data.class_names) - _CLASSES} more" if len(data.class_names) > _CLASSES else ""
     return [
         f"It is called “{harmless(manifest.name)}”.",
         f"{data.training_rows:,} rows to train on and {data.test_rows:,} to test with, of {shape} features in "
         f"{data.discretisation.bits} bits each.",
-        f"{len(data.class_names):,} classes: {shown}{more}.",
+        _target(data),
     ]
+
+
+def _target(data: DataSet) -> str:
+    """What a model is to say of a row."""
+    if data.quantities:
+        wanted = [
+            f"{harmless(each.name, 40)} from {each.minimum:g} to {each.maximum:g} {harmless(each.unit, 20)}".strip()
+            for each in data.quantities
+        ]
+        return f"{_counted(len(wanted), 'quantity', 'quantities')} to predict: {_listed(wanted)}."
+    names = [harmless(name, 40) for name in data.class_names or data.label_names]
+    if data.label_names:
+        return f"{_counted(len(names), 'label', 'labels')}, of which any may apply: {_listed(names)}."
+    return f"{_counted(len(names), 'class', 'classes')}: {_listed(names)}."
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _CLASSES:,} more" if len(names) > _CLASSES else ""
+    return ", ".join(names[:_CLASSES]) + more
 
 
 def _mapping(manifest: Manifest) -> str:
@@ -88,11 +108,11 @@ def _leak(manifest: Manifest, rounds: int) -> list[Part]:
     return [Picture("Leak meter", "meter", {"value": used, "most": width, "danger": width // 2}, words)]
 
 
-def network(model: AnyModel, inputs: Sequence[int], classes: int) -> Picture:
+def network(model: AnyModel, inputs: Sequence[int], outputs: int) -> Picture:
     """The network as a graph: boxes with the layers before them."""
     start = "input: " + " x ".join(str(size) for size in inputs)
     if not isinstance(model, GraphModel):
-        name = f"{model.architecture} ({model.stem} stem), {classes} classes"
+        name = f"{model.architecture} ({model.stem} stem), {_counted(outputs, 'output', 'outputs')}"
         return Picture("Network", "graph", {"nodes": [start, name], "edges": [(0, 1)]}, f"{start}; {name}.")
     nodes, edges, position = [start], [], {"input": 0}
     for layer in model.layers:

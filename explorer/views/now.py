@@ -69,11 +69,13 @@ def _gradient_lane(snapshot: Snapshot, label: str) -> list[Cell]:
         HeightPhase.VOTING: "verifiers: their votes",
     }.get(phase, "anyone: the next task")
     said = arg(event, "phase", unit="height phase")
+    opened = [each for each in snapshot.read.named(["GradientBlockAppended"], 5) if each.contract == label]
+    is_active = bool(opened) and phase != HeightPhase.IDLE
     until = arg(event, "deadline", unit="time") if event.args["deadline"] else NOTHING
     return [
         Said(label),
         arg(event, "height", unit="gradient_block"),
-        NOTHING,
+        arg(opened[0], "header", "taskId", unit="gradient_task") if is_active else NOTHING,
         said,
         time_of(event),
         until,

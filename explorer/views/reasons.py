@@ -1,7 +1,9 @@
 """Why somebody was paid or not: one sentence for each part that an account had in a round. Pure."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
+from explorer.chain.events import Event
 from explorer.fold.ballots import BallotView
 from explorer.fold.folding import name_of
 from explorer.fold.rounds import RoundView, Submission
@@ -19,6 +21,12 @@ _ENDED = {
     AbortReason.BELOW_FLOOR: "the best model stayed under the least test score of the task",
     AbortReason.UNDECIDED: "the verifiers could not decide about any model",
 }
+
+
+class Paid(Protocol):
+    """A round, or a height of the gradient chain."""
+
+    money: list[Event]
 
 
 def reasons(view: RoundView, account: str, task: TaskView | None) -> list[str]:
@@ -43,18 +51,18 @@ def _reasons(view: RoundView, account: str, task: TaskView | None) -> Iterator[s
     if submission is not None:
         yield _of_miner(view, submission, task)
     elif any(event.args["miner"] == account for event in view.displaced):
-        yield f"a higher bond took your place in the full round{_back(view, account)}"
+        yield f"a higher bond took your place in the full round{back(view, account)}"
     for ballot in view.ballots.values():
         if account in ballot.votes:
-            yield _of_verifier(view, ballot, account)
+            yield of_verifier(view, ballot, account)
     for event in view.references:
         if event.args.get("miner") == account:
             paid = tokens(event.args["ommerReward"])
             yield f"your ommer of height {event.args['ommerHeight']} was referenced: {paid}"
     if account not in view.submissions and not any(account in each.votes for each in view.ballots.values()):
-        paid_wei = _credited(view, account)
+        paid_wei = credited_wei(view, account)
         if paid_wei and (task is None or task.client != account):
-            yield f"you were credited {ether(paid_wei)}"
+            yield f"you were credited {ether(paid_wei)}, a share of what others lost"
 
 
 def _ended(view: RoundView) -> str:
@@ -64,7 +72,7 @@ def _ended(view: RoundView) -> str:
         return f"reason {view.abort_reason}"
 
 
-def _credited(view: RoundView, account: str) -> int:
+def credited_wei(view: Paid, account: str) -> int:
     events = [event for event in view.money if event.name == "Credited"]
     return sum(event.args["amountWei"] for event in events if event.args["payee"] == account)
 
@@ -79,8 +87,8 @@ def _lost(view: RoundView, account: str) -> str:
     return f" and lost {ether(lost_wei)}" if lost_wei else ""
 
 
-def _back(view: RoundView, account: str) -> str:
-    paid_wei = _credited(view, account)
+def back(view: Paid, account: str) -> str:
+    paid_wei = credited_wei(view, account)
     return f"; you were credited {ether(paid_wei)}" if paid_wei else ""
 
 
@@ -93,14 +101,14 @@ def _occupancy(view: RoundView) -> str:
 def _of_client(view: RoundView, task: TaskView, account: str) -> str:
     if view.abort_reason == AbortReason.KEYS_MISSING:
         until = clock(view.deadline_of(Phase.KEYS))
-        return f"you did not publish the keys by {until}{_lost(view, account)}{_occupancy(view)}{_back(view, account)}"
+        return f"you did not publish the keys by {until}{_lost(view, account)}{_occupancy(view)}{back(view, account)}"
     if view.phase == Phase.ABORTED:
-        return f"your task has no model: {_ended(view)}{_occupancy(view)}{_back(view, account)}{_lost(view, account)}"
+        return f"your task has no model: {_ended(view)}{_occupancy(view)}{back(view, account)}{_lost(view, account)}"
     if view.block is not None:
         header = view.block.args["header"]
         scored = f"{percent(header['testPpm'])} on your test set" if view.released else "by its training score"
         withheld = "" if not _lost(view, account) else ", you did not release the test set" + _lost(view, account)
-        return f"your task was solved, {scored}{withheld}{_back(view, account)}"
+        return f"your task was solved, {scored}{withheld}{back(view, account)}"
     return f"your task {task.task_id} is {outcome_of(view)}"
 
 
@@ -113,11 +121,11 @@ def _of_miner(view: RoundView, own: Submission, task: TaskView | None) -> str:
             needed = f", the requirement is {percent(required)}" if required is not None and below else ""
             return f"{committed}{needed}; the round is {outcome_of(view)}"
         if view.phase == Phase.ABORTED and not own.forfeited:
-            return f"{committed}; the round {outcome_of(view)}{_back(view, own.miner)}"
+            return f"{committed}; the round {outcome_of(view)}{back(view, own.miner)}"
         return f"you did not reveal by {clock(view.deadline_of(Phase.REVEAL))}{_lost(view, own.miner)}"
     if own.verdict is None:
         stands = outcome_of(view) if view.is_over else f"is {outcome_of(view)}"
-        return f"you revealed in time; the round {stands}{_back(view, own.miner)}"
+        return f"you revealed in time; the round {stands}{back(view, own.miner)}"
     return _of_judged(view, own, own.verdict, required)
 
 
@@ -128,7 +136,7 @@ def _of_judged(view: RoundView, own: Submission, verdict: Verdict, required: int
     if verdict.train == VerdictKind.UNAVAILABLE:
         return f"more than half of the verifiers could not get your model{_lost(view, miner)}"
     if verdict.train != VerdictKind.SCORED:
-        return f"the verifiers could not decide about your model{_back(view, miner)}{_lost(view, miner)}"
+        return f"the verifiers could not decide about your model{back(view, miner)}{_lost(view, miner)}"
     if required is not None and not view.is_overtime and verdict.train_ppm < required:
         claimed = f"you committed {percent(own.claimed_ppm)}, the verifiers measured {percent(verdict.train_ppm)}, "
         return f"{claimed}the requirement was {percent(required)}: not valid{_lost(view, miner)}"
@@ -139,9 +147,9 @@ def _of_judged(view: RoundView, own: Submission, verdict: Verdict, required: int
     )
     if view.winner == miner:
         issued = f" and {tokens(_minted(view, miner))}" if _minted(view, miner) else ""
-        return f"your model won with {scored}{_back(view, miner)}{issued}"
+        return f"your model won with {scored}{back(view, miner)}{issued}"
     if view.phase == Phase.ABORTED:
-        return f"your model was valid with {scored}, but {_ended(view)}{_back(view, miner)}"
+        return f"your model was valid with {scored}, but {_ended(view)}{back(view, miner)}"
     if view.block is None:
         return f"your model was judged valid with {scored}; the round is {outcome_of(view)}"
     header = view.block.args["header"]
@@ -150,10 +158,10 @@ def _of_judged(view: RoundView, own: Submission, verdict: Verdict, required: int
         if verdict.test == VerdictKind.SCORED
         else (f"{percent(header['trainPpm'])} in training")
     )
-    return f"your model was valid with {scored}, the winner had {best}{_back(view, miner)}"
+    return f"your model was valid with {scored}, the winner had {best}{back(view, miner)}"
 
 
-def _of_verifier(view: RoundView, ballot: BallotView, verifier: str) -> str:
+def of_verifier(view: Paid, ballot: BallotView, verifier: str) -> str:
     vote = ballot.votes[verifier]
     lost = f" and lost {ether(vote.lost_wei)}" if vote.lost_wei else ""
     where = f"in ballot {ballot.ballot_id} "
@@ -169,7 +177,7 @@ def _of_verifier(view: RoundView, ballot: BallotView, verifier: str) -> str:
         return f"{where}you voted, but too few others did{lost}"
     if ballot.tallied is None:
         return f"{where}you revealed your vote; it is not counted yet"
-    paid = _back(view, verifier)
+    paid = back(view, verifier)
     if vote.digest == ballot.outcome_digest:
         return f"{where}your vote was the outcome{lost}{paid}"
     return f"{where}{_difference(ballot, verifier)}{lost}{paid}"

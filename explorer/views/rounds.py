@@ -12,7 +12,7 @@ from explorer.fold.rounds import RoundView, Submission, fold_round
 from explorer.fold.tasks import TaskView, fold_task
 from explorer.site import Snapshot
 from explorer.views.cells import NOTHING, arg, time_of, viewed
-from explorer.views.reasons import outcome_of, reasons
+from explorer.views.reasons import Paid, outcome_of, reasons
 from pole.chain.structs import Phase, VerdictKind
 from pole.chain.verdicts import unpack_verdict
 
@@ -40,7 +40,7 @@ def round_page(snapshot: Snapshot, value: str) -> Page | None:
         _submissions(snapshot, view),
         *(votes_table(snapshot, ballot) for _, ballot in sorted(view.ballots.items())),
         _why(view, task),
-        *_money(snapshot, view),
+        *money_parts(snapshot, view),
     ]
     return Page(f"Round {value}", "round", value, parts, data={"phase": view.phase})
 
@@ -213,7 +213,7 @@ def _word(word: int) -> str:
     return f"{verdict.train_ppm / 10_000:g} % / {verdict.test_ppm / 10_000:g} %"
 
 
-def _why(view: RoundView, task: TaskView | None) -> Words:
+def _why(view: RoundView, task: TaskView | None) -> Table:
     accounts = dict.fromkeys(
         [
             *([task.client] if task is not None else []),
@@ -221,10 +221,17 @@ def _why(view: RoundView, task: TaskView | None) -> Words:
             *(v for b in view.ballots.values() for v in b.votes),
         ]
     )
-    return Words("Who was paid, and why", [f"{each}: {'; '.join(reasons(view, each, task))}." for each in accounts])
+    return why_table({each: reasons(view, each, task) for each in accounts})
 
 
-def _money(snapshot: Snapshot, view: RoundView) -> Sequence[Part]:
+def why_table(sentences: Mapping[str, Sequence[str]]) -> Table:
+    """What happened to each account."""
+    rows = [[Said(each, f"account/{each}"), Said(f"{'; '.join(said)}.")] for each, said in sentences.items()]
+    return Table("Who was paid, and why", ("account", "what its page says"), rows)
+
+
+def money_parts(snapshot: Snapshot, view: Paid) -> Sequence[Part]:
+    """A picture and a table of every movement."""
     found = flows(view.money, snapshot.site.labels, snapshot.read.payers(view.money))
     rows: list[Sequence[Cell]] = [
         [

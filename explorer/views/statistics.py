@@ -110,17 +110,3 @@ def _reward_a_second(snapshot: Snapshot, task_id: int, seconds: int | None) -> f
         return None
     found = snapshot.read.events("task", str(task_id), ["TaskSubmitted"], 1)
     return found[0].args.get("rewardWei", 0) / 10**18 / seconds if found else None
-
-
-def gradient_series(snapshot: Snapshot) -> dict[str, list[Any]]:
-    """For the charts: height, accuracies in percent, seconds of search, threshold."""
-    events = reversed(snapshot.read.named(["GradientBlockAppended"], SERIES))
-    series: dict[str, list[Any]] = {name: [] for name in ("x", "train", "test", "interval", "threshold")}
-    for event in (event for event in events if event.args["header"].get("proof")):
-        header = event.args["header"]
-        series["x"].append(event.args["height"])
-        series["train"].append(header["trainPpm"] / 10_000)
-        series["test"].append(header["testPpm"] / 10_000)
-        series["interval"].append(header["intervalS"])
-        series["threshold"].append(header["threshold"])
-    return series

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 from explorer.fold.folding import name_of
-from pole.chain.gradient_structs import GradientTaskState, HeightPhase
+from pole.chain.gradient_structs import GradientTaskState, HeightPhase, Rules, StopReason
 from pole.chain.structs import AbortReason, Phase, TaskState, VerdictKind
 from pole.money import wei_to_ether
 
@@ -73,6 +73,8 @@ _NAMED: dict[str, type[IntEnum]] = {
     "verdict": VerdictKind,
     "gradient state": GradientTaskState,
     "height phase": HeightPhase,
+    "rules": Rules,
+    "stop reason": StopReason,
 }
 WRITTEN: dict[str, Callable[[int], str]] = {
     "wei": ether,

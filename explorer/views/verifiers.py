@@ -44,14 +44,14 @@ def _agreement(snapshot: Snapshot, ranked: list[str]) -> Table:
     """Of the ballots in which both revealed, in how many their digests were equal."""
     shown = [address for address in ranked if snapshot.totals.accounts[address].votes_revealed][:21]
     rows: list[list[Cell]] = []
-    for one in shown:
-        cells: list[Cell] = [Said(one, f"account/{one}")]
+    for position, one in enumerate(shown, start=1):
+        cells: list[Cell] = [Said(str(position)), Said(one, f"account/{one}")]
         for other in shown:
             met, same = snapshot.totals.agreed.get((min(one, other), max(one, other)), (0, 0))
             names = ("VoteRevealed", "BallotTallied")
             proof = Rows("agreed of met", names, None, f"{min(one, other)} {max(one, other)}")
             cells.append(Said("—") if one == other or not met else Figure(f"{same} of {met}", "text", proof))
         rows.append(cells)
-    columns = ("verifier", *(f"with {position}" for position in range(1, len(shown) + 1)))
-    note = "Columns are the verifiers in the order of the rows: equal votes, of the ballots in which both voted."
+    columns = ("number", "verifier", *(f"with {position}" for position in range(1, len(shown) + 1)))
+    note = "Equal votes, of the tallied ballots in which both revealed one. Columns are numbered as the rows are."
     return Table("Agreement", columns, rows, note)

@@ -13,7 +13,8 @@ from starlette.responses import Response
 
 from explorer.chain.events import Event
 from explorer.site import Snapshot
-from explorer.views.statistics import block_series, gradient_series
+from explorer.views.gradient import gradient_series
+from explorer.views.statistics import SERIES, block_series
 from explorer.web.state import State, status_of
 from explorer.web.tables import TABLES, Row, TableName, plain_json
 
@@ -105,11 +106,23 @@ def verifiers(request: Request, site: _SiteName) -> list[VerifierRow]:
 
 
 @router.get("/{site}/api/series/{name}", responses=_NOT_FOUND)
-def series(request: Request, site: _SiteName, name: Literal["blocks", "gradient"]) -> Series:
+def series(
+    request: Request,
+    site: _SiteName,
+    name: Literal["blocks", "gradient"],
+    task: Annotated[str | None, Query(max_length=60, description="Of `gradient`: only this task's")] = None,
+) -> Series:
     """What the charts draw: the newest blocks."""
     state: State = request.app.state.pages
     with state.site(site).snapshot() as snapshot:
-        return Series(columns=block_series(snapshot) if name == "blocks" else gradient_series(snapshot))
+        if name == "blocks":
+            return Series(columns=block_series(snapshot))
+        names = ["GradientBlockAppended"]
+        if task is None:
+            newest = snapshot.read.named(names, SERIES)
+        else:
+            newest = snapshot.read.newest("gradient_task", task, SERIES, names=names)
+        return Series(columns=gradient_series(snapshot, newest[::-1]))
 
 
 @router.get(

@@ -128,6 +128,12 @@ def _account_rounds(
     return _page(request, site, Place("account-rounds", account, before))
 
 
+def _account_heights(
+    request: Request, site: str, account: str, before: int | None = Query(None, ge=0, lt=2**63)
+) -> Response:
+    return _page(request, site, Place("account-heights", account, before))
+
+
 def _page(request: Request, site_name: str, place: Place) -> Response:
     state: State = request.app.state.pages
     site = state.site(site_name)
@@ -203,6 +209,7 @@ _ROUTES: dict[str, Callable[..., Response]] = {
     "/{site}/proof/{kind}": _proof,
     "/{site}/proof/{kind}/{id}": _proof,
     "/{site}/account/{account}/rounds": _account_rounds,
+    "/{site}/account/{account}/heights": _account_heights,
     "/{site}/{kind}": _whole,
     "/{site}/{kind}/{id}": _single,
 }

@@ -30,13 +30,18 @@ def task_feed(request: Request, site: str, task: str) -> Response:
     return _feed(request, site, "task", task)
 
 
+@router.get("/{site}/gradient-task/{task}/feed.atom", include_in_schema=False)
+def gradient_task_feed(request: Request, site: str, task: str) -> Response:
+    return _feed(request, site, "gradient_task", task)
+
+
 def _feed(request: Request, site_name: str, kind: str, value: str) -> Response:
     state: State = request.app.state.pages
     site = state.site(site_name)
     with site.snapshot() as snapshot:
         events = snapshot.read.newest(kind, value, _ENTRIES)
     if not events:
-        raise HTTPException(404, f"There is no {kind} {harmless(value, 60)} in what is indexed so far.")
+        raise HTTPException(404, f"There is no {_page_of(kind)} {harmless(value, 60)} in what is indexed so far.")
     base = str(request.base_url).rstrip("/")
     content = tostring(_document(site, base, kind, value, events), encoding="utf-8", xml_declaration=True)
     return Response(content, media_type="application/atom+xml")
@@ -44,9 +49,9 @@ def _feed(request: Request, site_name: str, kind: str, value: str) -> Response:
 
 def _document(site: Site, base: str, kind: str, value: str, events: list[Event]) -> Element:
     feed = Element("feed", xmlns=_NAMESPACE)
-    page = f"{base}/{site.name}/{kind}/{value}"
+    page = f"{base}/{site.name}/{_page_of(kind)}/{value}"
     SubElement(feed, "id").text = f"urn:pole:{site.deployment.identity}:{kind}:{value}"
-    SubElement(feed, "title").text = f"{kind} {value}"
+    SubElement(feed, "title").text = f"{_page_of(kind)} {value}"
     SubElement(feed, "updated").text = _moment(events[0].time)
     SubElement(SubElement(feed, "author"), "name").text = f"deployment {site.name}"
     SubElement(feed, "link", rel="alternate", href=page)
@@ -59,6 +64,10 @@ def _document(site: Site, base: str, kind: str, value: str, events: list[Event])
         SubElement(entry, "link", rel="alternate", href=f"{base}/{site.name}/event/{event.id}")
         SubElement(entry, "summary").text = harmless(", ".join(f"{k} {v}" for k, v in event.args.items()), 500)
     return feed
+
+
+def _page_of(kind: str) -> str:
+    return kind.replace("_", "-")
 
 
 def _moment(at: int) -> str:

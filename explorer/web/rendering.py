@@ -102,6 +102,7 @@ def environment() -> Environment:
     found.tests["table"] = lambda part: isinstance(part, Table)
     found.tests["words"] = lambda part: isinstance(part, Words)
     found.tests["picture"] = lambda part: isinstance(part, Picture)
+    found.filters["charted"] = lambda parts: any(isinstance(part, Picture) and part.kind == "chart" for part in parts)
     found.filters["slug"] = slug
     found.filters["harmless"] = harmless
     found.filters["json"] = json.dumps

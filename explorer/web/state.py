@@ -36,6 +36,8 @@ class Status:
     behind: int
     time: str
     trouble: str
+    stamp: str = ""
+    """Of the state: the hash of the block to which the index has come."""
 
     @property
     def text(self) -> str:
@@ -49,4 +51,4 @@ def status_of(snapshot: Snapshot) -> Status:
     if cursor is None:
         return Status(None, site.indexer.progress.head, "", site.trouble)
     behind = max(0, max(cursor.head, site.indexer.progress.head) - cursor.number)
-    return Status(cursor.number, behind, moment(cursor.time), site.trouble)
+    return Status(cursor.number, behind, moment(cursor.time), site.trouble, cursor.hash)

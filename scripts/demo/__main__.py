@@ -29,9 +29,10 @@ from pole.errors import BadInput
 from pole.node.exit import exit_code
 from pole.timing import Timing
 from scripts.demo import report
-from scripts.demo.page import ExplorerPage, explorer_page
+from scripts.demo.page import explorer_page, wait_for_ctrl_c
 from scripts.demo.view import View
 from testbed.chain import development_chain
+from testbed.explorer import ExplorerProcess
 from testbed.ipfs import ipfs_network
 from testbed.processes import Actor, DemoFailed, Stage, stage
 
@@ -100,7 +101,7 @@ def cli(
             with explorer_page(console, built) as page:
                 play(console, built, plan, page)
                 if keep:
-                    page.wait_for_ctrl_c(console)
+                    wait_for_ctrl_c(console, page)
         if picture is not None:
             picture.write_text(console.export_svg(title="make demo", code_format=_PICTURE))
     except DemoFailed:
@@ -125,7 +126,7 @@ def daemons(folder: Path, is_ipfs: bool) -> Iterator[dict[str, str]]:
         )
 
 
-def play(console: Console, built: Stage, plan: Plan, page: ExplorerPage) -> None:
+def play(console: Console, built: Stage, plan: Plan, page: ExplorerProcess) -> None:
     """The whole demo on a running chain; the page begins when there is something to show."""
     started = time.monotonic()
     console.rule("[bold]Useful proof of work: the main job")

@@ -21,9 +21,11 @@ from pole.errors import BadInput
 from pole.node.exit import exit_code
 from scripts.demo import report
 from scripts.demo.__main__ import side_by_side
+from scripts.demo.page import explorer_page, wait_for_ctrl_c
 from scripts.demo_gradient.figure import Chain, draw
 from scripts.demo_gradient.view import View
 from testbed.chain import development_chain
+from testbed.explorer import ExplorerProcess
 from testbed.processes import Actor, DemoFailed, Stage, stage
 
 # ape's name for a network given by its address is its own local chain, whose id this is.
@@ -70,7 +72,9 @@ class Plan:
     show_default=True,
     help="Where to draw accuracy and intervals.",
 )
-@click.option("--keep", is_flag=True, help="Keep logs, keys and content afterwards, and say where.")
+@click.option(
+    "--keep", is_flag=True, help="Leave chain and page up until Ctrl-C; keep logs, keys and content, and say where."
+)
 def cli(
     dataset: str, data_dir: Path | None, blocks: int, interval: int | None, rules: str, figure: Path, keep: bool
 ) -> None:
@@ -85,8 +89,11 @@ def cli(
         with (
             development_chain("anvil", chain_id=_CHAIN_ID, mines_at_once=True) as chain,
             stage(folder, chain) as built,
+            explorer_page(console, built) as page,
         ):
-            play(console, built, plan, figure)
+            play(console, built, plan, figure, page)
+            if keep:
+                wait_for_ctrl_c(console, page)
     except DemoFailed:
         keep = True
         raise
@@ -97,14 +104,15 @@ def cli(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def play(console: Console, built: Stage, plan: Plan, figure: Path) -> None:
-    """The whole demo on a running chain."""
+def play(console: Console, built: Stage, plan: Plan, figure: Path, page: ExplorerProcess) -> None:
+    """The whole demo on a running chain; the page begins when there is something to show."""
     started = time.monotonic()
     console.rule("[bold]Useful proof of work: directed guiding gradients")
     client, miners, verifiers = cast_actors(built)
     actors = [client, *miners, *verifiers]
     console.print("Deploying with [bold]ape run deploy --profile local[/bold] ...")
     built.deploy()
+    page.start()
     chain_client = ChainClient.connect(built.chain.rpc_url, Deployment.load(built.deployment))
     for verifier in verifiers:
         built.start(["verifier", "run", "--stake", str(_STAKE_ETHER), "--poll-interval", _POLL_S], verifier)

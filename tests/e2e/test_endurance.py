@@ -1,4 +1,4 @@
-"""`make load` and `make soak`, small and side by side: whatever they count must come to nothing, and they say so."""
+"""`make load`, `make soak` and `make reorgs`, small: whatever they count must come to nothing, and they say so."""
 
 import json
 import subprocess
@@ -19,6 +19,7 @@ COMMANDS = {
         *("--poll-interval", "0.3", "--processes", "1"),
     ],
     "soak": ["benchmarks.soak", "--rounds", "3"],
+    "reorgs": ["benchmarks.explorer.reorgs", "--reorgs", "20"],
 }
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
@@ -41,7 +42,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Run]]:
-    """Both at once: most of the time they wait for blocks."""
+    """All at once: most of the time they wait for blocks."""
     folder = tmp_path_factory.mktemp("endurance")
     started = {name: start(folder, name) for name in COMMANDS}
     yield started
@@ -74,3 +75,11 @@ def test_soak__three_rounds_with_a_kill_in_each__everybody_is_paid(runs: dict[st
     assert sum(found["kills"].values()) == 3
     watched = {each["name"] for each in found["files"]}
     assert {"anvil", "dataclient-steady", "miner-steady", "verifier-steady", "verifier-steady, child 1"} <= watched
+
+
+def test_reorgs__twenty_while_roles_act__the_audit_of_the_explorer_agrees(runs: dict[str, Run]) -> None:
+    found = runs["reorgs"].figures()
+    assert (found["reorgs"], found["audit"].endswith(": 0 disagreements")) == (20, True)
+    assert found["transactions_moved"] > 0
+    assert found["steps_back_of_the_index"] > 0
+    assert set(found["answers"]) <= {"200", "404"}

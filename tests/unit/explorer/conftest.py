@@ -20,13 +20,14 @@ def world() -> Iterator[World]:
 
 @pytest.fixture(scope="session")
 def played() -> Iterator[World]:
-    """A chain with rounds that ended in many ways; it stays as it is."""
+    """A chain with rounds and heights that ended in many ways; it stays as it is."""
     with development_chain("anvil", block_time_s=None, accounts=40) as chain:
         built = World(chain.rpc_url)
         built.solved()
         built.unrevealed()
         built.aborted()
         built.solved((910_000, 905_000, 915_000))
+        built.gradient()
         built.chain.do(built.miners[1], "RewardReservoir", "withdraw", built.miners[1])
         rounds.submit(built.chain, time_limit_s=600)
         rounds.submit(built.chain, payment_wei=2 * 10**18)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from explorer.site import Site
+from testbed import heights, rounds
 from tests.paths import ROOT
 from tests.unit.explorer.serving import served
 from tests.unit.explorer.world import World, indexed
@@ -33,7 +34,17 @@ def paths(site: Site, world: World) -> list[str]:
     """One page of every kind."""
     with site.snapshot() as snapshot:
         [block] = [event for event in snapshot.read.named(["BlockAppended"]) if event.args["height"] == 1]
-    single = ["task/1", "round/1", "round/2", "round/3", "block/1", "gradient-block/0", f"tx/{block.transaction}"]
+    single = [
+        "task/1",
+        "round/1",
+        "round/2",
+        "round/3",
+        "block/1",
+        "gradient-block/0",
+        "gradient-block/2",
+        "gradient-task/1",
+        f"tx/{block.transaction}",
+    ]
     single += [f"account/{world.miners[0]}", f"account/{world.verifiers[0]}", f"event/{block.id}"]
     single += ["proof/now?figure=sums.stakes-held", "proof/statistics?figure=counts.commits", "search?q=", "search?q=1"]
     single += [f"cid/{block.args['header']['model']}"]
@@ -145,13 +156,31 @@ def test_statistics__charts__are_drawn(browser: Browser, address: str, played_si
     page.close()
 
 
+def test_gradient__new_block__charts_and_tables_follow_by_themselves(
+    browser: Browser, world: World, tmp_path: Path
+) -> None:
+    world.gradient(1)
+    site = indexed(world.site(tmp_path))
+    with served([site], follows=True) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/{site.name}/gradient")
+        page.wait_for_selector(".chart canvas")
+        with page.expect_response("**/api/series/gradient", timeout=60_000) as answer:
+            heights.propose(world.chain, {world.miners[1]: 9})
+            heights.judge(world.chain, world.verifiers, [rounds.scored(640_000, 610_000)])
+            page.wait_for_selector("td >> text=61 %", timeout=60_000)
+        assert answer.value.ok
+        assert page.locator(".chart canvas").count() == 3
+        page.close()
+    site.close()
+
+
 def test_now__new_blocks__the_page_follows_by_itself(browser: Browser, world: World, tmp_path: Path) -> None:
     site = indexed(world.site(tmp_path))
     with served([site], follows=True) as address:
         page: Page = browser.new_page()
         page.goto(address)
         assert "no round yet" in page.inner_text("main")
-        page.wait_for_timeout(1_000)  # the stream is open before something happens
         world.solved()
         page.wait_for_selector("main >> text=finalised", timeout=60_000)
         page.wait_for_function(

@@ -217,6 +217,17 @@ def test_catch_up__killed_at_any_statement__goes_on_where_it_was(world: World, t
     assert contents(world.site(folder).path) == wanted
 
 
+def test_open_index__of_another_version__made_anew(world: World, tmp_path: Path) -> None:
+    site = indexed(world.site(tmp_path))
+    site.indexer.connection.execute("PRAGMA user_version = 1")
+    site.close()
+    again = world.site(tmp_path)
+    assert contents(again.path)["events"] == []
+    again.indexer.catch_up()
+    assert contents(again.path)["events"]
+    again.close()
+
+
 def test_site__two_deployments__two_indexes(world: World, tmp_path: Path) -> None:
     other = World(world.rpc_url)
     other.solved()

@@ -67,7 +67,7 @@ def test_page__every_one__says_how_far_the_index_is(address: str, played_site: S
 
 
 def test_proof__every_link_of_a_page__leads_to_one(address: str, played_site: Site) -> None:
-    for path in ("now", "round/2", "account-rounds", "verifiers", "statistics", "task/1"):
+    for path in ("now", "round/2", "verifiers", "statistics", "task/1", "gradient-task/1", "gradient-block/2"):
         text = get(f"{address}/{played_site.name}/{path}").text
         links = re.findall(r'class="proof" href="([^"]+)"', text)
         for link in dict.fromkeys(links[:40]):
@@ -136,7 +136,7 @@ def test_api__described_by_openapi__every_table(address: str) -> None:
 
 
 def test_feed__of_an_account_and_a_task__atom(address: str, played_site: Site, played: World) -> None:
-    for place in (f"account/{played.miners[0]}", "task/1"):
+    for place in (f"account/{played.miners[0]}", "task/1", "gradient-task/1"):
         answer = get(f"{address}/{played_site.name}/{place}/feed.atom")
         assert answer.headers["Content-Type"] == "application/atom+xml"
         feed = ElementTree.fromstring(answer.content)
@@ -144,6 +144,28 @@ def test_feed__of_an_account_and_a_task__atom(address: str, played_site: Site, p
         assert len(feed.findall(f"{atom}entry")) > 3
         assert all(entry.find(f"{atom}updated") is not None for entry in feed.findall(f"{atom}entry"))
     assert get(f"{address}/{played_site.name}/task/99/feed.atom").status_code == 404
+
+
+def test_series__of_a_gradient_task__only_its_blocks(address: str, played_site: Site) -> None:
+    url = f"{address}/{played_site.name}/api/series/gradient"
+    found = get(f"{url}?task=1").json()["columns"]
+    assert found["x"] == [2, 3]
+    assert found["test"] == [58.0, 59.9]
+    assert found["target"] == [20, 20]
+    assert get(url).json()["columns"] == found
+    assert get(f"{url}?task=2").json()["columns"]["x"] == []
+
+
+def test_account__of_a_miner_on_both_chains__tables_of_both_and_older_pages(
+    address: str, played_site: Site, played: World
+) -> None:
+    text = get(f"{address}/{played_site.name}/account/{played.miners[1]}").text
+    assert "Rounds, and why" in text
+    assert "Gradient blocks, and why" in text
+    older = get(f"{address}/{played_site.name}/account/{played.miners[1]}/heights").text
+    assert older.count("you proposed step 7") == 2
+    client = get(f"{address}/{played_site.name}/account/{played.chain.client}").text
+    assert "Tasks it commissioned" in client
 
 
 def test_metrics__of_the_indexer__as_prometheus_takes_them(address: str, played_site: Site) -> None:

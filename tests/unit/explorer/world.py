@@ -14,7 +14,7 @@ from pole.chain.profiles import PUBLIC
 from pole.chain.structs import Round
 from pole.storage.cid import cid_of
 from pole.storage.store import Store
-from testbed import rounds
+from testbed import heights, rounds
 from testbed.artifacts import compiled
 from testbed.contracts import Chain, development_key
 from testbed.deployer import deploy_with_web3
@@ -61,6 +61,18 @@ class World:
         words = [rounds.good(930_000)]
         return rounds.vote_and_finish(self.chain, current, dict.fromkeys(self.verifiers, words))
 
+    def gradient(self, blocks: int = 2) -> None:
+        """A gradient task, a height at which a proposal was found invalid, and so many blocks."""
+        steps = dict(zip(self.miners[1:], (7, 11), strict=True))
+        heights.enrol(self.chain, *self.miners)
+        heights.submit(self.chain)
+        heights.propose(self.chain, {self.miners[0]: 3})
+        heights.judge(self.chain, self.verifiers, [heights.INVALID])
+        for number in range(blocks):
+            words = [rounds.scored(600_000 + 20_000 * number, ppm + 19_000 * number) for ppm in (580_000, 575_000)]
+            heights.propose(self.chain, steps, 15 + number)
+            heights.judge(self.chain, self.verifiers, words)
+
     def site(self, folder: Path, store: Store | None = None) -> Site:
         """An index in that folder, not yet filled."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +94,7 @@ def contents(path: Path) -> dict[str, list[Any]]:
             for table, order in (
                 ("events", "id"),
                 ("keys", "kind, value, event"),
-                ("parts", "account, round"),
+                ("parts", "account, kind, value"),
                 ("transactions", "hash"),
             )
         }
