@@ -62,8 +62,8 @@ def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float |
 
 
 def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
-    with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
-        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
+    with pytest.raises(NotWorthIt, match=r"reward of 0.4 ether is below --min-reward 0.5$"):
+        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4 * 10**17), MinerLimits(5 * 10**17, 1))
 
 
 def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
