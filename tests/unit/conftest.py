@@ -70,8 +70,8 @@ def vectors() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def anvil() -> Iterator[str]:
-    """Address of an anvil that mines every second."""
-    with development_chain("anvil", block_time_s=1) as chain:
+    """Address of an anvil that mines every second, and transactions at once: time passes, and nothing waits for it."""
+    with development_chain("anvil", block_time_s=1, mines_at_once=True) as chain:
         yield chain.rpc_url
 
 
