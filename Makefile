@@ -220,7 +220,7 @@ test-python-%: setup kubo
 		|| { echo "error: Python $* not found, which this target tests on" >&2; exit 1; }
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
 	@echo "Unit tests on Python $*:"
-	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -p no:randomly -n 2 tests/unit
+	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit $(WHICH)
 
 package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@python -m tools.package_artifacts
