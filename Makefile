@@ -19,7 +19,7 @@ KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUB
 PROCESSES ?= 2
 # These wait for blocks more than they compute.
 E2E_PROCESSES ?= 3
-PYTEST = pytest -p no:ape_test -n $(PROCESSES)
+PYTEST = pytest -p no:ape_test -n $(PROCESSES) --dist worksteal
 WHICH := -m "not full"
 FORGE_PROFILE := quick
 VARIANTS ?= all
@@ -102,7 +102,7 @@ test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`m
 	$(PYTEST) tests/unit $(WHICH) --cov --cov-report=
 
 test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
-	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadfile $(WHICH)
+	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadgroup --no-loadscope-reorder $(WHICH)
 
 test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
 	@python -m tools.test_variants $(VARIANTS)
@@ -224,7 +224,7 @@ test-python-%: setup kubo
 		|| { echo "error: Python $* not found, which this target tests on" >&2; exit 1; }
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
 	@echo "Unit tests on Python $*:"
-	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -p no:randomly -n 2 tests/unit
+	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit $(WHICH)
 
 package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@python -m tools.package_artifacts

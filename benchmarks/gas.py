@@ -15,7 +15,7 @@ from typing import Any
 from eth_account import Account
 from rich.console import Console
 from rich.table import Table
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from pole.chain.abi import to_abi
 from pole.chain.commitments import ballot_digest, solution_commitment, test_set_commitment, vote_commitment
@@ -24,7 +24,7 @@ from pole.chain.profiles import LOCAL
 from pole.chain.structs import BallotPhase, Phase, TaskTerms, VerdictKind
 from pole.chain.verdicts import Part, pack_verdict
 from pole.storage.cid import RAW, Cid
-from testbed.chain import MNEMONIC, development_chain
+from testbed.chain import MNEMONIC, development_chain, web3_at
 from testbed.deployer import deploy_with_web3
 
 MINER_COUNTS = (3, 16, 64)
@@ -257,7 +257,7 @@ def gas_table(measurements: Sequence[Measurement]) -> Table:
 def _bench(measurement: Measurement) -> Iterator[Bench]:
     Account.enable_unaudited_hdwallet_features()
     with development_chain(block_time_s=None, accounts=ACCOUNTS) as node:
-        web3 = Web3(HTTPProvider(node.rpc_url))
+        web3 = web3_at(node.rpc_url)
         deployer = Account.from_mnemonic(MNEMONIC)
         yield Bench(web3, deploy_with_web3(web3, deployer, LOCAL, _TEST_SET), measurement)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from eth_account import Account
 from rich.console import Console
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from benchmarks.gas import ACCOUNTS, VERIFIER_COUNTS, Bench, Measurement, Votes, pass_time, report
 from pole.chain.abi import to_abi
@@ -20,7 +20,7 @@ from pole.chain.structs import VerdictKind
 from pole.chain.verdicts import Part, pack_verdict
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.storage.cid import RAW, Cid
-from testbed.chain import MNEMONIC, development_chain
+from testbed.chain import MNEMONIC, development_chain, web3_at
 from testbed.deployer import deploy_with_web3
 
 MAX_PROPOSALS = 8
@@ -98,7 +98,7 @@ def measure_gradient(proposals: int, verifiers: int) -> Measurement:
     measurement = Measurement(proposals, verifiers)
     Account.enable_unaudited_hdwallet_features()
     with development_chain(block_time_s=None, accounts=ACCOUNTS) as node:
-        web3 = Web3(HTTPProvider(node.rpc_url))
+        web3 = web3_at(node.rpc_url)
         deployment = deploy_with_web3(web3, Account.from_mnemonic(MNEMONIC), _PROFILE, _WEIGHTS)
         bench = GradientBench(web3, deployment, measurement)
         bench.stake()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError, field_validator
 
 from dataclient.preprocessing.document import AnyPreprocessing
+from pole.document import first_problem
 from pole.errors import BadInput, ManifestInvalid, ModelInvalid
 from pole.exact.model import ExactModel
 from pole.exact.task import model_of
@@ -139,9 +140,7 @@ def _read_description(path: Path) -> Description:
     try:
         return Description.model_validate_json(content)
     except ValidationError as exc:
-        problem = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise ManifestInvalid(f"{path} is damaged at {where or 'its start'}; fetch the model again") from exc
+        raise ManifestInvalid(f"{path} is damaged: {first_problem(exc)}; fetch the model again") from exc
 
 
 def _check_normalisation(bundle: Bundle) -> None:

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData, feature_name, listed
 from dataclient.sources.ranges import clipped_shares
-from dataclient.task_file import TaskFile, first_problem
+from dataclient.task_file import TaskFile
 from dataclient.task_folder import PlainParts, Prepared, StoredPart, StoredParts, TaskHome, write_private
 from pole.chain.commitments import SALT_BYTES
+from pole.document import first_problem
 from pole.encryption import Backend, MasterKey, backend
 from pole.encryption.points import PointForm, compress_points
 from pole.errors import BadInput, ManifestInvalid

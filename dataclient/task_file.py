@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.sources.load import SourceOptions
+from pole.document import first_problem
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei
@@ -121,15 +122,6 @@ def parse_task(document: dict[str, object], path: Path) -> TaskFile:
     base = path.resolve().parent
     located = {"source": _located(task.data.source, base), "data_dir": _located(task.data.data_dir, base)}
     return task.model_copy(update={"data": task.data.model_copy(update=located)})
-
-
-def first_problem(exc: ValidationError) -> str:
-    """One line of what pydantic says: where, what, and how many more there are."""
-    first = exc.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" ({exc.error_count()} problems in all)" if exc.error_count() > 1 else ""
-    return f"{where}: {message}{more}" if where else f"{message}{more}"
 
 
 def is_named_set(source: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from web3 import HTTPProvider, Web3
 
 from experiments import features, networks
 from experiments.cells import Cell, Result, Tell, run_cells
@@ -25,7 +24,7 @@ from pole.chain.structs import Round
 from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.artifacts import compiled
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.contracts import ACCOUNTS, Chain, development_key
 from testbed.deployer import deploy_with_web3
 from testbed.markdown import markdown_table
@@ -216,7 +215,7 @@ def _train(data: Data, settings: Settings, phs: bytes, miner: int, _: Tell) -> R
 def _chain() -> Iterator[Chain]:
     """The contracts on a node whose hashes depend on nothing but what is sent to it."""
     with development_chain(block_time_s=None, accounts=ACCOUNTS, genesis_time_s=GENESIS_S) as node:
-        web3 = Web3(HTTPProvider(node.rpc_url, exception_retry_configuration=None))
+        web3 = web3_at(node.rpc_url)
         web3.provider.make_request("anvil_setBlockTimestampInterval", [1])  # type: ignore[arg-type]
         artifacts: Any = compiled()
         deployment = deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle manifest"), artifacts)

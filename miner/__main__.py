@@ -10,7 +10,7 @@ import click
 
 from miner.gradient.commands import enrolment, gradient
 from pole.money import wei_to_ether
-from pole.node.cli import role_options
+from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
@@ -43,7 +43,7 @@ def cli() -> None:
     type=click.FloatRange(0.5),
     help="Seconds before the deadline to stop and commit, some three blocks.  [default: by time limit, 4 to 40]",
 )
-@click.option("--min-reward-wei", type=click.IntRange(0), default=0, show_default=True, help="Decline cheaper tasks.")
+@click.option("--min-reward", "min_reward_wei", type=ETHER, default=0, metavar="ETHER", help="Decline cheaper tasks.")
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
 @click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
 @click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")

@@ -28,10 +28,11 @@ def parse_document(
 
 
 def first_problem(exc: ValidationError) -> str:
-    """Where and what, kept short and printable, since a stranger chose the names of unknown fields."""
+    """Where, what and how many more, kept short and printable, since a stranger chose the names of unknown fields."""
     first = exc.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "document"
-    text = f"{where:.200}: {first['msg']:.500} ({exc.error_count()} problem(s) in all)"
+    where = f"{'.'.join(str(part) for part in first['loc']):.200}: " if first["loc"] else ""
+    more = f" ({exc.error_count()} problems in all)" if exc.error_count() > 1 else ""
+    text = f"{where}{first['msg'].removeprefix('Value error, '):.500}{more}"
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

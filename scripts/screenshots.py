@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 import uvicorn
 from playwright.sync_api import sync_playwright
-from web3 import HTTPProvider, Web3
 
 from explorer.chain.node import Node
 from explorer.contents import Contents
@@ -22,7 +21,7 @@ from pole.node.exit import exit_code
 from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.artifacts import compiled
-from testbed.chain import development_chain, free_port
+from testbed.chain import development_chain, free_port, web3_at
 from testbed.contracts import Chain, development_key
 from testbed.deployer import deploy_with_web3
 
@@ -47,7 +46,7 @@ def cli(out: Path) -> None:
 
 def _played(rpc_url: str) -> Chain:
     """Rounds that ended well, with a miner that did not reveal, and without keys; and one that runs."""
-    web3 = Web3(HTTPProvider(rpc_url))
+    web3 = web3_at(rpc_url)
     deployment = deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle task"))
     chain = Chain(web3, deployment, compiled())
     verifiers = rounds.seat(chain, 3)

@@ -1,7 +1,7 @@
 """Deploys from a plain key over web3, without ape: for tests and measurements. Same plan as `ape run deploy`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
@@ -20,16 +20,16 @@ def deploy_with_web3(
     """Deploy everything from `account`; `manifest` is the idle task's, `artifacts` by default those of contracts/."""
     artifacts = artifacts or compiled()
     created: dict[str, DeployedContract] = {}
+    contracts: dict[str, Any] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         artifact = artifacts[name]
         created[name] = create_contract(web3, account, artifact["abi"], artifact["bytecode"], arguments)
+        contracts[name] = web3.eth.contract(address=cast(Any, created[name].address), abi=artifact["abi"])
         return created[name]
 
     def view(name: ContractName, function: str, arguments: list[Any]) -> Any:
-        address: Any = created[name].address
-        contract: Any = web3.eth.contract(address=address, abi=artifacts[name]["abi"])
-        return contract.functions[function](*arguments).call()
+        return contracts[name].functions[function](*arguments).call()
 
     nonce = web3.eth.get_transaction_count(account.address)
     chain = (web3.eth.chain_id, web3.eth.get_block(0)["hash"].to_0x_hex())

@@ -75,7 +75,7 @@ def chosen(commit: str) -> str:
 
 def command(variant: Variant, paths: tuple[str, ...]) -> list[str]:
     """Not the tests that `make test-full` alone runs."""
-    return ["pytest", "-p", "no:ape_test", "-n", "2", "-m", "not full", *variant.options, *paths]
+    return ["pytest", "-p", "no:ape_test", "-n", "2", "--dist", "worksteal", "-m", "not full", *variant.options, *paths]
 
 
 def run(variant: Variant, paths: tuple[str, ...]) -> Count:

@@ -4,32 +4,17 @@ What judges is imported inside the command that needs it: torch alone takes seco
 """
 
 import sys
-from typing import Any
 
 import click
 from eth_utils.address import is_address, is_checksum_address, to_checksum_address
 
 from pole.errors import BadInput
-from pole.money import ether_to_wei, wei_to_ether
-from pole.node.cli import role_options
+from pole.money import wei_to_ether
+from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
 from verifier.judging.messages import JudgingLimits
-
-
-class Ether(click.ParamType):
-    """An amount of ether on the command line, in wei to the program."""
-
-    name = "ether"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return ether_to_wei(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
 
 
 class Address(click.ParamType):
@@ -43,7 +28,6 @@ class Address(click.ParamType):
         return str(to_checksum_address(value))
 
 
-ETHER = Ether()
 ADDRESS = Address()
 NOBODY = "0x" + 40 * "0"
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
-from web3 import HTTPProvider, Web3
 from web3.exceptions import Web3RPCError
 
 from attacks.learning.ground import Ground, deploy
@@ -12,7 +11,7 @@ from attacks.record import Attack, Outcome, Weakening
 from pole.chain.structs import Phase
 from testbed import rounds
 from testbed.artifacts import Edit, compiled, compiled_with
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.contracts import ACCOUNTS, Chain, development_key
 
 _SOLUTION = "SOLUTION, block.chainid, chain, roundId, miner, previousHash, model.codec, model.digest, salt"
@@ -115,7 +114,7 @@ def replay_chain(ground: Ground) -> Outcome:
     chain = _started(ground)
     weak = compiled_with(_without("block.chainid", "previousHash").edits) if ground.is_weakened else {}
     with development_chain(block_time_s=None, chain_id=4242, accounts=ACCOUNTS) as node:
-        web3 = Web3(HTTPProvider(node.rpc_url))
+        web3 = web3_at(node.rpc_url)
         web3.provider.make_request("anvil_setNonce", [chain.anyone, hex(_first_nonce(chain))])  # type: ignore[arg-type]
         twin = Chain(web3, deploy(web3, compiled() | weak), compiled())
         return _replayed(chain, twin)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from attacks.record import Open, Weakening
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import PUBLIC
 from pole.storage.cid import cid_of
 from testbed.artifacts import compiled, compiled_with
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.contracts import ACCOUNTS, Chain, development_key
 from testbed.deployer import deploy_with_web3
 from verifier.judging.messages import JudgingLimits
@@ -53,7 +53,7 @@ class _Base:
     @cached_property
     def web3(self) -> Web3:
         node = self._resources.enter_context(development_chain(block_time_s=None, accounts=ACCOUNTS))
-        return Web3(HTTPProvider(node.rpc_url, exception_retry_configuration=None))
+        return web3_at(node.rpc_url)
 
     @cached_property
     def chain(self) -> Chain:

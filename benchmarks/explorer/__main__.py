@@ -12,7 +12,6 @@ from typing import Any
 import click
 from eth_abi.abi import encode
 from eth_utils.abi import function_signature_to_4byte_selector
-from web3 import HTTPProvider, Web3
 
 from benchmarks.explorer.rounds import logs_of, renumbered
 from explorer.chain.events import Event
@@ -31,7 +30,7 @@ from pole.node.exit import exit_code
 from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.artifacts import compiled
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.contracts import Chain, development_key
 from testbed.deployer import deploy_with_web3
 from testbed.markdown import markdown_table
@@ -59,7 +58,7 @@ def cli(events: int, count: int, requests: int) -> None:
 
 def _played(rpc_url: str) -> Chain:
     """One real round."""
-    web3 = Web3(HTTPProvider(rpc_url))
+    web3 = web3_at(rpc_url)
     deployment = deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle"))
     chain = Chain(web3, deployment, compiled() | compiled(_CONTRACTS))
     verifiers = rounds.seat(chain, 3)

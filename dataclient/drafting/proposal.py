@@ -19,8 +19,9 @@ from dataclient.drafting.linear_scores import (
 from dataclient.drafting.models import ModelWord, named_model
 from dataclient.sources.load import SourceOptions
 from dataclient.sources.plain import PlainData
-from dataclient.task_file import Encryption, TaskFile, TermsSection, first_problem, is_named_set
+from dataclient.task_file import Encryption, TaskFile, TermsSection, is_named_set
 from pole.chain.structs import MAX_SUBMISSIONS
+from pole.document import first_problem
 from pole.encryption.points import PointForm
 from pole.errors import BadInput
 from pole.money import ether_to_wei

@@ -175,7 +175,7 @@ def _order(source: str, given: dict[str, Any]) -> "GradientOrder":
 
     from dataclient.drafting.proposal import propose_name
     from dataclient.gradient.task_folder import GradientOrder
-    from dataclient.task_file import first_problem
+    from pole.document import first_problem
 
     try:
         reward_wei = ether_to_wei(given["reward_ether"])

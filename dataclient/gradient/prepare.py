@@ -12,8 +12,8 @@ from dataclient.gradient.network import propose_network
 from dataclient.gradient.task_folder import GradientOrder, OrderHome, PreparedOrder
 from dataclient.sources.load import load_source, training_and_test
 from dataclient.sources.plain import PlainData
-from dataclient.task_file import first_problem
 from pole.chain.gradient_structs import GradientParameters
+from pole.document import first_problem
 from pole.errors import BadInput, ManifestInvalid
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, InputScaling

@@ -78,7 +78,7 @@ def source_options(source: str, given: dict[str, Any]) -> "SourceOptions":
 def _problems() -> Iterator[None]:
     from pydantic import ValidationError
 
-    from dataclient.task_file import first_problem
+    from pole.document import first_problem
 
     try:
         yield

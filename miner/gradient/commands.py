@@ -4,7 +4,7 @@ import click
 
 from pole.chain.contracts import GradientChain
 from pole.money import wei_to_ether
-from pole.node.cli import role_options
+from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault
 from pole.node.context import RoleContext
 
@@ -23,7 +23,7 @@ def gradient() -> None:
     default=0,
     help="CPU threads to train with.  [default: what is measured to be fastest]",
 )
-@click.option("--min-reward-wei", type=click.IntRange(0), default=0, show_default=True, help="Decline cheaper tasks.")
+@click.option("--min-reward", "min_reward_wei", type=ETHER, default=0, metavar="ETHER", help="Decline cheaper tasks.")
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
 @click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
 @click.option(

@@ -39,7 +39,7 @@ def load_task(
     if task.terms.block_reward_wei < limits.min_reward_wei:
         raise NotWorthIt(
             f"gradient task {task.task_id} pays {wei_to_ether(task.terms.block_reward_wei)} ether a block; the "
-            f"minimum here is {wei_to_ether(limits.min_reward_wei)} (--min-reward-wei)"
+            f"minimum here is {wei_to_ether(limits.min_reward_wei)} (--min-reward)"
         )
     manifest = fetch_gradient_manifest(store, task.terms.manifest)
     _check_terms(task, manifest)

@@ -86,7 +86,8 @@ def check_manifest(store: Store, the_round: Round, terms: RoundTerms, limits: Mi
     """The round's manifest, if it is sound and within the limits; raises NotWorthIt, ManifestInvalid or StoreError."""
     if not the_round.is_idle and terms.reward_wei < limits.min_reward_wei:
         raise NotWorthIt(
-            f"the reward of {wei_to_ether(terms.reward_wei)} ether is below --min-reward-wei {limits.min_reward_wei}"
+            f"the reward of {wei_to_ether(terms.reward_wei)} ether is below --min-reward "
+            f"{wei_to_ether(limits.min_reward_wei)}"
         )
     manifest = fetch_manifest(store, terms.manifest)
     data_bytes = sum(file.size_bytes for file in manifest.data.training_set)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
+from pole.money import ether_to_wei
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.passwords import PASSWORD_VARIABLE
@@ -15,6 +16,23 @@ from pole.settings import variable
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 RPC_VARIABLE = variable("rpc")
+
+
+class Ether(click.ParamType):
+    """An amount of ether on the command line, in wei to the program."""
+
+    name = "ether"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return ether_to_wei(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+ETHER = Ether()
 
 
 def role_options(

@@ -13,9 +13,38 @@ from tests.e2e.world import World
 _HAS_PASSED = pytest.StashKey[bool]()
 
 
+# With several processes, each takes the next lot: what takes minutes must not be begun last.
+_LONGEST_FIRST = (
+    "test_kill_steps",
+    "test_endurance",
+    "company",
+    "test_faults",
+    "gradient",
+    "test_ipfs",
+    "test_happy_path",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the shared company come last: once it is there, its processes stay until the end."""
-    items.sort(key=lambda item: "company" in getattr(item, "fixturenames", ()))
+    """Tests of one company are one lot: starting its processes again in another worker takes longer than a test."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_lot(item)))
+    order = {lot: place for place, lot in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(_lot(item), len(order)))
+
+
+def _lot(item: pytest.Item) -> str:
+    if item.path.parent.name == "gradient":
+        return "gradient"
+    return "company" if "company" in getattr(item, "fixturenames", ()) else item.path.stem
+
+
+@pytest.fixture(autouse=True)
+def no_idle_company(request: pytest.FixtureRequest, companies: list[Company]) -> None:
+    """The shared processes do not run on beside tests that do without them."""
+    while _lot(request.node) != "company" and companies:
+        companies.pop().world.close()
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from web3 import HTTPProvider, Web3
 
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import ETHER, LOCAL, IdleTerms, Profile
 from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.learning.idle import publish_idle_task
 from pole.storage.store import Store, open_store
-from testbed.chain import MNEMONIC
+from testbed.chain import MNEMONIC, web3_at
 from testbed.deployer import deploy_with_web3
 
 DEPLOYER = 0
@@ -80,7 +79,7 @@ def development_account(index: int) -> LocalAccount:
 
 def deploy_site(rpc_url: str, folder: Path) -> Site:
     """Deploy the contracts with windows for tests; the deployment file is `deployment.json` in the folder."""
-    web3 = Web3(HTTPProvider(rpc_url, exception_retry_configuration=None))
+    web3 = web3_at(rpc_url)
     manifest = publish_idle_task(open_store(str(folder / "store")))
     deployment = deploy_with_web3(web3, development_account(DEPLOYER), PROFILE, manifest)
     deployment.save(folder / "deployment.json")

@@ -11,7 +11,7 @@ import torch
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from hypothesis import HealthCheck, settings
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from pole.chain.deployment import CONTRACT_NAMES, DeployedContract, Deployment
 from pole.chain.profiles import LOCAL
@@ -19,9 +19,11 @@ from pole.journal.journal import Journal
 from pole.settings import variable
 from pole.storage.cid import cid_of
 from testbed.artifacts import compiled
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.deployer import create_contract, deploy_with_web3
 from tests.unit.account_client import AccountClient
+from tests.unit.commission import commission_digits
+from tests.unit.local_nodes import LocalChain, start_local_chain
 
 HERE = Path(__file__).parent
 ETHER = 10**18
@@ -68,14 +70,14 @@ def vectors() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def anvil() -> Iterator[str]:
-    """Address of an anvil that mines every second."""
-    with development_chain("anvil", block_time_s=1) as chain:
+    """Address of an anvil that mines every second, and transactions at once: time passes, and nothing waits for it."""
+    with development_chain("anvil", block_time_s=1, mines_at_once=True) as chain:
         yield chain.rpc_url
 
 
 @pytest.fixture(scope="session")
 def web3(anvil: str) -> Web3:
-    return Web3(HTTPProvider(anvil))
+    return web3_at(anvil)
 
 
 def funded(web3: Web3, balance_wei: int = 100 * ETHER) -> LocalAccount:
@@ -118,6 +120,14 @@ def manual_rpc() -> Iterator[str]:
     """Address of an anvil that mines per transaction, until told otherwise."""
     with development_chain("anvil", block_time_s=None) as chain:
         yield chain.rpc_url
+
+
+@pytest.fixture(scope="session")
+def digits_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalChain]:
+    """Its idle task is that of `commission_digits`; whoever uses it leaves it as it was."""
+    idle = commission_digits(tmp_path_factory.mktemp("digits"))
+    with start_local_chain(idle.manifest_cid) as chain:
+        yield chain
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.types import RPCEndpoint
 
 from miner.learning.node import MinerNode, MinerOptions
@@ -24,7 +24,7 @@ from pole.journal.journal import Journal
 from pole.node.context import RoleContext, context_of
 from pole.node.loop import Node, Waiting
 from pole.storage.cid import Cid
-from testbed.chain import development_chain
+from testbed.chain import development_chain, undone, web3_at
 from testbed.deployer import deploy_with_web3
 from tests.unit.commission import Commission
 from verifier.judging.messages import JudgingLimits
@@ -34,9 +34,18 @@ ETHER = 10**18
 SALT = bytes(32)
 
 
+@dataclass(frozen=True)
+class LocalChain:
+    """A chain that mines every transaction at once, and one deployment on it."""
+
+    rpc_url: str
+    web3: Web3
+    deployment: Deployment
+
+
 @dataclass
 class LocalNodes:
-    """One chain that mines every transaction at once, one deployment, one store."""
+    """One chain, one deployment, one store."""
 
     rpc_url: str
     web3: Web3
@@ -134,15 +143,22 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def start_local_nodes(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[LocalNodes]:
-    """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
-    with ExitStack() as resources:
-        chain = resources.enter_context(development_chain("anvil", block_time_s=None))
-        web3 = Web3(HTTPProvider(chain.rpc_url))
+def start_local_chain(idle: Cid) -> Iterator[LocalChain]:
+    """A fresh chain; `idle` is the manifest of its idle task."""
+    with development_chain("anvil", block_time_s=None) as chain:
+        web3 = web3_at(chain.rpc_url)
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
-        deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
-        local_nodes = LocalNodes(chain.rpc_url, web3, deployment, idle, folder, resources)
+        yield LocalChain(chain.rpc_url, web3, deploy_with_web3(web3, deployer, LOCAL, idle))
+
+
+@contextmanager
+def start_local_nodes(
+    chain: LocalChain, folder: Path, idle: Commission, *, has_absent_verifier: bool = False
+) -> Iterator[LocalNodes]:
+    """The chain is as before afterwards. `idle` is its idle task; without a seated verifier, nobody opens a round."""
+    with undone(chain.web3), ExitStack() as resources:
+        local_nodes = LocalNodes(chain.rpc_url, chain.web3, chain.deployment, idle, folder, resources)
         if has_absent_verifier:
             absent = local_nodes.context("verifier", "absent", local_nodes.funded())
             absent.contracts.verifier_committee.stake(ETHER, key="stake")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 
 from pole.chain.client import Receipt
 from pole.chain.deployment import ContractName, Deployment
 from pole.journal.database import Database
 from pole.journal.journal import Journal
 from pole.journal.transactions import SignedTransaction, TransactionJournal, TransactionState
+from testbed.chain import web3_at
 from tests.unit.account_client import AccountClient
 from tests.unit.conftest import funded, probe_deployment
 
@@ -95,7 +96,7 @@ class Manual:
 
     def __init__(self, rpc_url: str, probe: Deployment, path: Path) -> None:
         self.rpc_url, self.probe, self.path = rpc_url, probe, path
-        self.web3 = Web3(HTTPProvider(rpc_url))
+        self.web3 = web3_at(rpc_url)
         self.account = funded(self.web3)
         self.chain = self.connect()
         self._pool = ThreadPoolExecutor(1)
@@ -130,7 +131,7 @@ class Manual:
 
 def manual_chain(rpc_url: str, artifacts: dict[str, dict[str, Any]], path: Path) -> Iterator[Manual]:
     """For a fixture: a chain with a probe on it that mines per transaction again afterwards."""
-    web3 = Web3(HTTPProvider(rpc_url))
+    web3 = web3_at(rpc_url)
     prepared = Manual(rpc_url, probe_deployment(web3, artifacts), path)
     prepared.request("evm_setAutomine", False)
     yield prepared

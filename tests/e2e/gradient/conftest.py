@@ -9,7 +9,7 @@ from tests.e2e.gradient.company import GradientCompany, found
 
 
 @pytest.fixture(scope="package")
-def companies() -> Iterator[list[GradientCompany]]:
+def gradient_companies() -> Iterator[list[GradientCompany]]:
     """The newest one last."""
     all_of_them: list[GradientCompany] = []
     yield all_of_them
@@ -19,14 +19,14 @@ def companies() -> Iterator[list[GradientCompany]]:
 
 @pytest.fixture
 def company(
-    request: pytest.FixtureRequest, companies: list[GradientCompany], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, gradient_companies: list[GradientCompany], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[GradientCompany]:
     """Shared from test to test, as long as each leaves it in order: no task is left, every wei is accounted for."""
-    if not companies or not companies[-1].is_orderly:
-        while companies:
-            companies.pop().world.close()
-        companies.append(found(tmp_path_factory.mktemp("company")))
-    current = companies[-1]
+    if not gradient_companies or not gradient_companies[-1].is_orderly:
+        while gradient_companies:
+            gradient_companies.pop().world.close()
+        gradient_companies.append(found(tmp_path_factory.mktemp("company")))
+    current = gradient_companies[-1]
     request.node.stash[SHOWN] = current.world
     current.is_orderly = False
     yield current

@@ -10,13 +10,14 @@ from pole.chain.structs import Phase, TaskState
 from pole.node.context import RoleContext
 from tests.unit.client_round import Hand
 from tests.unit.commission import commission_iris
-from tests.unit.local_nodes import LocalNodes, start_local_nodes
+from tests.unit.local_nodes import LocalNodes, start_local_chain, start_local_nodes
 
 
 @pytest.fixture(scope="package")
 def local_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNodes]:
     folder = tmp_path_factory.mktemp("local_nodes")
-    with start_local_nodes(folder, commission_iris(folder / "store")) as taken:
+    idle = commission_iris(folder / "store")
+    with start_local_chain(idle.manifest_cid) as chain, start_local_nodes(chain, folder, idle) as taken:
         yield taken
 
 

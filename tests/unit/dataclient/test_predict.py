@@ -284,10 +284,10 @@ def test_read_bundle__other_weights__are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"scale":', '"skale":', r"damaged at normalisation\."),
-        ("20.0", "NaN", "damaged at"),
+        ('"scale":', '"skale":', r"damaged: normalisation\."),
+        ("20.0", "NaN", "damaged: "),
         ("20.0", "20.0, 21.0", "2 means and 1 scales for 1 mapped features"),
-        ('"ff', '"fg', "damaged at previous_hash"),
+        ('"ff', '"fg', "damaged: previous_hash"),
         ("{", "", "damaged"),
     ],
 )

@@ -6,16 +6,23 @@ import pytest
 
 from explorer.site import Site
 from testbed import rounds
-from testbed.chain import development_chain
+from testbed.chain import development_chain, undone
 from tests.unit.explorer.serving import served
 from tests.unit.explorer.world import World, indexed
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A chain of its own, for tests that change it."""
+@pytest.fixture(scope="session")
+def untouched() -> Iterator[World]:
+    """A chain without rounds; whoever uses it leaves it as it was."""
     with development_chain("anvil", block_time_s=None, accounts=40) as chain:
         yield World(chain.rpc_url)
+
+
+@pytest.fixture
+def world(untouched: World) -> Iterator[World]:
+    """A chain for tests that change it."""
+    with undone(untouched.chain.web3):
+        yield untouched
 
 
 @pytest.fixture(scope="session")

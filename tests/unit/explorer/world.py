@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from web3 import HTTPProvider, Web3
-
 from explorer.chain.node import Node
 from explorer.index.schema import open_index
 from explorer.site import Site
@@ -16,6 +14,7 @@ from pole.storage.cid import cid_of
 from pole.storage.store import Store
 from testbed import heights, rounds
 from testbed.artifacts import compiled
+from testbed.chain import web3_at
 from testbed.contracts import Chain, development_key
 from testbed.deployer import deploy_with_web3
 
@@ -25,7 +24,7 @@ class World:
 
     def __init__(self, rpc_url: str, verifiers: int = 3) -> None:
         self.rpc_url = rpc_url
-        web3 = Web3(HTTPProvider(rpc_url))
+        web3 = web3_at(rpc_url)
         self.deployment = deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle task"))
         self.chain = Chain(web3, self.deployment, compiled())
         self.verifiers = rounds.seat(self.chain, verifiers)

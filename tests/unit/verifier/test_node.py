@@ -10,7 +10,7 @@ from pole.chain.structs import Phase, Verdict, VerdictKind
 from pole.chain.verdicts import unpack_verdicts
 from pole.node.loop import Waiting
 from tests.unit.commission import Commission, commission_digits
-from tests.unit.local_nodes import ETHER, LocalNodes, round_of, start_local_nodes, step_until, until_phase
+from tests.unit.local_nodes import ETHER, LocalChain, LocalNodes, round_of, start_local_nodes, step_until, until_phase
 from verifier.node import VerifierNode
 
 
@@ -20,8 +20,8 @@ def digits(tmp_path: Path) -> Commission:
 
 
 @pytest.fixture
-def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
-    with start_local_nodes(tmp_path, digits) as taken:
+def local_nodes(digits_chain: LocalChain, digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
+    with start_local_nodes(digits_chain, tmp_path, digits) as taken:
         yield taken
 
 

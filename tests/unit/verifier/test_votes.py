@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from web3 import HTTPProvider, Web3
 
 from pole.chain.client import ChainClient
 from pole.chain.profiles import PUBLIC
@@ -22,7 +21,7 @@ from pole.storage.cid import cid_of
 from pole.storage.folder import FolderStore
 from testbed import rounds
 from testbed.artifacts import compiled
-from testbed.chain import development_chain
+from testbed.chain import development_chain, undone, web3_at
 from testbed.contracts import ACCOUNTS, Chain, development_key
 from testbed.deployer import deploy_with_web3
 from verifier.judging.messages import JudgingLimits
@@ -44,16 +43,13 @@ def found(words: Sequence[int]) -> list[Judgement]:
 
 
 class Table:
-    """A round with two revealed models in its ballot, and the vote books of four verifiers of equal stake."""
+    """The vote books of four verifiers of equal stake."""
 
     def __init__(self, chain: Chain, rpc_url: str, folder: Path, resources: ExitStack) -> None:
         self.chain, self._rpc_url, self._folder, self._resources = chain, rpc_url, folder, resources
         self._journals: dict[str, Journal] = {}
         self.books: dict[int, VoteBook] = {}
         self.is_restarting = False
-        rounds.seat(chain, 4)
-        rounds.submit(chain)
-        rounds.to_voting(chain, rounds.open_round(chain), chain.miner(0), chain.miner(1))
 
     @property
     def round(self) -> Round:
@@ -113,14 +109,24 @@ class Table:
         rounds.wait_for(self.chain, self.ballot.deadline)
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Iterator[Table]:
-    with ExitStack() as resources:
-        node = resources.enter_context(development_chain(block_time_s=None, accounts=ACCOUNTS))
-        web3 = Web3(HTTPProvider(node.rpc_url, exception_retry_configuration=None))
-        artifacts = compiled()
+@pytest.fixture(scope="module")
+def voting() -> Iterator[tuple[str, Chain]]:
+    """A node's address, and the chain on it: a round with two revealed models in its ballot."""
+    with development_chain(block_time_s=None, accounts=ACCOUNTS) as node:
+        web3, artifacts = web3_at(node.rpc_url), compiled()
         deployment = deploy_with_web3(web3, development_key(0), PUBLIC, cid_of(b"idle"), artifacts)
-        yield Table(Chain(web3, deployment, artifacts), node.rpc_url, tmp_path, resources)
+        chain = Chain(web3, deployment, artifacts)
+        rounds.seat(chain, 4)
+        rounds.submit(chain)
+        rounds.to_voting(chain, rounds.open_round(chain), chain.miner(0), chain.miner(1))
+        yield node.rpc_url, chain
+
+
+@pytest.fixture
+def table(voting: tuple[str, Chain], tmp_path: Path) -> Iterator[Table]:
+    rpc_url, chain = voting
+    with undone(chain.web3), ExitStack() as resources:
+        yield Table(chain, rpc_url, tmp_path, resources)
 
 
 def test_carry__all_vote_alike__counted_at_once_and_nothing_is_opened(table: Table) -> None:

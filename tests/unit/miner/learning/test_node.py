@@ -22,7 +22,7 @@ from pole.storage.folder import FolderStore
 from pole.task.manifest import DenseMapping
 from pole.task.weights import save_model
 from tests.unit.commission import Commission, commission_digits, commission_iris, train_quickly
-from tests.unit.local_nodes import LocalNodes, round_of, start_local_nodes, step_until, until_phase
+from tests.unit.local_nodes import LocalChain, LocalNodes, round_of, start_local_nodes, step_until, until_phase
 
 ROUND = Round(
     round_id=1,
@@ -66,8 +66,8 @@ def test_commit_reserve__by_time_limit__or_as_given(limit_s: int, given: float |
 
 
 def test_check_manifest__reward_too_small__declined_with_the_option(tmp_path: Path) -> None:
-    with pytest.raises(NotWorthIt, match="--min-reward-wei 5"):
-        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4), MinerLimits(5, 1))
+    with pytest.raises(NotWorthIt, match=r"reward of 0.4 ether is below --min-reward 0.5$"):
+        check_manifest(FolderStore(tmp_path), ROUND, terms(reward_wei=4 * 10**17), MinerLimits(5 * 10**17, 1))
 
 
 def test_check_manifest__data_too_large__declined_with_the_option(tmp_path: Path) -> None:
@@ -200,8 +200,8 @@ def digits(tmp_path: Path) -> Commission:
 
 
 @pytest.fixture
-def local_nodes(digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
-    with start_local_nodes(tmp_path, digits, has_absent_verifier=True) as taken:
+def local_nodes(digits_chain: LocalChain, digits: Commission, tmp_path: Path) -> Iterator[LocalNodes]:
+    with start_local_nodes(digits_chain, tmp_path, digits, has_absent_verifier=True) as taken:
         yield taken
 
 
@@ -215,8 +215,8 @@ def test_act__nothing_to_do__waits_for_a_task(local_nodes: LocalNodes) -> None:
     assert local_nodes.miner(local_nodes.funded()).context.contracts.learning_chain.round_count() == 0
 
 
-def test_act__no_verifier_seated__opens_no_round(digits: Commission, tmp_path: Path) -> None:
-    with start_local_nodes(tmp_path, digits) as local_nodes:
+def test_act__no_verifier_seated__opens_no_round(digits_chain: LocalChain, digits: Commission, tmp_path: Path) -> None:
+    with start_local_nodes(digits_chain, tmp_path, digits) as local_nodes:
         miner = local_nodes.miner(local_nodes.funded())
         assert "a verifier to take a seat" in miner.act().what
         assert miner.context.contracts.learning_chain.round_count() == 0

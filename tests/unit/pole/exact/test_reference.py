@@ -337,8 +337,15 @@ def test_logits__resnet__near_float64(stem: str, shape: tuple[int, ...]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["vgg16", "vgg16_bn"])
-@pytest.mark.parametrize("shape", [(3, 40, 33), (256,)])
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [
+        ("vgg16", (256,)),
+        ("vgg16_bn", (3, 40, 33)),
+        pytest.param("vgg16", (3, 40, 33), marks=pytest.mark.full),
+        pytest.param("vgg16_bn", (256,), marks=pytest.mark.full),
+    ],
+)
 def test_logits__vgg__near_float64(architecture: str, shape: tuple[int, ...]) -> None:
     _compare(TorchvisionModel(architecture=architecture), shape)  # type: ignore[arg-type]
 

@@ -7,7 +7,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -37,6 +38,7 @@ from verifier.learning.judge import findings
 from verifier.learning.messages import ModelsRequest, RoundInputs
 from verifier.learning.models import judge_all
 
+Judge = Callable[..., Session]
 OTHER_HASH = bytes(range(2, 34))
 
 
@@ -79,13 +81,19 @@ def inputs_of(iris: Commission, cache: Path, **changes: str | None) -> RoundInpu
     return RoundInputs.model_validate(whole | changes)
 
 
-def judge(
-    inputs: RoundInputs, models: dict[int, Cid], limits: JudgingLimits | None = None, seconds: float = 120.0
-) -> Session:
-    session = Session()
-    with JudgingProcess(limits or JudgingLimits()) as a_judge:
-        judge_all(a_judge, inputs, models, session, time.monotonic() + seconds)
-    return session
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """Asks one process, which goes on from request to request as a verifier's does; other limits need another one."""
+    with ExitStack() as resources:
+        kept = resources.enter_context(JudgingProcess(JudgingLimits()))
+
+        def ask(inputs: RoundInputs, models: dict[int, Cid], limits: JudgingLimits | None = None) -> Session:
+            session = Session()
+            process = kept if limits is None else resources.enter_context(JudgingProcess(limits))
+            judge_all(process, inputs, models, session, time.monotonic() + 120)
+            return session
+
+        yield ask
 
 
 def hostile_files(iris: Commission, honest: bytes, trap: Path) -> dict[str, bytes]:
@@ -128,7 +136,7 @@ def test_findings__machine_that_computes_otherwise__says_retry_and_condemns_nobo
 
 @pytest.mark.parametrize("size", [3e38, 1e-44, -0.0])
 def test_judge__weights_of_any_size__valid_with_the_score_that_the_reference_finds(
-    size: float, iris: Commission, cache: Path
+    judge: Judge, size: float, iris: Commission, cache: Path
 ) -> None:
     model = iris.new_model()
     with torch.no_grad():
@@ -143,7 +151,7 @@ def test_judge__weights_of_any_size__valid_with_the_score_that_the_reference_fin
 
 
 def test_judge__hostile_files__all_invalid_with_a_reason_and_an_honest_one_beside_them_valid(
-    iris: Commission, cache: Path, honest: bytes, tmp_path: Path
+    judge: Judge, iris: Commission, cache: Path, honest: bytes, tmp_path: Path
 ) -> None:
     trap = tmp_path / "unpickled"
     files = hostile_files(iris, honest, trap)
@@ -161,7 +169,9 @@ def test_judge__hostile_files__all_invalid_with_a_reason_and_an_honest_one_besid
     assert not trap.exists()
 
 
-def test_judge__same_model_as_an_earlier_commit__invalid(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__same_model_as_an_earlier_commit__invalid(
+    judge: Judge, iris: Commission, cache: Path, honest: bytes
+) -> None:
     cid = iris.store.put(honest)
     session = judge(inputs_of(iris, cache), {0: cid, 1: cid, 2: cid})
     assert session.judgements[0].verdict.is_valid
@@ -169,7 +179,7 @@ def test_judge__same_model_as_an_earlier_commit__invalid(iris: Commission, cache
     assert "earlier" in session.judgements[1].reason
 
 
-def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_path: Path) -> None:
+def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(judge: Judge, tmp_path: Path) -> None:
     digits = commission_digits(tmp_path / "store")
     models = {}
     for entry, previous_hash in enumerate((PREVIOUS_HASH, sha256(b"another round").digest())):
@@ -182,7 +192,7 @@ def test_judge__model_of_another_rounds_mapping__valid_with_low_accuracy(tmp_pat
     assert verdicts[1].train_ppm < 600_000
 
 
-def test_judge__model_that_nobody_has__is_left_open(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__model_that_nobody_has__is_left_open(judge: Judge, iris: Commission, cache: Path, honest: bytes) -> None:
     session = judge(inputs_of(iris, cache), {0: cid_of(b"nowhere"), 1: iris.store.put(honest)})
     assert 0 not in session.judgements
     assert "wait" in session.unavailable[0].reason
@@ -192,7 +202,7 @@ def test_judge__model_that_nobody_has__is_left_open(iris: Commission, cache: Pat
 
 
 def test_judge__training_set_missing__is_a_problem_and_no_verdict(
-    iris: Commission, tmp_path: Path, honest: bytes
+    judge: Judge, iris: Commission, tmp_path: Path, honest: bytes
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -203,7 +213,7 @@ def test_judge__training_set_missing__is_a_problem_and_no_verdict(
     assert session.judgements[0].verdict == Verdict(VerdictKind.WITHHELD, 0, VerdictKind.WITHHELD, 0)
 
 
-def test_judge__manifest_is_nonsense__all_invalid(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__manifest_is_nonsense__all_invalid(judge: Judge, iris: Commission, cache: Path, honest: bytes) -> None:
     nonsense = iris.store.put(b'{"version": 2}')
     session = judge(inputs_of(iris, cache, manifest=str(nonsense)), {3: iris.store.put(honest)})
     assert session.judgements[3].word == INVALID
@@ -231,7 +241,7 @@ def tall_network(width: int) -> GraphModel:
     ],
 )
 def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_model(
-    iris: Commission, cache: Path, honest: bytes, changes: dict[str, object]
+    judge: Judge, iris: Commission, cache: Path, honest: bytes, changes: dict[str, object]
 ) -> None:
     large = iris.manifest.model_copy(update={"max_model_bytes": 64 << 20} | changes)
     inputs = inputs_of(iris, cache, manifest=str(iris.store.put(large.to_bytes())))
@@ -241,7 +251,9 @@ def test_judge__task_too_large_for_this_machine__is_a_problem_and_blames_no_mode
     assert session.problem
 
 
-def test_judge__test_set_of_wrong_shape__counts_as_withheld(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__test_set_of_wrong_shape__counts_as_withheld(
+    judge: Judge, iris: Commission, cache: Path, honest: bytes
+) -> None:
     wrong = iris.store.put(rows_to_bytes(Rows(np.zeros((30, 5), np.uint8), np.zeros(30, np.int64))))
     session = judge(inputs_of(iris, cache, test_set=str(wrong)), {0: iris.store.put(honest)})
     assert session.judgements[0].verdict.is_valid
@@ -251,7 +263,7 @@ def test_judge__test_set_of_wrong_shape__counts_as_withheld(iris: Commission, ca
 
 
 def test_judge__test_set_that_nobody_has__no_judgement_until_it_is_given_up(
-    iris: Commission, cache: Path, honest: bytes
+    judge: Judge, iris: Commission, cache: Path, honest: bytes
 ) -> None:
     models = {0: iris.store.put(honest), 1: cid_of(b"nowhere")}
     session = judge(inputs_of(iris, cache, test_set=str(cid_of(b"gone"))), models)
@@ -268,7 +280,7 @@ def test_judge__test_set_that_nobody_has__no_judgement_until_it_is_given_up(
 
 
 def test_judge__valid_model__its_word_has_the_roots_of_the_references_predictions(
-    iris: Commission, cache: Path, honest: bytes
+    judge: Judge, iris: Commission, cache: Path, honest: bytes
 ) -> None:
     model = iris.store.put(honest)
     word = judge(inputs_of(iris, cache), {0: model}).judgements[0].word
@@ -288,7 +300,7 @@ def test_judge__valid_model__its_word_has_the_roots_of_the_references_prediction
 
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "top_2_accuracy"])
 def test_judge__metric_of_probabilities__its_root_binds_the_logits(
-    iris: Commission, cache: Path, honest: bytes, metric: str
+    judge: Judge, iris: Commission, cache: Path, honest: bytes, metric: str
 ) -> None:
     manifest = iris.manifest.model_copy(update={"metric": metric})
     task = replace(iris, manifest=manifest, manifest_cid=iris.store.put(manifest.to_bytes()))
@@ -302,7 +314,7 @@ def test_judge__metric_of_probabilities__its_root_binds_the_logits(
     assert word == pack_verdict(Part(VerdictKind.SCORED, ppm, root), Part(VerdictKind.NONE))
 
 
-def test_judge__test_set_not_released__no_test_part(iris: Commission, cache: Path, honest: bytes) -> None:
+def test_judge__test_set_not_released__no_test_part(judge: Judge, iris: Commission, cache: Path, honest: bytes) -> None:
     session = judge(inputs_of(iris, cache, test_set=None), {0: iris.store.put(honest)})
     verdict = session.judgements[0].verdict
     assert verdict.train_ppm > 900_000
@@ -310,7 +322,9 @@ def test_judge__test_set_not_released__no_test_part(iris: Commission, cache: Pat
 
 
 def test_judge__time_is_up__gives_up_without_a_verdict(iris: Commission, cache: Path, honest: bytes) -> None:
-    session = judge(inputs_of(iris, cache), {0: iris.store.put(honest)}, seconds=0.0)
+    session = Session()
+    with JudgingProcess(JudgingLimits()) as a_judge:
+        judge_all(a_judge, inputs_of(iris, cache), {0: iris.store.put(honest)}, session, time.monotonic())
     assert session.judgements == {}
 
 
@@ -411,7 +425,9 @@ def test_confine__greedy_process__gets_no_more(limits: str, greed: str, ending: 
     assert ending in ended.stderr
 
 
-def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_are_refused(tmp_path: Path) -> None:
+def test_judge__encrypted_task__decrypts_for_itself_and_keys_of_another_round_are_refused(
+    judge: Judge, tmp_path: Path
+) -> None:
     iris = commission_iris(tmp_path / "store", is_encrypted=True)
     features = iris.features(tmp_path / "cache")
     model = iris.store.put(save_model(train_quickly(iris.new_model(), features.train_x, features.train_y)))
