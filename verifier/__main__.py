@@ -4,6 +4,7 @@ What judges is imported inside the command that needs it: torch alone takes seco
 """
 
 import sys
+from typing import Any
 
 import click
 from eth_utils.address import is_address, is_checksum_address, to_checksum_address

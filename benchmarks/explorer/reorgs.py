@@ -216,7 +216,7 @@ def _run(run: Campaign, reorgs: int) -> dict[str, Any]:
         "transactions_lost": run.lost,
         "roles_restarted": run.restarts,
         "rounds": run.arena.contracts.learning_chain.round_count(),
-        "height": run.arena.contracts.learning_chain.height(),
+        "height": run.arena.contracts.block_ledger.height(),
         "steps_back_of_the_index": int(seen["reorganised_total"]),
         "answers": {str(status): count for status, count in run.answers.items()},
         "wall_s": round(time.monotonic() - started_s),
