@@ -48,10 +48,12 @@ abstract contract System {
         minters[0] = ledgerAt;
         address[] memory chains = new address[](2);
         (chains[0], chains[1]) = (operators[2], operators[3]);
+        address[] memory lanes = new address[](1);
+        lanes[0] = operators[2];
 
         reservoir = new RewardReservoir(operators);
         token = new RewardToken(minters);
-        market = new TaskMarket(reservoir, operators[2], _marketParameters());
+        market = new TaskMarket(reservoir, lanes, _marketParameters());
         committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
         chain = new LearningChain(
             reservoir, market, committee, IBlockLedger(ledgerAt), _chainParameters(), _idleTask()
@@ -84,6 +86,7 @@ abstract contract System {
             displacementPpm: 100_000,
             unbondingPeriodS: 300,
             voteCommitWindowS: 120,
+            voteEntryS: 2,
             voteRevealWindowS: 120,
             voteOpeningWindowS: 120,
             maxExtensions: 1,
