@@ -81,7 +81,7 @@ class LocalNodes:
 
     def verifier(self, account: LocalAccount, *, stake_wei: int = ETHER, reserve_s: float = 3.0) -> VerifierNode:
         node = VerifierNode(self.context("verifier", account.address, account), JudgingLimits(), reserve_s, stake_wei)
-        self.resources.callback(node.voting.judge.close)
+        self.resources.callback(node.close)
         return node
 
     def submit(self, client: LocalAccount, commission: Commission) -> int:
