@@ -94,7 +94,7 @@ def _header(proven: ProvenHeader) -> Header:
 
 
 def prove(client: RoleContext, header: Header) -> bytes | None:
-    """The file for a block of the context's lane, checked; None if the node keeps no event of it, which has its body."""
+    """The file for a block of the context's lane, checked; None if the node keeps no event with the block's body."""
     chain, ledger = client.contracts.learning_chain, client.contracts.block_ledger
     appended = ledger.appended(header.height)
     if appended is None:

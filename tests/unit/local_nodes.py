@@ -66,7 +66,9 @@ class LocalNodes:
         self.rpc("evm_increaseTime", seconds)
         self.rpc("evm_mine")
 
-    def miner(self, account: LocalAccount, *, is_idle_allowed: bool = True, trainer: Trainer = train) -> MinerNode:
+    def miner(
+        self, account: LocalAccount, *, is_idle_allowed: bool = True, trainer: Trainer = train, lane: int | None = None
+    ) -> MinerNode:
         context = self.context("miner", account.address, account)
         options = MinerOptions(
             trainer=trainer,
@@ -76,6 +78,7 @@ class LocalNodes:
             commit_latency_s=None,
             is_idle_allowed=is_idle_allowed,
             withdraw_over_wei=None,
+            lane=lane,
         )
         return MinerNode(context, options)
 
@@ -86,16 +89,17 @@ class LocalNodes:
 
     def submit(self, client: LocalAccount, commission: Commission) -> int:
         """The client's task, on the list; returns its id."""
-        context = self.context("client", "client", client)
+        context = self.context("client", client.address, client)
         market = self.deployment.address("TaskMarket")
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
         terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1, 0)
         value_wei = ETHER + LOCAL.market.client_bond_wei
-        context.contracts.task_market.submit(terms, value_wei=value_wei, key="submit")
-        return context.contracts.task_market.task_count()
+        market_contract = context.contracts.task_market
+        market_contract.submit(terms, value_wei=value_wei, key=f"submit/{market_contract.task_count()}")
+        return market_contract.task_count()
 
     def publish_keys(self, client: LocalAccount, current: Round, keys: Cid) -> None:
-        context = self.context("client", "client", client)
+        context = self.context("client", client.address, client)
         key = f"keys/{current.round_id}"
         context.contracts.learning_chain.publish_keys(current.round_id, current.previous_hash, keys, key=key)
 
@@ -134,14 +138,16 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def start_local_nodes(folder: Path, idle: Commission, *, has_absent_verifier: bool = False) -> Iterator[LocalNodes]:
+def start_local_nodes(
+    folder: Path, idle: Commission, *, has_absent_verifier: bool = False, lanes: int = 1
+) -> Iterator[LocalNodes]:
     """A fresh chain whose idle task is `idle`; without any seated verifier, nobody would open a round."""
     with ExitStack() as resources:
         chain = resources.enter_context(development_chain("anvil", block_time_s=None))
         web3 = Web3(HTTPProvider(chain.rpc_url))
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
-        deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid)
+        deployment = deploy_with_web3(web3, deployer, LOCAL, idle.manifest_cid, lanes=lanes)
         local_nodes = LocalNodes(chain.rpc_url, web3, deployment, idle, folder, resources)
         if has_absent_verifier:
             absent = local_nodes.context("verifier", "absent", local_nodes.funded())
