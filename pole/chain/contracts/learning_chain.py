@@ -56,9 +56,13 @@ class LearningChain(BaseContract):
         opened = self._client.logs(self.label, "RoundOpened", taskId=task_id)
         return [int(event.arguments["roundId"]) for event in opened]
 
+    def changes(self, **filters: int) -> list[Event]:
+        """All events of a round entering a phase."""
+        return self._client.logs(self.label, "PhaseChanged", **filters)
+
     def last_change(self, round_id: int) -> Event:
         """When the round entered its phase."""
-        return self._client.logs(self.label, "PhaseChanged", roundId=round_id)[-1]
+        return self.changes(roundId=round_id)[-1]
 
     def parameters(self) -> ChainParameters:
         parameters: ChainParameters = self._read_once(ChainParameters)
