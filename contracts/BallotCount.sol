@@ -40,6 +40,8 @@ abstract contract BallotCount is VerifierStakes {
     uint64[] internal _openBallots;
     /// @inheritdoc IVerifierCommittee
     mapping(uint64 ballotId => mapping(bytes32 digest => bool)) public override isOpened;
+    /// @dev Of all ballots that have not ended.
+    uint32 internal _openEntries;
 
     /// @inheritdoc IVerifierCommittee
     function outcome(uint64 ballotId) public view override returns (Verdict[] memory verdicts) {
@@ -186,6 +188,7 @@ abstract contract BallotCount is VerifierStakes {
             if (_openBallots[i] == ballotId) _openBallots[i] = _openBallots[last];
         }
         _openBallots.pop();
+        _openEntries -= _ballots[ballotId].entryCount;
     }
 
     function _openBallotsOf(address account) internal view override returns (uint16 count) {

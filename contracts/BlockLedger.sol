@@ -37,7 +37,8 @@ contract BlockLedger is IBlockLedger {
         OMMER_FORMULA = given.ommerFormula;
         Header memory genesis;
         genesis.model = genesisModel;
-        genesis.roundHash = blockhash(block.number - 1);
+        // No two ledgers may begin alike: PHS of two lanes would be the same.
+        genesis.roundHash = keccak256(abi.encode(blockhash(block.number - 1), address(this)));
         genesis.timestamp = uint64(block.timestamp);
         _store(0, genesis, new bytes32[](0));
     }

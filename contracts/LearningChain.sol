@@ -58,8 +58,7 @@ contract LearningChain is RoundJudgement {
     /// @inheritdoc ILearningChain
     function openIdleRound() external override returns (uint64 roundId) {
         _checkNoRound();
-        uint256 pending = MARKET.pendingCount();
-        if (pending != 0) revert TasksPending(pending);
+        MARKET.beginIdleRound();
         IdleTask storage idle = _idleTask;
         Terms memory kept = _kept(
             msg.sender, idle.requiredTrainPpm, idle.timeLimitS, idle.solutionsWanted, idle.earliestCloseS

@@ -10,7 +10,7 @@ import {RoundLedger} from "./RoundLedger.sol";
 /// @title RoundTreasury
 /// @notice Where a round's money goes. Every way to end a round empties both of its accounts.
 /// @dev Accounts of a round in the reservoir: Escrow `taskId` (reward and fee) and Bond `taskId` (the client's and all
-/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; rounds never overlap.
+/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; a lane's rounds never overlap.
 abstract contract RoundTreasury is RoundLedger {
     IRewardReservoir public immutable RESERVOIR;
     ITaskMarket public immutable MARKET;
@@ -120,10 +120,10 @@ abstract contract RoundTreasury is RoundLedger {
         _closeTask(taskId, ITaskMarket.TaskState.Refunded, first);
     }
 
-    /// @dev All escrow left goes to `payee`, and the task ends, if there is one.
+    /// @dev All escrow left goes to `payee`, the task ends, if there is one, and the lane is free.
     function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
         _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
-        if (taskId != 0) MARKET.close(taskId, outcome);
+        MARKET.close(taskId, outcome);
     }
 
     /// @dev Returns the bonds of the submissions in the set. A client that withheld the test set loses its bond in equal

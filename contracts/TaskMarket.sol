@@ -17,9 +17,12 @@ contract TaskMarket is ITaskMarket {
     uint256 private constant PPM = 1_000_000;
     /// @notice Solutions that a round has room for; the chain's limit as well.
     uint16 public constant MAX_SUBMISSIONS = 64;
+    /// @notice Every opening of a round looks at all lanes.
+    uint256 public constant MAX_LANES = 16;
 
     IRewardReservoir public immutable RESERVOIR;
-    address public immutable CHAIN;
+    /// @notice How many lanes there are.
+    uint256 public immutable LANES;
     uint128 private immutable CLIENT_BOND_WEI;
     uint128 private immutable MIN_REWARD_WEI;
     uint32 private immutable VERIFIER_FEE_PPM;
@@ -35,16 +38,17 @@ contract TaskMarket is ITaskMarket {
     bytes32 public override newTasksHash;
     mapping(uint64 taskId => Task task) private _tasks;
     IndexedHeap.Heap private _pending;
-
-    modifier onlyChain() {
-        if (msg.sender != CHAIN) revert NotChain(msg.sender);
-        _;
-    }
+    mapping(uint256 index => Lane) private _lanes;
 
     /// @param reservoir must already list this contract as an operator
-    /// @param chain the only caller of the chain's functions; may be deployed later
-    constructor(IRewardReservoir reservoir, address chain, MarketParameters memory given) {
-        if (chain == address(0)) revert IRewardReservoir.ZeroAddress();
+    /// @param chains one for each lane, the only callers of the chains' functions; may be deployed later
+    constructor(IRewardReservoir reservoir, address[] memory chains, MarketParameters memory given) {
+        if (chains.length == 0 || chains.length > MAX_LANES) revert InvalidParameter("lanes", chains.length);
+        LANES = chains.length;
+        for (uint256 i = 0; i < chains.length; i++) {
+            if (chains[i] == address(0)) revert IRewardReservoir.ZeroAddress();
+            _lanes[i] = Lane(chains[i], uint40(block.timestamp), false);
+        }
         if (given.minRewardWei == 0) revert InvalidParameter("minRewardWei", given.minRewardWei);
         if (given.verifierFeePpm >= PPM) revert InvalidParameter("verifierFeePpm", given.verifierFeePpm);
         if (given.minTimeLimitS == 0) revert InvalidParameter("minTimeLimitS", 0);
@@ -53,7 +57,6 @@ contract TaskMarket is ITaskMarket {
         }
         if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
         RESERVOIR = reservoir;
-        CHAIN = chain;
         CLIENT_BOND_WEI = given.clientBondWei;
         MIN_REWARD_WEI = given.minRewardWei;
         VERIFIER_FEE_PPM = given.verifierFeePpm;
@@ -125,13 +128,18 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function popMostValuable() external override onlyChain returns (uint64 taskId) {
-        // Check: there is a task.
+    function popMostValuable() external override returns (uint64 taskId) {
+        // Check: there is a task, and it is this lane's turn.
+        uint8 lane = _callingLane();
         if (_pending.length() == 0) revert NoPendingTask();
+        address next = nextLane();
+        if (msg.sender != next) revert NotNextLane(msg.sender, next);
 
-        // Effect: off the list, into a round.
+        // Effect: off the list, into a round on that lane.
         taskId = _pending.pop();
         Task storage popped = _tasks[taskId];
+        popped.lane = lane;
+        _lanes[lane].isBusy = true;
         _setState(taskId, TaskState.InRound);
         emit TaskPopped(taskId);
 
@@ -141,14 +149,36 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function close(uint64 taskId, TaskState outcome) external override onlyChain {
-        // Check: a popped task ends solved or refunded.
-        _checkInRound(taskId);
-        if (outcome != TaskState.Solved && outcome != TaskState.Refunded) revert InvalidOutcome(outcome);
+    function beginIdleRound() external override {
+        // Check: nobody would have to wait for it.
+        Lane storage lane = _lanes[_callingLane()];
+        if (lane.isBusy) revert LaneBusy(msg.sender);
+        uint256 pending = _pending.length();
+        if (pending != 0) revert TasksPending(pending);
+        if (LANES > 1 && _freeCount() == 1) revert LastFreeLane(msg.sender);
 
-        // Effect: the list itself is unchanged since the pop.
-        _tasks[taskId].state = outcome;
-        emit TaskClosed(taskId, outcome);
+        // Effect: the lane is taken.
+        lane.isBusy = true;
+    }
+
+    /// @inheritdoc ITaskMarket
+    function close(uint64 taskId, TaskState outcome) external override {
+        // Check: the lane's own task ends solved or refunded; an idle round has none.
+        uint8 lane = _callingLane();
+        if (taskId != 0) {
+            Task storage closed = _tasks[taskId];
+            if (closed.state != TaskState.InRound) revert NotInRound(taskId, closed.state);
+            if (closed.lane != lane) revert NotChain(msg.sender);
+            if (outcome != TaskState.Solved && outcome != TaskState.Refunded) revert InvalidOutcome(outcome);
+
+            // Effect: the list itself is unchanged since the pop.
+            closed.state = outcome;
+            emit TaskClosed(taskId, outcome);
+        }
+
+        // Effect: the lane is free, behind all that have been free for longer.
+        _lanes[lane].isBusy = false;
+        _lanes[lane].idleSince = uint40(block.timestamp);
     }
 
     /// @inheritdoc ITaskMarket
@@ -169,6 +199,14 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
+    function lanes() external view override returns (Lane[] memory all) {
+        all = new Lane[](LANES);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = _lanes[i];
+        }
+    }
+
+    /// @inheritdoc ITaskMarket
     function listHashes() external view override returns (bytes32, bytes32) {
         return (taskListHash, newTasksHash);
     }
@@ -181,6 +219,17 @@ contract TaskMarket is ITaskMarket {
     /// @inheritdoc ITaskMarket
     function mostValuable() external view override returns (uint64 taskId) {
         return _pending.length() == 0 ? 0 : _pending.peek();
+    }
+
+    /// @inheritdoc ITaskMarket
+    function nextLane() public view override returns (address chain) {
+        uint256 longestSince = type(uint256).max;
+        for (uint256 i = 0; i < LANES; i++) {
+            Lane memory lane = _lanes[i];
+            if (!lane.isBusy && lane.idleSince < longestSince) {
+                (chain, longestSince) = (lane.chain, lane.idleSince);
+            }
+        }
     }
 
     /// @inheritdoc ITaskMarket
@@ -198,12 +247,21 @@ contract TaskMarket is ITaskMarket {
     }
 
     function _handOver(IRewardReservoir.Pot pot, uint64 taskId, uint256 amountWei) private {
-        RESERVOIR.move(pot, _account(taskId), CHAIN, pot, _account(taskId), amountWei);
+        RESERVOIR.move(pot, _account(taskId), msg.sender, pot, _account(taskId), amountWei);
     }
 
-    function _checkInRound(uint64 taskId) private view {
-        TaskState state = _tasks[taskId].state;
-        if (state != TaskState.InRound) revert NotInRound(taskId, state);
+    /// @dev Whoever is no lane gets no further.
+    function _callingLane() private view returns (uint8 lane) {
+        for (lane = 0; lane < LANES; lane++) {
+            if (_lanes[lane].chain == msg.sender) return lane;
+        }
+        revert NotChain(msg.sender);
+    }
+
+    function _freeCount() private view returns (uint256 count) {
+        for (uint256 i = 0; i < LANES; i++) {
+            if (!_lanes[i].isBusy) count++;
+        }
     }
 
     function _checkPending(uint64 taskId, Task storage checked) private view {

@@ -42,7 +42,8 @@ contract VerifierCommittee is BallotCount {
         opened.chain = msg.sender;
         opened.entryCount = entryCount;
         opened.phase = BallotPhase.Commit;
-        opened.deadline = uint40(block.timestamp) + _parameters.voteCommitWindowS;
+        _openEntries += entryCount;
+        opened.deadline = uint40(block.timestamp) + _commitWindowS();
         opened.refundAccount = refundAccount;
         opened.transcript = keccak256(abi.encode(block.chainid, address(this), ballotId));
         _bind(ballotId, opened, membersAt);
@@ -205,7 +206,7 @@ contract VerifierCommittee is BallotCount {
         if (_isQuorum(ending.committedStakeWei, ending)) {
             _enter(ballotId, ending, BallotPhase.Reveal, _parameters.voteRevealWindowS);
         } else {
-            _extendOrVoid(ballotId, ending, _parameters.voteCommitWindowS);
+            _extendOrVoid(ballotId, ending, _commitWindowS());
         }
     }
 
@@ -247,6 +248,12 @@ contract VerifierCommittee is BallotCount {
             totalWei += amountWei;
         }
         _collect(ballotId, totalWei);
+    }
+
+    /// @dev Judging takes its time for each entry, and a verifier judges those of all lanes: of ballots in the order of
+    /// their deadlines, each has time for its own entries and for all before it.
+    function _commitWindowS() private view returns (uint32) {
+        return _parameters.voteCommitWindowS + _parameters.voteEntryS * _openEntries;
     }
 
     function _checkOpen(uint64 ballotId, Ballot storage voted, BallotPhase needed) private view {

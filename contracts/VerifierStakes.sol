@@ -68,6 +68,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
             revert InvalidParameter("minSeated", given.minSeated);
         }
         if (given.voteCommitWindowS == 0) revert InvalidParameter("voteCommitWindowS", 0);
+        if (given.voteEntryS > 1 days) revert InvalidParameter("voteEntryS", given.voteEntryS);
         if (given.voteRevealWindowS == 0) revert InvalidParameter("voteRevealWindowS", 0);
         if (given.voteOpeningWindowS == 0) revert InvalidParameter("voteOpeningWindowS", 0);
         if (given.absencePenaltyPpm > PPM) {

@@ -225,7 +225,7 @@ def fetch_model_command(context: RoleContext, *, task: str, folder: Path | None,
 def check_proof_command(folder: Path, header_hash: str) -> None:
     """Check that the model in a FOLDER from fetch-model won the block whose header has this HASH (64 hex digits).
 
-    Needs no chain. Ask a node that you trust for the hash: `headerHash(HEIGHT)` of the contract LearningChain.
+    Needs no chain. Ask a node that you trust for the hash: `headerHash(HEIGHT)` of the lane's BlockLedger.
     """
     from dataclient.delivery.check import check_folder
 

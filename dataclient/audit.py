@@ -80,8 +80,9 @@ class PartAudit:
 
 def audit(client: RoleContext, home: TaskHome) -> list[PartAudit]:
     """Both parts of the verdict on the model that won. Raises BadInput if the task is not solved."""
-    header = winning_header(client, require_submitted(client, home).task_id)
-    decided = _decided(client.contracts, header)
+    task_id = require_submitted(client, home).task_id
+    header, lane = winning_header(client, task_id), client.contracts.of_task(task_id)
+    decided = _decided(lane, header)
     parts = list(_own_parts(client, home, header))
     most_bytes = most_published_bytes(MAX_SUBMISSIONS, sum(own.predictions.size for own in parts))
     return [_audit_part(client, header, decided, own, most_bytes) for own in parts]

@@ -49,6 +49,7 @@ def fetch_model(client: RoleContext, home: TaskHome, folder: Path, *, is_overwri
     task = client.contracts.task_market.task(submitted.task_id)
     if task.state is not TaskState.SOLVED:
         raise BadInput(f"task {home.name!r} has no model: {UNSOLVED.get(task.state, 'the market does not know it')}")
+    client = client.on_lane(task.lane)
     header = winning_header(client, submitted.task_id)
     delivery = _delivery(client, home, task, header)
     if not write_folder(folder, delivery.files, is_overwriting=is_overwriting, known=FILES):
@@ -69,8 +70,9 @@ def require_submitted(client: RoleContext, home: TaskHome) -> Submitted:
 
 def winning_header(client: RoleContext, task_id: int) -> Header:
     """The header of the block that solved a task, newest first. Raises BadInput."""
-    for height in range(client.contracts.block_ledger.height(), 0, -1):
-        header = client.contracts.block_ledger.header(height)
+    ledger = client.contracts.of_task(task_id).block_ledger
+    for height in range(ledger.height(), 0, -1):
+        header = ledger.header(height)
         if header.task_id == task_id:
             return header
     raise BadInput(f"no block solved task {task_id}; if it was solved this moment, try again")

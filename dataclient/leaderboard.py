@@ -69,11 +69,13 @@ class Leaderboard:
 
 def leaderboard(client: RoleContext, task: str) -> Leaderboard:
     """Of the task's newest round. `task`: a name of this client's, or the number of anybody's. Raises BadInput."""
-    task_id, contracts = _task_id(client, task), client.contracts
-    opened = client.chain.logs("LearningChain", "RoundOpened", taskId=task_id)
+    task_id = _task_id(client, task)
+    client = client.on_lane(client.contracts.task_market.task(task_id).lane)
+    contracts = client.contracts
+    opened = contracts.learning_chain.rounds_of(task_id)
     if not opened:
         return Leaderboard(task_id, None, 0, "waiting for a round", [])
-    played = contracts.learning_chain.round(int(opened[-1].arguments["roundId"]))
+    played = contracts.learning_chain.round(opened[-1])
     submissions = contracts.learning_chain.submissions(played.round_id)
     verdicts = _verdicts(contracts, played, submissions)
     paid = _payments(client, played)
@@ -165,7 +167,7 @@ def _payments(client: RoleContext, played: Round) -> dict[str, Payment]:
     if not played.phase.is_over:
         return {}
     chain, paid = client.chain, defaultdict[tuple[str, str], int](int)
-    ended = chain.logs("LearningChain", "PhaseChanged", roundId=played.round_id)[-1]
+    ended = client.contracts.learning_chain.last_change(played.round_id)
     operator = client.contracts.learning_chain.address
     block = ended.block_number
     for event in chain.logs("RewardReservoir", "Credited", block, block, operator=operator):
@@ -173,11 +175,12 @@ def _payments(client: RoleContext, played: Round) -> dict[str, Payment]:
             kind = "reward_wei" if event.arguments["pot"] == Pot.ESCROW else "bond_wei"
             paid[event.arguments["payee"], kind] += int(event.arguments["amountWei"])
     if played.phase is Phase.FINALISED:
-        winner = client.contracts.block_ledger.header(played.height).winner
-        paid[winner, "tokens"] += client.contracts.block_ledger.parameters().winner_reward
-        for event in chain.logs("BlockLedger", "OmmerReferenced", block, height=played.height):
+        ledger = client.contracts.block_ledger
+        winner = ledger.header(played.height).winner
+        paid[winner, "tokens"] += ledger.parameters().winner_reward
+        for event in ledger.references(block, height=played.height):
             paid[winner, "tokens"] += int(event.arguments["referenceReward"])
-        for event in chain.logs("BlockLedger", "OmmerReferenced", block, ommerHeight=played.height):
+        for event in ledger.references(block, ommerHeight=played.height):
             paid[event.arguments["miner"], "tokens"] += int(event.arguments["ommerReward"])
     kinds = ("reward_wei", "bond_wei", "tokens")
     return {payee: Payment(*(paid.get((payee, kind), 0) for kind in kinds)) for payee in {who for who, _ in paid}}

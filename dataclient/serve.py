@@ -13,6 +13,7 @@ from dataclient.pins import Keeper
 from dataclient.served_tasks import ServedTask, TaskReader, served_tasks
 from dataclient.submit import finish_interrupted
 from dataclient.task_folder import Issued, Prepared, TaskHome
+from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round, TaskState
 from pole.encryption import MasterKey
 from pole.errors import JournalError, KeyRefused, StoreError
@@ -20,7 +21,7 @@ from pole.learning.advance import advance_due
 from pole.learning.functional_keys import issue_keys, issued_rank, warning_rank
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
-from pole.node.loop import Node, Waiting
+from pole.node.loop import Node, Waiting, soonest
 from pole.node.pins import UNPIN_AFTER_S
 from pole.storage.cid import Cid
 from pole.task.manifest import InnerProductEncryption, Manifest
@@ -37,7 +38,7 @@ class Server:
         self._client = client
         self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
-        self._refused: set[int] = set()
+        self._refused: set[bytes] = set()
 
     def act(self) -> Waiting | None:
         """Does what is due; returns what it waits for next, or None when no task of its own is open."""
@@ -51,49 +52,64 @@ class Server:
         finish_interrupted(client)
         client.chain.block_number()  # by which the reader knows how long a task has been over
         self.tasks = tasks = served_tasks(client, self._reader)
-        latest = client.contracts.learning_chain.latest_round()
-        mine = next((served for served in tasks if latest and served.task.task_id == latest.task_id), None)
-        if latest is not None and mine is not None and mine.is_open:
-            self._publish_released(latest, mine)
-        if not any(served.is_open for served in tasks):
+        rounds = [(lane, lane.learning_chain.latest_round()) for lane in client.contracts.lanes]
+        mine = {served.task.task_id: served for served in tasks if served.is_open}
+        for lane, latest in rounds:
+            if latest is not None and latest.task_id in mine:
+                self._publish_released(lane, latest, mine[latest.task_id])
+        if not mine:
             return None
-        if latest is None or latest.phase.is_over or mine is None:
-            advance_due(client.chain, client.contracts, client.address)
-            return self._waiting_for_turn(tasks, latest)
-        return self._serve_round(latest, mine)
+        waits = []
+        for lane, latest in rounds:
+            if latest is not None and not latest.phase.is_over and latest.task_id in mine:
+                waits.append(self._serve_round(lane, latest, mine[latest.task_id]))
+            else:
+                advance_due(client.chain, lane, client.address)
+        return soonest(waits) if waits else self._waiting_for_turn(tasks, [latest for _, latest in rounds])
 
-    def _waiting_for_turn(self, tasks: Sequence[ServedTask], latest: Round | None) -> Waiting:
+    def _waiting_for_turn(self, tasks: Sequence[ServedTask], rounds: Sequence[Round | None]) -> Waiting:
+        """`rounds`: the newest of every lane."""
         names = ", ".join(served.home.name for served in tasks if served.is_open)
-        if latest is not None and not latest.phase.is_over:
-            what = f"the round of another task ({latest.task_id}, {latest.phase.name.lower()}) to end"
-            return Waiting(what, latest.deadline or None, f"a round for {names} can open")
-        return Waiting(f"a round for {names} to open", None, "publish its functional keys")
+        others = [each for each in rounds if each is not None and not each.phase.is_over]
+        if len(others) < len(rounds):
+            return Waiting(f"a round for {names} to open", None, "publish its functional keys")
+        then = f"a round for {names} can open"
+        return soonest(
+            [
+                Waiting(
+                    f"the round of another task ({each.task_id}, {each.phase.name.lower()}) to end",
+                    each.deadline or None,
+                    then,
+                )
+                for each in others
+            ]
+        )
 
-    def _serve_round(self, current: Round, served: ServedTask) -> Waiting:
+    def _serve_round(self, lane: Contracts, current: Round, served: ServedTask) -> Waiting:
         now_s = self._client.chain.block_time()
         is_in_time = now_s < current.deadline
-        if current.phase is Phase.KEYS and is_in_time and current.round_id not in self._refused:
+        if current.phase is Phase.KEYS and is_in_time and current.previous_hash not in self._refused:
             if current.is_bound:
-                self._publish_keys(current, served)
+                self._publish_keys(lane, current, served)
         elif current.phase is Phase.RELEASE and is_in_time and now_s > current.commits_closed_at:
-            self._release(current, served)
+            self._release(lane, current, served)
         else:
-            advance_due(self._client.chain, self._client.contracts, self._client.address)
-        return waiting_in_round(self._client.contracts.learning_chain.round(current.round_id), served.home.name)
+            advance_due(self._client.chain, lane, self._client.address)
+        return waiting_in_round(lane.learning_chain.round(current.round_id), served.home.name)
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
-    def _publish_keys(self, current: Round, served: ServedTask) -> None:
+    def _publish_keys(self, lane: Contracts, current: Round, served: ServedTask) -> None:
         client = self._client
         manifest = fetch_manifest(client.store, served.task.terms.manifest)
         try:
             keys = self._issue(current, served, manifest)
         except KeyRefused as exc:
-            self._refused.add(current.round_id)
+            self._refused.add(current.previous_hash)
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
             return
         client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
-        client.contracts.learning_chain.publish_keys(current.round_id, current.previous_hash, keys)
+        lane.learning_chain.publish_keys(current.round_id, current.previous_hash, keys)
         log.info("functional keys published", task=served.home.name, round_id=current.round_id, keys=str(keys))
 
     def _issue(self, current: Round, served: ServedTask, manifest: Manifest) -> Cid:
@@ -110,18 +126,24 @@ class Server:
 
     # --- test set ----------------------------------------------------------------------------------------------------
 
-    def _release(self, current: Round, served: ServedTask) -> None:
-        client, prepared = self._client, require_prepared(served.home)
-        client.contracts.learning_chain.release_test_set(current.round_id, prepared.test_set_cid, prepared.salt_bytes)
-        self._publish_released(client.contracts.learning_chain.round(current.round_id), served)
+    def _release(self, lane: Contracts, current: Round, served: ServedTask) -> None:
+        prepared = require_prepared(served.home)
+        lane.learning_chain.release_test_set(current.round_id, prepared.test_set_cid, prepared.salt_bytes)
+        self._publish_released(lane, lane.learning_chain.round(current.round_id), served)
 
-    def _publish_released(self, latest: Round, served: ServedTask) -> None:
+    def _publish_released(self, lane: Contracts, latest: Round, served: ServedTask) -> None:
         """Puts the test set into the store once its release is mined, also after a restart in between."""
         prepared = require_prepared(served.home)
         if not latest.is_test_set_released or self._client.store.has(prepared.test_set_cid):
             return
         self._client.store.put_file(served.home.test_set)
-        log.info("test set released", task=served.home.name, round_id=latest.round_id, cid=prepared.test_set)
+        log.info(
+            "test set released",
+            task=served.home.name,
+            round_id=latest.round_id,
+            lane=lane.lane + 1,
+            cid=prepared.test_set,
+        )
 
 
 class ClientNode(Node):

@@ -1,5 +1,7 @@
 """The status of a client's tasks: state, round, what it waits for, how much of the data its keys have given away."""
 
+from collections.abc import Sequence
+
 from rich.table import Table
 
 from dataclient.serve import leaked_rank, waiting_in_round
@@ -16,16 +18,20 @@ from pole.task.manifest import ConvolutionalMapping, InnerProductEncryption, Man
 def status_table(client: RoleContext) -> Table:
     """One row per task on this chain."""
     table = Table("task", "number", "state", "round", "waits for", "until", "in escrow (ETH)", "leak")
-    current, now_s = client.contracts.learning_chain.current_round(), client.chain.block_time()
+    rounds = [lane.learning_chain.current_round() for lane in client.contracts.lanes]
+    now_s = client.chain.block_time()
     for served in served_tasks(client):
-        table.add_row(*_row(client, served, current, now_s))
+        table.add_row(*_row(client, served, rounds, now_s))
     return table
 
 
-def _row(client: RoleContext, served: ServedTask, current: Round | None, now_s: int) -> list[str]:
+def _row(client: RoleContext, served: ServedTask, rounds: Sequence[Round | None], now_s: int) -> list[str]:
+    """`rounds`: those in progress, by lane."""
     task = served.task
+    current = rounds[task.lane]
     mine = current if current is not None and current.task_id == task.task_id else None
-    round_text = f"{mine.round_id}: {mine.phase.name.lower()}" if mine else "-"
+    where = f" (lane {task.lane + 1})" if len(rounds) > 1 else ""
+    round_text = f"{mine.round_id}: {mine.phase.name.lower()}{where}" if mine else "-"
     is_held = task.state in (TaskState.PENDING, TaskState.IN_ROUND)
     escrow_wei = task.reward_wei + task.verifier_fee_wei + task.bond_wei if is_held else 0
     state = task.state.name.lower().replace("_", " ")

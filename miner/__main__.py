@@ -9,6 +9,7 @@ import sys
 import click
 
 from miner.gradient.commands import enrolment, gradient
+from pole.errors import BadInput
 from pole.money import wei_to_ether
 from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
@@ -45,6 +46,9 @@ def cli() -> None:
 )
 @click.option("--min-reward", "min_reward_wei", type=ETHER, default=0, metavar="ETHER", help="Decline cheaper tasks.")
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
+@click.option(
+    "--lane", type=click.IntRange(1), help="Work on this lane only.  [default: where the most is to be earned]"
+)
 @click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
 @click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
 @click.option(
@@ -67,6 +71,7 @@ def run(
     commit_latency: float | None,
     min_reward_wei: int,
     max_data_bytes: int,
+    lane: int | None,
     idle: bool,
     withdraw_over: int | None,
     unpin_after: int,
@@ -92,10 +97,19 @@ def run(
         is_idle_allowed=idle,
         withdraw_over_wei=withdraw_over,
         unpin_after_s=unpin_after,
+        lane=_lane_index(context, lane),
     )
     node = MinerNode(context, options)
     context.log.info(f"miner {context.address} trains on {options.device} with seed {options.seed}")
-    node.run(lambda: enough is not None and node.rounds_ended >= enough)
+    node.run(lambda: enough is not None and node.rounds_ended >= enough and not node.is_committed)
+
+
+def _lane_index(context: RoleContext, lane: int | None) -> int | None:
+    """People count from 1."""
+    count = len(context.contracts.lanes)
+    if lane is not None and lane > count:
+        raise BadInput(f"there is no lane {lane}; this deployment has {count}")
+    return None if lane is None else lane - 1
 
 
 @cli.command()
@@ -108,13 +122,17 @@ def status(context: RoleContext) -> None:
     credit_wei = context.contracts.reward_reservoir.credit_wei(address)
     click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m miner withdraw)")
     click.echo(f"token     {wei_to_ether(context.contracts.reward_token.balance(address))}")
-    current = context.contracts.learning_chain.current_round()
-    if current is None:
-        click.echo(f"round     none; {context.contracts.task_market.pending_count()} tasks are pending")
-    else:
-        index = context.contracts.learning_chain.submission_index(current.round_id, address)
+    click.echo(f"tasks     {context.contracts.task_market.pending_count()} pending")
+    for lane in context.contracts.lanes:
+        current = lane.learning_chain.current_round()
+        title = "round     " if len(context.contracts.lanes) == 1 else f"lane {lane.lane + 1:<4} "
+        if current is None:
+            click.echo(f"{title}no round")
+            continue
+        index = lane.learning_chain.submission_index(current.round_id, address)
         mine = "not committed" if index is None else f"committed as number {index}"
-        click.echo(f"round     {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}")
+        said = f"round {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}"
+        click.echo(f"{title}{said}")
     click.echo(f"gradient  {enrolment(context.contracts.gradient_chain, address)}")
     click.echo(f"process   {last_status(context.home)}")
 

@@ -10,8 +10,8 @@ from ape.cli import ConnectedProviderCommand
 from eth_utils.address import to_checksum_address
 
 from pole.chain.deploy import deploy
-from pole.chain.deployment import ContractName, DeployedContract, Deployment
-from pole.chain.profiles import PROFILES, Profile, profile
+from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
+from pole.chain.profiles import MAX_LANES, PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
 from pole.errors import BadInput, PoleError
 from pole.learning.idle import publish_idle_task
@@ -30,6 +30,11 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
     "--account", "alias", help="ape account that pays.  [default: first test account on development networks]"
 )
 @click.option(
+    "--lanes",
+    type=click.IntRange(1, MAX_LANES),
+    help="Chains of blocks side by side, which share R_w.  [default: local 2, public 4]",
+)
+@click.option(
     "--ommer-formula",
     type=click.Choice([formula.name.lower() for formula in OmmerFormula]),
     default="fraction",
@@ -40,13 +45,16 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
     "--store", envvar=variable("store"), default="~/.pole/store", show_default=True, help="Where the idle task is put."
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: deployments/<chain id>.json]")
-def cli(profile_name: str | None, alias: str | None, ommer_formula: str, store: str, out: Path | None) -> None:
+def cli(
+    profile_name: str | None, alias: str | None, lanes: int | None, ommer_formula: str, store: str, out: Path | None
+) -> None:
     """Deploy the contracts and write the deployment file that the roles read.
 
     Works on ethereum:local:foundry, ethereum:local:test and on a running node (--network ethereum:local:http://...).
     """
     try:
         chosen = _with_formula(_profile(profile_name), OmmerFormula[ommer_formula.upper()])
+        chosen = chosen if lanes is None else dataclasses.replace(chosen, lanes=lanes)
         manifest = publish_idle_task(open_store(store))
         deployment = _deploy(_account(alias), chosen, manifest)
         path = out or Path(project.path) / "deployments" / f"{deployment.chain_id}.json"
@@ -55,14 +63,16 @@ def cli(profile_name: str | None, alias: str | None, ommer_formula: str, store: 
         raise click.ClickException(str(exc)) from exc
     for name, contract in deployment.contracts.items():
         click.echo(f"{name:18} {contract.address}")
-    click.echo(f"profile {deployment.profile}, chain {deployment.chain_id}, written to {path}")
+    click.echo(
+        f"profile {deployment.profile}, {deployment.lanes} lanes, chain {deployment.chain_id}, written to {path}"
+    )
 
 
 def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
     created: dict[str, Any] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
-        container = project.contracts[name]
+        container = project.contracts[kind_of(name)]
         created[name] = instance = account.deploy(container, *arguments)
         receipt = chain.provider.get_receipt(instance.txn_hash)
         abi = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in container.contract_type.abi]

@@ -13,7 +13,7 @@ from web3.types import RPCEndpoint
 from pole.chain.abi import to_abi
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.deployment import ContractName, Deployment
+from pole.chain.deployment import LANE_NAMES, ContractName, Deployment, of_lane
 from pole.chain.node_errors import RevertDecoder
 from pole.chain.structs import Pot
 from pole.errors import ChainError
@@ -50,11 +50,15 @@ def development_key(index: int) -> LocalAccount:
 
 
 class Chain:
-    """A node that mines each transaction at once, a deployment, and the unlocked accounts of a development chain."""
+    """A node that mines each transaction at once, a deployment, and the unlocked accounts of a development chain.
 
-    def __init__(self, web3: Web3, deployment: Deployment, artifacts: Mapping[str, Any]) -> None:
-        self.web3, self.deployment, self._artifacts = web3, deployment, artifacts
-        self.contracts = Contracts.of(ChainClient(Web3(web3.provider), deployment))  # a client adds to its Web3
+    `LearningChain` and `BlockLedger` are those of the lane.
+    """
+
+    def __init__(self, web3: Web3, deployment: Deployment, artifacts: Mapping[str, Any], lane: int = 0) -> None:
+        self.web3, self.deployment, self._artifacts, self._lane = web3, deployment, artifacts, lane
+        client = ChainClient(Web3(web3.provider), deployment)  # a client adds to its Web3
+        self.contracts = Contracts.of(client, lane=lane)
         self.chain_id = web3.eth.chain_id
         self._accounts = list(web3.eth.accounts)
         self._decoder = RevertDecoder(artifact["abi"] for artifact in artifacts.values())
@@ -89,7 +93,8 @@ class Chain:
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def address(self, contract: str) -> str:
-        return self.deployment.address(cast(ContractName, contract))
+        name = cast(ContractName, contract)
+        return self.deployment.address(of_lane(name, self._lane) if name in LANE_NAMES else name)
 
     def call(self, contract: str, function: str, *arguments: Any) -> Any:
         return self._function(contract, function, arguments).call()

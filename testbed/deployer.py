@@ -1,13 +1,14 @@
 """Deploys from a plain key over web3, without ape: for tests and measurements. Same plan as `ape run deploy`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
 from pole.chain.deploy import deploy
-from pole.chain.deployment import ContractName, DeployedContract, Deployment
+from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
 from pole.chain.profiles import Profile
 from pole.errors import ChainError
 from pole.storage.cid import Cid
@@ -15,15 +16,24 @@ from testbed.artifacts import compiled
 
 
 def deploy_with_web3(
-    web3: Web3, account: LocalAccount, profile: Profile, manifest: Cid, artifacts: Mapping[str, Any] | None = None
+    web3: Web3,
+    account: LocalAccount,
+    profile: Profile,
+    manifest: Cid,
+    artifacts: Mapping[str, Any] | None = None,
+    lanes: int = 1,
 ) -> Deployment:
-    """Deploy everything from `account`; `manifest` is the idle task's, `artifacts` by default those of contracts/."""
+    """Deploy everything from `account`, by default with one lane, whatever the profile says.
+
+    `manifest` is the idle task's, `artifacts` by default those of contracts/.
+    """
+    profile = replace(profile, lanes=lanes)
     artifacts = artifacts or compiled()
     created: dict[str, DeployedContract] = {}
     contracts: dict[str, Any] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
-        artifact = artifacts[name]
+        artifact = artifacts[kind_of(name)]
         created[name] = create_contract(web3, account, artifact["abi"], artifact["bytecode"], arguments)
         contracts[name] = web3.eth.contract(address=cast(Any, created[name].address), abi=artifact["abi"])
         return created[name]

@@ -3,6 +3,7 @@
 What judges is imported inside the command that needs it: torch alone takes seconds.
 """
 
+import contextlib
 import sys
 from typing import Any
 
@@ -75,7 +76,9 @@ def run(
     window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei, owner)
-    with node.voting.judge, node.gradient.judge:
+    with contextlib.closing(node):
+        node.voting.judge.start()
+        node.gradient.judge.start()
         node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from pole.chain.structs import Ballot, CommitteeParameters
+from pole.chain.structs import MAX_SUBMISSIONS, Ballot, CommitteeParameters
 from pole.errors import StoreError
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
@@ -26,7 +26,8 @@ class Keeper:
         fresh = [cid for cid in cids if cid not in self._planned and not self._is_kept(cid)]
         if fresh:
             parameters = self._context.contracts.verifier_committee.parameters()
-            self._pins.let_go_at(fresh, ballot.deadline + longest_ballot_s(parameters))
+            lanes = len(self._context.contracts.lanes)
+            self._pins.let_go_at(fresh, ballot.deadline + longest_ballot_s(parameters, lanes))
             self._planned.update(fresh)
 
     def pin(self, cids: Collection[Cid]) -> None:
@@ -47,7 +48,9 @@ class Keeper:
             return False
 
 
-def longest_ballot_s(parameters: CommitteeParameters) -> int:
-    """From a commit deadline to the end of a second ballot, with all extensions."""
-    extended_s = (1 + parameters.max_extensions) * (parameters.vote_commit_window_s + parameters.vote_reveal_window_s)
+def longest_ballot_s(parameters: CommitteeParameters, lanes: int) -> int:
+    """From a commit deadline to the end of a second ballot, with all extensions, beside ballots of all other chains."""
+    entries_s = parameters.vote_entry_s * MAX_SUBMISSIONS * (lanes + 1)
+    one_pass_s = parameters.vote_commit_window_s + entries_s + parameters.vote_reveal_window_s
+    extended_s = (1 + parameters.max_extensions) * one_pass_s
     return 2 * (extended_s + parameters.vote_opening_window_s)

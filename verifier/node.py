@@ -1,8 +1,9 @@
 """The verifier as a long-running role: prepare while others train, judge, commit a vote, reveal it, again."""
 
+import functools
 from itertools import count
 
-from pole.chain.structs import Phase, Round
+from pole.chain.structs import Ballot, Phase, Round
 from pole.errors import InsufficientFunds, TransactionReverted
 from pole.journal.transactions import TransactionState
 from pole.learning.advance import advance_due
@@ -12,6 +13,7 @@ from pole.node.loop import Node, Waiting
 from verifier.gradient.voting import GradientVoting
 from verifier.judging.messages import JudgingLimits
 from verifier.learning.voting import LearningVoting
+from verifier.votes import VoteBook
 
 
 class VerifierNode(Node):
@@ -30,43 +32,54 @@ class VerifierNode(Node):
     ) -> None:
         super().__init__(context)
         self.owner = owner or context.address
-        self.voting = LearningVoting(context, limits, reserve_s, lambda: self.gradient.is_active, self.owner)
-        self.gradient = GradientVoting(context, limits, reserve_s, self.voting.votes)
+        self.votes = VoteBook(context, self.owner)
+        self.lanes = [
+            LaneVerifier(self, context.on_lane(each.lane), limits, reserve_s) for each in context.contracts.lanes
+        ]
+        self.gradient = GradientVoting(context, limits, reserve_s, self.votes)
         self.wanted_stake_wei = wanted_stake_wei
-        self.rounds_ended = 0
-        self._followed: int | None = None
         self._cannot_stake_wei = 0
+
+    @property
+    def voting(self) -> LearningVoting:
+        """Of the first lane."""
+        return self.lanes[0].voting
+
+    @property
+    def rounds_ended(self) -> int:
+        """Of all lanes."""
+        return sum(lane.rounds_ended for lane in self.lanes)
+
+    def is_wanted_elsewhere(self) -> bool:
+        """Whether judging for one lane must not hold up the loop: another one may need a vote at any moment."""
+        return len(self.lanes) > 1 or self.gradient.is_active
+
+    def close(self) -> None:
+        """Ends the judging processes."""
+        for lane in self.lanes:
+            lane.voting.judge.close()
+        self.gradient.judge.close()
 
     @property
     def _address(self) -> str:
         return self.context.address
 
     def act(self) -> Waiting:
-        context = self.context
-        advance_due(context.chain, context.contracts, context.address, own=self.voting.votes.own_list)
+        for lane in self.lanes:
+            lane.advance()
         self._top_up()
         self.voting.keeper.let_go()
-        gradient = self.gradient.act()
-        current = context.contracts.learning_chain.current_round()
-        self._note_end(current)
-        if current is None:
-            return self._unseated() or gradient or Waiting("a round to open", None, "prepare to judge its models")
-        self._followed = current.round_id
-        learning = self._learning(current)
-        return learning if gradient is None else _both(learning, gradient)
-
-    def _learning(self, current: Round) -> Waiting:
-        if current.phase is Phase.VOTING:
-            ballot = self.context.contracts.verifier_committee.ballot(current.ballot_id)
-            return self.voting.votes.carry(ballot, lambda: self.voting.vote(current, ballot))
-        return self._unseated() or self._prepare(current)
-
-    def _note_end(self, current: Round | None) -> None:
-        if self._followed is not None and (current is None or current.round_id != self._followed):
-            ended = self.context.contracts.learning_chain.round(self._followed)
-            how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
-            self.context.log.info(f"round {self._followed}: ended with {how}")
-            self.rounds_ended, self._followed = self.rounds_ended + 1, None
+        waits = [self.gradient.act()]
+        for lane in self.lanes:
+            lane.look()
+        unseated = None if all(lane.is_voting for lane in self.lanes) else self._unseated()
+        # Ballots in the order of their deadlines: their windows have time for all that are open.
+        for lane in sorted(self.lanes, key=lambda each: each.urgency):
+            waits.append(lane.act(unseated))
+        found = [each for each in waits if each is not None]
+        if not found:
+            return unseated or Waiting("a round to open", None, "prepare to judge its models")
+        return functools.reduce(_both, found)
 
     def _top_up(self) -> None:
         """Stakes what is missing of the wanted stake, each time exactly once, also through a crash.
@@ -111,6 +124,57 @@ class VerifierNode(Node):
         least_wei = self.context.contracts.verifier_committee.parameters().min_stake_wei - verifier.stake_wei
         remedy = f"python -m verifier stake {wei_to_ether(max(0, least_wei))}"
         return Waiting(f"a seat: {self.owner} has none ({remedy})", None, "judge models")
+
+
+class LaneVerifier:
+    """What a verifier does for one lane; `context`: as seen from it. It judges in a process of its own."""
+
+    def __init__(self, node: VerifierNode, context: RoleContext, limits: JudgingLimits, reserve_s: float) -> None:
+        self.context = context
+        self.voting = LearningVoting(context, limits, reserve_s, node.is_wanted_elsewhere, votes=node.votes)
+        self.rounds_ended = 0
+        self._current: Round | None = None
+        self._ballot: Ballot | None = None
+        self._followed: int | None = None
+
+    @property
+    def is_voting(self) -> bool:
+        return self._ballot is not None
+
+    @property
+    def urgency(self) -> tuple[bool, int]:
+        """Sorts lanes: open ballots first, by their deadlines."""
+        return self._ballot is None, self._ballot.deadline if self._ballot else 0
+
+    def advance(self) -> None:
+        """Moves round and ballot on that are due."""
+        context = self.context
+        advance_due(context.chain, context.contracts, context.address, own=self.voting.votes.own_list)
+
+    def look(self) -> None:
+        """Reads where the lane is."""
+        self._current = current = self.context.contracts.learning_chain.current_round()
+        self._note_end(current)
+        self._followed = None if current is None else current.round_id
+        self._ballot = None
+        if current is not None and current.phase is Phase.VOTING:
+            self._ballot = self.context.contracts.verifier_committee.ballot(current.ballot_id)
+
+    def act(self, unseated: Waiting | None) -> Waiting | None:
+        """Votes, or prepares to; None if no round is open. `unseated`: what to wait for where it has no vote."""
+        current, ballot = self._current, self._ballot
+        if current is None:
+            return None
+        if ballot is not None:
+            return self.voting.votes.carry(ballot, lambda: self.voting.vote(current, ballot))
+        return unseated or self._prepare(current)
+
+    def _note_end(self, current: Round | None) -> None:
+        if self._followed is not None and (current is None or current.round_id != self._followed):
+            ended = self.context.contracts.learning_chain.round(self._followed)
+            how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
+            self.context.log.info(f"{self.context.contracts.round_name(self._followed)}: ended with {how}")
+            self.rounds_ended += 1
 
     def _prepare(self, current: Round) -> Waiting:
         """Opens the inner products before the vote needs them."""

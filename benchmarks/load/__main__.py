@@ -44,12 +44,14 @@ class Size:
     poll_s: float
     processes: int
     seed: int = 1
+    lanes: int = 1
 
 
 @click.command()
 @click.option("--miners", type=click.IntRange(1, 64), default=64, show_default=True)
 @click.option("--verifiers", type=click.IntRange(1, 21), default=21, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--lanes", type=click.IntRange(1, 16), default=1, show_default=True)
 @click.option("--poll-interval", type=click.FloatRange(0.1, 30), default=2.0, show_default=True, help="Seconds.")
 @click.option("--processes", type=click.IntRange(1, 32), default=2, show_default=True, help="For each of both roles.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the miners' models.")
@@ -60,13 +62,14 @@ def cli(
     verifiers: int,
     rounds: int,
     poll_interval: float,
+    lanes: int,
     processes: int,
     seed: int,
     out: Path | None,
     keep: bool,
 ) -> None:
     """Load one chain with real role loops and a stand-in for training; fails if a deadline, nonce or vote is lost."""
-    size = Size(miners, verifiers, rounds, poll_interval, processes, seed)
+    size = Size(miners, verifiers, rounds, poll_interval, processes, seed, lanes)
     folder = Path(tempfile.mkdtemp(prefix="pole-load-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs.configure(False, "warning")
@@ -89,7 +92,7 @@ def cli(
 
 def measure(folder: Path, size: Size) -> dict[str, Any]:
     """One run; what it came to."""
-    with arena(folder, 1 + size.miners + size.verifiers) as built:
+    with arena(folder, 1 + size.miners + size.verifiers, size.lanes) as built:
         crews = gather(built, size)
         built.is_interrupted = crews.trouble
         before, started_s = crews.totals(), time.monotonic()
@@ -100,7 +103,7 @@ def measure(folder: Path, size: Size) -> dict[str, Any]:
             click.echo(f"{time.monotonic() - started_s:6.0f} s  {number} of {size.rounds} rounds", err=True)
         wall_s, after = time.monotonic() - started_s, crews.totals()
         homes = [actor.home for actor in crews.actors]
-        found = books.faults(built, size.rounds, size.miners, homes)
+        found = books.faults(built, size.miners, homes)
         return {
             "size": asdict(size),
             "wall_s": round(wall_s, 1),
@@ -217,8 +220,8 @@ def tables(figures: dict[str, Any]) -> str:
     """What people read."""
     size, rounds = figures["size"], figures["size"]["rounds"]
     lines = [
-        f"{size['miners']} miners, {size['verifiers']} verifiers, {rounds} rounds in {figures['wall_s']} s; "
-        f"polls every {size['poll_s']} s, {figures['mined_in_vain']} transactions mined in vain",
+        f"{size['miners']} miners, {size['verifiers']} verifiers, {rounds} rounds on {size['lanes']} lane(s) in "
+        f"{figures['wall_s']} s; polls every {size['poll_s']} s, {figures['mined_in_vain']} transactions mined in vain",
         markdown_table(list(figures["phase_s"]), [[f"{seconds:.1f}" for seconds in figures["phase_s"].values()]]),
         markdown_table(
             ["role", "calls a pass", "calls a round and role", "transactions a round and role", "failed passes"],

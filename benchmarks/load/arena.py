@@ -85,15 +85,15 @@ class Arena:
             if reason := self.is_interrupted():
                 raise NotInTime(f"while waiting for {what}: {reason}")
             if time.monotonic() > deadline:
-                newest = self.contracts.learning_chain.latest_round()
-                raise NotInTime(f"waited {patience_s:.0f} s for {what}; the newest round: {newest}")
+                newest = [lane.learning_chain.latest_round() for lane in self.contracts.lanes]
+                raise NotInTime(f"waited {patience_s:.0f} s for {what}; the newest rounds: {newest}")
             time.sleep(_POLL_S)
         return found
 
     def ended(self, rounds: int) -> bool:
-        """Whether so many rounds are over."""
-        latest = self.contracts.learning_chain.latest_round()
-        return latest is not None and latest.round_id - (not latest.phase.is_over) >= rounds
+        """Whether so many rounds are over, on all lanes together."""
+        newest = [lane.learning_chain.latest_round() for lane in self.contracts.lanes]
+        return sum(each.round_id - (not each.phase.is_over) for each in newest if each is not None) >= rounds
 
     def unaccounted_wei(self) -> int:
         """Ether of the reservoir beyond what its books say; whatever is not 0 is a defect."""
@@ -111,12 +111,12 @@ class Arena:
 
 
 @contextmanager
-def arena(folder: Path, accounts: int) -> Iterator[Arena]:
+def arena(folder: Path, accounts: int, lanes: int = 1) -> Iterator[Arena]:
     """An anvil with one-second blocks and the contracts deployed; everything that runs on it ends with it."""
     with development_chain("anvil", accounts=accounts + 1) as chain, stage(folder, chain) as built:
         web3 = Web3(HTTPProvider(chain.rpc_url, request_kwargs={"timeout": 60}, exception_retry_configuration=None))
         manifest = publish_idle_task(open_store(built.store("deployer")))
-        deployment = deploy_with_web3(web3, _account(_DEPLOYER), PROFILE, manifest)
+        deployment = deploy_with_web3(web3, _account(_DEPLOYER), PROFILE, manifest, lanes=lanes)
         deployment.save(built.deployment)
         chain_client = ChainClient.connect(chain.rpc_url, deployment, timeout_s=60)
         yield Arena(built, chain_client, Contracts.of(chain_client))

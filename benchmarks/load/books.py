@@ -32,12 +32,12 @@ class Faults:
         return not any(vars(self).values())
 
 
-def faults(arena: Arena, rounds: int, miners: int, homes: Iterable[Path]) -> Faults:
-    """Over all rounds of a chain on which nothing is open any more."""
+def faults(arena: Arena, miners: int, homes: Iterable[Path]) -> Faults:
+    """Over all rounds of all lanes of a chain on which nothing is open any more."""
     contracts = arena.contracts
     missed = lost = without_block = 0
-    for number in range(1, rounds + 1):
-        played = contracts.learning_chain.round(number)
+    chains = [lane.learning_chain for lane in contracts.lanes]
+    for played in (chain.round(number) for chain in chains for number in range(1, chain.round_count() + 1)):
         without_block += played.phase is not Phase.FINALISED
         missed += (played.keys is None) + (not played.is_test_set_released)
         missed += max(0, miners - played.submission_count) + played.submission_count - played.revealed_count
@@ -82,29 +82,35 @@ def _rows(path: Path) -> list[tuple[str, int, str]]:
 
 
 def phase_seconds(arena: Arena) -> dict[str, float]:
-    """Mean seconds of block time per phase; voting in its two parts, and what passes between two rounds."""
+    """Mean seconds of block time per phase; voting in its two parts, and what passes between two rounds of a lane."""
     chain_client, times = arena.chain, dict[int, int]()
+    ballots = chain_client.logs("VerifierCommittee", "BallotPhaseChanged")
+    opened = chain_client.logs("VerifierCommittee", "BallotOpened")
 
     def at(event: Event) -> int:
         if event.block_number not in times:
             times[event.block_number] = int(chain_client.web3.eth.get_block(event.block_number)["timestamp"])
         return times[event.block_number]
 
-    marks: list[tuple[int, int, str]] = []
-    for event in chain_client.logs("LearningChain", "PhaseChanged"):
-        phase = Phase(event.arguments["phase"])
-        name = "vote commit" if phase is Phase.VOTING else phase.name.lower()
-        marks.append((at(event), event.log_index, name))
-    for event in chain_client.logs("VerifierCommittee", "BallotPhaseChanged"):
-        part = BallotPhase(event.arguments["phase"])
-        if not part.is_over:
-            marks.append((at(event), event.log_index, f"vote {part.name.lower()}"))
-    return _means(sorted(marks))
-
-
-def _means(marks: Sequence[tuple[int, int, str]]) -> dict[str, float]:
     spent: dict[str, list[int]] = defaultdict(list)
+    for lane in arena.contracts.lanes:
+        marks: list[tuple[int, int, str]] = []
+        for event in lane.learning_chain.changes():
+            phase = Phase(event.arguments["phase"])
+            name = "vote commit" if phase is Phase.VOTING else phase.name.lower()
+            marks.append((at(event), event.log_index, name))
+        own = {
+            event.arguments["ballotId"] for event in opened if event.arguments["chain"] == lane.learning_chain.address
+        }
+        for event in ballots:
+            part = BallotPhase(event.arguments["phase"])
+            if event.arguments["ballotId"] in own and not part.is_over:
+                marks.append((at(event), event.log_index, f"vote {part.name.lower()}"))
+        _add_seconds(spent, sorted(marks))
+    return {name: mean(seconds) for name, seconds in spent.items()}
+
+
+def _add_seconds(spent: dict[str, list[int]], marks: Sequence[tuple[int, int, str]]) -> None:
     for (begun_s, _, name), (ended_s, _, _) in pairwise(marks):
         label = "between rounds" if name in ("finalised", "aborted") else name
         spent[label].append(ended_s - begun_s)
-    return {name: mean(seconds) for name, seconds in spent.items()}

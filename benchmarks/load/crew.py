@@ -136,7 +136,8 @@ class Crew:
             case _:
                 stake_wei = ether_to_wei(self.plan.stake_ether)
                 verifier = VerifierNode(context, _JUDGE, _VOTE_RESERVE_S, stake_wei)
-                verifier.voting.judge = self._judge
+                for lane in verifier.lanes:
+                    lane.voting.judge = self._judge
                 return verifier
 
     def _report(self) -> None:

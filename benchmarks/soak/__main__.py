@@ -76,7 +76,7 @@ def soak(folder: Path, rounds: int, seed: int) -> dict[str, Any]:
             journals.append(cast.journal_bytes())
             click.echo(f"{time.monotonic() - started_s:6.0f} s  {number} of {rounds} rounds, {cast.kills}", err=True)
         wall_s = time.monotonic() - started_s
-        found = books.faults(built, rounds, _MINERS, [actor.home for actor in cast.actors])
+        found = books.faults(built, _MINERS, [actor.home for actor in cast.actors])
     memory, files = vitals.memory_trends(samples), vitals.file_trends(samples)
     return {
         "rounds": rounds,

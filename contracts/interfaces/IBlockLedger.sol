@@ -6,7 +6,7 @@ import {Header} from "../libraries/Headers.sol";
 import {OmmerFormula} from "../libraries/OmmerRewards.sol";
 
 /// @title IBlockLedger
-/// @notice The chain of block headers, one per height, the ommers beside it, and what the system issues for both.
+/// @notice A lane's chain of block headers, one per height, the ommers beside it, and what the system issues for both.
 interface IBlockLedger {
     /// @notice A solution as the committee judged it.
     struct Candidate {
@@ -43,7 +43,7 @@ interface IBlockLedger {
         bytes32 hash;
     }
 
-    /// @param winnerReward R_w, in units of the reward token
+    /// @param winnerReward the lane's share of R_w, in units of the reward token
     struct LedgerParameters {
         uint128 winnerReward;
         OmmerFormula ommerFormula;

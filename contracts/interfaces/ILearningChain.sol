@@ -5,7 +5,8 @@ import {Cid} from "../libraries/Cids.sol";
 
 /// @title ILearningChain
 /// @notice PoLe rounds: commits, the release of test sets, reveals and what the committee's verdicts make of them.
-/// The blocks that come of them are in {IBlockLedger}.
+/// The blocks that come of them are in {IBlockLedger}. Each lane is one such chain with a ledger of its own; all share
+/// market, reservoir, committee and token.
 interface ILearningChain {
     /// @notice `Keys`: the client publishes functional keys. `Training`: solutions are committed, qualified
     /// or not. `Overtime`: none that was committed in time is claimed to qualify; more may come. `Release`: commits are closed, the client
@@ -132,7 +133,6 @@ interface ILearningChain {
     /// @notice A constructor parameter under which no round could work.
     error InvalidParameter(bytes32 name, uint256 value);
     error RoundInProgress(uint64 roundId);
-    error TasksPending(uint256 count);
     error WrongPhase(uint64 roundId, Phase phase);
     error NotClient(uint64 roundId, address client, address caller);
     error DeadlinePassed(uint64 roundId, uint40 deadline);
@@ -149,10 +149,11 @@ interface ILearningChain {
     error CommitmentMismatch(bytes32 expected, bytes32 actual);
     error ReleaseTooEarly(uint64 roundId, uint40 commitsClosedAt);
 
-    /// @notice Pops the most valuable task. Anyone may call. PHS follows from a later block.
+    /// @notice Pops the most valuable task, if it is this lane's turn. Anyone may call. PHS follows from a later block.
     function openRound() external returns (uint64 roundId);
 
-    /// @notice With no paying task, opens a round over the idle task for R_w alone. Anyone may call.
+    /// @notice With no paying task, and another lane free for the next one if there are several, opens a round over the
+    /// idle task for R_w alone. Anyone may call.
     function openIdleRound() external returns (uint64 roundId);
 
     /// @notice The client publishes the functional keys for Z(PHS); the training clock starts for all at once.

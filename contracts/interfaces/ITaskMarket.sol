@@ -4,9 +4,10 @@ pragma solidity 0.8.37;
 import {Cid} from "../libraries/Cids.sol";
 
 /// @title ITaskMarket
-/// @notice The global task list: what data clients commission, most valuable first: by reward over the whole time that a round can take.
+/// @notice The global task list: what data clients commission, most valuable first: by reward over
+/// the whole time that a round can take. Lanes, which are independent chains, take them from it side by side.
 interface ITaskMarket {
-    /// @notice `Pending`: on the list. `InRound`: popped by the chain. `Solved`: paid to a winner.
+    /// @notice `Pending`: on the list. `InRound`: popped by a lane. `Solved`: paid to a winner.
     /// `Refunded`: ended without a winner. `Cancelled`: taken back by its client while pending.
     enum TaskState {
         None,
@@ -37,6 +38,7 @@ interface ITaskMarket {
     /// @param rewardWei goes to the winner
     /// @param verifierFeeWei goes to the verifiers whose votes agree with what was decided
     /// @param bondWei the client's; lost if it withholds the keys or the test set
+    /// @param lane index of the lane that popped it; 0 before that
     struct Task {
         TaskTerms terms;
         address client;
@@ -44,6 +46,15 @@ interface ITaskMarket {
         uint128 verifierFeeWei;
         uint128 bondWei;
         TaskState state;
+        uint8 lane;
+    }
+
+    /// @param chain its `LearningChain`
+    /// @param idleSince when its last round ended, or when the market was deployed
+    struct Lane {
+        address chain;
+        uint40 idleSince;
+        bool isBusy;
     }
 
     /// @param clientBondWei bond that every task carries
@@ -81,6 +92,12 @@ interface ITaskMarket {
     error NotInRound(uint64 taskId, TaskState state);
     error InvalidOutcome(TaskState outcome);
     error NoPendingTask();
+    /// @notice Another lane has been idle for longer; `next` is zero if all are busy.
+    error NotNextLane(address lane, address next);
+    error LaneBusy(address lane);
+    error TasksPending(uint256 count);
+    /// @notice An idle round would leave no lane for the next task.
+    error LastFreeLane(address lane);
     error PaymentTooSmall(uint256 sentWei, uint256 neededWei);
     error InvalidTimeLimit(uint32 timeLimitS, uint32 minTimeLimitS, uint32 maxTimeLimitS);
     error InvalidEarliestClose(uint32 earliestCloseS, uint32 timeLimitS);
@@ -98,17 +115,27 @@ interface ITaskMarket {
     /// @notice Takes a pending task off the list and credits its client with everything it paid.
     function cancel(uint64 taskId) external;
 
-    /// @notice Pops the most valuable task and hands its escrow (reward and fee) and bond to the chain, in the
-    /// chain's accounts `bytes32(taskId)`. Chain only. `Source: PoLe, Algorithm 1, line 1`
+    /// @notice Pops the most valuable task and hands its escrow (reward and fee) and bond to the calling lane, in the
+    /// accounts `bytes32(taskId)`. Only the lane that has been idle longest, see `nextLane`.
+    /// `Source: PoLe, Algorithm 1, line 1`
     function popMostValuable() external returns (uint64 taskId);
 
-    /// @notice Ends a task as `Solved` or `Refunded`. Chain only.
+    /// @notice Takes the calling lane for an idle round. Not while tasks are pending, and never the last free lane; where
+    /// there is only one lane, it may be taken.
+    function beginIdleRound() external;
+
+    /// @notice Ends the task of the calling lane as `Solved` or `Refunded`, and frees the lane.
+    /// @param taskId 0: an idle round has ended; `outcome` has no meaning then
     function close(uint64 taskId, TaskState outcome) external;
 
     function parameters() external view returns (MarketParameters memory);
     function task(uint64 taskId) external view returns (Task memory);
     function taskCount() external view returns (uint64);
     function pendingCount() external view returns (uint256);
+    /// @notice All lanes, in the order of their indexes.
+    function lanes() external view returns (Lane[] memory);
+    /// @notice The lane that may pop: the one that has been idle longest, the first among equals; 0 if all are busy.
+    function nextLane() external view returns (address chain);
     /// @notice The task that `popMostValuable` would pop; 0 when the list is empty.
     function mostValuable() external view returns (uint64 taskId);
     /// @notice Reward per second that a round can take (time limit and windows), scaled by 2^32. Ties: the older task first.

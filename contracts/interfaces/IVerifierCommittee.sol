@@ -110,6 +110,8 @@ interface IVerifierCommittee {
     /// @param minSeated with fewer seats taken, commits of rounds do not close and no block is proposed
     /// @param seatWaitS how long a round waits for them beyond its deadline before everything returns
     /// @param displacementPpm share of the smallest stake that whoever takes its seat pays to its owner
+    /// @param voteEntryS by how much the window for vote commits grows with each entry of a ballot that has not ended
+    /// when it begins, on whichever lane, the ballot's own included
     /// @param voteOpeningWindowS how long lists may be opened where the revealed votes differ
     /// @param absencePenaltyPpm share of the snapshot stake lost for a missed commit deadline, and for a vote that lacks
     /// what others had
@@ -124,6 +126,7 @@ interface IVerifierCommittee {
         uint32 displacementPpm;
         uint32 unbondingPeriodS;
         uint32 voteCommitWindowS;
+        uint32 voteEntryS;
         uint32 voteRevealWindowS;
         uint32 voteOpeningWindowS;
         uint8 maxExtensions;

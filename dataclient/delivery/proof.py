@@ -94,13 +94,13 @@ def _header(proven: ProvenHeader) -> Header:
 
 
 def prove(client: RoleContext, header: Header) -> bytes | None:
-    """The file for a block of this chain, checked; None if the node keeps no event of it, which holds its body."""
+    """The file for a block of the context's lane, checked; None if the node keeps no event with the block's body."""
     chain, ledger = client.contracts.learning_chain, client.contracts.block_ledger
-    events = client.chain.logs("BlockLedger", "BlockAppended", height=header.height)
-    if not events:
+    appended = ledger.appended(header.height)
+    if appended is None:
         return None
-    body = [bytes(value) for value in events[-1].arguments["body"]]
-    content = _proof(client, header, body, chain.round(int(events[-1].arguments["roundId"])))
+    body = [bytes(value) for value in appended.arguments["body"]]
+    content = _proof(client, header, body, chain.round(int(appended.arguments["roundId"])))
     check_proof(content, ledger.header_hash(header.height))
     return content
 

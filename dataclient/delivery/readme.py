@@ -51,7 +51,7 @@ def _checking(bundle: Bundle) -> list[str]:
     origin = bundle.description.origin
     return [
         f"Its header has the hash `{origin.header_hash}`. To check that this is the model, ask a node you trust",
-        f"for `headerHash({origin.height})` of the contract `learning_chain` in {PROOF_FILE}, and give what it says to",
+        f"for `headerHash({origin.height})` of the contract `block_ledger` in {PROOF_FILE}, and give what it says to",
         "",
         "    pole client check-proof THIS_FOLDER HEADER_HASH",
     ]

@@ -1,287 +1,136 @@
-"""A miner that follows the chain: open, train, commit, reveal, report, again. Source: PoLe, Algorithm 1"""
+"""A miner that follows all lanes of the chain: open, train where it pays most, reveal, again."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import torch
-
-from miner.display import Display, percent
-from miner.learning.assignment import (
-    Assignment,
-    RoundTerms,
-    check_bond,
-    check_manifest,
-    collect,
-    commit_reserve_s,
-    commit_wei,
-    is_race,
-    terms_of,
-)
-from miner.learning.deadline import Deadline
-from miner.learning.settlement import Settlement
-from miner.learning.solutions import Solution, Solutions
-from miner.limits import MinerLimits, NotWorthIt
-from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
-from pole.chain.commitments import solution_commitment
-from pole.chain.structs import Phase, Round
+from miner.learning.assignment import terms_of
+from miner.learning.lane import LaneMiner, MinerOptions
+from miner.learning.solutions import Solutions
+from miner.learning.worth import worth
+from pole.chain.structs import Round
 from pole.chain.turns import is_my_turn, turns
-from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError, TransactionReverted
-from pole.learning.advance import advance_due
-from pole.learning.round_files import feature_cache
+from pole.errors import InsufficientFunds, StoreError, TransactionReverted
 from pole.node.context import RoleContext
-from pole.node.loop import Node, Waiting
-from pole.node.pins import UNPIN_AFTER_S
-from pole.timing import OnProgress
+from pole.node.loop import Node, Waiting, soonest
 
-# How a training method fails on a task it cannot digest: out of memory, a batch of one row, a singular matrix.
-TRAINING_FAILURES = (RuntimeError, ValueError, ArithmeticError, MemoryError)
-# Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
-HOPELESS = (NotWorthIt, ManifestInvalid, EncryptionError, DataInvalid, ContentTooLarge)
-
-
-@dataclass(frozen=True)
-class MinerOptions:
-    """The miner's own choices; see `python -m miner run --help`."""
-
-    trainer: Trainer
-    device: torch.device
-    seed: int
-    limits: MinerLimits
-    commit_latency_s: float | None
-    is_idle_allowed: bool
-    withdraw_over_wei: int | None
-    unpin_after_s: int = UNPIN_AFTER_S
+__all__ = ["MinerNode", "MinerOptions"]
 
 
 class MinerNode(Node):
-    """Everything is derived from the chain and the journal, so that `act` may die at any line and be called again."""
+    """Trains on one round at a time: of those that it can still win, the one worth most per second of its own work.
+
+    Its other rounds are looked after meanwhile: what it committed to is revealed in time, wherever it trains.
+    """
 
     def __init__(self, context: RoleContext, options: MinerOptions) -> None:
         super().__init__(context)
         self.options = options
-        self.solutions = Solutions(context.journal, context.home)
-        self._settlement = Settlement(context, self.solutions, options.withdraw_over_wei, options.unpin_after_s)
-        self.rounds_ended = 0
-        self._followed: int | None = None
-        self._assignment: tuple[int, Assignment] | None = None
-        self._declined: dict[int, str] = {}
+        count = len(context.contracts.lanes)
+        self.lanes = [LaneMiner(context.on_lane(lane), options, self._looking_around(lane)) for lane in range(count)]
 
     @property
-    def _address(self) -> str:
-        return self.context.address
+    def solutions(self) -> Solutions:
+        """Of the first lane."""
+        return self.lanes[0].solutions
+
+    @property
+    def rounds_ended(self) -> int:
+        """Of all lanes."""
+        return sum(lane.rounds_ended for lane in self.lanes)
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether leaving now would cost a bond."""
+        return any(lane.is_committed for lane in self.lanes)
 
     def act(self) -> Waiting:
-        current = self.context.contracts.learning_chain.current_round()
-        if current is None or not self._is_committing(current):
-            advance_due(self.context.chain, self.context.contracts, self.context.address)
-            current = self.context.contracts.learning_chain.current_round()
-        self._settle(current)
-        if current is None:
-            return self._between_rounds()
-        self._followed = current.round_id
-        return self._take_part(current)
+        rounds = [(lane, lane.tend()) for lane in self.lanes]
+        chosen = self._choose(rounds)
+        opening = self._open_round(rounds, is_busy=chosen is not None)
+        waits = [lane.take_part(current, False) for lane, current in rounds if current and lane is not chosen]
+        if chosen is not None:
+            return next(chosen.take_part(current) for lane, current in rounds if current and lane is chosen)
+        waits += [opening] if opening else []
+        return soonest(waits)
 
-    def _is_committing(self, current: Round) -> bool:
-        """Whether this miner can still commit: then it does so before it helps to close the commits."""
-        return (
-            current.phase in (Phase.TRAINING, Phase.OVERTIME)
-            and current.round_id not in self._declined
-            and self.context.chain.block_time() < current.deadline
-            and self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is None
-        )
+    # --- which round -------------------------------------------------------------------------------------------------
+
+    def _choose(self, rounds: Sequence[tuple[LaneMiner, Round | None]]) -> LaneMiner | None:
+        """The lane to train on now. Miners for whom all are worth the same begin at different ones."""
+        open_ones = [(lane, current) for lane, current in rounds if current and self._is_allowed(lane)]
+        able = [lane for lane, current in open_ones if lane.can_compete(current)]
+        if len(able) <= 1:
+            only = [lane for lane, _ in open_ones] if len(self.lanes) == 1 else able
+            return only[0] if only else None
+        now_s, first = self.context.chain.block_time(), int(self.context.address, 16)
+
+        def merit(lane: LaneMiner) -> tuple[float, int]:
+            current = next(current for each, current in open_ones if each is lane)
+            is_sealed = lane.solutions.solution(current.round_id) is not None
+            value = float("inf") if is_sealed else worth(current, terms_of(lane.context.contracts, current), now_s)
+            return value, (first + lane.lane) % len(self.lanes)
+
+        return max(able, key=merit)
+
+    def _is_allowed(self, lane: LaneMiner) -> bool:
+        return self.options.lane is None or lane.lane == self.options.lane
+
+    # --- what cannot wait --------------------------------------------------------------------------------------------
+
+    def _looking_around(self, training_on: int) -> Callable[[], None]:
+        """What the lane that is trained on calls now and then: the others' reveals, and rounds to open."""
+
+        def look_around() -> None:
+            if len(self.lanes) == 1:
+                return
+            try:
+                rounds = [(lane, lane.tend()) for lane in self.lanes if lane.lane != training_on]
+                self._open_round(rounds, is_busy=True)
+                for lane, current in rounds:
+                    if current is not None:
+                        lane.take_part(current, False)
+            except (StoreError, TransactionReverted, InsufficientFunds) as exc:
+                self.context.log.warning(f"another lane has to wait: {exc}")
+
+        return look_around
 
     # --- between rounds ----------------------------------------------------------------------------------------------
 
-    def _settle(self, current: Round | None) -> None:
-        """Reports rounds that have ended, clears up behind them, and withdraws what they earned."""
-        ended = [each for each in self.solutions.open_rounds() if current is None or each != current.round_id]
-        if self._followed is not None and (current is None or current.round_id != self._followed):
-            ended = sorted({*ended, self._followed})
-            self.rounds_ended, self._followed = self.rounds_ended + 1, None
-        self._settlement.settle(ended)
-        if ended or current is None:
-            self._settlement.let_go()
+    def _open_round(self, rounds: Sequence[tuple[LaneMiner, Round | None]], *, is_busy: bool) -> Waiting | None:
+        """Opens the next round on a free lane, taking turns with whoever else might; None if no lane is free.
 
-    def _between_rounds(self) -> Waiting:
-        """Opens the next round, taking turns with whoever else might."""
-        contracts, client = self.context.contracts, self.context.chain
-        chain = contracts.learning_chain
-        has_task = contracts.task_market.pending_count() > 0
-        if not has_task and not self.options.is_idle_allowed:
+        `is_busy`: it has a round to train on, and opens no idle one beside it.
+        """
+        free = [lane for lane, current in rounds if current is None]
+        if not free:
+            return None
+        has_task = self.context.contracts.task_market.pending_count() > 0
+        if not has_task and (is_busy or not self.options.is_idle_allowed):
             return Waiting("a task", None, "open a round and train")
-        if not contracts.verifier_committee.seated():
+        if not self.context.contracts.verifier_committee.seated():
             return Waiting("a verifier to take a seat: without any, a round decides nothing", None, "open a round")
-        if is_my_turn(client, self._address) and is_my_turn(
-            client, self._address, turns(contracts, chain.latest_round())
-        ):
-            number = chain.round_count() + 1
-            try:
-                if has_task:
-                    chain.open_round(key=f"open/{number}/openRound")
-                else:
-                    chain.open_idle_round(key=f"open/{number}/openIdleRound")
-            except TransactionReverted as exc:
-                self.context.log.debug(f"somebody else opened the round: {exc}")
+        lane = self._lane_to_open(free, has_task)
+        if lane is not None:
+            self._open(lane, has_task)
         return Waiting("the next round to open", None, "train")
 
-    # --- in a round --------------------------------------------------------------------------------------------------
+    def _lane_to_open(self, free: Sequence[LaneMiner], has_task: bool) -> LaneMiner | None:
+        """The next task goes to the lane that has been idle longest; an idle round never to the last free one."""
+        if has_task:
+            next_lane = self.context.contracts.task_market.next_lane()
+            return next((lane for lane in free if lane.lane == next_lane), None)
+        allowed = [lane for lane in free if self._is_allowed(lane)]
+        return allowed[0] if allowed and (len(free) > 1 or len(self.lanes) == 1) else None
 
-    def _take_part(self, current: Round) -> Waiting:
-        deadline = current.deadline
-        has_committed = (
-            self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is not None
-        )
-        match current.phase:
-            case Phase.KEYS:
-                return Waiting("the client's functional keys", deadline, "check them and train")
-            case Phase.TRAINING | Phase.OVERTIME if not has_committed:
-                return self._compete(current)
-            case Phase.TRAINING | Phase.OVERTIME:
-                return Waiting("commits to close", deadline, "reveal my solution once the test set is out")
-            case Phase.RELEASE if has_committed:
-                return Waiting("the client to release the test set", deadline, "reveal my solution")
-            case Phase.REVEAL if has_committed:
-                try:
-                    self._reveal(current)
-                except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
-                    return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
-                return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
-            case Phase.VOTING:
-                ballot = self.context.contracts.verifier_committee.ballot(current.ballot_id)
-                return Waiting(
-                    f"the verifiers to vote ({ballot.phase.name.lower()})", ballot.deadline or None, "see who won"
-                )
-        return Waiting(f"round {current.round_id}, which I am not in, to end", deadline or None, "look for the next")
-
-    def _compete(self, current: Round) -> Waiting:
-        """Trains and commits, or says why not."""
-        round_id, deadline = current.round_id, current.deadline
-        if not current.is_bound:
-            return Waiting(f"block {current.anchor_block} of Ethereum, which the mapping depends on", deadline, "train")
-        if round_id in self._declined:
-            return Waiting(f"round {round_id} to end ({self._declined[round_id]})", deadline, "look for the next")
-        solution = self.solutions.solution(round_id)
-        if solution is None:
-            terms = terms_of(self.context.contracts, current)
-            candidate = self._candidate(current, terms)
-            if isinstance(candidate, Waiting):
-                return candidate
-            current = self.context.contracts.learning_chain.round(round_id)  # training took its time
-            if current.phase not in (Phase.TRAINING, Phase.OVERTIME):
-                return Waiting("this round, which was decided without me, to end", None, "look for the next")
-            solution = self.solutions.seal(round_id, candidate)
-        self._commit(current, solution)
-        return Waiting("commits to close", current.deadline, "reveal my solution once the test set is out")
-
-    def _candidate(self, current: Round, terms: RoundTerms) -> Candidate | Waiting:
-        """The best model that time allows, or what stands in the way of one."""
-        balance_wei = self.context.chain.balance_wei(self._address)
-        check_bond(self.context.contracts, self._address, balance_wei, current.round_id)
+    def _open(self, lane: LaneMiner, has_task: bool) -> None:
+        contracts, client, address = lane.context.contracts, self.context.chain, self.context.address
+        chain = contracts.learning_chain
+        if not is_my_turn(client, address) or not is_my_turn(client, address, turns(contracts, chain.latest_round())):
+            return
+        number = chain.round_count() + 1
         try:
-            assignment = self._collect(current, terms)
-            candidate = self._train(current, assignment)
-        except HOPELESS as exc:
-            return self._decline(current, str(exc))
-        except StoreError as exc:
-            return Waiting(f"content that is not available yet ({exc})", current.deadline, "train")
-        except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
-            candidate = self.solutions.candidate(current.round_id)
-            if candidate is None or candidate.train_ppm < terms.required_train_ppm:
-                return self._decline(current, f"training failed: {type(exc).__name__}: {exc}")
-        return candidate or Waiting("overtime; there was no time to train", current.deadline, "train")
-
-    def _decline(self, current: Round, why: str) -> Waiting:
-        self._declined[current.round_id] = why
-        self.context.log.warning(f"round {current.round_id}: I do not train: {why}")
-        return Waiting(f"round {current.round_id} to end ({why})", current.deadline, "look for the next")
-
-    def _collect(self, current: Round, terms: RoundTerms) -> Assignment:
-        if self._assignment is None or self._assignment[0] != current.round_id:
-            manifest = check_manifest(self.context.store, current, terms, self.options.limits)
-            cache = feature_cache(self.context.home, current.previous_hash)
-            with Display(self.context.log, f"round {current.round_id}, preparing {manifest.name!r}") as display:
-                progress = self._until_over(current, terms, display.rows)
-                found = collect(self.context.store, current, terms, manifest, cache, progress)
-            if found.features.opening.rows:
-                self.context.log.info(f"round {current.round_id}: decrypted {found.features.opening}")
-            self._assignment = (current.round_id, found)
-        return self._assignment[1]
-
-    def _until_over(self, current: Round, terms: RoundTerms, show: OnProgress) -> OnProgress:
-        """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
-        deadline = self._deadline(current.round_id, terms, 0.0)
-
-        def progress(done: int, total: int) -> None:
-            show(done, total)
-            if deadline.is_over():
-                raise NotWorthIt(f"{done} of {total} rows were opened in time: {deadline.reason}")
-
-        return progress
-
-    def _deadline(self, round_id: int, terms: RoundTerms, reserve_s: float) -> Deadline:
-        chain, client = self.context.contracts.learning_chain, self.context.chain
-        return Deadline(lambda: (chain.round(round_id), client.block_time()), terms.solutions_wanted, reserve_s)
-
-    def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
-        """Trains until time is up or commits close; in a race, to the target. In overtime, any model does."""
-        round_id, terms = current.round_id, assignment.terms
-        known = self.solutions.candidate(round_id)
-        target = terms.required_train_ppm if current.phase is Phase.TRAINING else 1
-        deadline = self._deadline(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
-        with Display(self.context.log, f"round {round_id}, training {assignment.manifest.name!r}") as display:
-            job = TrainingJob(
-                manifest=assignment.manifest,
-                train_x=assignment.features.train_x,
-                train_y=assignment.features.train_y,
-                target_ppm=target,
-                device=self.options.device,
-                seed=self.options.seed,
-                checkpoint_path=self.solutions.checkpoint_path(round_id),
-                seconds_left=deadline.seconds_left,
-                is_over=deadline.is_over,
-                report=lambda progress: display.training(progress, target),
-                previous_hash=current.previous_hash,
-                statistics=assignment.features.statistics,
-                is_race=is_race(current, terms),
-            )
-            deadline.reserve_s += 2 * scoring_time_s(job)
-            if known is not None and deadline.is_over():
-                return known
-            best = best_candidate(self.options.trainer, job, known, lambda it: self.solutions.keep(round_id, it))
-        reached = percent(best.train_ppm) if best else "nothing"
-        self.context.log.info(
-            f"round {round_id}: reached {reached} train accuracy; {deadline.reason or 'that is enough'}"
-        )
-        return best
-
-    # --- transactions ------------------------------------------------------------------------------------------------
-
-    def _commit(self, current: Round, solution: Solution) -> None:
-        chain = self.context.contracts.learning_chain
-        commitment = solution_commitment(
-            self.context.chain.deployment.chain_id,
-            chain.address,
-            current.round_id,
-            self._address,
-            current.previous_hash,
-            solution.model,
-            solution.salt,
-        )
-        value_wei = commit_wei(self.context.contracts, current.round_id)
-        chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, value_wei=value_wei)
-        self.context.log.info(f"round {current.round_id}: committed, claiming {percent(solution.train_ppm)}")
-
-    def _reveal(self, current: Round) -> None:
-        """Publishes the model, then opens the commitment to it: nobody reveals what is not there."""
-        round_id = current.round_id
-        solution = self.solutions.solution(round_id)
-        if solution is None:
-            self.context.log.error(f"round {round_id}: committed from another --home, cannot reveal from here")
-            return
-        chain = self.context.contracts.learning_chain
-        index = chain.submission_index(round_id, self._address)
-        if index is not None and chain.submissions(round_id)[index].is_revealed:
-            return
-        if not self.solutions.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
-            self.context.store.put(self.solutions.content(round_id, solution))
-        self.context.contracts.learning_chain.reveal(round_id, solution.model, solution.salt)
-        self.context.log.info(f"round {round_id}: revealed model {solution.model}")
+            if has_task:
+                chain.open_round(key=f"open/{number}/openRound")
+            else:
+                chain.open_idle_round(key=f"open/{number}/openIdleRound")
+        except TransactionReverted as exc:
+            self.context.log.debug(f"somebody else opened the round: {exc}")

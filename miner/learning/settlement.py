@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from miner.display import percent
 from miner.learning.solutions import Solutions
 from pole.chain.contracts import Contracts
+from pole.chain.deployment import in_lane
 from pole.chain.structs import Phase, Round
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
@@ -29,7 +30,7 @@ class Settlement:
             if not the_round.phase.is_over:  # a node that lags behind: the model is still needed
                 continue
             outcome = outcome_of(self.context.contracts, the_round, self.context.address)
-            self.context.log.info(f"round {round_id}: {outcome}")
+            self.context.log.info(f"{self.context.contracts.round_name(round_id)}: {outcome}")
             self._plan_unpinning(the_round)
             self.solutions.close(round_id, outcome)
             self._withdraw(round_id)
@@ -55,7 +56,7 @@ class Settlement:
         address = self.context.address
         credit_wei = self.context.contracts.reward_reservoir.credit_wei(address)
         if self._withdraw_over_wei is not None and credit_wei > self._withdraw_over_wei:
-            key = f"withdraw/after-round/{round_id}"
+            key = in_lane(f"withdraw/after-round/{round_id}", self.context.contracts.lane)
             self.context.contracts.reward_reservoir.withdraw(address, key=key)
             self.context.log.info(f"withdrew {wei_to_ether(credit_wei)} ether")
 

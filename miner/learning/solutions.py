@@ -12,6 +12,7 @@ from pathlib import Path
 from miner.training.api import Candidate
 from pole.atomicfile import write_atomically
 from pole.chain.commitments import SALT_BYTES
+from pole.chain.deployment import in_lane
 from pole.errors import JournalError, refused_write
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
@@ -30,10 +31,10 @@ class Solution:
 
 
 class Solutions:
-    """The miner's work on one chain, by round."""
+    """The miner's work on one lane, by round."""
 
-    def __init__(self, journal: Journal, home: Path) -> None:
-        self._journal, self._folder = journal, home / "rounds" / journal.path.stem
+    def __init__(self, journal: Journal, home: Path, lane: int = 0) -> None:
+        self._journal, self._folder, self._lane = journal, home / "rounds" / journal.path.stem, lane
 
     def checkpoint_path(self, round_id: int) -> Path:
         """A file for the trainer's own use."""
@@ -47,11 +48,11 @@ class Solutions:
         except OSError as exc:
             raise refused_write(exc, f"cannot keep model {cid} of round {round_id} in {self._folder}") from exc
         fact = {"model": str(cid), "train_ppm": candidate.train_ppm, "merit": candidate.merit}
-        self._journal.remember(f"candidate/{round_id}", fact)
+        self._journal.remember(self._key("candidate", round_id), fact)
 
     def candidate(self, round_id: int) -> Candidate | None:
         """The round's best model so far; None if there is none yet."""
-        fact = self._journal.recall(f"candidate/{round_id}")
+        fact = self._journal.recall(self._key("candidate", round_id))
         if fact is None:
             return None
         content = self._read(round_id, Cid.parse(fact["model"]))
@@ -61,7 +62,7 @@ class Solutions:
         """Decides on the model to commit to, once and for all, and draws its salt."""
         self.keep(round_id, candidate)
         self._journal.remember_once(
-            f"solution/{round_id}",
+            self._key("solution", round_id),
             lambda: {
                 "model": str(cid_of(candidate.content)),
                 "salt": secrets.token_bytes(SALT_BYTES).hex(),
@@ -74,7 +75,7 @@ class Solutions:
 
     def solution(self, round_id: int) -> Solution | None:
         """What was sealed for this round; None before."""
-        fact = self._journal.recall(f"solution/{round_id}")
+        fact = self._journal.recall(self._key("solution", round_id))
         if fact is None:
             return None
         return Solution(Cid.parse(fact["model"]), bytes.fromhex(fact["salt"]), fact["train_ppm"])
@@ -84,17 +85,21 @@ class Solutions:
         return self._read(round_id, solution.model)
 
     def was_reported(self, round_id: int) -> bool:
-        return self._journal.recall(f"reported/{round_id}") is not None
+        return self._journal.recall(self._key("reported", round_id)) is not None
 
     def close(self, round_id: int, outcome: str) -> None:
         """Remembers how the round ended and drops its working files but for the model."""
-        self._journal.remember(f"reported/{round_id}", {"outcome": outcome})
+        self._journal.remember(self._key("reported", round_id), {"outcome": outcome})
         shutil.rmtree(self._round_folder(round_id), ignore_errors=True)
 
     def open_rounds(self) -> list[int]:
         """Rounds with a sealed solution whose end was not reported yet."""
-        rounds = [int(key.partition("/")[2]) for key in self._journal.facts("solution/")]
+        named = (key.partition("/")[2].partition("@") for key in self._journal.facts("solution/"))
+        rounds = [int(number) for number, at, lane in named if in_lane(number, self._lane) == f"{number}{at}{lane}"]
         return sorted(each for each in rounds if not self.was_reported(each))
+
+    def _key(self, what: str, round_id: int) -> str:
+        return in_lane(f"{what}/{round_id}", self._lane)
 
     def _read(self, round_id: int, cid: Cid) -> bytes:
         path = self._model_path(round_id, cid)
@@ -113,6 +118,6 @@ class Solutions:
         return self._round_folder(round_id) / f"{cid}.safetensors"
 
     def _round_folder(self, round_id: int) -> Path:
-        folder = self._folder / str(round_id)
+        folder = self._folder / in_lane(round_id, self._lane)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pole.chain.deployment import ContractName
+from pole.chain.deployment import ContractName, kind_of
 
 FOLDER = Path(__file__).parent / "artifacts"
 
@@ -30,5 +30,5 @@ class Artifact:
 
 def artifact(name: ContractName) -> Artifact:
     """The contract as this version of the package knows it."""
-    document = json.loads((FOLDER / f"{name}.json").read_bytes())
+    document = json.loads((FOLDER / f"{kind_of(name)}.json").read_bytes())
     return Artifact(document["abi"], document["bytecode"])

@@ -21,7 +21,7 @@ from web3.types import BlockIdentifier, LogReceipt
 
 from pole import metrics
 from pole.chain.abi import to_abi
-from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
+from pole.chain.deployment import ContractName, Deployment, contract_names
 from pole.chain.node_errors import RevertDecoder, node_errors
 from pole.errors import BadInput, ChainError, TransientChainError, WrongChain
 from pole.urls import UNREADABLE, keep_secret, shown
@@ -118,7 +118,7 @@ class ChainClient:
         """Raise WrongChain unless chain id, genesis and every contract's code are there."""
         self.check_genesis()
         with node_errors(self.decoder, "checking the chain"):
-            for name in CONTRACT_NAMES:
+            for name in contract_names(self.deployment.lanes):
                 address = self.deployment.address(name)
                 if not self.web3.eth.get_code(cast(ChecksumAddress, address)):
                     raise WrongChain(f"there is no code at {address} ({name}); deploy again")

@@ -5,7 +5,7 @@ One code path for `ape run deploy` and for tests: `deploy` is told how to create
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from pole.chain.abi import from_abi, to_abi
-from pole.chain.deployment import CONTRACT_NAMES, ContractName, DeployedContract, Deployment
+from pole.chain.deployment import ContractName, DeployedContract, Deployment, contract_names, of_lane
 from pole.chain.profiles import Profile
 from pole.chain.structs import IdleTask
 from pole.errors import ChainError
@@ -45,20 +45,34 @@ def created_address(deployer: str, nonce: int) -> str:
 
 def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Creation]:
     """The creations in order, from consecutive nonces; arguments as web3 and ape take them."""
-    at = {name: created_address(deployer, nonce + step) for step, name in enumerate(CONTRACT_NAMES)}
-    reservoir, token = at["RewardReservoir"], at["RewardToken"]
-    market, committee, chain = at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"]
-    gradient, ledger = at["GradientChain"], at["BlockLedger"]
+    names = contract_names(profile.lanes)
+    at = {name: created_address(deployer, nonce + step) for step, name in enumerate(names)}
+    reservoir, market, committee, gradient = (
+        at[name] for name in ("RewardReservoir", "TaskMarket", "VerifierCommittee", "GradientChain")
+    )
+    chains, ledgers = _of_lanes("LearningChain", at, profile), _of_lanes("BlockLedger", at, profile)
     arguments: dict[ContractName, list[Any]] = {
-        "RewardReservoir": [[market, committee, chain, gradient]],
-        "RewardToken": [[ledger]],
-        "TaskMarket": [reservoir, chain, to_abi(profile.market)],
-        "VerifierCommittee": [reservoir, [chain, gradient], to_abi(profile.committee)],
-        "LearningChain": [reservoir, market, committee, ledger, to_abi(profile.chain), to_abi(idle)],
+        "RewardReservoir": [[market, committee, gradient, *chains]],
+        "RewardToken": [ledgers],
+        "TaskMarket": [reservoir, chains, to_abi(profile.market)],
+        "VerifierCommittee": [reservoir, [*chains, gradient], to_abi(profile.committee)],
         "GradientChain": [reservoir, committee, to_abi(profile.gradient)],
-        "BlockLedger": [token, chain, to_abi(profile.ledger), to_abi(idle.manifest)],
     }
-    return [Creation(name, at[name], arguments[name]) for name in CONTRACT_NAMES]
+    parameters = (to_abi(profile.chain), to_abi(idle))
+    for lane, (chain, ledger) in enumerate(zip(chains, ledgers, strict=True)):
+        arguments[of_lane("LearningChain", lane)] = [reservoir, market, committee, ledger, *parameters]
+        arguments[of_lane("BlockLedger", lane)] = [
+            at["RewardToken"],
+            chain,
+            to_abi(profile.share()),
+            to_abi(idle.manifest),
+        ]
+    return [Creation(name, at[name], arguments[name]) for name in names]
+
+
+def _of_lanes(name: ContractName, at: Mapping[ContractName, str], profile: Profile) -> list[str]:
+    """The addresses of one kind, lane by lane."""
+    return [at[of_lane(name, lane)] for lane in range(profile.lanes)]
 
 
 def idle_task(profile: Profile, manifest: Cid) -> IdleTask:
@@ -74,7 +88,7 @@ def deploy(
 ) -> Deployment:
     """Create and check everything; `chain` is (chain id, genesis hash). Raises ChainError if the wiring is wrong."""
     idle = idle_task(profile, manifest)
-    contracts: dict[str, DeployedContract] = {}
+    contracts: dict[ContractName, DeployedContract] = {}
     for step in plan(deployer, nonce, profile, idle):
         contracts[step.name] = created = create(step.name, step.arguments)
         if created.address != step.address:
@@ -91,40 +105,53 @@ def deploy(
         deployer=deployer,
         parameters={part: _numbers(getattr(profile, part)) for part in _PARTS},
         idle_manifest=str(manifest),
-        contracts=contracts,
+        contracts={str(name): contract for name, contract in contracts.items()},
     )
 
 
-def check_wiring(at: dict[str, str], profile: Profile, idle: IdleTask, view: View) -> None:
+def check_wiring(at: Mapping[ContractName, str], profile: Profile, idle: IdleTask, view: View) -> None:
     """Ask the contracts themselves whether each knows the others and the parameters; raises ChainError."""
     expected: list[tuple[ContractName, str, list[Any], Any]] = [
-        *(("RewardReservoir", "isOperator", [at[name]], True) for name in CONTRACT_NAMES[2:6]),
-        ("RewardToken", "isMinter", [at["BlockLedger"]], True),
+        *(("RewardReservoir", "isOperator", [at[name]], True) for name in ("TaskMarket", "VerifierCommittee")),
         ("TaskMarket", "RESERVOIR", [], at["RewardReservoir"]),
-        ("TaskMarket", "CHAIN", [], at["LearningChain"]),
+        ("TaskMarket", "LANES", [], profile.lanes),
         ("VerifierCommittee", "RESERVOIR", [], at["RewardReservoir"]),
-        *(("VerifierCommittee", "isChain", [at[name]], True) for name in CONTRACT_NAMES[4:6]),
-        ("LearningChain", "RESERVOIR", [], at["RewardReservoir"]),
-        ("LearningChain", "LEDGER", [], at["BlockLedger"]),
-        ("BlockLedger", "TOKEN", [], at["RewardToken"]),
-        ("BlockLedger", "CHAIN", [], at["LearningChain"]),
-        ("BlockLedger", "parameters", [], profile.ledger),
-        ("LearningChain", "MARKET", [], at["TaskMarket"]),
-        ("LearningChain", "COMMITTEE", [], at["VerifierCommittee"]),
+        ("RewardReservoir", "isOperator", [at["GradientChain"]], True),
+        ("VerifierCommittee", "isChain", [at["GradientChain"]], True),
         ("GradientChain", "RESERVOIR", [], at["RewardReservoir"]),
         ("GradientChain", "COMMITTEE", [], at["VerifierCommittee"]),
         ("TaskMarket", "parameters", [], profile.market),
         ("VerifierCommittee", "parameters", [], profile.committee),
-        ("LearningChain", "parameters", [], profile.chain),
-        ("LearningChain", "idleTask", [], idle),
         ("GradientChain", "parameters", [], profile.gradient),
     ]
+    for lane in range(profile.lanes):
+        expected += _expected_of_lane(lane, at, profile, idle)
     for name, function, arguments, value in expected:
         actual = view(name, function, arguments)
         if dataclasses.is_dataclass(value):
             actual = from_abi(type(value), actual)
         if actual != value:
             raise ChainError(f"{name}.{function} is {actual} after the deployment, not {value}; do not use it")
+
+
+def _expected_of_lane(
+    lane: int, at: Mapping[ContractName, str], profile: Profile, idle: IdleTask
+) -> list[tuple[ContractName, str, list[Any], Any]]:
+    chain, ledger = of_lane("LearningChain", lane), of_lane("BlockLedger", lane)
+    return [
+        ("RewardReservoir", "isOperator", [at[chain]], True),
+        ("RewardToken", "isMinter", [at[ledger]], True),
+        ("VerifierCommittee", "isChain", [at[chain]], True),
+        (chain, "RESERVOIR", [], at["RewardReservoir"]),
+        (chain, "LEDGER", [], at[ledger]),
+        (chain, "MARKET", [], at["TaskMarket"]),
+        (chain, "COMMITTEE", [], at["VerifierCommittee"]),
+        (chain, "parameters", [], profile.chain),
+        (chain, "idleTask", [], idle),
+        (ledger, "TOKEN", [], at["RewardToken"]),
+        (ledger, "CHAIN", [], at[chain]),
+        (ledger, "parameters", [], profile.share()),
+    ]
 
 
 def _numbers(part: Any) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from eth_utils.address import is_checksum_address
 from eth_utils.crypto import keccak
@@ -25,8 +25,31 @@ CONTRACT_NAMES: tuple[ContractName, ...] = (
     "BlockLedger",
 )
 
+LANE_NAMES: tuple[ContractName, ...] = ("LearningChain", "BlockLedger")
+"""What each lane has of its own."""
+
 Hash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 _MAX_BYTES = 16 << 20
+
+
+def in_lane(name: str | int, lane: int) -> str:
+    """A key or the name of a file that follows from a round's id, which other lanes have too."""
+    return str(name) if lane == 0 else f"{name}@{lane + 1}"
+
+
+def of_lane(name: ContractName, lane: int) -> ContractName:
+    """What a deployment file calls a lane's contract: `LearningChain` and `LearningChain2` of the first two."""
+    return name if lane == 0 else cast(ContractName, f"{name}{lane + 1}")
+
+
+def kind_of(name: ContractName) -> ContractName:
+    """Which of the compiled contracts it is."""
+    return cast(ContractName, name.rstrip("0123456789"))
+
+
+def contract_names(lanes: int) -> list[ContractName]:
+    """All of a deployment, in the order of their creation."""
+    return [*CONTRACT_NAMES, *(of_lane(name, lane) for lane in range(1, lanes) for name in LANE_NAMES)]
 
 
 class DeployedContract(Document):
@@ -62,7 +85,7 @@ class Deployment(Document):
             raise BadInput(f"cannot read deployment file {path}: {exc.strerror}; run `ape run deploy` first") from exc
         except ValidationError as exc:
             raise BadInput(f"{path} is not a deployment file: {first_problem(exc)}; run `ape run deploy`") from exc
-        for name in CONTRACT_NAMES:
+        for name in contract_names(deployment.lanes):
             if name not in deployment.contracts or not is_checksum_address(deployment.contracts[name].address):
                 raise BadInput(f"{path} has no valid address of {name}; run `ape run deploy` again")
         return deployment
@@ -83,6 +106,11 @@ class Deployment(Document):
         """Write the file so that a reader sees the old content or the new, never half of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(self.model_dump(mode="json"), indent=1).encode())
+
+    @property
+    def lanes(self) -> int:
+        """How many chains of blocks there are side by side."""
+        return max(1, sum(name.startswith("LearningChain") for name in self.contracts))
 
     def address(self, contract: ContractName) -> str:
         return self.contracts[contract].address

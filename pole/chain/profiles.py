@@ -1,12 +1,14 @@
 """All parameters of timing and money that a deployment fixes for ever, as two profiles to choose from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pole.chain.gradient_structs import GradientParameters
 from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
 from pole.errors import BadInput
 
 ETHER = 10**18
+MAX_LANES = 16
+"""As `TaskMarket` has it."""
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
@@ -29,6 +31,11 @@ class Profile:
     ledger: LedgerParameters
     gradient: GradientParameters
     idle: IdleTerms
+    lanes: int
+
+    def share(self) -> LedgerParameters:
+        """Of one lane: all together issue R_w as often as one would."""
+        return replace(self.ledger, winner_reward=self.ledger.winner_reward // self.lanes)
 
 
 LOCAL = Profile(
@@ -49,6 +56,7 @@ LOCAL = Profile(
         displacement_ppm=100_000,
         unbonding_period_s=60,
         vote_commit_window_s=40,
+        vote_entry_s=1,
         vote_reveal_window_s=20,
         vote_opening_window_s=20,
         max_extensions=2,
@@ -75,6 +83,7 @@ LOCAL = Profile(
         max_block_time_limit_s=_HOUR_S,
     ),
     IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
+    lanes=2,
 )
 """For one-second blocks on a development chain."""
 
@@ -96,6 +105,7 @@ PUBLIC = Profile(
         displacement_ppm=100_000,
         unbonding_period_s=7 * _DAY_S,
         vote_commit_window_s=2 * _HOUR_S,
+        vote_entry_s=30,
         vote_reveal_window_s=30 * _MINUTE_S,
         vote_opening_window_s=30 * _MINUTE_S,
         max_extensions=3,
@@ -124,6 +134,7 @@ PUBLIC = Profile(
     IdleTerms(
         time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4, earliest_close_s=15 * _MINUTE_S
     ),
+    lanes=4,
 )
 """For twelve-second blocks, nodes that restart, and people who sleep; the unbonding time covers every ballot."""
 

@@ -105,6 +105,16 @@ class Task:
     verifier_fee_wei: int
     bond_wei: int
     state: TaskState
+    lane: int
+
+
+@dataclass(frozen=True)
+class Lane:
+    """`chain`: address of its `LearningChain`; `idle_since`: when its last round ended."""
+
+    chain: str
+    idle_since: int
+    is_busy: bool
 
 
 @dataclass(frozen=True)
@@ -269,6 +279,7 @@ class CommitteeParameters:
     displacement_ppm: int
     unbonding_period_s: int
     vote_commit_window_s: int
+    vote_entry_s: int
     vote_reveal_window_s: int
     vote_opening_window_s: int
     max_extensions: int

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from pole.chain.deployment import in_lane
 from pole.errors import KeyRefused
 from pole.learning.functional_keys import FunctionalKeys, max_keys_bytes
 from pole.storage.cid import Cid
@@ -27,9 +28,9 @@ def fetch_keys(store: Store, manifest: Manifest, keys: Cid | None) -> Functional
     return FunctionalKeys.from_bytes(store.get(keys, max_keys_bytes(manifest)))
 
 
-def feature_cache(home: Path, previous_hash: bytes) -> Path:
-    """The folder for a round's features, after removing those of all other heights: they never come back."""
-    caches = home / "features"
+def feature_cache(home: Path, previous_hash: bytes, lane: int = 0) -> Path:
+    """The folder for a round's features, after removing those of the lane's other rounds: they never come back."""
+    caches = home / in_lane("features", lane)
     mine = caches / previous_hash.hex()
     for other in caches.glob("*"):
         if other != mine:

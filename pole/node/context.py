@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ class RoleContext:
         if self.account is None:
             raise BadInput("this command needs an account; give --account ALIAS or --account KEYFILE")
         return str(self.account.address)
+
+    def on_lane(self, lane: int) -> "RoleContext":
+        """The same, with the contracts as seen from another lane."""
+        return replace(self, contracts=self.contracts.lanes[lane])
 
     @property
     def has_account(self) -> bool:

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 5.0
 
-_ROUND = Gauge("pole_round", "Id of the current round; 0 before the first.", registry=REGISTRY)
+_ROUND = Gauge("pole_round", "Id of a lane's current round; 0 if there is none.", ["lane"], registry=REGISTRY)
 _PHASE = Enum(
-    "pole_phase", "Phase of the current round.", states=[phase.name.lower() for phase in Phase], registry=REGISTRY
+    "pole_phase",
+    "Phase of a lane's current round.",
+    ["lane"],
+    states=[phase.name.lower() for phase in Phase],
+    registry=REGISTRY,
 )
 _BALANCE = Gauge("pole_balance_wei", "Ether of the account itself.", registry=REGISTRY)
 _CREDIT = Gauge("pole_credit_wei", "What the account can withdraw.", registry=REGISTRY)
@@ -36,9 +40,10 @@ def polled(context: "RoleContext") -> None:
 
 
 def _refresh(context: "RoleContext") -> None:
-    current = context.contracts.learning_chain.current_round()
-    _ROUND.set(0 if current is None else current.round_id)
-    _PHASE.state((Phase.NONE if current is None else current.phase).name.lower())
+    for lane in context.contracts.lanes:
+        current, number = lane.learning_chain.current_round(), str(lane.lane + 1)
+        _ROUND.labels(number).set(0 if current is None else current.round_id)
+        _PHASE.labels(number).state((Phase.NONE if current is None else current.phase).name.lower())
     context.chain.block_time()
     if not context.has_account:
         return

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import FrameType
@@ -39,6 +39,11 @@ class Waiting:
     def sentence(self, now_s: int) -> str:
         """For people, e.g. "waiting for the vote until 12:00:05 (in 12 s); then I will reveal"."""
         return f"waiting for {self.what}{_until(self.until_s, now_s)}; then I will {self.then}"
+
+
+def soonest(waits: Sequence[Waiting]) -> Waiting:
+    """The one that ends first; of several without an end, the first."""
+    return min(waits, key=lambda each: (each.until_s is None, each.until_s or 0))
 
 
 class Stopped(BaseException):

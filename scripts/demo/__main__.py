@@ -25,6 +25,7 @@ from dataclient.task_file import read_task_file
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.structs import TaskState
 from pole.errors import BadInput
 from pole.node.exit import exit_code
 from pole.timing import Timing
@@ -146,20 +147,14 @@ def play(console: Console, built: Stage, plan: Plan, page: ExplorerProcess) -> N
     built.start(["dataclient", "serve"], client)
     for seed, miner in enumerate(miners, start=1):
         built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed)], miner)
-    wanted = len(tasks)
+    contracts = Contracts.of(chain_client)
 
     def is_done() -> bool:
         failed = built.failed()
         if failed:
             raise DemoFailed(f"{failed[0]} ended with an error:\n{_tail(built, failed[0], actors)}")
-        contracts = Contracts.of(chain_client)
-        latest = contracts.learning_chain.latest_round()
-        return (
-            latest is not None
-            and latest.round_id >= wanted
-            and latest.phase.is_over
-            and not contracts.task_market.pending_count()
-        )
+        market = contracts.task_market
+        return all(market.task(task_id).state not in (TaskState.PENDING, TaskState.IN_ROUND) for task_id in tasks)
 
     View(console, built, chain_client, actors).follow(is_done, time.sleep)
     built.stop()
@@ -203,7 +198,7 @@ def finish(
     side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
     models = side_by_side([partial(use_model, built, actors[0], name) for name in tasks.values()])
     used = report.gas_of_run(chain_client)
-    console.print(report.blocks(contracts, chain_client, names, tasks))
+    console.print(report.blocks(contracts, names, tasks))
     console.print(report.payments(contracts, chain_client, actors, used.paid_wei))
     console.print(report.gas(used))
     for name, said in zip(tasks.values(), models, strict=True):

@@ -33,24 +33,27 @@ def ether(amount_wei: int) -> str:
     return f"{amount_wei / _ETHER:.4f}"
 
 
-def blocks(
-    contracts: Contracts, chain_client: ChainClient, names: Mapping[str, str], tasks: Mapping[int, str]
-) -> Table:
+def blocks(contracts: Contracts, names: Mapping[str, str], tasks: Mapping[int, str]) -> Table:
     """One row per block, with its own ommers and the one that it references."""
-    table = Table("height", "task", "winner", "train", "test", "ommers", "references", title="Blocks")
-    referenced = {event.arguments["height"]: event for event in chain_client.logs("BlockLedger", "OmmerReferenced")}
-    for height in range(1, contracts.block_ledger.height() + 1):
-        header = contracts.block_ledger.header(height)
-        own = (
-            ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in contracts.block_ledger.ommers(height))
-            or "-"
-        )
+    table = Table("lane", "height", "task", "winner", "train", "test", "ommers", "references", title="Blocks")
+    for lane in contracts.lanes:
+        _add_blocks(table, lane, names, tasks)
+    return table
+
+
+def _add_blocks(table: Table, lane: Contracts, names: Mapping[str, str], tasks: Mapping[int, str]) -> None:
+    ledger = lane.block_ledger
+    referenced = {event.arguments["height"]: event for event in ledger.references()}
+    for height in range(1, ledger.height() + 1):
+        header = ledger.header(height)
+        own = ", ".join(f"{names[o.miner]} {ppm_as_percent(o.test_ppm)}" for o in ledger.ommers(height)) or "-"
         event = referenced.get(height)
         reference = "-"
         if event is not None:
             paid = event.arguments
             reference = f"{names[paid['miner']]} of {paid['ommerHeight']} (R_r {ether(paid['ommerReward'])})"
         table.add_row(
+            str(lane.lane + 1),
             str(height),
             tasks.get(header.task_id, "idle"),
             names[header.winner],
@@ -59,7 +62,6 @@ def blocks(
             own,
             reference,
         )
-    return table
 
 
 def payments(

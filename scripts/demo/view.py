@@ -13,7 +13,7 @@ from rich.text import Text
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Phase, Round
+from pole.chain.structs import Header, Phase, Round
 from pole.node.loop import STATUS_FILE
 from testbed.processes import Actor, Stage
 
@@ -34,7 +34,7 @@ class View:
         self._contracts = Contracts.of(chain_client)
         self._actors = actors
         self._names = {actor.address: actor.name for actor in actors}
-        self._said = ""
+        self._said: dict[int, str] = {}
 
     def follow(self, is_done: Callable[[], bool], pause: Callable[[float], Any]) -> None:
         """Refresh about twice a second until `is_done`."""
@@ -50,25 +50,30 @@ class View:
                 pause(0.5)
 
     def _say_change(self) -> None:
-        line = self._headline(self._contracts.learning_chain.latest_round())
-        if line != self._said:
-            self._said = line
-            self._console.print(line, highlight=False)
+        for lane, line in enumerate(self._headlines()):
+            if line != self._said.get(lane):
+                self._said[lane] = line
+                self._console.print(line, highlight=False)
 
     def _draw(self) -> Group:
-        latest = self._contracts.learning_chain.latest_round()
         return Group(
-            Panel(Text(self._headline(latest)), title="chain", title_align="left"),
+            Panel(Text("\n".join(self._headlines())), title="chain", title_align="left"),
             self._processes(),
             self._blocks(),
         )
 
-    def _headline(self, latest: Round | None) -> str:
-        height = self._contracts.block_ledger.height()
+    def _headlines(self) -> list[str]:
+        """One for each lane."""
+        return [self._headline(lane, lane.learning_chain.latest_round()) for lane in self._contracts.lanes]
+
+    def _headline(self, lane: Contracts, latest: Round | None) -> str:
+        where = f"lane {lane.lane + 1}, " if len(self._contracts.lanes) > 1 else ""
+        height = lane.block_ledger.height()
         if latest is None:
-            return f"height {height}, no round yet, {self._contracts.task_market.pending_count()} task(s) pending"
+            pending = self._contracts.task_market.pending_count()
+            return f"{where}height {height}, no round yet, {pending} task(s) pending"
         task = "idle task" if latest.is_idle else f"task {latest.task_id}"
-        line = f"height {height}, round {latest.round_id} ({task}): {latest.phase.name.lower()}"
+        line = f"{where}height {height}, round {latest.round_id} ({task}): {latest.phase.name.lower()}"
         if latest.phase is Phase.ABORTED:
             return f"{line}, {latest.abort_reason.name.lower()}"
         return f"{line}, {latest.submission_count} committed, {latest.revealed_count} revealed"
@@ -88,14 +93,23 @@ class View:
         return table
 
     def _blocks(self) -> Table:
-        table = Table("height", "task", "winner", "train", "test", title="newest blocks", title_justify="left")
-        height = self._contracts.block_ledger.height()
-        for number in range(height, max(0, height - _BLOCKS_SHOWN), -1):
-            header = self._contracts.block_ledger.header(number)
+        columns = ("lane", "height", "task", "winner", "train", "test")
+        table = Table(*columns, title="newest blocks", title_justify="left")
+        newest = [
+            (lane, header)
+            for lane in self._contracts.lanes
+            for header in _newest_headers(lane, lane.block_ledger.height())
+        ]
+        newest.sort(key=lambda each: each[1].timestamp, reverse=True)
+        for lane, header in newest[:_BLOCKS_SHOWN]:
             winner = self._names.get(header.winner, header.winner)
             accuracies = (ppm_as_percent(header.train_ppm), ppm_as_percent(header.test_ppm))
-            table.add_row(str(number), str(header.task_id), winner, *accuracies)
+            table.add_row(str(lane.lane + 1), str(header.height), str(header.task_id), winner, *accuracies)
         return table
+
+
+def _newest_headers(lane: Contracts, height: int) -> list[Header]:
+    return [lane.block_ledger.header(number) for number in range(height, max(0, height - _BLOCKS_SHOWN), -1)]
 
 
 def read_status(home: Path) -> dict[str, Any]:

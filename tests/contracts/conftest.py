@@ -38,6 +38,7 @@ COMMITTEE_PARAMETERS = {
     "displacementPpm": 100_000,
     "unbondingPeriodS": 10 * MINUTE_S,
     "voteCommitWindowS": 2 * MINUTE_S,
+    "voteEntryS": 0,
     "voteRevealWindowS": 2 * MINUTE_S,
     "voteOpeningWindowS": 2 * MINUTE_S,
     "maxExtensions": 2,
@@ -208,19 +209,22 @@ def deploy_stand_in(project: Any, deployer: Any, chain: Any, other_operator: Any
     market, committee = (predict_address(deployer.address, deployer.nonce + offset) for offset in (2, 3))
     reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, other_operator])
     token = deployer.deploy(project.RewardToken, [chain])
-    deployed = deployer.deploy(project.TaskMarket, reservoir, chain, MARKET_PARAMETERS)
+    deployed = deployer.deploy(project.TaskMarket, reservoir, [chain], MARKET_PARAMETERS)
     assert deployed.address == market
     return SimpleNamespace(reservoir=reservoir, token=token, market=deployed)
 
 
-def deploy_system(project: Any, deployer: Any, **overrides: Any) -> SimpleNamespace:
+def deploy_system(project: Any, deployer: Any, lanes: int = 1, **overrides: Any) -> SimpleNamespace:
     """All contracts, in the order that predicts each other's addresses.
 
+    `chain` and `ledger` are those of the first lane, `lanes` has both of each.
     Overrides: `market`, `committee`, `chain`, `ledger`, `idle_task`, `gradient`: dicts that update those above.
     """
     committee_type, chain_type = require(project, "VerifierCommittee"), require(project, "LearningChain")
     first = deployer.nonce
     market, committee, chain, gradient, ledger = (predict_address(deployer.address, first + at) for at in range(2, 7))
+    more = [predict_address(deployer.address, first + at) for at in range(7, 5 + 2 * lanes)]
+    chains, ledgers = [chain, *more[::2]], [ledger, *more[1::2]]
     market_parameters = MARKET_PARAMETERS | overrides.get("market", {})
     committee_parameters = COMMITTEE_PARAMETERS | overrides.get("committee", {})
     chain_parameters = CHAIN_PARAMETERS | overrides.get("chain", {})
@@ -228,16 +232,21 @@ def deploy_system(project: Any, deployer: Any, **overrides: Any) -> SimpleNamesp
     idle_task = IDLE_TASK | overrides.get("idle_task", {})
     gradient_parameters = GRADIENT_PARAMETERS | overrides.get("gradient", {})
     system = SimpleNamespace()
-    system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, gradient])
-    system.token = deployer.deploy(project.RewardToken, [ledger])
-    system.market = deployer.deploy(project.TaskMarket, system.reservoir, chain, market_parameters)
-    system.committee = deployer.deploy(committee_type, system.reservoir, [chain, gradient], committee_parameters)
+    system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, gradient, *chains])
+    system.token = deployer.deploy(project.RewardToken, ledgers)
+    system.market = deployer.deploy(project.TaskMarket, system.reservoir, chains, market_parameters)
+    system.committee = deployer.deploy(committee_type, system.reservoir, [*chains, gradient], committee_parameters)
     parts = (system.reservoir, system.market, system.committee, ledger)
     system.chain = deployer.deploy(chain_type, *parts, chain_parameters, idle_task)
     system.gradient = deployer.deploy(project.GradientChain, system.reservoir, system.committee, gradient_parameters)
-    system.ledger = deployer.deploy(
-        project.BlockLedger, system.token, system.chain, ledger_parameters, idle_task["manifest"]
-    )
+    ledger_arguments = (ledger_parameters, idle_task["manifest"])
+    system.ledger = deployer.deploy(project.BlockLedger, system.token, system.chain, *ledger_arguments)
+    system.lanes = [SimpleNamespace(chain=system.chain, ledger=system.ledger)]
+    for at in ledgers[1:]:
+        another = deployer.deploy(chain_type, *parts[:3], at, chain_parameters, idle_task)
+        kept = deployer.deploy(project.BlockLedger, system.token, another, *ledger_arguments)
+        assert kept.address == at
+        system.lanes.append(SimpleNamespace(chain=another, ledger=kept))
     deployed = (system.market, system.committee, system.chain, system.gradient, system.ledger)
     assert [contract.address for contract in deployed] == [market, committee, chain, gradient, ledger]
     return system
@@ -284,7 +293,7 @@ def system(project: Any, deployer: Any) -> SimpleNamespace:
 
 @off_chain
 def deploy(project: Any, deployer: Any) -> Callable[..., SimpleNamespace]:
-    """`deploy(ledger={"ommerFormula": 1})`: the whole system with other parameters."""
+    """`deploy(ledger={"ommerFormula": 1}, lanes=2)`: the whole system with other parameters."""
     return lambda **overrides: deploy_system(project, deployer, **overrides)
 
 

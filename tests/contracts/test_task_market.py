@@ -37,14 +37,14 @@ def test_constructor__parameter_no_task_could_meet__reverts(
 ) -> None:
     given = dict(stand_in.market.parameters().items()) | {name: value}
     with reverts(stand_in.market.InvalidParameter, name=name.encode().ljust(32, b"\0"), value=value):
-        deployer.deploy(project.TaskMarket, stand_in.reservoir, chain_account, given)
+        deployer.deploy(project.TaskMarket, stand_in.reservoir, [chain_account], given)
 
 
 def test_constructor__zero_chain__reverts(
     project: Any, deployer: Any, reservoir: Any, market: Any, reverts: Any
 ) -> None:
     with reverts(market.ZeroAddress):
-        deployer.deploy(project.TaskMarket, reservoir, ZERO_ADDRESS, market.parameters())
+        deployer.deploy(project.TaskMarket, reservoir, [ZERO_ADDRESS], market.parameters())
 
 
 def test_constructor__not_an_operator_of_the_reservoir__reverts(
@@ -52,7 +52,7 @@ def test_constructor__not_an_operator_of_the_reservoir__reverts(
 ) -> None:
     # eth-tester simulates the creation under the next nonce.
     with reverts(market.NotOperator, caller=create_address(stranger.address, stranger.nonce + 1)):
-        stranger.deploy(project.TaskMarket, reservoir, chain_account, market.parameters())
+        stranger.deploy(project.TaskMarket, reservoir, [chain_account], market.parameters())
 
 
 def test_parameters__are_those_given(market: Any, reservoir: Any, chain_account: Any) -> None:
@@ -62,7 +62,7 @@ def test_parameters__are_those_given(market: Any, reservoir: Any, chain_account:
     assert parameters.verifierFeePpm == 100_000
     assert parameters.maxTimeLimitS == 3_600
     assert market.RESERVOIR() == reservoir
-    assert market.CHAIN() == chain_account
+    assert [lane.chain for lane in market.lanes()] == [chain_account]
 
 
 # --- submit ---
@@ -236,6 +236,7 @@ def test_pop_most_valuable__value_is_reward_per_second_of_a_whole_round(
         popped.append(market.mostValuable())
         receipt = market.popMostValuable(sender=chain_account)
         assert market.TaskPopped(popped[-1]) in receipt.events
+        market.close(popped[-1], SOLVED, sender=chain_account)
     assert popped == [long_rich, short_poor, middle]
 
 

@@ -34,6 +34,7 @@ PROFILE = Profile(
         displacement_ppm=100_000,
         unbonding_period_s=60,
         vote_commit_window_s=90,
+        vote_entry_s=0,
         vote_reveal_window_s=90,
         vote_opening_window_s=90,
         max_extensions=1,
@@ -53,6 +54,7 @@ PROFILE = Profile(
     LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
     LOCAL.gradient,
     IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
+    lanes=1,
 )
 """Windows long enough for a process to start on a busy machine. A test that waits for one to pass moves the clock."""
 
@@ -77,10 +79,10 @@ def development_account(index: int) -> LocalAccount:
     return account
 
 
-def deploy_site(rpc_url: str, folder: Path) -> Site:
+def deploy_site(rpc_url: str, folder: Path, lanes: int = 1) -> Site:
     """Deploy the contracts with windows for tests; the deployment file is `deployment.json` in the folder."""
     web3 = web3_at(rpc_url)
     manifest = publish_idle_task(open_store(str(folder / "store")))
-    deployment = deploy_with_web3(web3, development_account(DEPLOYER), PROFILE, manifest)
+    deployment = deploy_with_web3(web3, development_account(DEPLOYER), PROFILE, manifest, lanes=lanes)
     deployment.save(folder / "deployment.json")
     return Site(rpc_url, deployment, folder)

@@ -42,7 +42,7 @@ class World:
     transaction as well, for chains whose every block takes ten of them; such a world cannot be frozen or hurried.
     """
 
-    def __init__(self, folder: Path, *, is_hasty: bool = False) -> None:
+    def __init__(self, folder: Path, *, is_hasty: bool = False, lanes: int = 1) -> None:
         self.folder = folder
         self._resources = ExitStack()
         interval_s = 1 if is_hasty else None
@@ -52,7 +52,7 @@ class World:
         self._role_poll_s = "0.1" if is_hasty else _ROLE_POLL_S
         self.stage = Stage(folder, replace(chain, rpc_url=with_keys(chain.rpc_url)))
         self._resources.callback(self.stage.stop)
-        self.site = deploy_site(chain.rpc_url, folder)
+        self.site = deploy_site(chain.rpc_url, folder, lanes)
         self.chain = ChainClient.connect(chain.rpc_url, self.site.deployment)
         self.contracts = Contracts.of(self.chain)
         self._numbers: dict[str, int] = {}
@@ -216,8 +216,8 @@ class World:
     # --- rounds ------------------------------------------------------------------------------------------------------
 
     def round_of(self, task_id: int) -> Round | None:
-        """The newest round, if it is this task's."""
-        latest = self.contracts.learning_chain.latest_round()
+        """The newest round of the lane that has this task, if it is the task's."""
+        latest = self.contracts.of_task(task_id).learning_chain.latest_round()
         return latest if latest is not None and latest.task_id == task_id else None
 
     def open_round(self) -> None:
@@ -262,7 +262,8 @@ class World:
         current = self.round_of(task_id)
         return (
             current is not None
-            and self.contracts.learning_chain.submission_index(current.round_id, miner.address) is not None
+            and self.contracts.of_task(task_id).learning_chain.submission_index(current.round_id, miner.address)
+            is not None
         )
 
     # --- money -------------------------------------------------------------------------------------------------------

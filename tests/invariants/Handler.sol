@@ -106,7 +106,11 @@ contract Handler is Intruder {
     /// @notice Brings everything to its end: round and height finish, tasks, bonds and stakes are taken back, all is
     /// withdrawn.
     function windUp() external {
-        while (isRoundOpen()) _lapseObserved();
+        _isStaying = true;
+        for (uint256 i = 0; i < LANES; i++) {
+            _goTo(i);
+            while (isRoundOpen()) _lapseObserved();
+        }
         while (isGradientOpen()) _lapseGradientObserved();
         for (uint64 taskId = gradient.taskCount(); gradient.pendingCount() > 0; taskId--) {
             _cancelGradientObserved(taskId);
@@ -180,10 +184,13 @@ contract Handler is Intruder {
         else _vote(ballotId, seed);
     }
 
+    /// @dev If it is the lane's turn, or it is not the last free one for an idle round.
     function _open() private {
-        uint256 pending = market.pendingCount();
+        bool hasTask = market.pendingCount() > 0;
+        bool mayOpen = hasTask ? market.nextLane() == address(chain) : freeLanes() > 1;
+        if (!mayOpen) return;
         VM.prank(_stranger());
-        if (pending > 0) chain.openRound();
+        if (hasTask) chain.openRound();
         else chain.openIdleRound();
     }
 

@@ -56,6 +56,13 @@ abstract contract Intruder is GradientRoles {
                 ? abi.encodeCall(ILearningChain.openRound, ())
                 : abi.encodeCall(ILearningChain.openIdleRound, ());
             _mustFail(_stranger(), address(chain), data);
+            // Another lane's turn, or the last free lane.
+            if (market.nextLane() != address(chain)) {
+                _mustFail(_stranger(), address(chain), abi.encodeCall(ILearningChain.openRound, ()));
+            }
+            if (freeLanes() == 1) {
+                _mustFail(_stranger(), address(chain), abi.encodeCall(ILearningChain.openIdleRound, ()));
+            }
         } else if (kind == 6) {
             uint64 any = uint64(seed % (roundId + 2));
             if (!chain.isDue(any)) {

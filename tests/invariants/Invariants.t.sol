@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IGradientChain} from "../../contracts/interfaces/IGradientChain.sol";
+import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {IBlockLedger} from "../../contracts/interfaces/IBlockLedger.sol";
 import {IRewardReservoir} from "../../contracts/interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
@@ -90,13 +91,20 @@ abstract contract Invariants {
             _held(address(committee), IRewardReservoir.Pot.Stake), _stakesWei(committee), "I3: stakes"
         );
         _checkGradientOperator();
-        if (handler.isRoundOpen()) return;
-        address chain = address(handler.chain());
-        if (handler.gradient().current().phase != IGradientChain.HeightPhase.Voting) {
-            VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
+        bool isAnyOpen = handler.gradient().current().phase == IGradientChain.HeightPhase.Voting;
+        for (uint256 i = 0; i < handler.LANES(); i++) {
+            ILearningChain chain = handler.chains(i);
+            if (handler.isRoundOpenOn(chain)) {
+                isAnyOpen = true;
+                continue;
+            }
+            VM.assertEq(
+                _held(address(chain), IRewardReservoir.Pot.Escrow), 0, "I4: an ended round holds escrow"
+            );
+            VM.assertEq(_held(address(chain), IRewardReservoir.Pot.Bond), 0, "I4: an ended round holds bonds");
         }
-        VM.assertEq(_held(chain, IRewardReservoir.Pot.Escrow), 0, "I4: an ended round holds escrow");
-        VM.assertEq(_held(chain, IRewardReservoir.Pot.Bond), 0, "I4: an ended round holds bonds");
+        if (isAnyOpen) return;
+        VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
     }
 
     /// @dev Each task's account is what its blocks still cost; each bond is its miner's.
@@ -125,13 +133,9 @@ abstract contract Invariants {
 
     /// @dev Headers form one chain, and each paid at most R_w, R_r <= R_w and R_w/32.
     function _checkBlocks() internal view {
-        IBlockLedger ledger = handler.ledger();
-        uint64 height = ledger.height();
-        if (height > 0) {
-            bytes32 previousHash = ledger.header(height).previousHash;
-            VM.assertTrue(
-                previousHash == ledger.headerHash(height - 1), "I9: a header does not name the one before"
-            );
+        uint256 height;
+        for (uint256 i = 0; i < handler.LANES(); i++) {
+            height += _checkLedger(handler.ledgers(i));
         }
         IGradientChain gradient = handler.gradient();
         uint64 gradientHeight = gradient.height();
@@ -142,7 +146,7 @@ abstract contract Invariants {
                 "I26: a gradient header does not name the one before"
             );
         }
-        uint256 winnerReward = ledger.parameters().winnerReward;
+        uint256 winnerReward = handler.ledger().parameters().winnerReward;
         uint256 supply = handler.token().totalSupply();
         uint256 references = handler.seen(IBlockLedger.OmmerReferenced.selector);
         VM.assertTrue(
@@ -150,6 +154,15 @@ abstract contract Invariants {
         );
         uint256 most = height * winnerReward + references * (winnerReward + winnerReward / 32);
         VM.assertTrue(supply <= most, "I22: more was issued than blocks and ommers earn");
+    }
+
+    function _checkLedger(IBlockLedger ledger) private view returns (uint64 height) {
+        height = ledger.height();
+        if (height == 0) return height;
+        bytes32 previousHash = ledger.header(height).previousHash;
+        VM.assertTrue(
+            previousHash == ledger.headerHash(height - 1), "I9: a header does not name the one before"
+        );
     }
 
     function _held(address operator, IRewardReservoir.Pot pot) private view returns (uint256) {

@@ -50,7 +50,7 @@ abstract contract PublicSystem {
         chains[0] = places[4];
         reservoir = new RewardReservoir(operators);
         token = new RewardToken(minters);
-        market = new TaskMarket(reservoir, places[4], _marketParameters());
+        market = new TaskMarket(reservoir, chains, _marketParameters());
         committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
         chain = new LearningChain(
             reservoir, market, committee, IBlockLedger(places[5]), _chainParameters(), _idleTask()
@@ -67,7 +67,19 @@ abstract contract PublicSystem {
 
     function _committeeParameters() private pure returns (IVerifierCommittee.CommitteeParameters memory) {
         return IVerifierCommittee.CommitteeParameters(
-            uint128(STAKE_WEI), 4 ether, 3, 7 days, 100_000, 7 days, 7_200, 1_800, 1_800, 3, 10_000, 50_000
+            uint128(STAKE_WEI),
+            4 ether,
+            3,
+            7 days,
+            100_000,
+            7 days,
+            7_200,
+            30,
+            1_800,
+            1_800,
+            3,
+            10_000,
+            50_000
         );
     }
 

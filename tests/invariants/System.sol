@@ -19,7 +19,8 @@ import {TaskMarket} from "../../contracts/TaskMarket.sol";
 import {VerifierCommittee} from "../../contracts/VerifierCommittee.sol";
 import {VM} from "./Vm.sol";
 
-/// @notice The whole deployment, with short windows and small sums.
+/// @notice The whole deployment with two lanes, with short windows and small sums. `chain` and `ledger` are those of the
+/// lane that is acted on.
 abstract contract System {
     uint128 internal constant CLIENT_BOND_WEI = 5_003;
     uint128 internal constant MIN_REWARD_WEI = 1_000;
@@ -28,6 +29,7 @@ abstract contract System {
     uint128 internal constant MIN_STAKE_WEI = 10_000;
     uint32 internal constant SEAT_WAIT_S = 120;
     uint128 internal constant WINNER_REWARD = 32_003;
+    uint256 public constant LANES = 2;
 
     IRewardReservoir public reservoir;
     IRewardToken public token;
@@ -36,32 +38,53 @@ abstract contract System {
     ILearningChain public chain;
     IGradientChain public gradient;
     IBlockLedger public ledger;
+    ILearningChain[LANES] public chains;
+    IBlockLedger[LANES] public ledgers;
 
     function _deploy(OmmerFormula formula) internal {
         uint256 nonce = VM.getNonce(address(this));
-        address[] memory operators = new address[](4);
-        for (uint256 i = 0; i < 4; i++) {
+        // Market, committee and gradient chain first, then a chain and a ledger for each lane.
+        address[] memory operators = new address[](3 + LANES);
+        address[] memory minters = new address[](LANES);
+        address[] memory lanes = new address[](LANES);
+        address[] memory voted = new address[](LANES + 1);
+        for (uint256 i = 0; i < 3; i++) {
             operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
         }
-        address[] memory minters = new address[](1);
-        address ledgerAt = VM.computeCreateAddress(address(this), nonce + 6);
-        minters[0] = ledgerAt;
-        address[] memory chains = new address[](2);
-        (chains[0], chains[1]) = (operators[2], operators[3]);
+        for (uint256 i = 0; i < LANES; i++) {
+            lanes[i] = operators[3 + i] = voted[i] = VM.computeCreateAddress(address(this), nonce + 5 + 2 * i);
+            minters[i] = VM.computeCreateAddress(address(this), nonce + 6 + 2 * i);
+        }
+        voted[LANES] = operators[2];
 
         reservoir = new RewardReservoir(operators);
         token = new RewardToken(minters);
-        market = new TaskMarket(reservoir, operators[2], _marketParameters());
-        committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
-        chain = new LearningChain(
+        market = new TaskMarket(reservoir, lanes, _marketParameters());
+        committee = new VerifierCommittee(reservoir, voted, _committeeParameters());
+        gradient = new GradientChain(reservoir, committee, _gradientParameters());
+        require(address(gradient) == operators[2], "addresses were not predicted");
+        for (uint256 i = 0; i < LANES; i++) {
+            _deployLane(i, formula, minters[i]);
+            require(address(chains[i]) == lanes[i], "addresses were not predicted");
+        }
+        _goTo(0);
+    }
+
+    function _deployLane(uint256 index, OmmerFormula formula, address ledgerAt) private {
+        chains[index] = new LearningChain(
             reservoir, market, committee, IBlockLedger(ledgerAt), _chainParameters(), _idleTask()
         );
-        gradient = new GradientChain(reservoir, committee, _gradientParameters());
-        ledger = new BlockLedger(
-            token, address(chain), IBlockLedger.LedgerParameters(WINNER_REWARD, formula), _idleTask().manifest
+        ledgers[index] = new BlockLedger(
+            token,
+            address(chains[index]),
+            IBlockLedger.LedgerParameters(WINNER_REWARD, formula),
+            _idleTask().manifest
         );
-        require(address(gradient) == operators[3], "addresses were not predicted");
-        require(address(ledger) == ledgerAt, "addresses were not predicted");
+        require(address(ledgers[index]) == ledgerAt, "addresses were not predicted");
+    }
+
+    function _goTo(uint256 lane) internal {
+        (chain, ledger) = (chains[lane], ledgers[lane]);
     }
 
     function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {
@@ -84,6 +107,7 @@ abstract contract System {
             displacementPpm: 100_000,
             unbondingPeriodS: 300,
             voteCommitWindowS: 120,
+            voteEntryS: 2,
             voteRevealWindowS: 120,
             voteOpeningWindowS: 120,
             maxExtensions: 1,

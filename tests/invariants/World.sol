@@ -38,7 +38,12 @@ abstract contract World is GradientWorld, Books {
     uint256 internal _nowS = 1_700_000_000;
     uint256 internal _blockNumber = 1;
 
+    /// @dev Each call acts on a lane of its own, unless everything is wound up.
+    uint256 private _laneCalls;
+    bool internal _isStaying;
+
     modifier observed() {
+        if (!_isStaying) _goTo(uint256(keccak256(abi.encode("lane", ++_laneCalls))) % LANES);
         _pass(ACTION_S);
         Before memory earlier = _before();
         VM.recordLogs();
@@ -47,8 +52,19 @@ abstract contract World is GradientWorld, Books {
     }
 
     function isRoundOpen() public view returns (bool) {
-        ILearningChain.Phase phase = chain.round(chain.roundCount()).phase;
+        return isRoundOpenOn(chain);
+    }
+
+    function isRoundOpenOn(ILearningChain lane) public view returns (bool) {
+        ILearningChain.Phase phase = lane.round(lane.roundCount()).phase;
         return phase != ILearningChain.Phase.None && !_isFinal(phase);
+    }
+
+    /// @notice How many lanes have no round.
+    function freeLanes() public view returns (uint256 count) {
+        for (uint256 i = 0; i < LANES; i++) {
+            if (!isRoundOpenOn(chains[i])) count++;
+        }
     }
 
     function _pass(uint256 seconds_) internal {
@@ -91,6 +107,7 @@ abstract contract World is GradientWorld, Books {
             }
         }
         _checkRound(earlier);
+        _checkLanes();
         for (uint256 i = 0; i < 2; i++) {
             _checkBallot(earlier.ballotIds[i], earlier.ballotPhases[i]);
         }
@@ -133,6 +150,18 @@ abstract contract World is GradientWorld, Books {
         if (ledger.height() != earlier.height + (wasFinalised ? 1 : 0)) {
             _violate("I9: the height moved without a finalised round, or not with one");
         }
+    }
+
+    /// @dev The market knows which lanes have a round, and no idle round has the last one that was free.
+    function _checkLanes() private {
+        ITaskMarket.Lane[] memory lanes = market.lanes();
+        uint256 idleRounds;
+        for (uint256 i = 0; i < LANES; i++) {
+            bool isOpen = isRoundOpenOn(chains[i]);
+            if (lanes[i].isBusy != isOpen) _violate("I40: the market is wrong about a lane");
+            if (isOpen && chains[i].round(chains[i].roundCount()).taskId == 0) idleRounds++;
+        }
+        if (idleRounds == LANES) _violate("I40: idle rounds have all lanes");
     }
 
     function _isRoundStep(ILearningChain.Phase from, ILearningChain.Phase to) private pure returns (bool) {

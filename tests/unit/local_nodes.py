@@ -75,7 +75,9 @@ class LocalNodes:
         self.rpc("evm_increaseTime", seconds)
         self.rpc("evm_mine")
 
-    def miner(self, account: LocalAccount, *, is_idle_allowed: bool = True, trainer: Trainer = train) -> MinerNode:
+    def miner(
+        self, account: LocalAccount, *, is_idle_allowed: bool = True, trainer: Trainer = train, lane: int | None = None
+    ) -> MinerNode:
         context = self.context("miner", account.address, account)
         options = MinerOptions(
             trainer=trainer,
@@ -85,26 +87,28 @@ class LocalNodes:
             commit_latency_s=None,
             is_idle_allowed=is_idle_allowed,
             withdraw_over_wei=None,
+            lane=lane,
         )
         return MinerNode(context, options)
 
     def verifier(self, account: LocalAccount, *, stake_wei: int = ETHER, reserve_s: float = 3.0) -> VerifierNode:
         node = VerifierNode(self.context("verifier", account.address, account), JudgingLimits(), reserve_s, stake_wei)
-        self.resources.callback(node.voting.judge.close)
+        self.resources.callback(node.close)
         return node
 
     def submit(self, client: LocalAccount, commission: Commission) -> int:
         """The client's task, on the list; returns its id."""
-        context = self.context("client", "client", client)
+        context = self.context("client", client.address, client)
         market = self.deployment.address("TaskMarket")
         commitment = test_set_commitment(self.deployment.chain_id, market, client.address, commission.test_set, SALT)
         terms = TaskTerms(commission.manifest_cid, commitment, 60, 700_000, 0, 1, 0)
         value_wei = ETHER + LOCAL.market.client_bond_wei
-        context.contracts.task_market.submit(terms, value_wei=value_wei, key="submit")
-        return context.contracts.task_market.task_count()
+        market_contract = context.contracts.task_market
+        market_contract.submit(terms, value_wei=value_wei, key=f"submit/{market_contract.task_count()}")
+        return market_contract.task_count()
 
     def publish_keys(self, client: LocalAccount, current: Round, keys: Cid) -> None:
-        context = self.context("client", "client", client)
+        context = self.context("client", client.address, client)
         key = f"keys/{current.round_id}"
         context.contracts.learning_chain.publish_keys(current.round_id, current.previous_hash, keys, key=key)
 
@@ -143,13 +147,13 @@ def until_phase(nodes: list[Node], phase: Phase) -> Waiting:
 
 
 @contextmanager
-def start_local_chain(idle: Cid) -> Iterator[LocalChain]:
+def start_local_chain(idle: Cid, lanes: int = 1) -> Iterator[LocalChain]:
     """A fresh chain; `idle` is the manifest of its idle task."""
     with development_chain("anvil", block_time_s=None) as chain:
         web3 = web3_at(chain.rpc_url)
         deployer: LocalAccount = Account.create()
         web3.provider.make_request(RPCEndpoint("anvil_setBalance"), [deployer.address, hex(100 * ETHER)])
-        yield LocalChain(chain.rpc_url, web3, deploy_with_web3(web3, deployer, LOCAL, idle))
+        yield LocalChain(chain.rpc_url, web3, deploy_with_web3(web3, deployer, LOCAL, idle, lanes=lanes))
 
 
 @contextmanager

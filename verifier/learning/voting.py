@@ -25,7 +25,7 @@ _LOOK_UP_S = 0.5
 class LearningVoting:
     """Judges a round's models. `is_wanted_elsewhere`: then judging goes on beside the loop, which does not wait.
 
-    `owner`: whose stake votes, if not the account's own.
+    `context`: as seen from the lane. `owner`: whose stake votes, if not the account's own; `votes`: those of all lanes.
     """
 
     def __init__(
@@ -35,10 +35,11 @@ class LearningVoting:
         reserve_s: float,
         is_wanted_elsewhere: Callable[[], bool] = lambda: False,
         owner: str | None = None,
+        votes: VoteBook | None = None,
     ) -> None:
         self.context, self.limits, self.reserve_s = context, limits, reserve_s
         self.judge = JudgingProcess(limits)
-        self.votes = VoteBook(context, owner)
+        self.votes = votes or VoteBook(context, owner)
         self.keeper = Keeper(context)
         self.is_wanted_elsewhere = is_wanted_elsewhere
         self._worker = BackgroundWorker()
@@ -50,7 +51,9 @@ class LearningVoting:
         test_set = current.test_set if has_test_set and current.is_test_set_released else None
         return RoundInputs(
             store=self.context.store.location,
-            cache_dir=str(feature_cache(self.context.home.resolve(), current.previous_hash)),
+            cache_dir=str(
+                feature_cache(self.context.home.resolve(), current.previous_hash, self.context.contracts.lane)
+            ),
             manifest=str(self.context.contracts.manifest_of(current)),
             previous_hash=current.previous_hash.hex(),
             keys=str(current.keys) if current.keys else None,
@@ -111,7 +114,7 @@ class LearningVoting:
         judge_all(self.judge, self.inputs(current), models, session, give_up_at_s, entries, order)
         if session.is_test_set_missing and seconds_left < window_s / 2:
             self.context.log.warning(
-                f"round {current.round_id}: no test set, the vote says that it was withheld: {session.problem}"
+                f"{self._name(current)}: no test set, the vote says that it was withheld: {session.problem}"
             )
             inputs = self.inputs(current, has_test_set=False)
             judge_all(self.judge, inputs, models, session, give_up_at_s, entries, order)
@@ -121,8 +124,11 @@ class LearningVoting:
 
     def _log_opening(self, current: Round, session: Session) -> None:
         if session.opening.rows:
-            self.context.log.info(f"round {current.round_id}: decrypted {session.opening}")
+            self.context.log.info(f"{self._name(current)}: decrypted {session.opening}")
         session.opening = NOTHING
+
+    def _name(self, current: Round) -> str:
+        return self.context.contracts.round_name(current.round_id)
 
     def _is_done(self, work: Callable[[], None]) -> bool:
         """Does slow work; False if it, or other work from before, still goes on while the loop is wanted elsewhere."""

@@ -1,6 +1,6 @@
-"""One class per contract: typed reads and typed writes. `Contracts` is all of one deployment."""
+"""One class per contract: typed reads and typed writes. `Contracts` is all of one deployment, as seen from a lane."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts.block_ledger import BlockLedger
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Contracts:
-    """The contracts of one deployment."""
+    """The contracts of one deployment; the learning chain and its ledger are those of one lane."""
 
     task_market: TaskMarket
     verifier_committee: VerifierCommittee
@@ -37,11 +37,13 @@ class Contracts:
     reward_reservoir: RewardReservoir
     reward_token: RewardToken
     block_ledger: BlockLedger
+    lane: int = 0
+    _all: "list[Contracts]" = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
-    def of(cls, client: ChainClient, sender: Sender | None = None) -> "Contracts":
+    def of(cls, client: ChainClient, sender: Sender | None = None, lane: int = 0) -> "Contracts":
         """Without `sender`, for reading only."""
-        return cls(
+        first = cls(
             TaskMarket(client, sender),
             VerifierCommittee(client, sender),
             LearningChain(client, sender),
@@ -50,6 +52,24 @@ class Contracts:
             RewardToken(client, sender),
             BlockLedger(client, sender),
         )
+        first._all.append(first)
+        for other in range(1, client.deployment.lanes):
+            chain, ledger = LearningChain(client, sender, other), BlockLedger(client, sender, other)
+            first._all.append(replace(first, learning_chain=chain, block_ledger=ledger, lane=other))
+        return first._all[lane]
+
+    @property
+    def lanes(self) -> "tuple[Contracts, ...]":
+        """The same deployment as seen from each lane, in the order of the market's indexes."""
+        return tuple(self._all) or (self,)
+
+    def of_task(self, task_id: int) -> "Contracts":
+        """As seen from the lane that took a task; from the first one, if none has yet."""
+        return self.lanes[self.task_market.task(task_id).lane]
+
+    def round_name(self, round_id: int) -> str:
+        """For people: of the second lane, "round 7 of lane 2"."""
+        return f"round {round_id}" + (f" of lane {self.lane + 1}" if len(self.lanes) > 1 else "")
 
     def manifest_of(self, the_round: Round) -> Cid:
         """CID of the manifest that a round trains on, of its task or the idle one."""

@@ -1,6 +1,7 @@
 """BlockLedger: the blocks that rounds end in, and the ommers beside them. Source: PoLe, section 3.3"""
 
 from pole.chain.abi import from_abi
+from pole.chain.client import Event
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Header, LedgerParameters, Ommer
 
@@ -21,6 +22,15 @@ class BlockLedger(BaseContract):
 
     def ommers(self, height: int) -> list[Ommer]:
         return [from_abi(Ommer, part) for part in self._read("ommers", height)]
+
+    def appended(self, height: int) -> Event | None:
+        """The event of a block, which has its body; None if the node does not keep it."""
+        events = self._client.logs(self.label, "BlockAppended", height=height)
+        return events[-1] if events else None
+
+    def references(self, from_block: int | None = None, **heights: int) -> list[Event]:
+        """Ommers that blocks have referenced; `heights`: of either, by ABI name."""
+        return self._client.logs(self.label, "OmmerReferenced", from_block, **heights)
 
     def is_included(self, height: int, index: int, value: bytes, proof: list[bytes]) -> bool:
         """Whether `value` is leaf `index` of the body of the block at `height`, judged by the contract."""

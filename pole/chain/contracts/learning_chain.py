@@ -1,7 +1,7 @@
 """LearningChain: rounds from their opening to the block. Source: PoLe, section 3"""
 
 from pole.chain.abi import from_abi
-from pole.chain.client import Receipt
+from pole.chain.client import Event, Receipt
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import ChainParameters, IdleTask, Round, Submission
 from pole.storage.cid import Cid
@@ -50,6 +50,19 @@ class LearningChain(BaseContract):
     def judging_fee_wei(self, round_id: int) -> int:
         """What a submission to a round costs besides its bond."""
         return int(self._read("judgingFeeOf", round_id))
+
+    def rounds_of(self, task_id: int) -> list[int]:
+        """Ids of the rounds that a task has had on this lane."""
+        opened = self._client.logs(self.label, "RoundOpened", taskId=task_id)
+        return [int(event.arguments["roundId"]) for event in opened]
+
+    def changes(self, **filters: int) -> list[Event]:
+        """All events of a round entering a phase."""
+        return self._client.logs(self.label, "PhaseChanged", **filters)
+
+    def last_change(self, round_id: int) -> Event:
+        """When the round entered its phase."""
+        return self.changes(roundId=round_id)[-1]
 
     def parameters(self) -> ChainParameters:
         parameters: ChainParameters = self._read_once(ChainParameters)

@@ -3,7 +3,7 @@
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
 from pole.chain.contracts.base import BaseContract
-from pole.chain.structs import MarketParameters, Task, TaskTerms
+from pole.chain.structs import Lane, MarketParameters, Task, TaskTerms
 
 
 class TaskMarket(BaseContract):
@@ -23,6 +23,14 @@ class TaskMarket(BaseContract):
     def most_valuable(self) -> int | None:
         """Id of the task that the next round would take; None with an empty list."""
         return int(self._read("mostValuable")) or None
+
+    def lanes(self) -> list[Lane]:
+        return [from_abi(Lane, part) for part in self._read("lanes")]
+
+    def next_lane(self) -> int | None:
+        """Index of the lane that may open the next round: the one that has been idle longest; None if all are busy."""
+        idle = [(lane.idle_since, index) for index, lane in enumerate(self.lanes()) if not lane.is_busy]
+        return min(idle)[1] if idle else None
 
     def parameters(self) -> MarketParameters:
         parameters: MarketParameters = self._read_once(MarketParameters)

@@ -12,7 +12,7 @@ from web3.exceptions import BadResponseFormat, Web3RPCError
 from pole.chain.artifacts import artifact
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
+from pole.chain.deployment import ContractName, Deployment, contract_names
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, TIP_WEI, FeePolicy, gwei
 from pole.chain.node_errors import rpc_message
 from pole.errors import BadInput
@@ -169,7 +169,7 @@ def check_contracts(rpc: str, deployment: Deployment) -> Check:
         contracts.gradient_chain,
     ):
         contract.parameters()
-    others = [name for name in CONTRACT_NAMES if not is_code_of(name, _code(client, name))]
+    others = [name for name in contract_names(deployment.lanes) if not is_code_of(name, _code(client, name))]
     if others:
         return warning(
             f"the code of {', '.join(others)} is not this version's",

@@ -617,6 +617,7 @@ def test_advance__slashed_in_two_ballots__never_below_zero(
         "displacementPpm": 1,
         "unbondingPeriodS": 0,
         "voteCommitWindowS": 10,
+        "voteEntryS": 0,
         "voteRevealWindowS": 10,
         "voteOpeningWindowS": 10,
         "maxExtensions": 1,

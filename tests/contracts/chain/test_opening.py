@@ -155,7 +155,7 @@ def test_open_round__pending_tasks__takes_the_most_valuable(play: Play, create_t
 
 def test_open_idle_round__task_pending__reverts(play: Play, create_task: Any, reverts: Any) -> None:
     play.submit(create_task)
-    with reverts(play.chain.TasksPending, count=1):
+    with reverts(play.market.TasksPending, count=1):
         play.chain.openIdleRound(sender=play.stranger)
 
 

@@ -17,7 +17,7 @@ from verifier.keeping import Keeper, longest_ballot_s
 
 MODEL, OWN, ABSENT = cid_of(b"a miner's model"), cid_of(b"kept by somebody here"), cid_of(b"nobody has it")
 BALLOT = Ballot(1, "0x", 3, BallotPhase.COMMIT, 1_000, 0, 1, 0, 0, 0, 0, 1, "0x", bytes(32), bytes(32))
-UNTIL_S = 1_000 + longest_ballot_s(LOCAL.committee)
+UNTIL_S = 1_000 + longest_ballot_s(LOCAL.committee, 1)
 
 
 class PinningStore:
@@ -44,7 +44,7 @@ def context(tmp_path: Path) -> Any:
         store=PinningStore(),
         log=None,
         chain=SimpleNamespace(block_time=lambda: 0),
-        contracts=SimpleNamespace(verifier_committee=committee),
+        contracts=SimpleNamespace(verifier_committee=committee, lanes=(None,)),
     )
 
 
@@ -79,4 +79,10 @@ def test_pin__not_planned__is_left_alone(context: Any) -> None:
 
 def test_longest_ballot_s__more_extensions__longer() -> None:
     longer = replace(LOCAL.committee, max_extensions=LOCAL.committee.max_extensions + 1)
-    assert longest_ballot_s(longer) > longest_ballot_s(LOCAL.committee)
+    assert longest_ballot_s(longer, 1) > longest_ballot_s(LOCAL.committee, 1)
+
+
+def test_longest_ballot_s__more_lanes__as_long_as_all_their_entries_take() -> None:
+    one, two = (longest_ballot_s(LOCAL.committee, lanes) for lanes in (1, 2))
+    passes = 2 * (1 + LOCAL.committee.max_extensions)
+    assert two - one == passes * 64 * LOCAL.committee.vote_entry_s

@@ -290,7 +290,7 @@ def test_act__data_takes_longer_than_the_round__is_given_up_when_it_is_over(
             local_nodes.pass_time(20)
             monkeypatch.setattr("miner.learning.deadline.REFRESH_S", 0.0)
 
-    monkeypatch.setattr("miner.learning.node.collect", endless)
+    monkeypatch.setattr("miner.learning.lane.collect", endless)
     miner = local_nodes.miner(local_nodes.funded(), trainer=never)
     until_phase([miner], Phase.TRAINING)
     assert "of 100 rows were opened in time: time is up" in miner.act().what

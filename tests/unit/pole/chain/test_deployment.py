@@ -1,6 +1,7 @@
 """Deployment file and plan: bad files are refused, addresses are predicted, wrong references are noticed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,17 @@ from web3 import Web3
 
 from pole.chain.abi import to_abi
 from pole.chain.deploy import check_wiring, created_address, deploy, idle_task, plan
-from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
-from pole.chain.profiles import LOCAL, PROFILES, PUBLIC, Profile, profile
-from pole.chain.structs import CommitteeParameters
+from pole.chain.deployment import (
+    CONTRACT_NAMES,
+    ContractName,
+    Deployment,
+    contract_names,
+    in_lane,
+    kind_of,
+    of_lane,
+)
+from pole.chain.profiles import ETHER, LOCAL, PROFILES, PUBLIC, Profile, profile
+from pole.chain.structs import MAX_SUBMISSIONS, CommitteeParameters
 from pole.errors import BadInput, ChainError
 from pole.storage.cid import cid_of
 
@@ -80,20 +89,27 @@ def test_deploy__address_not_as_foreseen__stops(deployment: Deployment) -> None:
         )
 
 
-ADDRESSES: dict[str, str] = {name: created_address(ANVIL_0, step) for step, name in enumerate(CONTRACT_NAMES)}
+TWO_LANES = replace(LOCAL, lanes=2)
+ADDRESSES: dict[ContractName, str] = {
+    name: created_address(ANVIL_0, step) for step, name in enumerate(contract_names(2))
+}
 
 
 def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
     """What rightly wired contracts say."""
+    lane = int(name.endswith("2"))
     return {
+        "LANES": 2,
         "isOperator": arguments != [] and arguments[0] in list(ADDRESSES.values())[2:],
-        "isMinter": arguments == [ADDRESSES["BlockLedger"]],
-        "isChain": arguments != [] and arguments[0] in [ADDRESSES["LearningChain"], ADDRESSES["GradientChain"]],
+        "isMinter": arguments != [] and arguments[0] in [ADDRESSES[of_lane("BlockLedger", lane)] for lane in (0, 1)],
+        "isChain": arguments != []
+        and arguments[0]
+        in [*(ADDRESSES[of_lane("LearningChain", lane)] for lane in (0, 1)), ADDRESSES["GradientChain"]],
         "RESERVOIR": ADDRESSES["RewardReservoir"],
-        "CHAIN": ADDRESSES["LearningChain"],
+        "CHAIN": ADDRESSES[of_lane("LearningChain", lane)],
         "TOKEN": ADDRESSES["RewardToken"],
         "MARKET": ADDRESSES["TaskMarket"],
-        "LEDGER": ADDRESSES["BlockLedger"],
+        "LEDGER": ADDRESSES[of_lane("BlockLedger", lane)],
         "COMMITTEE": ADDRESSES["VerifierCommittee"],
         "idleTask": to_abi(idle_task(LOCAL, MANIFEST)),
         "parameters": to_abi(
@@ -101,15 +117,15 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
                 "TaskMarket": LOCAL.market,
                 "VerifierCommittee": LOCAL.committee,
                 "LearningChain": LOCAL.chain,
-                "BlockLedger": LOCAL.ledger,
+                "BlockLedger": replace(LOCAL.ledger, winner_reward=16 * ETHER),
                 "GradientChain": LOCAL.gradient,
-            }.get(name)
+            }.get(kind_of(name))
         ),
     }[function]
 
 
 def test_check_wiring__all_right__passes() -> None:
-    check_wiring(ADDRESSES, LOCAL, idle_task(LOCAL, MANIFEST), answers)
+    check_wiring(ADDRESSES, TWO_LANES, idle_task(LOCAL, MANIFEST), answers)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +133,10 @@ def test_check_wiring__all_right__passes() -> None:
     [
         ("RewardReservoir", "isOperator", False),
         ("RewardToken", "isMinter", False),
-        ("TaskMarket", "CHAIN", ANVIL_0),
+        ("TaskMarket", "LANES", 1),
+        ("LearningChain2", "LEDGER", ADDRESSES["BlockLedger"]),
+        ("BlockLedger2", "CHAIN", ADDRESSES["LearningChain"]),
+        ("BlockLedger2", "parameters", to_abi(LOCAL.ledger)),
         ("VerifierCommittee", "isChain", False),
         ("LearningChain", "COMMITTEE", ANVIL_0),
         ("TaskMarket", "parameters", to_abi(PUBLIC.market)),
@@ -133,7 +152,7 @@ def test_check_wiring__one_wrong_answer__names_it(contract: str, function: str, 
         return wrong if (name, asked) == (contract, function) else answers(name, asked, arguments)
 
     with pytest.raises(ChainError, match=rf"{contract}\.{function} is .* after the deployment"):
-        check_wiring(ADDRESSES, LOCAL, idle_task(LOCAL, MANIFEST), view)
+        check_wiring(ADDRESSES, TWO_LANES, idle_task(LOCAL, MANIFEST), view)
 
 
 # --- what works ------------------------------------------------------------------------------------------------------
@@ -147,11 +166,11 @@ def test_created_address__known_deployer__matches_known_addresses() -> None:
 
 @pytest.mark.parametrize("nonce", [0, 127, 128, 256, 65_536])
 def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> None:
-    steps = plan(ANVIL_0, nonce, LOCAL, idle_task(LOCAL, MANIFEST))
+    steps = plan(ANVIL_0, nonce, replace(LOCAL, lanes=1), idle_task(LOCAL, MANIFEST))
     at = {step.name: step.address for step in steps}
     assert [step.name for step in steps] == list(CONTRACT_NAMES)
     assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(7)]
-    assert steps[0].arguments == [[at["TaskMarket"], at["VerifierCommittee"], at["LearningChain"], at["GradientChain"]]]
+    assert steps[0].arguments == [[at["TaskMarket"], at["VerifierCommittee"], at["GradientChain"], at["LearningChain"]]]
     assert steps[4].arguments[:4] == [
         at["RewardReservoir"],
         at["TaskMarket"],
@@ -161,6 +180,35 @@ def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> 
     assert steps[1].arguments == [[at["BlockLedger"]]]
     assert steps[6].arguments[:2] == [at["RewardToken"], at["LearningChain"]]
     assert steps[5].arguments[:2] == [at["RewardReservoir"], at["VerifierCommittee"]]
+
+
+def test_plan__several_lanes__each_has_chain_and_ledger_and_its_share_of_the_issue() -> None:
+    steps = plan(ANVIL_0, 3, replace(LOCAL, lanes=4), idle_task(LOCAL, MANIFEST))
+    at, of = {step.name: step.address for step in steps}, {step.name: step.arguments for step in steps}
+    assert [step.address for step in steps] == [created_address(ANVIL_0, 3 + i) for i in range(13)]
+    assert [step.name for step in steps[7:9]] == ["LearningChain2", "BlockLedger2"]
+    for lane in range(4):
+        chain, ledger = of_lane("LearningChain", lane), of_lane("BlockLedger", lane)
+        assert (of[chain][3], of[ledger][1]) == (at[ledger], at[chain])
+        assert of["TaskMarket"][1][lane] == at[chain]
+        assert {at[chain]} <= {*of["RewardReservoir"][0]} & {*of["VerifierCommittee"][1]}
+        assert of["RewardToken"][0][lane] == at[ledger]
+        assert of[ledger][2] == to_abi(replace(LOCAL.ledger, winner_reward=8 * ETHER))
+
+
+def test_in_lane__first_lane__names_stay_as_they_were() -> None:
+    assert (in_lane("commit/7", 0), in_lane("commit/7", 1)) == ("commit/7", "commit/7@2")
+    assert (of_lane("BlockLedger", 0), of_lane("BlockLedger", 11)) == ("BlockLedger", "BlockLedger12")
+    assert kind_of(of_lane("BlockLedger", 11)) == "BlockLedger"
+
+
+def test_load__second_lane_without_its_ledger__named(deployment: Deployment, tmp_path: Path) -> None:
+    contracts = deployment.model_dump(mode="json")["contracts"]
+    contracts |= {"LearningChain2": contracts["LearningChain"]}
+    with pytest.raises(BadInput, match="has no valid address of BlockLedger2"):
+        Deployment.load(saved(deployment, tmp_path / "a.json", contracts=contracts))
+    whole = contracts | {"BlockLedger2": contracts["BlockLedger"]}
+    assert Deployment.load(saved(deployment, tmp_path / "b.json", contracts=whole)).lanes == 2
 
 
 def test_save__then_load__is_the_same(deployment: Deployment, tmp_path: Path) -> None:
@@ -193,7 +241,8 @@ def test_deploy__with_web3__is_what_the_chain_holds(deployment: Deployment, web3
 def test_profile__stake_outlasts_every_ballot__in_both(chosen: Profile) -> None:
     """A verifier must not get its stake out while a ballot that could slash it may still be running."""
     committee: CommitteeParameters = chosen.committee
-    one_pass = committee.vote_commit_window_s + committee.vote_reveal_window_s
+    entries_s = committee.vote_entry_s * MAX_SUBMISSIONS * (chosen.lanes + 1)
+    one_pass = committee.vote_commit_window_s + entries_s + committee.vote_reveal_window_s
     assert committee.max_extensions >= 1
     assert committee.unbonding_period_s > 0
     if chosen is PUBLIC:

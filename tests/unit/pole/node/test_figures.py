@@ -66,11 +66,14 @@ def context_of(client: Any, contracts: Any, home: Path, address: str | None) -> 
 
 def stand_in(home: Path) -> Any:
     client = SimpleNamespace(block_time=lambda: 1_800_000_000, balance_wei=lambda _address: 5)
+    idle = SimpleNamespace(lane=1, learning_chain=SimpleNamespace(current_round=lambda: None))
     contracts = SimpleNamespace(
+        lane=0,
         learning_chain=SimpleNamespace(current_round=lambda: SimpleNamespace(round_id=7, phase=Phase.VOTING)),
         reward_reservoir=SimpleNamespace(credit_wei=lambda _address: 11),
         verifier_committee=SimpleNamespace(verifier=lambda _address: SimpleNamespace(stake_wei=13)),
     )
+    contracts.lanes = (contracts, idle)
     return context_of(client, contracts, home, "0xVerifier")
 
 
@@ -98,10 +101,11 @@ def test_step__transient_error__is_counted_by_kind(served: str, tmp_path: Path) 
 def test_step__success__shows_round_phase_and_money(served: str, tmp_path: Path) -> None:
     Looper(stand_in(tmp_path), None).step()
     found = read(served)
-    names = ("pole_round", "pole_balance_wei", "pole_credit_wei", "pole_stake_wei")
-    assert [found[name] for name in names] == [7, 5, 11, 13]
-    assert found['pole_phase{pole_phase="voting"}'] == 1
-    assert found['pole_phase{pole_phase="keys"}'] == 0
+    names = ('pole_round{lane="1"}', 'pole_round{lane="2"}', "pole_balance_wei", "pole_credit_wei", "pole_stake_wei")
+    assert [found[name] for name in names] == [7, 0, 5, 11, 13]
+    assert found['pole_phase{lane="1",pole_phase="voting"}'] == 1
+    assert found['pole_phase{lane="1",pole_phase="keys"}'] == 0
+    assert found['pole_phase{lane="2",pole_phase="none"}'] == 1
     assert 0 <= found["pole_seconds_since_poll"] < 60
 
 
