@@ -18,6 +18,19 @@ from explorer.views.rounds import task_of
 ROUNDS, MOVEMENTS, TASKS = 10, 30, 10
 _LOST = {"Slashed": "stake slashed", "BondForfeited": "bond lost", "MinerSlashed": "bond lost"}
 _BACK = {"PenaltyReturned": "penalty returned to the stake"}
+_ACTS = (
+    "TaskSubmitted",
+    "GradientTaskSubmitted",
+    "SolutionCommitted",
+    "SolutionRevealed",
+    "BlockProposed",
+    "MinerEnrolled",
+    "Staked",
+    "VoteCommitted",
+    "VoteRevealed",
+    "Withdrawn",
+)
+"""What an account does itself, so that it was there."""
 _MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
 
 
@@ -99,6 +112,7 @@ def _holdings(snapshot: Snapshot, account: str) -> Facts:
         "credited in all": Figure(found.credited_wei, "wei", Rows("paid to", ("Credited",), key, account)),
         "withdrawn": summed(("Withdrawn",), "amountWei", found.withdrawn_wei, "wei", key),
         "tokens": viewed(site, found.token, "token", View("RewardToken", "balanceOf", (account,))),
+        "last act": time_of(next(iter(snapshot.read.newest(*key, 1, names=_ACTS)), None)),
         "blocks won": Figure(found.blocks, "count", Rows("won", ("BlockAppended",), key, account)),
     }
     if found.stake_wei or found.ballots or found.slashed_wei:

@@ -15,7 +15,7 @@ from explorer.site import Site
 from explorer.views.text import harmless
 from explorer.web.api import _csv_cell
 from pole.storage.folder import FolderStore
-from testbed import rounds
+from testbed import heights, rounds
 from testbed.chain import development_chain
 from tests.unit.explorer import hostile
 from tests.unit.explorer.serving import served
@@ -32,6 +32,7 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sit
         manifests = hostile.contents(store)
         for cid in manifests:
             rounds.submit(world.chain, manifest=cid)
+        heights.submit(world.chain, manifest=manifests[0])
         site = indexed(world.site(folder / "index", store))
         with served([site], store) as address:
             yield site, address, len(manifests)
@@ -51,6 +52,13 @@ def test_task__hostile_manifest__nothing_of_it_is_markup(hostile_site: tuple[Sit
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200b\u202a-\u202e\u2066-\u2069\ufeff]", text)
         told += "could not be had" in text
     assert told == count - len(hostile.SCRIPTS) - 1
+
+
+def test_gradient_task__manifest_of_another_kind__says_so(hostile_site: tuple[Site, str, int]) -> None:
+    site, address, _ = hostile_site
+    text = requests.get(f"{address}/{site.name}/gradient-task/1", timeout=60).text
+    assert "The manifest could not be had: " in text
+    assert "<script>alert" not in text
 
 
 def test_task__content_that_nobody_has__says_so(hostile_site: tuple[Site, str, int]) -> None:

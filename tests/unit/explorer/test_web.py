@@ -164,6 +164,7 @@ def test_account__of_a_miner_on_both_chains__tables_of_both_and_older_pages(
     assert "Gradient blocks, and why" in text
     older = get(f"{address}/{played_site.name}/account/{played.miners[1]}/heights").text
     assert older.count("you proposed step 7") == 2
+    assert "last act" in text
     client = get(f"{address}/{played_site.name}/account/{played.chain.client}").text
     assert "Tasks it commissioned" in client
 
