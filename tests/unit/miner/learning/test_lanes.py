@@ -72,6 +72,8 @@ class TwoLanes:
         context.contracts.task_market.raise_reward(2, key="raise", value_wei=20 * 10**17)
         opener = self.miner()
         step_until([opener], lambda: all(lane.learning_chain.round_count() for lane in context.contracts.lanes))
+        for _ in range(2):  # the blocks that the previous hashes come from
+            self.local_nodes.rpc("evm_mine")
         for lane in context.contracts.lanes:
             current = lane.learning_chain.round(1)
             lane.learning_chain.publish_keys(1, current.previous_hash, self.iris.manifest_cid)
