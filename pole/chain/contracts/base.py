@@ -6,7 +6,7 @@ from pole.chain.abi import from_abi
 from pole.chain.client import ChainClient, Event, Receipt
 from pole.chain.deployment import ContractName, in_lane, of_lane
 from pole.chain.sender import Sender
-from pole.errors import BadInput
+from pole.errors import BadInput, TransientChainError
 
 
 class BaseContract:
@@ -36,6 +36,13 @@ class BaseContract:
 
     def _read(self, function: str, *args: Any) -> Any:
         return self._client.call(self.label, function, *args)
+
+    def _read_task(self, task_id: int) -> Any:
+        """A task's struct, in which the client stands second in both markets; see `TaskMarket.task`."""
+        values = self._read("task", task_id)
+        if int(values[1], 16) == 0:
+            raise TransientChainError(f"task {task_id} is not on this chain, or not any more; look again later")
+        return values
 
     def _read_once(self, record: type[Any], function: str = "parameters") -> Any:
         """What never changes after the deployment, such as constructor parameters."""

@@ -35,8 +35,8 @@ class GradientChain(BaseContract):
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def task(self, task_id: int) -> GradientTask:
-        """Task ids start at 1; an unknown one has state NONE and cannot be read, since its CIDs are empty."""
-        task: GradientTask = from_abi(GradientTask, self._read("task", task_id), task_id=task_id)
+        """Task ids start at 1. Raises TransientChainError where there is none: a reorganisation may bring it back."""
+        task: GradientTask = from_abi(GradientTask, self._read_task(task_id), task_id=task_id)
         return task
 
     def task_count(self) -> int:

@@ -10,8 +10,8 @@ class TaskMarket(BaseContract):
     name = "TaskMarket"
 
     def task(self, task_id: int) -> Task:
-        """Task ids start at 1; an unknown one has state NONE or reverts."""
-        task: Task = from_abi(Task, self._read("task", task_id), task_id=task_id)
+        """Task ids start at 1. Raises TransientChainError where there is none: a reorganisation may bring it back."""
+        task: Task = from_abi(Task, self._read_task(task_id), task_id=task_id)
         return task
 
     def task_count(self) -> int:

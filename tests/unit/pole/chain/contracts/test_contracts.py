@@ -11,7 +11,7 @@ from pole.chain.contracts import Contracts
 from pole.chain.deploy import idle_task
 from pole.chain.profiles import LOCAL
 from pole.chain.structs import Member, Pot, TaskState, TaskTerms, Verifier
-from pole.errors import TransactionReverted
+from pole.errors import TransactionReverted, TransientChainError
 from pole.journal.journal import Journal
 from pole.storage.cid import cid_of
 from tests.unit.account_client import AccountClient
@@ -59,6 +59,12 @@ def test_verifier__unknown_and_staked__are_told_apart(chain_client: AccountClien
     assert contracts.verifier_committee.verifier(chain_client.address) == Verifier(2 * ETHER, 0, 0, True, ZERO_ADDRESS)
     assert chain_client.address in contracts.verifier_committee.seated()
     assert contracts.reward_reservoir.total_wei(Pot.STAKE) == staked_before + 2 * ETHER
+
+
+def test_task__none_of_this_number__may_come_back_after_a_reorganisation(contracts: Contracts) -> None:
+    for market in (contracts.task_market, contracts.gradient_chain):
+        with pytest.raises(TransientChainError, match="task 999 is not on this chain, or not any more"):
+            market.task(999)
 
 
 def test_task__submitted_and_cancelled__is_read_back_as_it_was_sent(
