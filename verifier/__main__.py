@@ -1,6 +1,6 @@
 """The verifier's command line: `python -m verifier`.
 
-What judges is imported inside the command that needs it: torch alone takes seconds.
+What judges runs in a process of its own: this one needs no torch, which takes seconds to load.
 """
 
 import sys
@@ -47,7 +47,7 @@ def run(
     rounds: int | None,
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
-    from verifier.node import VerifierNode  # needs torch
+    from verifier.node import VerifierNode
 
     limits = JudgingLimits(memory_bytes=judge_memory_mib << 20, cpu_s=judge_cpu_s, wall_s=judge_wall_s, threads=threads)
     window_s = context.contracts.verifier_committee.parameters().vote_commit_window_s
