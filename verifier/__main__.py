@@ -1,6 +1,6 @@
 """The verifier's command line: `python -m verifier`.
 
-What judges is imported inside the command that needs it: torch alone takes seconds.
+What judges runs in a process of its own: this one needs no torch, which takes seconds to load.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def run(
     rounds: int | None,
 ) -> None:
     """Follow both chains: judge every revealed model and every proposed block in processes of their own, and vote."""
-    from verifier.node import VerifierNode  # needs torch
+    from verifier.node import VerifierNode
 
     if owner is not None and stake_wei:
         raise BadInput(f"--stake would stake the voter's own ether; {owner} stakes for itself: leave --stake out")

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from attacks.gradient.ground import Ground, convolution, perceptron, take_step, train
+from pole.gradient.claim import BlockClaim
 from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.requirements import step_requirements
 from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
-from pole.gradient.verification import BlockClaim, ReplayResult, verify
+from pole.gradient.verification import ReplayResult, verify
 
 FAMILY = "hardened"
 INTERVAL = 16

@@ -9,11 +9,12 @@ import numpy as np
 from attacks.gradient.ground import Ground, batch_of, measure, perceptron, take_step, train
 from attacks.gradient.paper import FAMILY, honest_search, worth
 from attacks.record import Attack, Outcome
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork
 from pole.gradient.proof import Published, publish_paper
 from pole.gradient.requirements import coordinates, directions, paper_requirements
 from pole.gradient.trajectory import PaperCandidate, PaperSearch
-from pole.gradient.verification import BlockClaim, verify
+from pole.gradient.verification import verify
 
 _COUNT = 6
 _GROUND_COUNT = 10

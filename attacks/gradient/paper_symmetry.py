@@ -10,12 +10,13 @@ from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 from attacks.gradient.ground import MINER, Ground, batch_of, measure, perceptron, take_step, train
 from attacks.gradient.paper import FAMILY, honest_search
 from attacks.record import Attack, Outcome
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_paper
 from pole.gradient.requirements import coordinates, directions, paper_requirements
 from pole.gradient.rules import check_requirements
 from pole.gradient.trajectory import PaperCandidate
-from pole.gradient.verification import BlockClaim, verify
+from pole.gradient.verification import verify
 
 _FEW, _MANY = 8, 32
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.gradient.tasks import MINER, Task, hash_after
+from pole.gradient.claim import BlockClaim, assignment
 from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import Trajectory
-from pole.gradient.verification import BlockClaim, ReplayResult, assignment, verify
+from pole.gradient.verification import ReplayResult, verify
 from testbed.markdown import markdown_table
 
 VERIFIERS = [f"0x{index:040x}" for index in range(6)]

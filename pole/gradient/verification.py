@@ -3,13 +3,13 @@
 Source: DGG, Algorithm 2; segments, checkpoints and margins are ours, see docs/gradient.md
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from pole.errors import ContentTooLarge, ModelInvalid, ProofInvalid
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork, Part, Snapshot
 from pole.gradient.proof import HardenedProof, PaperProof, fetch_proof
 from pole.gradient.requirements import paper_requirements
@@ -21,22 +21,6 @@ from pole.storage.store import Store
 
 # Rounding of weights that hardly move: relative to the weight, on top of the manifest's tolerance.
 ROUNDING = 2.0**-20
-
-_ASSIGNMENT = b"pole.gradient.assignment.v1"
-
-
-@dataclass(frozen=True)
-class BlockClaim:
-    """A proposal on chain, with the header that it builds on: `previous_weights` is that header's W."""
-
-    previous_hash: bytes
-    previous_weights: Cid
-    miner: str
-    step: int
-    sign_digest: int
-    threshold: int
-    proof: Cid
-    weights: Cid
 
 
 @dataclass(frozen=True)
@@ -188,28 +172,6 @@ class Replay:
             self._states = {key: state for key, state in self._states.items() if key == index - 1}
             self._states[index] = self.network.read(content)
         return self._states[index]
-
-
-def assignment(
-    seed: bytes, entry: int, members: Sequence[str], segments: int, redundancy: int
-) -> dict[str, frozenset[int]]:
-    """Which of a proposal's segments each member of the ballot replays.
-
-    The last is everybody's. The others go round the members, in an order that the seed gives, `redundancy` (at most as
-    many as there are members) to each, so that the shares differ by one segment at most.
-    """
-    order = sorted(members, key=lambda member: _rank(seed, entry, member))
-    shares: dict[str, set[int]] = {member: {segments - 1} for member in members}
-    copies = min(redundancy, len(order))
-    for place in range((segments - 1) * copies):
-        shares[order[place % len(order)]].add(place // copies)
-    return {member: frozenset(share) for member, share in shares.items()}
-
-
-def _rank(seed: bytes, entry: int, member: str) -> bytes:
-    return hashlib.shake_256(b"pole.gradient.assignment.v1" + seed + bytes([entry]) + bytes.fromhex(member[2:])).digest(
-        32
-    )
 
 
 def _checkpoints(proof: HardenedProof | PaperProof, claim: BlockClaim, interval: int) -> list[Cid]:

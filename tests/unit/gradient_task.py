@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits
 
+from pole.gradient.claim import BlockClaim
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.samples import Samples, fetch_samples
 from pole.gradient.trajectory import CandidateStep, Trajectory
-from pole.gradient.verification import BlockClaim
 from pole.storage.cid import Cid
 from pole.storage.store import Store
 from pole.task.rows import Rows, rows_to_bytes

@@ -10,10 +10,11 @@ from pole.chain.structs import VerdictKind
 from pole.errors import ManifestInvalid, PoleError, StoreError
 from pole.exact.fast import prepare
 from pole.exact.roots import RowPart, predictions_root
+from pole.gradient.claim import BlockClaim
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.samples import fetch_samples
-from pole.gradient.verification import BlockClaim, verify
+from pole.gradient.verification import verify
 from pole.storage.cid import Cid
 from pole.storage.store import Store, open_store
 from pole.task.model import new_model

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from pole.chain.gradient_structs import Proposal
-from pole.gradient.verification import BlockClaim
+from pole.gradient.claim import BlockClaim
 from pole.storage.cid import Cid
 from pole.task.manifest import Document
 

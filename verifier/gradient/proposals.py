@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pole.chain.contracts.gradient_chain import SegmentsReport
 from pole.chain.gradient_structs import Proposal
+from pole.gradient.claim import assignment
 from pole.gradient.manifest import GradientManifest
-from pole.gradient.verification import assignment
 from pole.task.manifest import Document
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
 from verifier.judging.session import Judgement, RequestOf, Session

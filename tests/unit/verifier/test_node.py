@@ -1,5 +1,7 @@
 """The verifier's node step by step on a real chain, with real miners and a real judging process."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from web3.types import RPCEndpoint
 from pole.chain.structs import Phase, Verdict, VerdictKind
 from pole.chain.verdicts import unpack_verdicts
 from pole.node.loop import Waiting
+from tests.paths import ROOT
 from tests.unit.commission import Commission, commission_digits
 from tests.unit.local_nodes import ETHER, LocalChain, LocalNodes, round_of, start_local_nodes, step_until, until_phase
 from verifier.node import VerifierNode
@@ -32,6 +35,12 @@ def has_voted(node: VerifierNode) -> bool:
 
 def seconds_to_deadline(node: VerifierNode) -> int:
     return node.context.contracts.verifier_committee.ballot(1).deadline - node.context.chain.block_time()
+
+
+def test_import__node__needs_no_torch() -> None:
+    """The judging process does: a verifier would load it a second time for nothing."""
+    code = "import sys; sys.modules['torch'] = None; import verifier.node"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_act__no_stake__says_how_to_get_a_seat(local_nodes: LocalNodes) -> None:

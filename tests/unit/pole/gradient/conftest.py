@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork
-from pole.gradient.verification import BlockClaim, ReplayResult, verify
+from pole.gradient.verification import ReplayResult, verify
 from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import MIN_STEP, GradientTask, Mined, digits_task
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pole.errors import ContentNotFound, ModelInvalid
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
-from pole.gradient.verification import BlockClaim, ReplayResult
+from pole.gradient.verification import ReplayResult
 from pole.storage.cid import cid_of
 from tests.unit.gradient_task import (
     MIN_STEP,

@@ -10,11 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pole.gradient.claim import BlockClaim
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_paper
 from pole.gradient.requirements import paper_requirements
 from pole.gradient.trajectory import PaperCandidate, PaperSearch
-from pole.gradient.verification import BlockClaim, ReplayResult, verify
+from pole.gradient.verification import ReplayResult, verify
 from pole.storage.folder import FolderStore
 from pole.task.rows import Rows
 from tests.unit.gradient_task import MINER, OTHER_MINER, PREVIOUS_HASH, GradientTask, digits_task, published

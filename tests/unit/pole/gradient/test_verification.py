@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pole.errors import ProofInvalid
+from pole.gradient.claim import BlockClaim, assignment
 from pole.gradient.network import FlatNetwork
 from pole.gradient.trajectory import STEPS_PER_DRAW, Trajectory
-from pole.gradient.verification import BlockClaim, Replay, ReplayResult, assignment, verify
+from pole.gradient.verification import Replay, ReplayResult, verify
 from pole.storage.folder import FolderStore
 from tests.unit.gradient_task import (
     MIN_STEP,

@@ -9,7 +9,7 @@ import pytest
 
 from pole.chain.gradient_structs import Proposal
 from pole.chain.structs import Verdict, VerdictKind
-from pole.gradient.verification import BlockClaim
+from pole.gradient.claim import BlockClaim
 from pole.storage.cid import Cid, cid_of
 from pole.storage.store import open_store
 from tests.unit.gradient_task import GradientTask, digits_task
