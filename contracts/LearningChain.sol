@@ -145,8 +145,7 @@ contract LearningChain is RoundJudgement {
         Cids.check(model);
         bytes32 previousHash = state.round.previousHash;
         _checkCommitment(
-            entry.commitment,
-            Commitments.solution(address(this), roundId, msg.sender, previousHash, model, salt)
+            entry.digest, Commitments.solution(address(this), roundId, msg.sender, previousHash, model, salt)
         );
 
         // Effect: open it.
@@ -196,7 +195,7 @@ contract LearningChain is RoundJudgement {
             (IVerifierCommittee.BallotPhase ballotPhase,) = _result(queried);
             return ballotPhase >= IVerifierCommittee.BallotPhase.Closed;
         }
-        uint16 count = queried.submissionCount;
+        uint8 count = queried.submissionCount;
         bool isTaking = phase == Phase.Training || phase == Phase.Overtime;
         if (isTaking && count != 0 && _seating(queried) == IVerifierCommittee.Seating.Waiting) {
             return false;

@@ -42,7 +42,7 @@ abstract contract RoundJudgement is RoundTreasury {
             Entry storage revealed = state.entries[miner];
             if (!revealed.isRevealed) continue;
             IVerifierCommittee.Verdict memory verdict = verdicts[entry++];
-            Cid memory model = Cid(revealed.modelCodec, revealed.modelDigest);
+            Cid memory model = Cid(revealed.modelCodec, revealed.digest);
             judged.candidates[i] = IBlockLedger.Candidate(miner, model, verdict.trainPpm, verdict.testPpm);
             _sort(judged, i, verdict, revealed.claimedTrainPpm >= required ? required : 0, required);
         }

@@ -25,8 +25,8 @@ abstract contract RoundLedger is ILearningChain {
         uint24 earliestCloseS;
     }
 
-    /// @dev A submission in four new words, with what a reveal changes in one of them: a miner's commit and reveal
-    /// must stay under 200,000 gas.
+    /// @dev A submission in three new words, with its miner's: a commit and its reveal must stay under 200,000 gas.
+    /// @param digest of the solution's commitment, and once it is revealed, of the model
     struct Entry {
         uint8 indexPlusOne;
         uint24 claimedTrainPpm;
@@ -35,8 +35,7 @@ abstract contract RoundLedger is ILearningChain {
         uint96 bondWei;
         bool isRevealed;
         uint8 modelCodec;
-        bytes32 commitment;
-        bytes32 modelDigest;
+        bytes32 digest;
     }
 
     /// @dev Behind one mapping, so that a function finds the place once and hands it on.
@@ -119,7 +118,7 @@ abstract contract RoundLedger is ILearningChain {
         entry.order = ++state.round.commitCount;
         entry.claimedTrainPpm = uint24(claimedTrainPpm);
         entry.committedAt = uint40(block.timestamp);
-        entry.commitment = commitment;
+        entry.digest = commitment;
         emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm);
     }
 
@@ -148,7 +147,7 @@ abstract contract RoundLedger is ILearningChain {
         state.round.revealedCount++;
         entry.isRevealed = true;
         entry.modelCodec = model.codec;
-        entry.modelDigest = model.digest;
+        entry.digest = model.digest;
         emit SolutionRevealed(roundId, msg.sender, entry.indexPlusOne - 1, model);
     }
 
@@ -196,8 +195,8 @@ abstract contract RoundLedger is ILearningChain {
             order: entry.order,
             bondWei: entry.bondWei,
             isRevealed: entry.isRevealed,
-            commitment: entry.commitment,
-            model: Cid(entry.modelCodec, entry.modelDigest)
+            commitment: entry.isRevealed ? bytes32(0) : entry.digest,
+            model: entry.isRevealed ? Cid(entry.modelCodec, entry.digest) : Cid(0, 0)
         });
     }
 

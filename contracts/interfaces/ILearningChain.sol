@@ -68,9 +68,9 @@ interface ILearningChain {
         uint40 openedAt;
         uint40 earliestCloseAt;
         uint24 commitCount;
-        uint16 submissionCount;
-        uint16 qualifiedCount;
-        uint16 revealedCount;
+        uint8 submissionCount;
+        uint8 qualifiedCount;
+        uint8 revealedCount;
         uint64 ballotId;
         uint64 firstBallotId;
         Cid keys;
@@ -80,7 +80,7 @@ interface ILearningChain {
 
     /// @param order of the commit among all of the round, from 1; a replaced one gets a new number. Ties go by it
     /// @param bondWei at least the chain's
-    /// @param commitment see `Commitments.solution`
+    /// @param commitment see `Commitments.solution`; zero once revealed
     /// @param model zero until revealed
     struct Submission {
         address miner;
