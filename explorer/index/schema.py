@@ -41,9 +41,13 @@ def open_index(path: Path, is_read_only: bool = False) -> sqlite3.Connection:
         if is_read_only:
             connection.execute("PRAGMA query_only = ON")
             return connection
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _make(connection)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _make(connection)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as exc:
         raise BadInput(f"cannot use the index {path}: {exc}; delete the file, it is made anew from the chain") from exc
     return connection

@@ -38,10 +38,17 @@ class Database:
             raise refused_write(exc, f"cannot open journal {path}") from exc
         with self.alone("opening"), self.errors():  # two that switch a new file to WAL at once fail with "locked"
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-            self.connection.execute("PRAGMA journal_mode=WAL")
-            self.connection.execute("PRAGMA synchronous=FULL")
-            self.connection.executescript(_SCHEMA)
-            self._check()
+            try:
+                self._set_up()
+            except BaseException:
+                self.close()
+                raise
+
+    def _set_up(self) -> None:
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=FULL")
+        self.connection.executescript(_SCHEMA)
+        self._check()
 
     def _check(self) -> None:
         """Refuse a file that was damaged behind SQLite's back: better no answer than half of one."""
