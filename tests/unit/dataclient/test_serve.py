@@ -157,3 +157,4 @@ def test_act__commits_closed__releases_the_test_set_in_a_later_block_and_then_pu
     assert released_at > current.commits_closed_at
     assert act(Server(client)).what == "miners of small to reveal (0 of 1)"
     assert client.store.get(prepared.test_set_cid, 1 << 20) == home.test_set.read_bytes()
+    hand.send("VerifierCommittee", "requestUnstake")
