@@ -9,6 +9,7 @@ import pytest
 from tests.contracts.rounds import ROUND_S
 
 GWEI = 10**9
+REFUNDED = 4
 
 
 def first_of(model: dict[int, int]) -> int:
@@ -99,7 +100,9 @@ def test_market__random_submit_cancel_pop__matches_the_model(
             del model[cancelled]
             market.cancel(cancelled, sender=client)
         else:
-            del model[first_of(model)]
+            popped = first_of(model)
+            del model[popped]
             market.popMostValuable(sender=chain_account)
+            market.close(popped, REFUNDED, sender=chain_account)
         assert market.pendingCount() == len(model)
         assert market.mostValuable() == (first_of(model) if model else 0)
