@@ -44,12 +44,12 @@ class Role:
 
 # Of 16 miners and 3 verifiers, in docs/benchmarks.md.
 ROLES = {
-    "miner": Role("miner", "miner", 127_762 + 64_790),
-    "verifier": Role("verifier", "verifier", 174_581 + 79_154 + 66_789),
-    "client": Role("client", "dataclient", 437_021 + 84_537 + 110_054),
+    "miner": Role("miner", "miner", 132_988 + 45_636),
+    "verifier": Role("verifier", "verifier", 205_772 + 79_678 + 62_100),
+    "client": Role("client", "dataclient", 438_039 + 115_099 + 104_844),
 }
 # The steps that anybody may take for all, from the opening of a round to its block.
-STEPS_GAS = 295_419 + 40_853 + 617_972 + 37_008 + 291_213 + 1_435_718
+STEPS_GAS = 236_400 + 44_846 + 659_000 + 37_048 + 288_465 + 1_476_628
 
 
 @check("key file")

@@ -60,7 +60,7 @@ def test_reveal__as_committed__is_kept(revealing_round: Play) -> None:
     kept = revealing_round.chain.submission(1, 1)
     assert kept.isRevealed
     assert (kept.model.codec, kept.model.digest) == revealing_round.model(miner)
-    assert kept.commitment == ZERO_HASH  # the model took its place
+    assert kept.commitment == bytes(32)  # the model took its place
     assert revealing_round.round.revealedCount == 1
     assert not revealing_round.chain.isDue(1)
     revealed = next(event for event in receipt.events if event.event_name == "SolutionRevealed")
