@@ -8,7 +8,7 @@ from explorer.chain.calls import View, at
 from explorer.chain.events import Decoder, Event
 from explorer.chain.node import RangeRefused
 from explorer.contents import Contents
-from explorer.figures import Figure, InEvent, Rows, Table, computed
+from explorer.figures import Figure, InEvent, Receipts, Rows, Table, computed, from_receipts
 from explorer.pages import WHOLE, Place, make_page
 from explorer.site import Site, Snapshot
 from explorer.web.proofs import rows_of
@@ -50,6 +50,8 @@ def audit_site(site: Site) -> Report:
                 if len(waiting) >= _CALLS:
                     _check_calls(snapshot, report, waiting)
                     waiting = []
+            elif isinstance(figure.proof, Receipts):
+                _check_receipts(snapshot, report, name, figure, figure.proof)
             else:
                 _check_rows(snapshot, report, name, figure)
         _check_calls(snapshot, report, waiting)
@@ -134,15 +136,16 @@ def _check_times(snapshot: Snapshot, report: Report, events: Sequence[Event]) ->
 
 
 def _check_transactions(snapshot: Snapshot, report: Report, hashes: Sequence[str]) -> None:
-    """Sender and gas, where they were read already."""
+    """Sender, gas and its price, where they were read already: the figures of a transaction's page."""
     stored = snapshot.read.transactions(hashes)
     known = [each for each in stored.values() if each.sender is not None]
     receipts = snapshot.site.node.batch([("eth_getTransactionReceipt", [each.hash]) for each in known])
     for each, receipt in zip(known, receipts, strict=True):
         report.replayed["receipts"] += 1
-        found = (receipt["from"], int(receipt["gasUsed"], 16)) if isinstance(receipt, dict) else None
-        if found != (str(each.sender).lower(), each.gas_used):
-            report.disagreements.append(f"transaction {each.hash} has another sender or gas on the chain")
+        entries = ("gasUsed", "effectiveGasPrice")
+        found = (receipt["from"], *(int(receipt[e], 16) for e in entries)) if isinstance(receipt, dict) else None
+        if found != (str(each.sender).lower(), each.gas_used, each.gas_price):
+            report.disagreements.append(f"transaction {each.hash} has another sender, gas or price on the chain")
 
 
 def _check_calls(snapshot: Snapshot, report: Report, waiting: Sequence[tuple[str, Figure, View]]) -> None:
@@ -160,6 +163,17 @@ def _check_calls(snapshot: Snapshot, report: Report, waiting: Sequence[tuple[str
     header = site.node.header(cursor.number)
     if header is None or header.hash != cursor.hash:
         raise TransientChainError("the chain was reorganised during the audit; run it again")
+
+
+def _check_receipts(snapshot: Snapshot, report: Report, name: str, figure: Figure, proof: Receipts) -> None:
+    """From the node's receipts, asked for again."""
+    report.replayed["figures from receipts"] += 1
+    asked = [("eth_getTransactionReceipt", [each]) for each in proof.transactions]
+    receipts = snapshot.site.node.batch(asked)
+    if not all(isinstance(each, dict) for each in receipts):
+        report.disagreements.append(f"{name} rests on transactions that are not on the chain")
+    elif (found := from_receipts(proof, receipts)) != figure.value:
+        report.disagreements.append(f"{name} says {figure.value}, its receipts say {found}")
 
 
 def _is_same(ours: object, theirs: object) -> bool:

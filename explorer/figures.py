@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,16 @@ class Rows:
     """Of this contract alone, where several have such events."""
 
 
-Proof = View | InEvent | Rows
+@dataclass(frozen=True)
+class Receipts:
+    """The figure is computed by a rule from one entry of the receipts of these transactions."""
+
+    rule: str
+    entry: str
+    transactions: tuple[str, ...]
+
+
+Proof = View | InEvent | Rows | Receipts
 
 
 @dataclass(frozen=True)
@@ -255,6 +265,20 @@ RULES: Mapping[str, Callable[[Sequence[Event], str], Any]] = {
     "agreed": _agreed,
     "agreed of met": _agreed_of_met,
 }
+
+
+RECEIPT_RULES: Mapping[str, Callable[[Sequence[Any]], Any]] = {
+    "only": lambda entries: entries[0],
+    "number": len,
+    "median": lambda entries: round(statistics.median(entries)),
+    "most": max,
+}
+
+
+def from_receipts(proof: Receipts, receipts: Sequence[Mapping[str, Any]]) -> Any:
+    """The figure that these receipts, as a node gives them, prove; an address in small letters."""
+    entries = [receipt[proof.entry] for receipt in receipts]
+    return RECEIPT_RULES[proof.rule]([each if len(each) == 42 else int(each, 16) for each in entries])
 
 
 def computed(rule: str, events: Sequence[Event], argument: str = "") -> Any:

@@ -49,10 +49,12 @@ def submit(chain: Chain, client: str | None = None, **changes: Any) -> None:
 def propose(chain: Chain, steps: Mapping[str, int], searched_s: int = 5) -> None:
     """One proposal of each miner, at its step."""
     chain.pass_time(searched_s)
-    height = chain.contracts.gradient_chain.current().height
+    gradient_chain = chain.contracts.gradient_chain
+    height = gradient_chain.current().height
+    previous_hash = gradient_chain.header_hash(height - 1)
     for miner, step in steps.items():
         proof, weights = (cid_of(f"{what} of {miner} at {height}".encode()) for what in ("proof", "weights"))
-        chain.do(miner, "GradientChain", "propose", height, step, 0, proof, weights)
+        chain.do(miner, "GradientChain", "propose", height, previous_hash, step, 0, proof, weights)
 
 
 def judge(chain: Chain, verifiers: Sequence[str], words: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from explorer.chain.events import LOG_BITS, Event
-from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Said, Table, Words
+from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Receipts, Said, Table, Words
 from explorer.fold.tasks import fold_task
 from explorer.site import Snapshot
 from explorer.views.cells import arg, time_of
@@ -56,10 +56,10 @@ def transaction_page(snapshot: Snapshot, hash_: str) -> Page | None:
     if found is None or found.sender is None or found.gas_used is None or found.gas_price is None:
         items["sender"] = Said("not read yet; look again in a moment")
     else:
-        items["sender"] = Said(found.sender, f"account/{found.sender}")
+        items["sender"] = Figure(found.sender, "address", Receipts("only", "from", (hash_,)))
         items["step"] = Said(found.step or "a call of another contract")
-        items["gas used"] = Said(f"{found.gas_used:,}")
-        items["gas price"] = Said(f"{found.gas_price / 10**9:.6g} gwei")
+        items["gas used"] = Figure(found.gas_used, "count", Receipts("only", "gasUsed", (hash_,)))
+        items["gas price"] = Figure(found.gas_price, "gas price", Receipts("only", "effectiveGasPrice", (hash_,)))
     shown = events[:_EVENTS]
     rows: list[list[Cell]] = [[Said(f"{e.contract}.{e.name}", f"event/{e.id}"), Said(_summary(e))] for e in shown]
     note = f"The first {_EVENTS} of {len(events)}." if len(events) > _EVENTS else ""

@@ -2,11 +2,13 @@
 
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from explorer.chain.calls import View
-from explorer.figures import Cell, Facts, Figure, Page, Part, Picture, Rows, Said, Table
+from explorer.figures import Cell, Facts, Figure, Page, Part, Picture, Receipts, Rows, Said, Table
 from explorer.fold.totals import SLOTS, Lane
+from explorer.index.reading import Transaction
 from explorer.site import Snapshot
 from explorer.views.cells import NOTHING, counted, viewed
 from explorer.views.text import duration
@@ -71,18 +73,22 @@ def _times(snapshot: Snapshot) -> Table:
 
 def _gas(snapshot: Snapshot) -> Table:
     found = snapshot.read.newest_transactions(_GAS_OF)
-    by_step: dict[str, list[int]] = defaultdict(list)
+    by_step: dict[str, list[Transaction]] = defaultdict(list)
     for each in found:
         if each.step and each.gas_used is not None:
-            by_step[each.step].append(each.gas_used)
-    rows: list[list[Cell]] = [
-        [Said(step), Said(f"{len(used):,}"), Said(f"{round(statistics.median(used)):,}"), Said(f"{max(used):,}")]
-        for step, used in sorted(by_step.items())
-    ]
+            by_step[each.step].append(each)
+    rows = [_gas_row(step, sent) for step, sent in sorted(by_step.items())]
     note = f"Of the newest {len(found):,} transactions; each one's page has its receipt." + (
         " Some are still to be read." if snapshot.read.has_unread() else ""
     )
     return Table("Gas per step", ("step", "times", "median gas", "most"), rows or [[NOTHING] * 4], note)
+
+
+def _gas_row(step: str, sent: Sequence[Transaction]) -> list[Cell]:
+    hashes = tuple(each.hash for each in sent)
+    used = [each.gas_used for each in sent if each.gas_used is not None]
+    figures = (("number", len(used)), ("median", round(statistics.median(used))), ("most", max(used)))
+    return [Said(step), *(Figure(value, "count", Receipts(rule, "gasUsed", hashes)) for rule, value in figures)]
 
 
 def block_series(snapshot: Snapshot) -> dict[str, list[Any]]:

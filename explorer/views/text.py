@@ -84,6 +84,7 @@ WRITTEN: dict[str, Callable[[int], str]] = {
     "time": moment,
     "seconds": duration,
     "count": lambda value: f"{value:,}",
+    "gas price": lambda value: f"{value / 10**9:.6g} gwei",
 }
 
 

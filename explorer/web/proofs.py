@@ -5,11 +5,17 @@ from dataclasses import dataclass
 
 from explorer.chain.calls import View
 from explorer.chain.events import Event
-from explorer.figures import Figure, InEvent, Rows
+from explorer.figures import Figure, InEvent, Receipts, Rows
 from explorer.site import Snapshot
 from explorer.views.text import written
 
 _SHOWN = 50
+_RECEIPT_RULES = {
+    "only": "It stands in the receipt of this transaction: {entry}.",
+    "number": "It is the number of these {count:,} transactions, the newest of this step.",
+    "median": "It is the median of {entry} in the receipts of these {count:,} transactions, the newest of this step.",
+    "most": "It is the largest {entry} in the receipts of these {count:,} transactions, the newest of this step.",
+}
 _RULES = {
     "sum": "the sum of one amount in these events",
     "count": "the number of these events",
@@ -53,6 +59,9 @@ def proof_of(snapshot: Snapshot, figure: Figure) -> Shown:
         return Shown(
             value, raw, said, [("foundry", views.as_cast(proof, block)), ("Python", views.as_python(proof, block))]
         )
+    if isinstance(proof, Receipts):
+        said = _RECEIPT_RULES[proof.rule].format(entry=proof.entry, count=len(proof.transactions))
+        return Shown(value, raw, said, [("foundry", _receipts(proof))])
     if isinstance(proof, InEvent):
         return Shown(value, raw, "It stands in this event.", [], [proof.event], 1)
     events = rows_of(snapshot, proof)
@@ -61,6 +70,12 @@ def proof_of(snapshot: Snapshot, figure: Figure) -> Shown:
     query = "&".join(["limit=1000", *(f"name={name}" for name in proof.names)])
     query += f"&{proof.key[0]}={proof.key[1]}" if proof.key and proof.key[0] in ("account", "task", "round") else ""
     return Shown(value, raw, said, [("all rows", f"{address}?{query}")], events[-_SHOWN:], len(events))
+
+
+def _receipts(proof: Receipts) -> str:
+    asked = [f"cast receipt {each} {proof.entry} --rpc-url $RPC" for each in proof.transactions[:_SHOWN]]
+    left = len(proof.transactions) - len(asked)
+    return "\n".join([*asked, *([f"# and {left:,} more"] if left else [])])
 
 
 def rows_of(snapshot: Snapshot, rows: Rows) -> list[Event]:

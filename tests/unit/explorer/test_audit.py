@@ -22,7 +22,9 @@ from tests.unit.explorer.world import World, indexed
         ("DELETE FROM events WHERE name = 'VoteRevealed'", "is only on the chain"),
         ("UPDATE events SET time = time + 1 WHERE name = 'RoundOpened'", "has another time on the chain"),
         ("UPDATE events SET args = json_set(args, '$.phase', 3) WHERE name = 'PhaseChanged'", "cast call"),
-        ("UPDATE transactions SET gas_used = 1", "another sender or gas"),
+        ("UPDATE transactions SET gas_used = 1", "another sender, gas or price"),
+        ("UPDATE transactions SET gas_used = 1", "says 1, its receipts say"),
+        ("UPDATE transactions SET gas_price = 1", "another sender, gas or price"),
     ],
 )
 def test_audit__tampered_index__disagreements(world: World, tmp_path: Path, change: str, said: str) -> None:
@@ -39,6 +41,7 @@ def test_audit__rounds_of_all_kinds__no_disagreement(played: World, tmp_path: Pa
     assert report.replayed["figures in events"] > 500
     assert report.replayed["figures from rows"] > 50
     assert report.replayed["receipts"] > 70
+    assert report.replayed["figures from receipts"] > 20
 
 
 def test_audit__contested_and_repeated_ballots__no_disagreement(world: World, tmp_path: Path) -> None:

@@ -74,6 +74,16 @@ def test_proof__every_link_of_a_page__leads_to_one(address: str, played_site: Si
             assert get(f"{address}{link.replace('&amp;', '&')}").status_code == 200, link
 
 
+def test_proof__of_receipts__names_their_transactions(address: str, played_site: Site) -> None:
+    with played_site.snapshot() as snapshot:
+        [newest] = snapshot.read.newest_transactions(1)
+    text = get(f"{address}/{played_site.name}/proof/tx/{newest.hash}?figure=the-transaction.gas-used").text
+    assert f"cast receipt {newest.hash} gasUsed --rpc-url $RPC" in text
+    assert f"{newest.gas_used:,}" in text
+    text = get(f"{address}/{played_site.name}/proof/statistics?figure=gas-per-step.0.median-gas").text
+    assert "It is the median of gasUsed in the receipts of these" in text
+
+
 def test_proof__a_call__as_cast_and_python(address: str, played_site: Site, played: World) -> None:
     text = get(f"{address}/{played_site.name}/proof/now?figure=sums.stakes-held").text
     assert f"cast call {played.chain.address('RewardReservoir')} &#34;total(uint8)(uint256)&#34; 2 --block" in text
