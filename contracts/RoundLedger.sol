@@ -152,6 +152,7 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     /// @dev Binds the round to PHS, once. Nobody who calls can vary it: its block follows from the opening.
+    // slither-disable-next-line incorrect-equality: hashes, which no sender can nudge
     function _bind(uint64 roundId, Round storage bound, bytes32 given) internal {
         bytes32 previousHash = _previousHash(bound);
         if (previousHash == bytes32(0) || given != previousHash) {
@@ -204,6 +205,7 @@ abstract contract RoundLedger is ILearningChain {
     function _previousHash(Round storage bound) internal view returns (bytes32) {
         if (bound.previousHash != bytes32(0) || block.number <= bound.anchorBlock) return bound.previousHash;
         uint256 age = block.number - bound.anchorBlock - 1;
+        // slither-disable-next-line divide-before-multiply: the last multiple of the distance is what is wanted
         bytes32 anchorHash = blockhash(bound.anchorBlock + age / KNOWN_BLOCKS * KNOWN_BLOCKS);
         return Headers.roundHash(LEDGER.headerHash(bound.height - 1), anchorHash);
     }

@@ -10,7 +10,8 @@ import {RoundLedger} from "./RoundLedger.sol";
 /// @title RoundTreasury
 /// @notice Where a round's money goes. Every way to end a round empties both of its accounts.
 /// @dev Accounts of a round in the reservoir: Escrow `taskId` (reward and fee) and Bond `taskId` (the client's and all
-/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; a lane's rounds never overlap.
+/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; a lane's rounds never
+/// overlap.
 abstract contract RoundTreasury is RoundLedger {
     IRewardReservoir public immutable RESERVOIR;
     ITaskMarket public immutable MARKET;
@@ -65,6 +66,7 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     /// @dev Occupying the chain without a block costs the client a share of the reward by the time it took.
+    // slither-disable-next-line incorrect-equality: ids and amounts of which only zero counts
     function _payOccupancy(uint64 roundId, RoundState storage state) internal {
         uint64 taskId = state.round.taskId;
         if (taskId == 0) return;
@@ -92,8 +94,8 @@ abstract contract RoundTreasury is RoundLedger {
         COMMITTEE.distribute(committeeAccount, state.round.openedAt, state.terms.client);
     }
 
-    /// @dev Opens a ballot for those who were seated when commits closed; they can earn these bonds and all escrow but the reward: the fee, and what a ballot
-    /// before this one gave back.
+    /// @dev Opens a ballot for those who were seated when commits closed; they can earn these bonds and all escrow but
+    /// the reward: the fee, and what a ballot before this one gave back.
     function _openBallot(Round storage voted, uint256 entryCount, uint256 forfeitedWei) internal {
         bytes32 account = _account(voted.taskId);
         voted.ballotId = COMMITTEE.openBallot(uint16(entryCount), account, voted.commitsClosedAt);
