@@ -44,32 +44,53 @@ class MinerNode(Node):
 
     def act(self) -> Waiting:
         rounds = [(lane, lane.tend()) for lane in self.lanes]
-        chosen = self._choose(rounds)
-        opening = self._open_round(rounds, is_busy=chosen is not None)
-        waits = [lane.take_part(current, False) for lane, current in rounds if current and lane is not chosen]
-        if chosen is not None:
-            return next(chosen.take_part(current) for lane, current in rounds if current and lane is chosen)
-        waits += [opening] if opening else []
-        return soonest(waits)
+        ranked = self._ranked(rounds)
+        opening = self._open_round(rounds, is_busy=bool(ranked))
+        able = [lane for lane, _ in ranked]
+        waits = [lane.take_part(current, False) for lane, current in rounds if current and lane not in able]
+        waits += [opening] if opening and not ranked else []
+        return self._compete(ranked) or soonest(waits)
 
     # --- which round -------------------------------------------------------------------------------------------------
 
-    def _choose(self, rounds: Sequence[tuple[LaneMiner, Round | None]]) -> LaneMiner | None:
-        """The lane to train on now. Miners for whom all are worth the same begin at different ones."""
+    def _compete(self, ranked: Sequence[tuple[LaneMiner, Round]]) -> Waiting | None:
+        """Works on the first of these rounds that lets it: one whose files nobody has, or whose bond is too high for
+        the account, must not keep it from the next.
+        """
+        first, poor = None, None
+        for lane, current in ranked:
+            try:
+                waiting = lane.take_part(current)
+            except InsufficientFunds as exc:
+                poor = poor or exc
+                continue
+            if not lane.can_compete(current):
+                return waiting
+            first = first or waiting
+        if first is None and poor is not None:
+            raise poor
+        return first
+
+    def _ranked(self, rounds: Sequence[tuple[LaneMiner, Round | None]]) -> list[tuple[LaneMiner, Round]]:
+        """Where there is something to train or to commit, best first; of a single lane, the round in progress.
+
+        Miners for whom all are worth the same begin at different lanes.
+        """
         open_ones = [(lane, current) for lane, current in rounds if current and self._is_allowed(lane)]
-        able = [lane for lane, current in open_ones if lane.can_compete(current)]
-        if len(able) <= 1:
-            only = [lane for lane, _ in open_ones] if len(self.lanes) == 1 else able
-            return only[0] if only else None
+        if len(self.lanes) == 1:
+            return open_ones
+        able = [(lane, current) for lane, current in open_ones if lane.can_compete(current)]
+        if len(able) < 2:
+            return able
         now_s, first = self.context.chain.block_time(), int(self.context.address, 16)
 
-        def merit(lane: LaneMiner) -> tuple[float, int]:
-            current = next(current for each, current in open_ones if each is lane)
+        def merit(each: tuple[LaneMiner, Round]) -> tuple[float, int]:
+            lane, current = each
             is_sealed = lane.solutions.solution(current.round_id) is not None
             value = float("inf") if is_sealed else worth(current, terms_of(lane.context.contracts, current), now_s)
             return value, (first + lane.lane) % len(self.lanes)
 
-        return max(able, key=merit)
+        return sorted(able, key=merit, reverse=True)
 
     def _is_allowed(self, lane: LaneMiner) -> bool:
         return self.options.lane is None or lane.lane == self.options.lane

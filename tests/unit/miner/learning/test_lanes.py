@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from eth_account.signers.local import LocalAccount
 
+from miner.learning.assignment import RoundTerms, check_manifest
 from miner.learning.node import MinerNode
 from miner.learning.solutions import Solutions
 from miner.learning.worth import worth
 from miner.training.api import Candidate, Trainer, TrainingJob
 from miner.training.default import train
 from pole.chain.structs import Phase
+from pole.errors import ContentNotFound
 from pole.journal.journal import Journal
 from tests.unit.commission import Commission, commission_digits, commission_iris
-from tests.unit.local_nodes import SALT, LocalNodes, start_local_chain, start_local_nodes, step_until
+from tests.unit.local_nodes import ETHER, SALT, LocalNodes, start_local_chain, start_local_nodes, step_until
 from tests.unit.miner.learning.test_node import ROUND, terms
 
 # --- what a round is worth -------------------------------------------------------------------------------------------
@@ -122,6 +124,21 @@ def test_act__one_lane_fixed__works_on_no_other(two_lanes: TwoLanes) -> None:
     for _ in range(2):
         miner.act()
     assert committed(miner) == [False, True]
+
+
+def test_act__files_of_the_better_paid_round_are_nowhere__trains_on_the_other(
+    two_lanes: TwoLanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(store: Any, current: Any, given: RoundTerms, limits: Any) -> Any:
+        if given.reward_wei > ETHER:
+            raise ContentNotFound("nobody has it")
+        return check_manifest(store, current, given, limits)
+
+    monkeypatch.setattr("miner.learning.lane.check_manifest", nowhere)
+    miner = two_lanes.miner()
+    miner.act()
+    assert committed(miner) == [False, True]
+    assert "nobody has it" in miner.act().what
 
 
 def test_act__other_lane_wants_the_reveal_while_it_trains__reveals_in_between(
