@@ -204,7 +204,7 @@ contract IncentivesTest is PublicSystem {
         uint256 feeWei = chain.judgingFeeOf(1);
         uint64 ballotId = chain.round(1).ballotId;
         for (uint256 i = 0; i < 4; i++) {
-            _pass(7_200);
+            _pass(committee.ballot(ballotId).deadline - _nowS);
             committee.advance(ballotId);
         }
         _advance();

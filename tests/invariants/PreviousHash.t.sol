@@ -114,7 +114,7 @@ contract PreviousHashTest is PublicSystem {
         _advance();
         uint64 ballotId = chain.round(roundId).ballotId;
         for (uint256 i = 0; i < 4; i++) {
-            _pass(7_200);
+            _pass(committee.ballot(ballotId).deadline - _nowS);
             committee.advance(ballotId);
         }
         _advance();
