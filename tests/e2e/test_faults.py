@@ -71,9 +71,10 @@ class Trouble:
         }
         return ended
 
-    def block_of(self, event: str, round_id: int) -> int:
-        [found] = self.world.chain.logs("LearningChain", event, roundId=round_id)
-        return found.block_number
+    def block_of(self, event: str, round_id: int) -> int | None:
+        contract: ContractName = "BlockLedger" if event == "BlockAppended" else "LearningChain"
+        found = self.world.chain.logs(contract, event, roundId=round_id)
+        return found[0].block_number if found else None
 
     def disk_flag(self, actor: Actor) -> Path:
         return self.world.folder / f"{actor.name}.full"
@@ -188,9 +189,8 @@ def test_round__reorgs_undo_commit_reveal_and_block__are_sent_again_and_paid_onc
 def undo(trouble: Trouble, event: str, round_id: int) -> None:
     """A reorg removes the event and all after it; no block comes until the test says so."""
     trouble.world.freeze()
-    contract: ContractName = "BlockLedger" if event == "BlockAppended" else "LearningChain"
-    while trouble.world.chain.logs(contract, event, roundId=round_id):
-        trouble.world.reorganise(trouble.block_of(event, round_id))
+    while (block := trouble.block_of(event, round_id)) is not None:
+        trouble.world.reorganise(block)
 
 
 # --- money for gas ---------------------------------------------------------------------------------------------------

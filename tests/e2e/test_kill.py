@@ -69,7 +69,8 @@ def test_client__killed_between_open_and_keys__issues_them_after_restart_and_get
         task_id = world.commission(client, rows, "killed-client", scheme="ipfe-secp256k1")
         world.freeze()
         world.open_round()
-        world.mine()
+        for _ in range(3):  # the opening, the block that the previous hash comes from, and one that knows its hash
+            world.mine()
     world.until("the client to send its keys", lambda: world.has_sent(client))
     world.kill(client)
     world.lose_transactions()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pole.chain.structs import Phase, TaskState
+from pole.money import wei_to_ether
 from tests.e2e.company import SHOWN
 from tests.e2e.secrecy import leaks
 from tests.e2e.site import PROFILE
@@ -34,7 +35,7 @@ def test_market__lane_held_by_a_task_nobody_solves__the_other_lane_delivers(two_
     for verifier in verifiers:
         world.start(verifier, "run", "--stake", "2")
     world.start(
-        miner, "run", "--device", "cpu", "--threads", "1", "--seed", "1", "--min-reward-wei", str(LEAST_REWARD_WEI)
+        miner, "run", "--device", "cpu", "--threads", "1", "--seed", "1", "--min-reward", wei_to_ether(LEAST_REWARD_WEI)
     )
     seats = {verifier.address for verifier in verifiers}
     world.until("all seats", lambda: seats == set(world.contracts.verifier_committee.seated()))
