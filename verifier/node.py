@@ -10,6 +10,7 @@ from pole.learning.advance import advance_due
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
+from pole.shell import command
 from verifier.gradient.voting import GradientVoting
 from verifier.judging.messages import JudgingLimits
 from verifier.learning.voting import LearningVoting
@@ -117,12 +118,12 @@ class VerifierNode(Node):
     def _unseated(self) -> Waiting | None:
         verifier = self.context.contracts.verifier_committee.verifier(self.owner)
         if self._address not in (self.owner, verifier.voter):
-            remedy = f"python -m verifier voter {self._address}"
+            remedy = command("python", "-m", "verifier", "voter", self._address)
             return Waiting(f"{self.owner} to let {self._address} vote ({remedy})", None, "judge models")
         if verifier.is_seated:
             return None
         least_wei = self.context.contracts.verifier_committee.parameters().min_stake_wei - verifier.stake_wei
-        remedy = f"python -m verifier stake {wei_to_ether(max(0, least_wei))}"
+        remedy = command("python", "-m", "verifier", "stake", wei_to_ether(max(0, least_wei)))
         return Waiting(f"a seat: {self.owner} has none ({remedy})", None, "judge models")
 
 
