@@ -37,7 +37,7 @@ class Status:
     time: str
     trouble: str
     stamp: str = ""
-    """Of the state: the hash of the block to which the index has come."""
+    """Of the state: the hash of the block to which the index has come, and how often the totals have followed it."""
 
     @property
     def text(self) -> str:
@@ -51,4 +51,4 @@ def status_of(snapshot: Snapshot) -> Status:
     if cursor is None:
         return Status(None, site.indexer.progress.head, "", site.trouble)
     behind = max(0, max(cursor.head, site.indexer.progress.head) - cursor.number)
-    return Status(cursor.number, behind, moment(cursor.time), site.trouble, cursor.hash)
+    return Status(cursor.number, behind, moment(cursor.time), site.trouble, f"{cursor.hash}.{site.version}")

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from explorer.site import Site
+from explorer.web.state import status_of
 from explorer.web.tables import TableName
 from tests.unit.explorer.serving import served
 from tests.unit.explorer.world import World, indexed
@@ -72,6 +73,16 @@ def test_proof__every_link_of_a_page__leads_to_one(address: str, played_site: Si
         links = re.findall(r'class="proof" href="([^"]+)"', text)
         for link in dict.fromkeys(links[:40]):
             assert get(f"{address}{link.replace('&amp;', '&')}").status_code == 200, link
+
+
+def test_status__totals_follow_the_index_a_moment_later__is_another_state(played_site: Site) -> None:
+    """A page made in that moment is of the same block, and has to be made again."""
+    stamps = []
+    for _ in range(2):
+        with played_site.snapshot() as snapshot:
+            stamps.append(status_of(snapshot).stamp)
+        played_site._changed(None)
+    assert stamps[0] != stamps[1]
 
 
 def test_proof__of_receipts__names_their_transactions(address: str, played_site: Site) -> None:
