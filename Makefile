@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 export SOLCX_BINARY_PATH := $(CURDIR)/tools/solc
-export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/tools/bin:$(CURDIR)/node_modules/.bin:$(PATH)
 export PYTHONPATH := $(CURDIR)
 # Two processes with two threads each on two cores lose more than they win.
 export OMP_NUM_THREADS ?= 1

@@ -5,7 +5,6 @@ than the invariant named here, is an error.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,7 +100,7 @@ MUTATIONS = (
 
 def run_campaign(project: Path, campaign: str) -> str:
     """Run one campaign, unoptimised to compile sooner; return what forge said."""
-    forge = shutil.which("forge") or str(ROOT / "node_modules" / ".bin" / "forge")
+    forge = str(ROOT / "tools" / "bin" / "forge")
     command = [forge, "test", "--root", str(project), "--match-test", campaign]
     quick = {"FOUNDRY_OPTIMIZER": "false", "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
     done = subprocess.run(command, env=os.environ | quick, capture_output=True, text=True, timeout=TIMEOUT_S)
