@@ -54,7 +54,7 @@ def prove(broken: Break | None = None) -> tuple[int, str]:
         _keep_only_libraries(project)
         if broken is not None:
             mutate(project, f"libraries/{broken.library}", broken.line, broken.mutant)
-        built = _run(["forge", "build", "--ast", "--root", folder, "--no-lint"], project)
+        built = _run(["forge", "build", "--ast", "--root", folder], project)
         if built.returncode:
             return built.returncode, built.stdout + built.stderr
         wanted = "(check_)" if broken is None else broken.proof
