@@ -19,6 +19,13 @@ def untouched() -> Iterator[World]:
 
 
 @pytest.fixture
+def own_world() -> Iterator[World]:
+    """A chain of the test's own: anvil forgets what it would need to reorganise one that was taken back before."""
+    with development_chain("anvil", block_time_s=None, accounts=40) as chain:
+        yield World(chain.rpc_url)
+
+
+@pytest.fixture
 def world(untouched: World) -> Iterator[World]:
     """A chain for tests that change it."""
     with undone(untouched.chain.web3):

@@ -12,6 +12,12 @@ from tests.unit.explorer.test_indexer import go_on
 from tests.unit.explorer.world import World, indexed
 
 
+@pytest.fixture
+def world(own_world: World) -> World:
+    """Reorganised at will."""
+    return own_world
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

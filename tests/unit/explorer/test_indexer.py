@@ -20,6 +20,12 @@ from tests.paths import ROOT
 from tests.unit.explorer.world import World, contents, indexed
 
 
+@pytest.fixture
+def world(own_world: World) -> World:
+    """Reorganised at will."""
+    return own_world
+
+
 class Picky(Node):
     """Refuses logs of more than so many blocks, as providers do."""
 
