@@ -192,9 +192,9 @@ def raise_reward_command(context: RoleContext, *, task: str, reward_ether: str) 
     from dataclient.raising import raise_reward
 
     home = find_task_home(context.home, task)
-    added = raise_reward(context, home, reward_ether)
-    paid = f"{wei_to_ether(added.reward_wei)} ether more, and {wei_to_ether(added.verifier_fee_wei)} for the verifiers"
-    click.echo(f"{home.name} pays {reward_ether} ether now: {paid}")
+    raised = raise_reward(context, home, reward_ether)
+    fee = wei_to_ether(raised.verifier_fee_wei)
+    click.echo(f"{home.name} pays {wei_to_ether(raised.reward_wei)} ether now, and {fee} to the verifiers")
 
 
 @cli.command("fetch-model")

@@ -1,23 +1,21 @@
 """A higher reward for a task that is still on the list, so that a round takes it sooner."""
 
 from dataclient.collect import require_submitted
-from dataclient.drafting.costs import Payment, payment_for
-from dataclient.submit import gas_price_wei
+from dataclient.drafting.costs import payment_for
 from dataclient.task_folder import TaskHome
-from pole.chain.structs import TaskState
-from pole.errors import BadInput, InsufficientFunds
+from pole.chain.structs import Task, TaskState
+from pole.errors import BadInput
 from pole.money import ether_to_wei, wei_to_ether
 from pole.node.context import RoleContext
 
-RAISE_GAS = 200_000
-"""A little more than it takes on a list of ten thousand tasks."""
 
+def raise_reward(client: RoleContext, home: TaskHome, reward_ether: str) -> Task:
+    """Pays what is missing to a reward of `reward_ether`, with the verifiers' fee on it; returns the task afterwards.
 
-def raise_reward(client: RoleContext, home: TaskHome, reward_ether: str) -> Payment:
-    """Pays what is missing to a reward of `reward_ether`, with the verifiers' fee on it; said again, it pays nothing.
+    What was sent already, and not mined when the process died, is what counts: it is never paid twice.
 
     Raises BadInput for an amount that is none or not more than the reward, and for a task that is not on the list;
-    InsufficientFunds before anything is sent.
+    InsufficientFunds before anything is sent, see `Sender.transact`.
     """
     try:
         reward_wei = ether_to_wei(reward_ether)
@@ -35,11 +33,5 @@ def raise_reward(client: RoleContext, home: TaskHome, reward_ether: str) -> Paym
         )
     added = payment_for(reward_wei - task.reward_wei, market.parameters())
     value_wei = added.reward_wei + added.verifier_fee_wei
-    needed_wei = value_wei + RAISE_GAS * gas_price_wei(client.chain)
-    if (balance_wei := client.chain.balance_wei(client.address)) < needed_wei:
-        raise InsufficientFunds(
-            f"{client.address} has {wei_to_ether(balance_wei)} ether, raising the reward takes "
-            f"{wei_to_ether(needed_wei)} with gas; fund the account or raise it less"
-        )
-    market.raise_reward(task_id, key=f"raise/{task_id}/{reward_wei}", value_wei=value_wei)
-    return added
+    market.raise_reward(task_id, key=f"raise/{task_id}/from/{task.reward_wei}", value_wei=value_wei)
+    return market.task(task_id)

@@ -63,27 +63,19 @@ def _order(client: RoleContext, source: TaskSource, parameters: MarketParameters
 
 def check_terms(source: TaskSource, parameters: MarketParameters) -> None:
     """Refuses what the market would refuse. Raises BadInput."""
-    terms = source.task.terms
+    problem, terms, limit_s = "", source.task.terms, source.task.terms.time_limit_s
     if terms.reward_wei < parameters.min_reward_wei:
-        raise BadInput(
-            f"{source.path}: reward {terms.reward_ether} ether is under the market's minimum of "
-            f"{wei_to_ether(parameters.min_reward_wei)}; raise reward_ether"
-        )
-    if terms.time_limit_s > parameters.max_time_limit_s:
-        raise BadInput(
-            f"{source.path}: time limit {terms.time_limit_s} s is over the market's maximum of "
-            f"{parameters.max_time_limit_s} s; lower time_limit_s"
-        )
-    if terms.time_limit_s < parameters.min_time_limit_s:
-        raise BadInput(
-            f"{source.path}: time limit {terms.time_limit_s} s is under the market's minimum of "
-            f"{parameters.min_time_limit_s} s; raise time_limit_s"
-        )
-    if terms.earliest_close_s > terms.time_limit_s:
-        raise BadInput(
-            f"{source.path}: commits would close after {terms.earliest_close_s} s or later, but the time limit is "
-            f"{terms.time_limit_s} s; lower earliest_close_s"
-        )
+        least = wei_to_ether(parameters.min_reward_wei)
+        problem = f"reward {terms.reward_ether} ether is under the market's minimum of {least}; raise reward_ether"
+    elif limit_s > (most_s := parameters.max_time_limit_s):
+        problem = f"time limit {limit_s} s is over the market's maximum of {most_s} s; lower time_limit_s"
+    elif limit_s < (least_s := parameters.min_time_limit_s):
+        problem = f"time limit {limit_s} s is under the market's minimum of {least_s} s; raise time_limit_s"
+    elif terms.earliest_close_s > limit_s:
+        after = f"commits would close after {terms.earliest_close_s} s or later"
+        problem = f"{after}, but the time limit is {limit_s} s; lower earliest_close_s"
+    if problem:
+        raise BadInput(f"{source.path}: {problem}")
 
 
 def check_balance(client: RoleContext, orders: Sequence[TaskOrder]) -> None:

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from explorer.chain.calls import View, at
 from explorer.chain.events import Decoder, Event
-from explorer.chain.node import RangeRefused
+from explorer.chain.node import Node, RangeRefused
 from explorer.contents import Contents
 from explorer.figures import Figure, InEvent, Receipts, Rows, Table, computed, from_receipts
 from explorer.pages import WHOLE, Place, make_page
@@ -31,6 +32,15 @@ class Report:
 
     replayed: Counter[str] = field(default_factory=Counter)
     disagreements: list[str] = field(default_factory=list)
+    receipts: dict[str, Any] = field(default_factory=dict)
+    """By transaction, as the node gave them: many figures rest on the same."""
+
+    def receipts_of(self, node: Node, hashes: Sequence[str]) -> list[Any]:
+        """In the order of the hashes; anything but a mapping for one that is not on the chain."""
+        missing = [each for each in dict.fromkeys(hashes) if each not in self.receipts]
+        answers = node.batch([("eth_getTransactionReceipt", [each]) for each in missing])
+        self.receipts.update(zip(missing, answers, strict=True))
+        return [self.receipts[each] for each in hashes]
 
     @property
     def text(self) -> str:
@@ -139,7 +149,7 @@ def _check_transactions(snapshot: Snapshot, report: Report, hashes: Sequence[str
     """Sender, gas and its price, where they were read already: the figures of a transaction's page."""
     stored = snapshot.read.transactions(hashes)
     known = [each for each in stored.values() if each.sender is not None]
-    receipts = snapshot.site.node.batch([("eth_getTransactionReceipt", [each.hash]) for each in known])
+    receipts = report.receipts_of(snapshot.site.node, [each.hash for each in known])
     for each, receipt in zip(known, receipts, strict=True):
         report.replayed["receipts"] += 1
         entries = ("gasUsed", "effectiveGasPrice")
@@ -166,10 +176,9 @@ def _check_calls(snapshot: Snapshot, report: Report, waiting: Sequence[tuple[str
 
 
 def _check_receipts(snapshot: Snapshot, report: Report, name: str, figure: Figure, proof: Receipts) -> None:
-    """From the node's receipts, asked for again."""
+    """From the node's receipts."""
     report.replayed["figures from receipts"] += 1
-    asked = [("eth_getTransactionReceipt", [each]) for each in proof.transactions]
-    receipts = snapshot.site.node.batch(asked)
+    receipts = report.receipts_of(snapshot.site.node, proof.transactions)
     if not all(isinstance(each, dict) for each in receipts):
         report.disagreements.append(f"{name} rests on transactions that are not on the chain")
     elif (found := from_receipts(proof, receipts)) != figure.value:

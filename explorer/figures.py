@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from explorer.chain.calls import Path, View
+from explorer.chain.codec import checksummed
 from explorer.chain.events import Event
 from explorer.fold.totals import slot
 
@@ -276,9 +277,9 @@ RECEIPT_RULES: Mapping[str, Callable[[Sequence[Any]], Any]] = {
 
 
 def from_receipts(proof: Receipts, receipts: Sequence[Mapping[str, Any]]) -> Any:
-    """The figure that these receipts, as a node gives them, prove; an address in small letters."""
-    entries = [receipt[proof.entry] for receipt in receipts]
-    return RECEIPT_RULES[proof.rule]([each if len(each) == 42 else int(each, 16) for each in entries])
+    """The figure that these receipts, as a node gives them, prove."""
+    read = checksummed if proof.entry == "from" else lambda entry: int(entry, 16)
+    return RECEIPT_RULES[proof.rule]([read(receipt[proof.entry]) for receipt in receipts])
 
 
 def computed(rule: str, events: Sequence[Event], argument: str = "") -> Any:

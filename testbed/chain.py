@@ -1,8 +1,6 @@
 """A development chain as a child process, for the demo and for tests: anvil or ganache on a free port."""
 
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -16,12 +14,13 @@ from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
 from pole.errors import BadInput, ChainError
+from testbed.children import end
 
 MNEMONIC = "test test test test test test test test test test test junk"
 """Published test phrase: the keys are known to everybody."""
 
 _BINARIES = Path(__file__).parent.parent / "node_modules" / ".bin"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S, _STOP_TIMEOUT_S = 60.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -86,12 +85,7 @@ def development_chain(
         _wait_until_up(chain, kind)
         yield chain
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # npm's launcher alone would leave the node behind
-            process.wait()
+        end(process, _STOP_TIMEOUT_S)
 
 
 def free_port() -> int:

@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.children import end
 from testbed.processes import Stage
 
 _STOP_TIMEOUT_S = 10.0
@@ -46,11 +47,5 @@ class ExplorerProcess:
             )
 
     def stop(self) -> None:
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process is not None:
+            end(self.process, _STOP_TIMEOUT_S)

@@ -17,6 +17,7 @@ from pole.paths import expanded
 from pole.storage.kubo import Kubo
 from pole.storage.transfer import TransferLimits
 from testbed.chain import free_port
+from testbed.children import end
 
 BINARY_VARIABLE = "POLE_KUBO"
 _ROOT = Path(__file__).parent.parent
@@ -132,13 +133,7 @@ class IpfsDaemon:
             return
         if is_crash:
             self.process.kill()
-        else:
-            self.process.terminate()
-        try:
-            self.process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, _STOP_TIMEOUT_S)
         self.process = None
 
     def run(self, *arguments: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pole.errors import BadInput
-from tools.contracts_copy import ROOT, copy_contracts, mutate
+from tools.contracts_copy import FORGE, copy_contracts, mutate
 
 TIMEOUT_S = 3600
 
@@ -100,8 +100,7 @@ MUTATIONS = (
 
 def run_campaign(project: Path, campaign: str) -> str:
     """Run one campaign, unoptimised to compile sooner; return what forge said."""
-    forge = str(ROOT / "tools" / "bin" / "forge")
-    command = [forge, "test", "--root", str(project), "--match-test", campaign]
+    command = [FORGE, "test", "--root", str(project), "--match-test", campaign]
     quick = {"FOUNDRY_OPTIMIZER": "false", "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
     done = subprocess.run(command, env=os.environ | quick, capture_output=True, text=True, timeout=TIMEOUT_S)
     return done.stdout + done.stderr

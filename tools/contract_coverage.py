@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tools.contracts_copy import ROOT, copy_contracts
+from tools.contracts_copy import FORGE, ROOT, copy_contracts
 from tools.source_hits import Span, branches, compile_unoptimised, source_hits
 
 LINES_FLOOR, BRANCHES_FLOOR = 0.98, 0.95
@@ -73,7 +73,7 @@ def add_hits(found: FileCoverage, source: bytes, syntax: dict[str, Any], hits: s
 
 def forge_coverage(project: Path) -> dict[str, FileCoverage]:
     report = project / "lcov.info"
-    command = ["forge", "coverage", "--root", str(project), "--report", "lcov", "--report-file", str(report)]
+    command = [FORGE, "coverage", "--root", str(project), "--report", "lcov", "--report-file", str(report)]
     _run(command, project, QUICK)
     return read_lcov(report.read_text())
 

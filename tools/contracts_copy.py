@@ -7,6 +7,7 @@ from pathlib import Path
 from pole.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
+FORGE = str(ROOT / "tools" / "bin" / "forge")
 
 
 def copy_contracts(target: Path, tests: Iterable[str] = ()) -> None:

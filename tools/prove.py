@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.contracts_copy import copy_contracts, mutate
+from tools.contracts_copy import FORGE, copy_contracts, mutate
 
 TIMEOUT_S = 600
 # The longest loops: three votes of a majority, six distances of the reward.
@@ -54,7 +54,7 @@ def prove(broken: Break | None = None) -> tuple[int, str]:
         _keep_only_libraries(project)
         if broken is not None:
             mutate(project, f"libraries/{broken.library}", broken.line, broken.mutant)
-        built = _run(["forge", "build", "--ast", "--root", folder], project)
+        built = _run([FORGE, "build", "--ast", "--root", folder], project)
         if built.returncode:
             return built.returncode, built.stdout + built.stderr
         wanted = "(check_)" if broken is None else broken.proof

@@ -27,7 +27,7 @@ _RULES = {
     "paid to": "the sum of these credits that went to this account",
     "cost": "what was paid in, less what this account got back",
     "won": "how many of these blocks this account won",
-    "per second": "the reward over the time limit, which a call said when the task was submitted",
+    "per second": "the reward over the time limit, which a call said at the submission, and all windows of a round",
     "member": "of how many of these ballots it was a member, as calls said when they were opened",
     "agreed": "in how many tallied ballots both digests are the same",
     "met": "in how many tallied ballots both revealed",

@@ -9,6 +9,12 @@ from pole.errors import TransientChainError
 REFRESH_S = 1.0
 
 
+def closing_s(current: Round, solutions_wanted: int) -> int:
+    """Block time at which commits close: with enough qualified solutions, at the earliest time for that."""
+    is_enough = current.phase is Phase.TRAINING and current.qualified_count >= solutions_wanted
+    return min(current.deadline, current.earliest_close_at) if is_enough else current.deadline
+
+
 class Deadline:
     """Follows one round while its phase lasts. `reserve_s`: kept back for scoring, saving and committing.
 
@@ -19,7 +25,7 @@ class Deadline:
         self._look, self._solutions_wanted, self.reserve_s = look, solutions_wanted, reserve_s
         self._round, self._block_time = look()
         self._looked_at = self._asked_at = time.monotonic()
-        self._phase, self.reason = self._round.phase, ""
+        self._phase, self._previous_hash, self.reason = self._round.phase, self._round.previous_hash, ""
         self._judge()
 
     def is_over(self) -> bool:
@@ -33,7 +39,7 @@ class Deadline:
         if time.monotonic() - self._asked_at > REFRESH_S:
             self._refresh()
         passed = time.monotonic() - self._looked_at
-        return max(0.0, self._end() - self._block_time - passed - self.reserve_s)
+        return max(0.0, closing_s(self._round, self._solutions_wanted) - self._block_time - passed - self.reserve_s)
 
     def _refresh(self) -> None:
         self._asked_at = time.monotonic()
@@ -44,13 +50,10 @@ class Deadline:
         self._looked_at = time.monotonic()
         self._judge()
 
-    def _end(self) -> int:
-        """When commits close: enough qualified solutions close them at the earliest time for that."""
-        is_enough = self._phase is Phase.TRAINING and self._round.qualified_count >= self._solutions_wanted
-        return min(self._round.deadline, self._round.earliest_close_at) if is_enough else self._round.deadline
-
     def _judge(self) -> None:
         if self._round.phase is not self._phase:
             self.reason = f"the round is in its phase {self._round.phase.name.lower()} now"
-        elif self._end() <= self._block_time < self._round.deadline:
+        elif self._round.previous_hash != self._previous_hash:
+            self.reason = "a reorganisation has changed the round's previous hash"
+        elif closing_s(self._round, self._solutions_wanted) <= self._block_time < self._round.deadline:
             self.reason = f"{self._round.qualified_count} solutions are committed: commits may close at any moment"

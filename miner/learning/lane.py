@@ -24,7 +24,14 @@ from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from pole.chain.commitments import solution_commitment
 from pole.chain.structs import Phase, Round
-from pole.errors import ContentTooLarge, DataInvalid, EncryptionError, ManifestInvalid, StoreError
+from pole.errors import (
+    ContentTooLarge,
+    DataInvalid,
+    EncryptionError,
+    ManifestInvalid,
+    StoreError,
+    TransactionReverted,
+)
 from pole.learning.advance import advance_due
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
@@ -67,7 +74,7 @@ class LaneMiner:
         self._settlement = Settlement(context, self.solutions, options.withdraw_over_wei, options.unpin_after_s)
         self.rounds_ended = 0
         self._followed: int | None = None
-        self._assignment: tuple[int, Assignment] | None = None
+        self._assignment: tuple[int, bytes, Assignment] | None = None
         self._declined: dict[int, str] = {}
 
     @property
@@ -160,18 +167,22 @@ class LaneMiner:
             return Waiting(f"block {current.anchor_block} of Ethereum, which the mapping depends on", deadline, "train")
         if round_id in self._declined:
             return Waiting(f"{self._name(round_id)} to end ({self._declined[round_id]})", deadline, "look for the next")
-        solution = self.solutions.solution(round_id)
+        solution = self.solutions.solution(current)
         if solution is None:
             terms = terms_of(self.context.contracts, current)
-            candidate = self._candidate(current, terms)
+            candidate, trained_under = self._candidate(current, terms), current.previous_hash
+            current = self.context.contracts.learning_chain.round(round_id)  # training took its time
+            if current.previous_hash != trained_under:
+                self._declined.pop(round_id, None)
+                return Waiting("the previous hash, which a reorganisation has changed", deadline, "train anew")
             if isinstance(candidate, Waiting):
                 return candidate
-            current = self.context.contracts.learning_chain.round(round_id)  # training took its time
             if current.phase not in (Phase.TRAINING, Phase.OVERTIME):
                 return Waiting("this round, which was decided without me, to end", None, "look for the next")
-            solution = self.solutions.seal(round_id, candidate)
-        self._commit(current, solution)
+            solution = self.solutions.seal(current, candidate)
         self._assignment = None
+        if not self._commit(current, solution):
+            return self._decline(current, "all places are taken by higher bonds")
         return Waiting("commits to close", current.deadline, "reveal my solution once the test set is out")
 
     def _candidate(self, current: Round, terms: RoundTerms) -> Candidate | Waiting:
@@ -186,7 +197,7 @@ class LaneMiner:
         except StoreError as exc:
             return Waiting(f"content that is not available yet ({exc})", current.deadline, "train")
         except TRAINING_FAILURES as exc:  # a stranger's task must not end the miner
-            candidate = self.solutions.candidate(current.round_id)
+            candidate = self.solutions.candidate(current)
             if candidate is None or candidate.train_ppm < terms.required_train_ppm:
                 return self._decline(current, f"training failed: {type(exc).__name__}: {exc}")
         return candidate or Waiting("overtime; there was no time to train", current.deadline, "train")
@@ -197,7 +208,8 @@ class LaneMiner:
         return Waiting(f"{self._name(current.round_id)} to end ({why})", current.deadline, "look for the next")
 
     def _collect(self, current: Round, terms: RoundTerms) -> Assignment:
-        if self._assignment is None or self._assignment[0] != current.round_id:
+        wanted = (current.round_id, current.previous_hash)
+        if self._assignment is None or self._assignment[:2] != wanted:
             manifest = check_manifest(self.context.store, current, terms, self.options.limits)
             cache = feature_cache(self.context.home, current.previous_hash, self.lane)
             with Display(self.context.log, f"{self._name(current.round_id)}, preparing {manifest.name!r}") as display:
@@ -205,8 +217,8 @@ class LaneMiner:
                 found = collect(self.context.store, current, terms, manifest, cache, progress)
             if found.features.opening.rows:
                 self.context.log.info(f"{self._name(current.round_id)}: decrypted {found.features.opening}")
-            self._assignment = (current.round_id, found)
-        return self._assignment[1]
+            self._assignment = (*wanted, found)
+        return self._assignment[2]
 
     def _until_over(self, current: Round, terms: RoundTerms, show: OnProgress) -> OnProgress:
         """Ends the decryption of a round that is over: a stranger's data may take longer than any round lasts."""
@@ -231,7 +243,7 @@ class LaneMiner:
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
         """Trains until time is up or commits close; in a race, to the target. In overtime, any model does."""
         round_id, terms = current.round_id, assignment.terms
-        known = self.solutions.candidate(round_id)
+        known = self.solutions.candidate(current)
         target = terms.required_train_ppm if current.phase is Phase.TRAINING else 1
         deadline = self._deadline(round_id, terms, commit_reserve_s(terms, self.options.commit_latency_s))
         with Display(self.context.log, f"{self._name(round_id)}, training {assignment.manifest.name!r}") as display:
@@ -242,7 +254,7 @@ class LaneMiner:
                 target_ppm=target,
                 device=self.options.device,
                 seed=self.options.seed,
-                checkpoint_path=self.solutions.checkpoint_path(round_id),
+                checkpoint_path=self.solutions.checkpoint_path(current),
                 seconds_left=deadline.seconds_left,
                 is_over=deadline.is_over,
                 report=lambda progress: display.training(progress, target),
@@ -253,7 +265,7 @@ class LaneMiner:
             deadline.reserve_s += 2 * scoring_time_s(job)
             if known is not None and deadline.is_over():
                 return known
-            best = best_candidate(self.options.trainer, job, known, lambda it: self.solutions.keep(round_id, it))
+            best = best_candidate(self.options.trainer, job, known, lambda it: self.solutions.keep(current, it))
         reached = percent(best.train_ppm) if best else "nothing"
         self.context.log.info(
             f"{self._name(round_id)}: reached {reached} train accuracy; {deadline.reason or 'that is enough'}"
@@ -262,7 +274,8 @@ class LaneMiner:
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    def _commit(self, current: Round, solution: Solution) -> None:
+    def _commit(self, current: Round, solution: Solution) -> bool:
+        """Whether the solution has a place in the round: in a full one, higher bonds keep it out or take it away."""
         chain = self.context.contracts.learning_chain
         commitment = solution_commitment(
             self.context.chain.deployment.chain_id,
@@ -274,13 +287,21 @@ class LaneMiner:
             solution.salt,
         )
         value_wei = commit_wei(self.context.contracts, current.round_id)
-        chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, value_wei=value_wei)
+        try:
+            chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, value_wei=value_wei)
+        except TransactionReverted as exc:
+            if exc.name != "RoundFull":
+                raise
+            return False
+        if chain.submission_index(current.round_id, self._address) is None:
+            return False
         self.context.log.info(f"{self._name(current.round_id)}: committed, claiming {percent(solution.train_ppm)}")
+        return True
 
     def _reveal(self, current: Round) -> None:
         """Publishes the model, then opens the commitment to it: nobody reveals what is not there."""
         round_id = current.round_id
-        solution = self.solutions.solution(round_id)
+        solution = self.solutions.solution(current)
         if solution is None:
             self.context.log.error(f"{self._name(round_id)}: committed from another --home, cannot reveal from here")
             return

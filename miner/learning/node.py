@@ -86,7 +86,7 @@ class MinerNode(Node):
 
         def merit(each: tuple[LaneMiner, Round]) -> tuple[float, int]:
             lane, current = each
-            is_sealed = lane.solutions.solution(current.round_id) is not None
+            is_sealed = lane.solutions.solution(current) is not None
             value = float("inf") if is_sealed else worth(current, terms_of(lane.context.contracts, current), now_s)
             return value, (first + lane.lane) % len(self.lanes)
 

@@ -41,7 +41,7 @@ class Settlement:
 
     def _plan_unpinning(self, the_round: Round) -> None:
         """The model that won stays for its client to collect; nobody needs the others any more."""
-        solution = self.solutions.solution(the_round.round_id)
+        solution = self.solutions.solution(the_round)
         if solution is None:
             return
         keep_s = self._unpin_after_s if solution.model == self._winning_model(the_round) else 0

@@ -1,7 +1,8 @@
 """What a round is worth to a miner that could work on several."""
 
 from miner.learning.assignment import RoundTerms
-from pole.chain.structs import Phase, Round
+from miner.learning.deadline import closing_s
+from pole.chain.structs import Round
 
 
 def worth(current: Round, terms: RoundTerms, now_s: int) -> float:
@@ -9,6 +10,5 @@ def worth(current: Round, terms: RoundTerms, now_s: int) -> float:
 
     0 where enough others have committed and commits may close at any moment.
     """
-    is_enough = current.phase is Phase.TRAINING and current.qualified_count >= terms.solutions_wanted
-    end_s = min(current.deadline, current.earliest_close_at) if is_enough else current.deadline
-    return terms.reward_wei / (end_s - now_s) if end_s > now_s else 0.0
+    left_s = closing_s(current, terms.solutions_wanted) - now_s
+    return terms.reward_wei / left_s if left_s > 0 else 0.0

@@ -45,7 +45,10 @@ def test_worth__enough_have_committed__counts_to_the_earliest_close() -> None:
 
 def test_solutions__same_round_of_two_lanes__are_kept_apart(journal: Journal, tmp_path: Path) -> None:
     first, second = Solutions(journal, tmp_path), Solutions(journal, tmp_path, 1)
-    sealed = [lane.seal(3, Candidate(name, 1)) for lane, name in ((first, b"one"), (second, b"two"))]
+    sealed = [
+        lane.seal(dataclasses.replace(ROUND, round_id=3), Candidate(name, 1))
+        for lane, name in ((first, b"one"), (second, b"two"))
+    ]
     assert [first.content(3, sealed[0]), second.content(3, sealed[1])] == [b"one", b"two"]
     first.close(3, "won")
     assert (first.open_rounds(), second.open_rounds()) == ([], [3])

@@ -14,8 +14,9 @@ from miner.learning.deadline import REFRESH_S, Deadline
 from miner.learning.solutions import Solutions
 from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, TrainingJob
+from pole.chain.contracts import LearningChain
 from pole.chain.structs import AbortReason, Phase, Round
-from pole.errors import InsufficientFunds, JournalError, StoreError, TransientChainError
+from pole.errors import InsufficientFunds, JournalError, StoreError, TransactionReverted, TransientChainError
 from pole.journal.journal import Journal
 from pole.storage.cid import Cid, cid_of
 from pole.storage.folder import FolderStore
@@ -49,6 +50,9 @@ ROUND = Round(
     test_set=None,
     transcript=bytes(32),
 )
+
+
+SECOND = dataclasses.replace(ROUND, round_id=2)
 
 
 def terms(**changes: Any) -> RoundTerms:
@@ -152,7 +156,7 @@ def test_watch__enough_solutions_of_others__is_over_so_that_ours_still_gets_in(
 
 def test_solutions__model_file_damaged__says_so_and_does_not_reveal_it(journal: Journal, tmp_path: Path) -> None:
     solutions = Solutions(journal, tmp_path)
-    solution = solutions.seal(1, Candidate(b"model", 950_000))
+    solution = solutions.seal(ROUND, Candidate(b"model", 950_000))
     [path] = tmp_path.rglob(f"{solution.model}.safetensors")
     path.write_bytes(b"other")
     with pytest.raises(JournalError, match="damaged"):
@@ -163,28 +167,39 @@ def test_solutions__model_file_damaged__says_so_and_does_not_reveal_it(journal: 
 
 
 def test_solutions__sealed_twice__keeps_the_first_solution(journal: Journal, tmp_path: Path) -> None:
-    first = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    first = Solutions(journal, tmp_path).seal(ROUND, Candidate(b"model", 950_000))
     again = Solutions(journal, tmp_path)
-    assert again.seal(1, Candidate(b"better", 990_000)) == first
+    assert again.seal(ROUND, Candidate(b"better", 990_000)) == first
     assert again.content(1, first) == b"model"
-    assert again.seal(2, Candidate(b"model", 950_000)).salt != first.salt
+    assert again.seal(SECOND, Candidate(b"model", 950_000)).salt != first.salt
+
+
+def test_solutions__previous_hash_changed__forgets_nothing_and_uses_nothing(journal: Journal, tmp_path: Path) -> None:
+    """The old hash may come back, and then the old commitment stands."""
+    moved, solutions = dataclasses.replace(ROUND, previous_hash=b"\1" * 32), Solutions(journal, tmp_path)
+    first = solutions.seal(ROUND, Candidate(b"model", 950_000))
+    assert (solutions.candidate(moved), solutions.solution(moved)) == (None, None)
+    assert solutions.checkpoint_path(moved) != solutions.checkpoint_path(ROUND)
+    second = solutions.seal(moved, Candidate(b"other", 960_000))
+    assert (solutions.solution(ROUND), solutions.solution(moved)) == (first, second)
+    assert solutions.open_rounds() == [1]
 
 
 def test_solutions__solution_printed__hides_its_salt(journal: Journal, tmp_path: Path) -> None:
-    solution = Solutions(journal, tmp_path).seal(1, Candidate(b"model", 950_000))
+    solution = Solutions(journal, tmp_path).seal(ROUND, Candidate(b"model", 950_000))
     assert solution.salt.hex() not in repr(solution)
     assert repr(solution.salt) not in repr(solution)
 
 
 def test_solutions__after_a_crash__has_the_best_candidate(journal: Journal, tmp_path: Path) -> None:
-    Solutions(journal, tmp_path).keep(1, Candidate(b"model", 900_000))
-    assert Solutions(journal, tmp_path).candidate(1) == Candidate(b"model", 900_000)
-    assert Solutions(journal, tmp_path).candidate(2) is None
+    Solutions(journal, tmp_path).keep(ROUND, Candidate(b"model", 900_000))
+    assert Solutions(journal, tmp_path).candidate(ROUND) == Candidate(b"model", 900_000)
+    assert Solutions(journal, tmp_path).candidate(SECOND) is None
 
 
 def test_solutions__round_reported__is_closed_and_cleared_up(journal: Journal, tmp_path: Path) -> None:
     solutions = Solutions(journal, tmp_path)
-    solutions.seal(1, Candidate(b"model", 950_000))
+    solutions.seal(ROUND, Candidate(b"model", 950_000))
     assert solutions.open_rounds() == [1]
     solutions.close(1, "won")
     assert solutions.open_rounds() == []
@@ -335,7 +350,7 @@ def test_act__killed_after_the_commit__the_next_process_reveals(local_nodes: Loc
     second = local_nodes.miner(account, trainer=never)
     step_until([second], lambda: round_of(second).revealed_count == 1)
     [submission] = second.context.contracts.learning_chain.submissions(round_of(second).round_id)
-    solution = second.solutions.solution(round_of(second).round_id)
+    solution = second.solutions.solution(round_of(second))
     assert solution is not None
     assert submission.model == solution.model
     assert local_nodes.commission.store.has(solution.model)
@@ -351,8 +366,79 @@ def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_tha
     current = round_of(first)
     features = digits.features(tmp_path / "cache", current.previous_hash)
     content = save_model(train_quickly(digits.new_model(), features.train_x, features.train_y))
-    first.solutions.seal(current.round_id, Candidate(content, 950_000))
+    first.solutions.seal(current, Candidate(content, 950_000))
     second = local_nodes.miner(account, trainer=never)
     second.act()
     [submission] = second.context.contracts.learning_chain.submissions(current.round_id)
     assert submission.claimed_train_ppm == 950_000
+
+
+def reorganised(local_nodes: LocalNodes, current: Round) -> None:
+    """A reorganisation takes back all blocks after the round's opening, and others come in their place."""
+    depth = local_nodes.web3.eth.block_number - current.anchor_block + 1
+    local_nodes.rpc("anvil_reorg", depth, [])
+    local_nodes.pass_time(3)
+    local_nodes.rpc("anvil_reorg", 3, [])
+
+
+def test_act__previous_hash_changed_after_sealing__commits_nothing_that_was_trained_under_the_old_one(
+    local_nodes: LocalNodes,
+) -> None:
+    """Under another mapping the claim would be false, and the bond lost."""
+    miner = local_nodes.miner(local_nodes.funded())
+    until_phase([miner], Phase.TRAINING)
+    before = round_of(miner)
+    stale = miner.solutions.seal(before, Candidate(b"a model of the old mapping", 999_999))
+    reorganised(local_nodes, before)
+    now = round_of(miner)
+    assert (now.round_id, now.phase) == (before.round_id, Phase.TRAINING)
+    assert now.previous_hash != before.previous_hash
+    miner.act()
+    [submission] = miner.context.contracts.learning_chain.submissions(now.round_id)
+    solution = miner.solutions.solution(now)
+    assert solution is not None
+    assert solution.model != stale.model
+    assert submission.claimed_train_ppm == solution.train_ppm < 999_999
+
+
+def test_act__previous_hash_changes_while_it_trains__seals_nothing_and_trains_anew(local_nodes: LocalNodes) -> None:
+    current: list[Round] = []
+
+    def interrupted(job: TrainingJob) -> Iterator[nn.Module]:
+        yield job.new_model()
+        if not current:
+            current.append(round_of(miner))
+            reorganised(local_nodes, current[0])
+
+    miner = local_nodes.miner(local_nodes.funded(), trainer=interrupted)
+    until_phase([miner], Phase.TRAINING)
+    assert miner.act().what == "the previous hash, which a reorganisation has changed"
+    assert miner.solutions.solution(current[0]) is None
+    assert round_of(miner).submission_count == 0
+    miner.act()
+    assert round_of(miner).submission_count == 1
+
+
+def test_act__place_taken_by_a_higher_bond__gives_the_round_up(
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit is on chain, and it is in the round no more."""
+    sent: list[int] = []
+    miner = local_nodes.miner(local_nodes.funded())
+    until_phase([miner], Phase.TRAINING)
+    monkeypatch.setattr(LearningChain, "commit", lambda self, round_id, *_, **__: sent.append(round_id))
+    assert "all places are taken by higher bonds" in miner.act().what
+    assert "all places are taken by higher bonds" in miner.act().what
+    assert len(sent) == 1
+
+
+def test_act__round_full_of_higher_bonds__gives_the_round_up(
+    local_nodes: LocalNodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise TransactionReverted("RoundFull", {}, "RoundFull")
+
+    miner = local_nodes.miner(local_nodes.funded())
+    until_phase([miner], Phase.TRAINING)
+    monkeypatch.setattr(LearningChain, "commit", refused)
+    assert "all places are taken by higher bonds" in miner.act().what
