@@ -121,6 +121,7 @@ format: setup ## Rewrite Python and Solidity in house style
 
 gas: setup ## Gas per step and role for 3 to 64 miners and 3 to 21 verifiers
 	@python -m benchmarks.gas
+	@python -m benchmarks.gas_list
 	@python -m benchmarks.gas_gradient
 
 attack: setup ## Carry out the attacks of docs/threat-model.md against the real parts (ATTACK_ARGS="--weakened")

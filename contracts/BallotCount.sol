@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Commitments} from "./libraries/Commitments.sol";
 import {Majority} from "./libraries/Majority.sol";
+import {Outcomes} from "./libraries/Outcomes.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
 import {VerifierStakes} from "./VerifierStakes.sol";
 
@@ -44,39 +44,8 @@ abstract contract BallotCount is VerifierStakes {
     uint32 internal _openEntries;
 
     /// @inheritdoc IVerifierCommittee
-    function outcome(uint64 ballotId) public view override returns (Verdict[] memory verdicts) {
-        address kept = _ballots[ballotId].outcomeCode;
-        if (kept == address(0)) return verdicts;
-        uint256[] memory words = _kept(kept);
-        uint256[] memory plain = new uint256[](words.length - 1);
-        for (uint256 i = 0; i < plain.length; i++) {
-            plain[i] = words[i + 1];
-        }
-        return Verdicts.expand(plain, _ballots[ballotId].entryCount);
-    }
-
-    /// @inheritdoc IVerifierCommittee
-    function outcomeDigest(uint64 ballotId) external view override returns (bytes32 digest) {
-        address kept = _ballots[ballotId].outcomeCode;
-        return kept == address(0) ? bytes32(0) : bytes32(_kept(kept)[0]);
-    }
-
-    /// @inheritdoc IVerifierCommittee
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
-    function repeatedOutcome(uint64 firstBallotId, uint64 ballotId)
-        external
-        view
-        override
-        returns (Verdict[] memory verdicts)
-    {
-        Verdict[] memory later = outcome(ballotId);
-        if (firstBallotId == 0) return later;
-        verdicts = outcome(firstBallotId);
-        if (later.length == 0) return verdicts;
-        uint256 next;
-        for (uint256 i = 0; i < verdicts.length; i++) {
-            if (verdicts[i].train == VerdictKind.Undecided) verdicts[i] = later[next++];
-        }
+    function outcome(uint64 ballotId) external view override returns (uint256[] memory words) {
+        return Outcomes.read(_ballots[ballotId].outcomeCode);
     }
 
     function _enter(uint64 ballotId, Ballot storage entering, BallotPhase phase, uint32 windowS) internal {
@@ -90,7 +59,7 @@ abstract contract BallotCount is VerifierStakes {
     function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
         Count memory count = _count(ballotId, closing, lists);
         (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
-        closing.outcomeCode = _keep(digest, decided);
+        closing.outcomeCode = Outcomes.keep(digest, decided);
         emit BallotTallied(ballotId, digest, decided);
         _enter(ballotId, closing, BallotPhase.Closed, 0);
         Verdicts.Stance[] memory stances = new Verdicts.Stance[](lists.length);
@@ -112,14 +81,6 @@ abstract contract BallotCount is VerifierStakes {
         }
         decided = Verdicts.decide(lists, count.support, totalWei, closing.entryCount);
         digest = Commitments.ballot(address(this), ballotId, decided);
-    }
-
-    /// @dev Makes a contract that has no function and holds the outcome in its code, the cheapest place for what never
-    /// changes.
-    // slither-disable-next-line reentrancy-benign: its constructor calls nobody
-    function _keep(bytes32 digest, uint256[] memory decided) private returns (address) {
-        bytes memory kept = abi.encodePacked(digest, Verdicts.compress(decided));
-        return Clones.cloneWithImmutableArgs(address(0), kept);
     }
 
     /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
@@ -262,12 +223,6 @@ abstract contract BallotCount is VerifierStakes {
             if (address(uint160(_members[ballotId][index])) == account) return index;
         }
         return UNKNOWN;
-    }
-
-    /// @dev The words in a contract's code; in front of them goes what the decoder needs.
-    function _kept(address kept) private view returns (uint256[] memory words) {
-        bytes memory code = Clones.fetchCloneArgs(kept);
-        return abi.decode(bytes.concat(abi.encode(32, code.length / 32), code), (uint256[]));
     }
 
     /// @return choice the position plus one; `UNKNOWN` if it is not among them

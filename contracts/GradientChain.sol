@@ -8,6 +8,7 @@ import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
+import {Verdicts} from "./libraries/Verdicts.sol";
 
 /// @title GradientChain
 /// @notice See the documentation in {IGradientChain}.
@@ -236,13 +237,14 @@ contract GradientChain is GradientTasks, GradientBlocks {
     /// client's; those left undecided lose nothing.
     // It calls our own contracts, which call nobody back.
     // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
-    function _settle(IVerifierCommittee.Verdict[] memory verdicts) private {
+    function _settle(uint256[] memory outcome) private {
         Height storage working = _current;
-        uint256 accepted = verdicts.length;
+        uint256 count = working.proposalCount;
+        uint256 accepted = count;
         bool isUndecided;
-        for (uint256 i = verdicts.length; i > 0; i--) {
+        for (uint256 i = count; i > 0; i--) {
             address miner = _proposals[i - 1].miner;
-            IVerifierCommittee.VerdictKind kind = verdicts[i - 1].train;
+            IVerifierCommittee.VerdictKind kind = Verdicts.verdictAt(outcome, i - 1).train;
             if (_isBad(kind)) {
                 _slash(miner, _account(working.taskId));
                 continue;
@@ -251,8 +253,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
             if (kind == IVerifierCommittee.VerdictKind.Scored) accepted = i - 1;
             else isUndecided = true;
         }
-        if (accepted < verdicts.length) {
-            _accept(_proposals[accepted], verdicts[accepted]);
+        if (accepted < count) {
+            _accept(_proposals[accepted], Verdicts.verdictAt(outcome, accepted));
             return;
         }
         // The ballot was held for nothing: its fee comes out of the bonds, not out of the budget.
@@ -375,7 +377,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     // slither-disable-next-line unused-return: the rest is read when the phase says so
     function _ballotPhase() private view returns (IVerifierCommittee.BallotPhase phase) {
-        (phase,) = COMMITTEE.result(_current.ballotId);
+        (phase,,) = COMMITTEE.result(_current.ballotId);
     }
 
     /// @dev Those who will vote are fixed with the first proposal, which shows its weights: there have to be enough.

@@ -15,7 +15,9 @@ abstract contract GradientMiners is IGradientChain {
 
     /// @param reservoir must already list this contract as an operator
     constructor(IRewardReservoir reservoir, uint128 minerBondWei, uint32 exitDelayS) {
-        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
+        if (reservoir.keeperOf(address(this)) == address(0)) {
+            revert IRewardReservoir.NotOperator(address(this));
+        }
         if (minerBondWei == 0) revert InvalidParameter("minerBondWei", 0);
         RESERVOIR = reservoir;
         MINER_BOND_WEI = minerBondWei;

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {RoundLedger} from "./RoundLedger.sol";
-import {RoundJudgement} from "./RoundJudgement.sol";
 import {RoundTreasury} from "./RoundTreasury.sol";
 import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {ILearningChain} from "./interfaces/ILearningChain.sol";
@@ -11,11 +10,13 @@ import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
 import {Commitments} from "./libraries/Commitments.sol";
+import {Entry} from "./libraries/Entries.sol";
+import {Ending} from "./libraries/Settlements.sol";
 
 /// @title LearningChain
 /// @notice See the documentation in {ILearningChain}.
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
-contract LearningChain is RoundJudgement {
+contract LearningChain is RoundTreasury {
     uint32 private immutable KEYS_WINDOW_S;
     uint32 private immutable OVERTIME_WINDOW_S;
     uint32 private immutable RELEASE_WINDOW_S;
@@ -65,7 +66,10 @@ contract LearningChain is RoundJudgement {
             msg.sender, idle.requiredTrainPpm, idle.timeLimitS, idle.solutionsWanted, idle.earliestCloseS
         );
         roundId = _open(0, 0, kept, Phase.Training, kept.timeLimitS);
-        _states[roundId].round.earliestCloseAt = uint40(block.timestamp) + idle.earliestCloseS;
+        Round storage opened = _states[roundId].round;
+        opened.earliestCloseAt = uint40(block.timestamp) + idle.earliestCloseS;
+        // Nobody publishes keys here: the first to commit binds the round, and finds the word written.
+        opened.previousHash = LEDGER.headerHash(opened.height - 1);
     }
 
     /// @inheritdoc ILearningChain
@@ -77,7 +81,7 @@ contract LearningChain is RoundJudgement {
         Cids.check(keys);
 
         // Effect: the training clock starts.
-        _bind(roundId, state.round, previousHash);
+        _bind(roundId, state, previousHash);
         state.round.keys = keys;
         emit KeysPublished(roundId, keys);
         state.round.earliestCloseAt = uint40(block.timestamp) + state.terms.earliestCloseS;
@@ -86,11 +90,13 @@ contract LearningChain is RoundJudgement {
 
     /// @inheritdoc ILearningChain
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
-    function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
-        external
-        payable
-        override
-    {
+    function commit(
+        uint64 roundId,
+        bytes32 previousHash,
+        bytes32 commitment,
+        uint32 claimedTrainPpm,
+        uint8 place
+    ) external payable override {
         // Check: in time, and a claim that can be.
         RoundState storage state = _states[roundId];
         bool isOvertime = state.round.phase == Phase.Overtime;
@@ -99,18 +105,10 @@ contract LearningChain is RoundJudgement {
         if (claimedTrainPpm > PPM) revert InvalidAccuracy(claimedTrainPpm);
 
         // Effect: enter it, or replace the miner's own.
-        _bind(roundId, state.round, previousHash);
-        Entry storage entry = state.entries[msg.sender];
-        uint256 bondWei = msg.value;
-        uint256 index = entry.indexPlusOne;
-        index = index == 0 ? _takePlace(roundId, state) : index - 1;
-        if (entry.indexPlusOne == 0) bondWei -= _judgingFeeWei(state);
-        _place(roundId, state, index, commitment, claimedTrainPpm);
-        // There are fewer than 2^96 wei.
-        entry.bondWei += uint96(bondWei);
-
-        // Interaction: the reservoir holds fee and bond.
-        RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Bond, _account(state.round.taskId));
+        _bind(roundId, state, previousHash);
+        (uint256 index, uint256 bondWei) =
+            place == 0 ? _takePlace(roundId, state) : (_ownIndex(roundId, state, place), msg.value);
+        _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
     }
 
     /// @inheritdoc ILearningChain
@@ -137,13 +135,13 @@ contract LearningChain is RoundJudgement {
     }
 
     /// @inheritdoc ILearningChain
-    function reveal(uint64 roundId, Cid calldata model, bytes32 salt) external override {
+    function reveal(uint64 roundId, uint8 place, Cid calldata model, bytes32 salt) external override {
         // Check: in time, committed, not yet revealed, and what was committed to.
         RoundState storage state = _states[roundId];
         _checkOpen(roundId, state.round, Phase.Reveal);
-        Entry storage entry = state.entries[msg.sender];
-        if (entry.indexPlusOne == 0) revert NotCommitted(roundId, msg.sender);
-        if (entry.isRevealed) revert AlreadyRevealed(roundId, msg.sender);
+        uint256 index = _ownIndex(roundId, state, place);
+        Entry storage entry = state.entries[index];
+        if (entry.modelCodec != 0) revert AlreadyRevealed(roundId, msg.sender);
         Cids.check(model);
         bytes32 previousHash = state.round.previousHash;
         _checkCommitment(
@@ -151,7 +149,7 @@ contract LearningChain is RoundJudgement {
         );
 
         // Effect: open it.
-        _openSubmission(roundId, state, model);
+        _openSubmission(roundId, state, index, model);
     }
 
     /// @inheritdoc ILearningChain
@@ -194,8 +192,7 @@ contract LearningChain is RoundJudgement {
         Phase phase = queried.phase;
         if (_isOver(phase)) return false;
         if (phase == Phase.Voting) {
-            (IVerifierCommittee.BallotPhase ballotPhase,) = _result(queried);
-            return ballotPhase >= IVerifierCommittee.BallotPhase.Closed;
+            return _ballotPhase(queried) >= IVerifierCommittee.BallotPhase.Closed;
         }
         uint8 count = queried.submissionCount;
         bool isTaking = phase == Phase.Training || phase == Phase.Overtime;
@@ -225,12 +222,8 @@ contract LearningChain is RoundJudgement {
         _enter(roundId, opened, phase, windowS);
     }
 
-    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _endKeys(uint64 roundId, RoundState storage state) private {
-        _abort(roundId, state.round, AbortReason.KeysMissing);
-        _payOccupancy(roundId, state);
-        _forfeitClientBond(roundId, state);
-        _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
+        _abortAndSettle(roundId, state, AbortReason.KeysMissing);
     }
 
     function _endTraining(uint64 roundId, RoundState storage state) private {
@@ -247,7 +240,7 @@ contract LearningChain is RoundJudgement {
         if (state.round.submissionCount != 0) {
             _closeCommits(roundId, state);
         } else {
-            _abortAndSettle(roundId, state, AbortReason.NoSolution, 0);
+            _abortAndSettle(roundId, state, AbortReason.NoSolution);
         }
     }
 
@@ -255,9 +248,9 @@ contract LearningChain is RoundJudgement {
     // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function _closeCommits(uint64 roundId, RoundState storage state) private {
         Round storage closing = state.round;
+        _depositBonds(state);
         if (_seating(closing) == IVerifierCommittee.Seating.Lapsed) {
-            _abort(roundId, closing, AbortReason.QuorumLost);
-            _giveBack(roundId, state, type(uint256).max, _judgingFeeWei(state));
+            _abortAndSettle(roundId, state, AbortReason.QuorumLost);
             return;
         }
         closing.commitsClosedAt = uint40(block.timestamp);
@@ -273,17 +266,17 @@ contract LearningChain is RoundJudgement {
     function _endReveal(uint64 roundId, RoundState storage state) private {
         Round storage ending = state.round;
         _recordSubmissions(state);
-        uint256 revealed = _revealedSet(state);
         uint256 feeWei = _judgingFeeWei(state);
         uint256 forfeitedWei;
-        for (uint256 i = 0; i < ending.submissionCount; i++) {
-            if (_has(revealed, i)) continue;
-            uint256 lostWei = state.entries[state.miners[i]].bondWei + feeWei;
+        Entry[] memory entries = _entries(state);
+        for (uint256 i = 0; i < entries.length; i++) {
+            if (entries[i].modelCodec != 0) continue;
+            uint256 lostWei = _bondWei(entries[i]) + feeWei;
             forfeitedWei += lostWei;
-            emit BondForfeited(roundId, state.miners[i], lostWei);
+            emit BondForfeited(roundId, entries[i].miner, lostWei);
         }
-        if (revealed == 0) {
-            _abortAndSettle(roundId, state, AbortReason.NothingRevealed, 0);
+        if (ending.revealedCount == 0) {
+            _abortAndSettle(roundId, state, AbortReason.NothingRevealed);
         } else {
             _enter(roundId, ending, Phase.Voting, 0);
             (state.taskListHash, state.newTasksHash) = MARKET.listHashes();
@@ -295,120 +288,111 @@ contract LearningChain is RoundJudgement {
     // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _endVoting(uint64 roundId, RoundState storage state) private {
         Round storage voted = state.round;
-        (IVerifierCommittee.BallotPhase ballotPhase,) = _result(voted);
         bool isFirst = voted.firstBallotId == 0;
-        if (isFirst && ballotPhase == IVerifierCommittee.BallotPhase.Void) {
-            _abort(roundId, voted, AbortReason.QuorumLost);
+        if (isFirst && _ballotPhase(voted) == IVerifierCommittee.BallotPhase.Void) {
             _recoverFees(state);
-            _giveBack(roundId, state, _revealedSet(state), _judgingFeeWei(state));
+            _abortAndSettle(roundId, state, AbortReason.QuorumLost);
             return;
         }
-        Judgement memory judged = _judge(state);
-        if (isFirst && judged.undecidedCount != 0) {
+        ITaskMarket.Task memory task = _task(voted.taskId);
+        Entry[] memory entries = _entries(state);
+        IBlockLedger.Findings memory found = LEDGER.conclude(COMMITTEE, _case(roundId, state, task, entries));
+        if (isFirst && found.undecidedCount != 0) {
             voted.firstBallotId = voted.ballotId;
-            _openBallot(voted, judged.undecidedCount, 0);
+            _openBallot(voted, found.undecidedCount, 0);
         } else {
-            _finalise(roundId, state, judged);
+            _finalise(roundId, state, found, entries);
         }
     }
 
-    /// @dev What the committee decided makes the block, or shows that there is none to make.
+    /// @dev What the committee decided has made the block, or shown that there is none to make.
     // slither-disable-next-line reentrancy-benign,reentrancy-events: it calls our own contracts, which call nobody back
-    function _finalise(uint64 roundId, RoundState storage state, Judgement memory judged) private {
+    function _finalise(
+        uint64 roundId,
+        RoundState storage state,
+        IBlockLedger.Findings memory found,
+        Entry[] memory entries
+    ) private {
         Round storage ended = state.round;
-        if (judged.isDataWithheld) ended.isTestSetReleased = false;
-        uint256 contenders = judged.qualified != 0 ? judged.qualified : judged.valid;
-        bool isByTest = ended.isTestSetReleased && contenders & ~judged.tested == 0;
-        (uint256[] memory scores, uint256 winner) = _scores(state, judged.candidates, contenders, isByTest);
-        ITaskMarket.Task memory task = _task(ended.taskId);
-        bool isSolved = judged.valid != 0;
-        bool isBelowFloor = isSolved && judged.qualified == 0 && isByTest
-            && judged.candidates[winner].testPpm < task.terms.minTestPpm;
-        uint256 returned = judged.valid | judged.unjudged;
-        if (isSolved && !isBelowFloor) {
+        if (found.isDataWithheld) ended.isTestSetReleased = false;
+        Ending memory ending;
+        if (found.valid != 0 && !found.isBelowFloor) {
             _enter(roundId, ended, Phase.Finalised, 0);
-            uint256 ommersAtHeight = judged.qualified == 0 ? 0 : _size(judged.qualified) - 1;
-            _append(roundId, state, judged.candidates, scores, uint16(ommersAtHeight), task.terms.manifest);
-            _settleBonds(roundId, state, returned, 0);
-            _closeTask(ended.taskId, ITaskMarket.TaskState.Solved, state.miners[winner]);
-        } else if (judged.unjudged != 0) {
-            _abort(roundId, ended, AbortReason.Undecided);
-            _settleBonds(roundId, state, returned, 0);
-            _closeForMiners(state, judged.unjudged);
         } else {
-            AbortReason reason = isBelowFloor ? AbortReason.BelowFloor : AbortReason.NoValidSolution;
-            _abortAndSettle(roundId, state, reason, returned);
+            ending.reason = found.unjudged != 0
+                ? AbortReason.Undecided
+                : found.isBelowFloor ? AbortReason.BelowFloor : AbortReason.NoValidSolution;
+            _abort(roundId, ended, ending.reason);
         }
+        ending.judged = found.valid | found.unjudged;
+        ending.unjudged = found.unjudged;
+        ending.winner = found.winner;
+        _settle(roundId, state, ending, entries);
     }
 
     // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
-    function _abortAndSettle(uint64 roundId, RoundState storage state, AbortReason reason, uint256 returned)
-        private
-    {
+    function _abortAndSettle(uint64 roundId, RoundState storage state, AbortReason reason) private {
         _abort(roundId, state.round, reason);
-        _payOccupancy(roundId, state);
-        _giveBack(roundId, state, returned, 0);
-    }
-
-    /// @dev Ends the task with its client as the payee of what is left.
-    function _giveBack(uint64 roundId, RoundState storage state, uint256 returned, uint256 feeWei) private {
-        _settleBonds(roundId, state, returned, feeWei);
-        _closeTask(state.round.taskId, ITaskMarket.TaskState.Refunded, state.terms.client);
+        Ending memory ending;
+        ending.reason = reason;
+        _settle(roundId, state, ending, _entries(state));
     }
 
     /// @dev A new place, or in a full round that of the lowest bond. What was sent must cover fee and bond.
     // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
-    function _takePlace(uint64 roundId, RoundState storage state) private returns (uint256 index) {
+    function _takePlace(uint64 roundId, RoundState storage state)
+        private
+        returns (uint256 index, uint256 bondWei)
+    {
         uint256 feeWei = _judgingFeeWei(state);
         uint256 neededWei = feeWei + MINER_BOND_WEI;
         if (msg.value < neededWei) revert BondTooSmall(msg.value, neededWei);
+        bondWei = msg.value - feeWei;
         index = state.round.submissionCount;
         if (index < MAX_SUBMISSIONS) {
             state.round.submissionCount++;
-            return index;
+            return (index, bondWei);
         }
         index = _lowest(state);
-        uint256 lowestWei = state.entries[state.miners[index]].bondWei;
-        if (msg.value - feeWei <= lowestWei) revert RoundFull(roundId, lowestWei);
+        uint256 lowestWei = _bondWei(_entry(state, index));
+        if (bondWei <= lowestWei) revert RoundFull(roundId, lowestWei);
         _repay(state, index, feeWei);
         _displace(roundId, state, index);
     }
 
-    /// @dev Everything in a header was fixed when the votes were committed, but for what is withheld after that.
-    function _append(
-        uint64 roundId,
-        RoundState storage state,
-        IBlockLedger.Candidate[] memory candidates,
-        uint256[] memory scores,
-        uint16 ommersAtHeight,
-        Cid memory manifest
-    ) private {
-        Round storage ended = state.round;
-        IBlockLedger.NewBlock memory added;
-        added.roundId = roundId;
-        added.taskId = ended.taskId;
-        added.roundHash = ended.previousHash;
-        added.timestamp = ended.commitsClosedAt;
-        added.ommersAtHeight = ommersAtHeight;
-        added.candidates = candidates;
-        added.scores = scores;
-        added.body = _body(state, manifest);
-        LEDGER.append(added);
+    function _ownIndex(uint64 roundId, RoundState storage state, uint8 place) private view returns (uint256) {
+        bool isOwn = place != 0 && place <= MAX_SUBMISSIONS && state.entries[place - 1].miner == msg.sender;
+        if (!isOwn) revert NotYourPlace(roundId, place, msg.sender);
+        return place - 1;
     }
 
-    /// @dev What a block commits to. `Source: PoLe, section 3.3`
-    function _body(RoundState storage state, Cid memory manifest)
-        private
-        view
-        returns (bytes32[] memory body)
-    {
-        Round storage ended = state.round;
-        body = new bytes32[](5);
-        body[0] = state.taskListHash;
-        body[1] = state.newTasksHash;
-        body[2] = Cids.hash(ended.taskId == 0 ? _idleTask.manifest : manifest);
-        body[3] = _transcript(ended);
-        if (ended.isTestSetReleased) body[4] = Cids.hash(ended.testSet);
+    /// @dev Everything in it was fixed before the votes were committed.
+    function _case(
+        uint64 roundId,
+        RoundState storage state,
+        ITaskMarket.Task memory task,
+        Entry[] memory entries
+    ) private view returns (IBlockLedger.Case memory given) {
+        Round storage voted = state.round;
+        given.roundId = roundId;
+        given.taskId = voted.taskId;
+        given.roundHash = voted.previousHash;
+        given.timestamp = voted.commitsClosedAt;
+        given.firstBallotId = voted.firstBallotId;
+        given.ballotId = voted.ballotId;
+        given.requiredTrainPpm = state.terms.requiredTrainPpm;
+        given.minTestPpm = uint24(task.terms.minTestPpm);
+        given.entries = entries;
+        given.transcript = voted.transcript;
+        given.manifestHash = Cids.hash(voted.taskId == 0 ? _idleTask.manifest : task.terms.manifest);
+        given.taskListHash = state.taskListHash;
+        given.newTasksHash = state.newTasksHash;
+        if (voted.isTestSetReleased) given.testSetHash = Cids.hash(voted.testSet);
+    }
+
+    function _ballotPhase(Round storage voted) private view returns (IVerifierCommittee.BallotPhase phase) {
+        // slither-disable-next-line unused-return: the ledger asks for the votes
+        (phase,,) = COMMITTEE.result(voted.ballotId);
     }
 
     /// @dev The clock stands still before anybody reveals while too few would vote.
@@ -426,7 +410,7 @@ contract LearningChain is RoundJudgement {
         pure
         returns (Terms memory)
     {
-        return Terms(client, uint24(requiredPpm), limitS, wanted, uint24(earliestCloseS));
+        return Terms(client, uint24(requiredPpm), limitS, uint8(wanted), uint24(earliestCloseS), false);
     }
 
     function _checkIdleTask(IdleTask memory idle) private pure {

@@ -9,9 +9,9 @@ import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 // slither-disable-next-line unimplemented-functions: public variables implement them
 contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     /// @inheritdoc IRewardReservoir
-    mapping(address operator => bool isAllowed) public override isOperator;
+    mapping(address operator => address keeper) public override keeperOf;
     /// @inheritdoc IRewardReservoir
-    mapping(address operator => mapping(Pot pot => mapping(bytes32 account => uint256 amountWei)))
+    mapping(address keeper => mapping(Pot pot => mapping(bytes32 account => uint256 amountWei)))
         public
         override balanceOf;
     /// @inheritdoc IRewardReservoir
@@ -21,26 +21,25 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     /// @inheritdoc IRewardReservoir
     uint256 public override totalCredits;
 
-    modifier onlyOperator() {
-        _checkOperator(msg.sender);
-        _;
-    }
-
-    /// @param operators the contracts that keep accounts here; fixed for ever
-    constructor(address[] memory operators) {
+    /// @param operators the contracts that move money here; fixed for ever
+    /// @param keepers of each, whose accounts it uses: itself, or another whose accounts it shares
+    constructor(address[] memory operators, address[] memory keepers) {
+        if (operators.length != keepers.length) revert LengthMismatch(operators.length, keepers.length);
         for (uint256 i = 0; i < operators.length; i++) {
-            if (operators[i] == address(0)) revert ZeroAddress();
-            isOperator[operators[i]] = true;
+            if (operators[i] == address(0) || keepers[i] == address(0)) revert ZeroAddress();
+            keeperOf[operators[i]] = keepers[i];
         }
     }
 
     /// @inheritdoc IRewardReservoir
-    function deposit(Pot pot, bytes32 account) external payable override onlyOperator {
+    function deposit(Pot pot, bytes32 account) external payable override {
+        address keeper = _keeper(msg.sender);
+
         // Effect: account for the value received.
-        balanceOf[msg.sender][pot][account] += msg.value;
+        balanceOf[keeper][pot][account] += msg.value;
         total[pot] += msg.value;
 
-        emit Deposited(msg.sender, pot, account, msg.value);
+        emit Deposited(keeper, pot, account, msg.value);
     }
 
     /// @inheritdoc IRewardReservoir
@@ -51,27 +50,25 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         Pot toPot,
         bytes32 toAccount,
         uint256 amountWei
-    ) external override onlyOperator {
+    ) external override {
         // Check: the money stays with somebody who can move it on.
-        _checkOperator(toOperator);
+        address keeper = _keeper(msg.sender);
+        address toKeeper = _keeper(toOperator);
 
         // Effect: take, then give, so that an account moved onto itself is unchanged.
-        _take(pot, account, amountWei);
-        balanceOf[toOperator][toPot][toAccount] += amountWei;
+        _take(keeper, pot, account, amountWei);
+        balanceOf[toKeeper][toPot][toAccount] += amountWei;
         total[toPot] += amountWei;
 
-        emit Moved(msg.sender, pot, account, toOperator, toPot, toAccount, amountWei);
+        emit Moved(keeper, pot, account, toKeeper, toPot, toAccount, amountWei);
     }
 
     /// @inheritdoc IRewardReservoir
     // slither-disable-next-line events-maths: `Credited` says it
-    function credit(Pot pot, bytes32 account, address payee, uint256 amountWei)
-        external
-        override
-        onlyOperator
-    {
-        _owe(pot, account, payee, amountWei);
-        _take(pot, account, amountWei);
+    function credit(Pot pot, bytes32 account, address payee, uint256 amountWei) external override {
+        address keeper = _keeper(msg.sender);
+        _owe(keeper, pot, account, payee, amountWei);
+        _take(keeper, pot, account, amountWei);
         totalCredits += amountWei;
     }
 
@@ -79,9 +76,9 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     function creditMany(Pot pot, bytes32 account, address[] calldata payees, uint256[] calldata amountsWei)
         external
         override
-        onlyOperator
     {
         // Check: every payee has its amount.
+        address keeper = _keeper(msg.sender);
         if (payees.length != amountsWei.length) revert LengthMismatch(payees.length, amountsWei.length);
 
         // Effect: credit each, out of one debit.
@@ -89,9 +86,9 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
         for (uint256 i = 0; i < payees.length; i++) {
             if (amountsWei[i] == 0) continue;
             sumWei += amountsWei[i];
-            _owe(pot, account, payees[i], amountsWei[i]);
+            _owe(keeper, pot, account, payees[i], amountsWei[i]);
         }
-        _take(pot, account, sumWei);
+        _take(keeper, pot, account, sumWei);
         totalCredits += sumWei;
     }
 
@@ -115,28 +112,27 @@ contract RewardReservoir is IRewardReservoir, ReentrancyGuard {
     }
 
     /// @dev One payee's part of a credit; the caller of this debits the account.
-    function _owe(Pot pot, bytes32 account, address payee, uint256 amountWei) private {
+    function _owe(address keeper, Pot pot, bytes32 account, address payee, uint256 amountWei) private {
         // Check: nobody could withdraw the zero address's credit.
         if (payee == address(0)) revert ZeroAddress();
 
         // Effect: the payee's credit.
         creditOf[payee] += amountWei;
-        emit Credited(msg.sender, pot, account, payee, amountWei);
+        emit Credited(keeper, pot, account, payee, amountWei);
     }
 
-    function _take(Pot pot, bytes32 account, uint256 amountWei) private {
-        // Check: an operator spends only what its own account holds.
-        uint256 balanceWei = balanceOf[msg.sender][pot][account];
-        if (balanceWei < amountWei) {
-            revert InsufficientFunds(msg.sender, pot, account, balanceWei, amountWei);
-        }
+    function _take(address keeper, Pot pot, bytes32 account, uint256 amountWei) private {
+        // Check: nobody spends more than the account holds.
+        uint256 balanceWei = balanceOf[keeper][pot][account];
+        if (balanceWei < amountWei) revert InsufficientFunds(keeper, pot, account, balanceWei, amountWei);
 
         // Effect: debit the account.
-        balanceOf[msg.sender][pot][account] = balanceWei - amountWei;
+        balanceOf[keeper][pot][account] = balanceWei - amountWei;
         total[pot] -= amountWei;
     }
 
-    function _checkOperator(address caller) private view {
-        if (!isOperator[caller]) revert NotOperator(caller);
+    function _keeper(address operator) private view returns (address keeper) {
+        keeper = keeperOf[operator];
+        if (keeper == address(0)) revert NotOperator(operator);
     }
 }

@@ -5,6 +5,7 @@ import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {Cid} from "./libraries/Cids.sol";
+import {Entry} from "./libraries/Entries.sol";
 import {Headers} from "./libraries/Headers.sol";
 
 /// @title RoundLedger
@@ -17,25 +18,14 @@ abstract contract RoundLedger is ILearningChain {
 
     /// @dev What a commit reads of the task, in one word.
     /// @param client the opener in an idle round
+    /// @param isBound the round's previous hash is written down, see `_bind`
     struct Terms {
         address client;
         uint24 requiredTrainPpm;
         uint32 timeLimitS;
-        uint16 solutionsWanted;
+        uint8 solutionsWanted;
         uint24 earliestCloseS;
-    }
-
-    /// @dev A submission in three new words, with its miner's: a commit and its reveal must stay under 200,000 gas.
-    /// @param digest of the solution's commitment, and once it is revealed, of the model
-    struct Entry {
-        uint8 indexPlusOne;
-        uint24 claimedTrainPpm;
-        uint40 committedAt;
-        uint24 order;
-        uint96 bondWei;
-        bool isRevealed;
-        uint8 modelCodec;
-        bytes32 digest;
+        bool isBound;
     }
 
     /// @dev Behind one mapping, so that a function finds the place once and hands it on.
@@ -46,8 +36,7 @@ abstract contract RoundLedger is ILearningChain {
         Terms terms;
         bytes32 taskListHash;
         bytes32 newTasksHash;
-        address[MAX_SUBMISSIONS] miners;
-        mapping(address miner => Entry) entries;
+        Entry[MAX_SUBMISSIONS] entries;
     }
 
     /// @inheritdoc ILearningChain
@@ -62,8 +51,10 @@ abstract contract RoundLedger is ILearningChain {
 
     /// @inheritdoc ILearningChain
     function round(uint64 roundId) external view override returns (Round memory viewed) {
-        viewed = _states[roundId].round;
-        if (!_isOver(viewed.phase)) viewed.previousHash = _previousHash(_states[roundId].round);
+        RoundState storage state = _states[roundId];
+        viewed = state.round;
+        if (state.terms.isBound) return viewed;
+        viewed.previousHash = _isOver(viewed.phase) ? bytes32(0) : _previousHash(state);
     }
 
     /// @inheritdoc ILearningChain
@@ -81,8 +72,12 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     /// @inheritdoc ILearningChain
-    function submissionIndexOf(uint64 roundId, address miner) external view override returns (uint16) {
-        return _states[roundId].entries[miner].indexPlusOne;
+    function placeOf(uint64 roundId, address miner) external view override returns (uint8) {
+        RoundState storage state = _states[roundId];
+        for (uint8 i = 0; i < state.round.submissionCount; i++) {
+            if (state.entries[i].miner == miner) return i + 1;
+        }
+        return 0;
     }
 
     /// @param windowS 0: the phase has no deadline
@@ -98,68 +93,71 @@ abstract contract RoundLedger is ILearningChain {
         emit RoundAborted(roundId, reason);
     }
 
-    /// @dev Writes a commit into a place, which is a new one, the miner's own, or that of somebody displaced.
+    /// @dev Writes a commit into a place: a new one, the miner's own, or that of somebody displaced.
+    /// @param bondWei what it adds to the bond
     function _place(
         uint64 roundId,
         RoundState storage state,
         uint256 index,
         bytes32 commitment,
-        uint32 claimedTrainPpm
+        uint32 claimedTrainPpm,
+        uint256 bondWei
     ) internal {
+        Entry memory entry = _entry(state, index);
         uint24 required = state.terms.requiredTrainPpm;
-        Entry storage entry = state.entries[msg.sender];
-        if (entry.indexPlusOne == 0) {
-            entry.indexPlusOne = uint8(index + 1);
-            state.miners[index] = msg.sender;
-        } else if (entry.claimedTrainPpm >= required) {
-            state.round.qualifiedCount--;
-        }
+        if (entry.miner != address(0) && entry.claimedTrainPpm >= required) state.round.qualifiedCount--;
         if (claimedTrainPpm >= required) state.round.qualifiedCount++;
-        entry.order = ++state.round.commitCount;
-        entry.claimedTrainPpm = uint24(claimedTrainPpm);
-        entry.committedAt = uint40(block.timestamp);
-        entry.digest = commitment;
-        emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm);
+        uint256 bondGwei = entry.bondGwei + bondWei / 1 gwei;
+        if (bondWei % 1 gwei != 0 || bondGwei > type(uint40).max) revert InvalidBond(bondWei);
+        state.entries[index] = Entry({
+            miner: msg.sender,
+            bondGwei: uint40(bondGwei),
+            claimedTrainPpm: uint24(claimedTrainPpm),
+            order: ++state.round.commitCount,
+            modelCodec: 0,
+            digest: commitment
+        });
+        emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm, msg.value);
     }
 
     /// @dev Empties the place of the lowest bond, of the last commit among equals.
     function _displace(uint64 roundId, RoundState storage state, uint256 index) internal {
-        address miner = state.miners[index];
-        if (state.entries[miner].claimedTrainPpm >= state.terms.requiredTrainPpm) {
-            state.round.qualifiedCount--;
-        }
-        delete state.entries[miner];
-        emit SubmissionDisplaced(roundId, miner, uint16(index));
+        Entry memory entry = _entry(state, index);
+        if (entry.claimedTrainPpm >= state.terms.requiredTrainPpm) state.round.qualifiedCount--;
+        delete state.entries[index];
+        emit SubmissionDisplaced(roundId, entry.miner, uint16(index));
     }
 
     function _lowest(RoundState storage state) internal view returns (uint256 lowest) {
-        Entry storage found = state.entries[state.miners[0]];
+        Entry memory found = _entry(state, 0);
         for (uint256 i = 1; i < MAX_SUBMISSIONS; i++) {
-            Entry storage entry = state.entries[state.miners[i]];
-            bool isLower = entry.bondWei < found.bondWei
-                || (entry.bondWei == found.bondWei && entry.order > found.order);
+            Entry memory entry = _entry(state, i);
+            bool isLower = entry.bondGwei < found.bondGwei
+                || (entry.bondGwei == found.bondGwei && entry.order > found.order);
             if (isLower) (lowest, found) = (i, entry);
         }
     }
 
-    function _openSubmission(uint64 roundId, RoundState storage state, Cid calldata model) internal {
-        Entry storage entry = state.entries[msg.sender];
+    function _openSubmission(uint64 roundId, RoundState storage state, uint256 index, Cid calldata model)
+        internal
+    {
+        Entry storage entry = state.entries[index];
         state.round.revealedCount++;
-        entry.isRevealed = true;
         entry.modelCodec = model.codec;
         entry.digest = model.digest;
-        emit SolutionRevealed(roundId, msg.sender, entry.indexPlusOne - 1, model);
+        emit SolutionRevealed(roundId, msg.sender, uint16(index), model);
     }
 
     /// @dev Binds the round to PHS, once. Nobody who calls can vary it: its block follows from the opening.
     // slither-disable-next-line incorrect-equality: hashes, which no sender can nudge
-    function _bind(uint64 roundId, Round storage bound, bytes32 given) internal {
-        bytes32 previousHash = _previousHash(bound);
+    function _bind(uint64 roundId, RoundState storage state, bytes32 given) internal {
+        bytes32 previousHash = _previousHash(state);
         if (previousHash == bytes32(0) || given != previousHash) {
             revert WrongPreviousHash(roundId, previousHash, given);
         }
-        if (bound.previousHash == previousHash) return;
-        bound.previousHash = previousHash;
+        if (state.terms.isBound) return;
+        state.terms.isBound = true;
+        state.round.previousHash = previousHash;
         emit PreviousHashBound(roundId, previousHash);
     }
 
@@ -187,34 +185,52 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     function _submission(RoundState storage state, uint256 index) internal view returns (Submission memory) {
-        address miner = state.miners[index];
-        Entry storage entry = state.entries[miner];
+        Entry memory entry = _entry(state, index);
+        bool isRevealed = entry.modelCodec != 0;
         return Submission({
-            miner: miner,
+            miner: entry.miner,
             claimedTrainPpm: entry.claimedTrainPpm,
-            committedAt: entry.committedAt,
             order: entry.order,
-            bondWei: entry.bondWei,
-            isRevealed: entry.isRevealed,
-            commitment: entry.isRevealed ? bytes32(0) : entry.digest,
-            model: entry.isRevealed ? Cid(entry.modelCodec, entry.digest) : Cid(0, 0)
+            bondWei: _bondWei(entry),
+            isRevealed: isRevealed,
+            commitment: isRevealed ? bytes32(0) : entry.digest,
+            model: isRevealed ? Cid(entry.modelCodec, entry.digest) : Cid(0, 0)
         });
     }
 
+    /// @dev The one place that copies an entry, which takes a lot of code.
+    function _entry(RoundState storage state, uint256 index) internal view returns (Entry memory) {
+        return state.entries[index];
+    }
+
+    function _entries(RoundState storage state) internal view returns (Entry[] memory all) {
+        all = new Entry[](state.round.submissionCount);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = _entry(state, i);
+        }
+    }
+
+    function _bondWei(Entry memory entry) internal pure returns (uint96) {
+        return uint96(entry.bondGwei) * 1 gwei;
+    }
+
     /// @dev If nobody bound the round while its block's hash was known: that of the last block 256 k later.
-    function _previousHash(Round storage bound) internal view returns (bytes32) {
-        if (bound.previousHash != bytes32(0) || block.number <= bound.anchorBlock) return bound.previousHash;
+    function _previousHash(RoundState storage state) internal view returns (bytes32) {
+        Round storage bound = state.round;
+        if (state.terms.isBound) return bound.previousHash;
+        if (block.number <= bound.anchorBlock) return bytes32(0);
         uint256 age = block.number - bound.anchorBlock - 1;
         // slither-disable-next-line divide-before-multiply: the last multiple of the distance is what is wanted
         bytes32 anchorHash = blockhash(bound.anchorBlock + age / KNOWN_BLOCKS * KNOWN_BLOCKS);
-        return Headers.roundHash(LEDGER.headerHash(bound.height - 1), anchorHash);
+        bytes32 headerHash = bound.previousHash;
+        if (headerHash == bytes32(0)) headerHash = LEDGER.headerHash(bound.height - 1);
+        return Headers.roundHash(headerHash, anchorHash);
     }
 
     /// @dev Sets of submissions are bit sets: bit i is submission i.
-    function _revealedSet(RoundState storage state) internal view returns (uint256 set) {
-        uint256 count = state.round.submissionCount;
-        for (uint256 i = 0; i < count; i++) {
-            if (state.entries[state.miners[i]].isRevealed) set |= 1 << i;
+    function _revealedSet(Entry[] memory entries) internal pure returns (uint256 set) {
+        for (uint256 i = 0; i < entries.length; i++) {
+            if (entries[i].modelCodec != 0) set |= 1 << i;
         }
     }
 

@@ -5,13 +5,15 @@ import {ILearningChain} from "./interfaces/ILearningChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Ending, Payee, Settlement, Settlements} from "./libraries/Settlements.sol";
+import {Entry} from "./libraries/Entries.sol";
 import {RoundLedger} from "./RoundLedger.sol";
 
 /// @title RoundTreasury
 /// @notice Where a round's money goes. Every way to end a round empties both of its accounts.
-/// @dev Accounts of a round in the reservoir: Escrow `taskId` (reward and fee) and Bond `taskId` (the client's and all
-/// miners'; one account, so that no commit pays for a fresh one). Idle rounds use account 0; a lane's rounds never
-/// overlap.
+/// @dev A round spends the market's accounts in the reservoir: Escrow `taskId` (reward, verifier fee and client's bond)
+/// and Bond `taskId` (the miners' bonds and judging fees, once commits are closed). Idle rounds use the number that is
+/// the lane's address; a lane's rounds never overlap.
 abstract contract RoundTreasury is RoundLedger {
     IRewardReservoir public immutable RESERVOIR;
     ITaskMarket public immutable MARKET;
@@ -30,13 +32,15 @@ abstract contract RoundTreasury is RoundLedger {
         IVerifierCommittee committee,
         ChainParameters memory given
     ) {
-        if (!reservoir.isOperator(address(this))) {
+        if (reservoir.keeperOf(address(this)) == address(0)) {
             revert IRewardReservoir.NotOperator(address(this));
         }
         if (address(market) == address(0) || address(committee) == address(0)) {
             revert IRewardReservoir.ZeroAddress();
         }
-        if (given.minerBondWei == 0) revert InvalidParameter("minerBondWei", 0);
+        if (given.minerBondWei == 0 || given.minerBondWei % 1 gwei != 0) {
+            revert InvalidParameter("minerBondWei", given.minerBondWei);
+        }
         if (given.judgingFeePpm * uint256(MAX_SUBMISSIONS) <= PPM) {
             revert InvalidParameter("judgingFeePpm", given.judgingFeePpm);
         }
@@ -56,101 +60,134 @@ abstract contract RoundTreasury is RoundLedger {
         return _judgingFeeWei(_states[roundId]);
     }
 
-    /// @dev The client's bond goes to those who were seated when the round opened and lost its fee.
-    function _forfeitClientBond(uint64 roundId, RoundState storage state) internal {
-        bytes32 account = _account(state.round.taskId);
-        uint256 amountWei = _held(IRewardReservoir.Pot.Bond, account);
-        if (amountWei == 0) return;
-        emit BondForfeited(roundId, state.terms.client, amountWei);
-        _distribute(roundId, state, IRewardReservoir.Pot.Bond, amountWei);
+    /// @dev Pays everything that a round holds, ends its task, if there is one, and frees the lane.
+    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
+    function _settle(uint64 roundId, RoundState storage state, Ending memory ending, Entry[] memory entries)
+        internal
+    {
+        uint64 taskId = state.round.taskId;
+        address client = state.terms.client;
+        uint256 clientBondWei = _task(taskId).bondWei;
+        ending.isWithheld = _isWithheld(state.round);
+        ending.revealed = _revealedSet(entries);
+        Settlement memory settled = Settlements.settle(ending);
+        if (settled.clientBondTo != Payee.Client && clientBondWei != 0) {
+            emit BondForfeited(roundId, client, clientBondWei);
+        }
+        uint256 seatedWei = settled.isOccupancyPaid ? _occupancyWei(roundId, state) : 0;
+        if (settled.clientBondTo == Payee.Seated) seatedWei += clientBondWei;
+        _payClientBond(state, settled, clientBondWei);
+        _payBonds(roundId, state, settled, ending.revealed, entries, clientBondWei);
+        _distribute(roundId, state, seatedWei);
+        address payee = client;
+        if (settled.rewardTo == Payee.Winner) payee = entries[ending.winner].miner;
+        else if (settled.rewardTo == Payee.Unjudged) payee = _payUnjudged(taskId, ending.unjudged, entries);
+        _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
+        bool isSolved = settled.rewardTo == Payee.Winner;
+        MARKET.close(taskId, isSolved ? ITaskMarket.TaskState.Solved : ITaskMarket.TaskState.Refunded);
     }
 
     /// @dev Occupying the chain without a block costs the client a share of the reward by the time it took.
-    // slither-disable-next-line incorrect-equality: ids and amounts of which only zero counts
-    function _payOccupancy(uint64 roundId, RoundState storage state) internal {
-        uint64 taskId = state.round.taskId;
-        if (taskId == 0) return;
+    function _occupancyWei(uint64 roundId, RoundState storage state) private returns (uint256 amountWei) {
         uint256 wholeS = uint256(state.terms.timeLimitS) + ROUND_WINDOWS_S;
         uint256 occupiedS = block.timestamp - state.round.openedAt;
         if (occupiedS > wholeS) occupiedS = wholeS;
         // 128, 20 and 33 bits: no product overflows.
-        uint256 amountWei = uint256(_task(taskId).rewardWei) * OCCUPANCY_PPM * occupiedS / (PPM * wholeS);
-        if (amountWei == 0) return;
-        emit OccupancyPaid(roundId, state.terms.client, amountWei);
-        _distribute(roundId, state, IRewardReservoir.Pot.Escrow, amountWei);
+        amountWei = uint256(_task(state.round.taskId).rewardWei) * OCCUPANCY_PPM * occupiedS / (PPM * wholeS);
+        if (amountWei != 0) emit OccupancyPaid(roundId, state.terms.client, amountWei);
     }
 
-    /// @dev Shares an amount out to those who were seated when the round opened; if nobody was, nobody waited for the
-    /// client, which gets it back.
-    function _distribute(
-        uint64 roundId,
-        RoundState storage state,
-        IRewardReservoir.Pot pot,
-        uint256 amountWei
-    ) private {
+    /// @dev Shares this much of the escrow out to those who were seated when the round opened; if nobody was, nobody
+    /// waited for the client, which gets it back.
+    // slither-disable-next-line incorrect-equality: an amount of which only zero counts
+    function _distribute(uint64 roundId, RoundState storage state, uint256 amountWei) private {
+        if (amountWei == 0) return;
         // Ballots use small numbers as accounts; a hash cannot meet one.
         bytes32 committeeAccount = keccak256(abi.encode("pole.no-block.v1", address(this), roundId));
-        _moveToCommittee(pot, _account(state.round.taskId), committeeAccount, amountWei);
+        _moveToCommittee(
+            IRewardReservoir.Pot.Escrow, _account(state.round.taskId), committeeAccount, amountWei
+        );
         COMMITTEE.distribute(committeeAccount, state.round.openedAt, state.terms.client);
     }
 
     /// @dev Opens a ballot for those who were seated when commits closed; they can earn these bonds and all escrow but
-    /// the reward: the fee, and what a ballot before this one gave back.
+    /// the reward and the client's bond: the fee, and what a ballot before this one gave back.
     function _openBallot(Round storage voted, uint256 entryCount, uint256 forfeitedWei) internal {
         bytes32 account = _account(voted.taskId);
         voted.ballotId = COMMITTEE.openBallot(uint16(entryCount), account, voted.commitsClosedAt);
-        bytes32 ballotAccount = _account(voted.ballotId);
-        uint256 feeWei = _held(IRewardReservoir.Pot.Escrow, account) - _task(voted.taskId).rewardWei;
+        bytes32 ballotAccount = bytes32(uint256(voted.ballotId));
+        ITaskMarket.Task memory task = _task(voted.taskId);
+        uint256 feeWei = _held(IRewardReservoir.Pot.Escrow, account) - task.rewardWei - task.bondWei;
         _moveToCommittee(IRewardReservoir.Pot.Escrow, account, ballotAccount, feeWei);
         _moveToCommittee(IRewardReservoir.Pot.Bond, account, ballotAccount, forfeitedWei);
     }
 
-    /// @dev Ends the task with its escrow in equal shares for the miners in the set; the dust goes to the first.
+    /// @dev Equal shares of the escrow for the miners in the set.
+    /// @return first of them, who gets the last share and the dust
     // slither-disable-next-line calls-loop: at most one per submission, to our own reservoir
-    function _closeForMiners(RoundState storage state, uint256 set) internal {
-        uint64 taskId = state.round.taskId;
+    function _payUnjudged(uint64 taskId, uint256 set, Entry[] memory entries)
+        private
+        returns (address first)
+    {
         bytes32 account = _account(taskId);
         uint256 shareWei = _held(IRewardReservoir.Pot.Escrow, account) / _size(set);
-        address first;
-        for (uint256 i = 0; set != 0; i++) {
-            if (_has(set, 0)) {
-                if (first == address(0)) first = state.miners[i];
-                else _credit(IRewardReservoir.Pot.Escrow, account, state.miners[i], shareWei);
-            }
-            set >>= 1;
+        for (uint256 i = 0; i < entries.length; i++) {
+            if (!_has(set, i)) continue;
+            if (first == address(0)) first = entries[i].miner;
+            else _credit(IRewardReservoir.Pot.Escrow, account, entries[i].miner, shareWei);
         }
-        _closeTask(taskId, ITaskMarket.TaskState.Refunded, first);
     }
 
-    /// @dev All escrow left goes to `payee`, the task ends, if there is one, and the lane is free.
-    function _closeTask(uint64 taskId, ITaskMarket.TaskState outcome, address payee) internal {
-        _creditRest(IRewardReservoir.Pot.Escrow, _account(taskId), payee);
-        MARKET.close(taskId, outcome);
-    }
-
-    /// @dev Returns the bonds of the submissions in the set. A client that withheld the test set loses its bond in equal
-    /// shares to them; if there are none, to all who revealed; if nobody did, to all who committed. All else, and the
-    /// rounding dust, goes to the client. Without submissions, the client gets its bond back.
-    /// @param feeWei the judging fee that each of them gets back with its bond
-    function _settleBonds(uint64 roundId, RoundState storage state, uint256 returned, uint256 feeWei)
-        internal
+    /// @dev Back to the client, or beside the miners' bonds if they share it. The seated get it with what else is theirs.
+    function _payClientBond(RoundState storage state, Settlement memory settled, uint256 clientBondWei)
+        private
     {
-        uint256 revealed = _revealedSet(state);
-        uint256 all = (1 << state.round.submissionCount) - 1;
-        uint256 sharers = returned != 0 ? returned : revealed != 0 ? revealed : all;
-        uint256 shareWei = all == 0 ? 0 : _clientBondLost(roundId, state) / _size(sharers);
-        address[] memory payees = new address[](state.round.submissionCount);
-        uint256[] memory amountsWei = new uint256[](payees.length);
-        for (uint256 i = 0; i < payees.length; i++) {
-            payees[i] = state.miners[i];
-            uint256 bondWei = state.entries[payees[i]].bondWei;
-            if (_has(sharers, i)) amountsWei[i] = shareWei;
-            if (_has(returned, i)) amountsWei[i] += bondWei + feeWei;
-            else if (_has(revealed, i)) emit BondForfeited(roundId, payees[i], bondWei);
-        }
         bytes32 account = _account(state.round.taskId);
-        RESERVOIR.creditMany(IRewardReservoir.Pot.Bond, account, payees, amountsWei);
+        IRewardReservoir.Pot pot = IRewardReservoir.Pot.Escrow;
+        if (settled.clientBondTo == Payee.Miners) {
+            _move(pot, account, address(MARKET), IRewardReservoir.Pot.Bond, account, clientBondWei);
+        } else if (settled.clientBondTo == Payee.Client) {
+            _credit(pot, account, state.terms.client, clientBondWei);
+        }
+    }
+
+    /// @dev Returns the bonds in the set, with equal shares of a client's bond if it goes to the miners. All else, and the
+    /// rounding dust, goes to the client.
+    function _payBonds(
+        uint64 roundId,
+        RoundState storage state,
+        Settlement memory settled,
+        uint256 revealed,
+        Entry[] memory entries,
+        uint256 clientBondWei
+    ) private {
+        bytes32 account = _account(state.round.taskId);
+        if (entries.length != 0) {
+            uint256 sharers;
+            if (settled.clientBondTo == Payee.Miners) {
+                sharers = _sharers(entries.length, settled.returned, revealed);
+                clientBondWei /= _size(sharers);
+            }
+            uint256 feeWei = settled.areFeesReturned ? _judgingFeeWei(state) : 0;
+            address[] memory payees = new address[](entries.length);
+            uint256[] memory amountsWei = new uint256[](entries.length);
+            for (uint256 i = 0; i < payees.length; i++) {
+                uint256 bondWei = _bondWei(entries[i]);
+                payees[i] = entries[i].miner;
+                if (_has(sharers, i)) amountsWei[i] = clientBondWei;
+                if (_has(settled.returned, i)) amountsWei[i] += bondWei + feeWei;
+                else if (_has(revealed, i)) emit BondForfeited(roundId, payees[i], bondWei);
+            }
+            RESERVOIR.creditMany(IRewardReservoir.Pot.Bond, account, payees, amountsWei);
+        }
         _creditRest(IRewardReservoir.Pot.Bond, account, state.terms.client);
+    }
+
+    /// @dev Who shares a client's bond: a client can lose it to miners only if somebody committed.
+    function _sharers(uint256 count, uint256 returned, uint256 revealed) private pure returns (uint256) {
+        uint256 all = (1 << count) - 1;
+        if (returned & all != 0) return returned & all;
+        return revealed != 0 ? revealed : all;
     }
 
     /// @dev Puts the judging fees that a void ballot gave back beside the bonds that return.
@@ -158,7 +195,12 @@ abstract contract RoundTreasury is RoundLedger {
         bytes32 account = _account(state.round.taskId);
         uint256 amountWei = state.round.revealedCount * _judgingFeeWei(state);
         _move(
-            IRewardReservoir.Pot.Escrow, account, address(this), IRewardReservoir.Pot.Bond, account, amountWei
+            IRewardReservoir.Pot.Escrow,
+            account,
+            address(MARKET),
+            IRewardReservoir.Pot.Bond,
+            account,
+            amountWei
         );
     }
 
@@ -172,24 +214,32 @@ abstract contract RoundTreasury is RoundLedger {
         return uint64((JUDGING_FEE_WEI + rewardWei * JUDGING_FEE_PPM / PPM) / 1 gwei);
     }
 
+    /// @dev Commits are closed: bonds and judging fees, which this contract has held, go where all money is.
+    function _depositBonds(RoundState storage state) internal {
+        uint256 count = state.round.submissionCount;
+        uint256 amountWei = count * _judgingFeeWei(state);
+        for (uint256 i = 0; i < count; i++) {
+            amountWei += _bondWei(_entry(state, i));
+        }
+        RESERVOIR.deposit{value: amountWei}(IRewardReservoir.Pot.Bond, _account(state.round.taskId));
+    }
+
     /// @dev Gives a displaced miner back what it paid.
     function _repay(RoundState storage state, uint256 index, uint256 feeWei) internal {
-        address miner = state.miners[index];
-        uint256 amountWei = state.entries[miner].bondWei + feeWei;
-        _credit(IRewardReservoir.Pot.Bond, _account(state.round.taskId), miner, amountWei);
+        Entry memory entry = _entry(state, index);
+        uint256 amountWei = _bondWei(entry) + feeWei;
+        bytes32 account = _account(state.round.taskId);
+        RESERVOIR.deposit{value: amountWei}(IRewardReservoir.Pot.Bond, account);
+        _credit(IRewardReservoir.Pot.Bond, account, entry.miner, amountWei);
     }
 
     function _task(uint64 taskId) internal view returns (ITaskMarket.Task memory) {
         return MARKET.task(taskId);
     }
 
-    /// @return bondWei what the client loses: nothing unless it withheld a test set, which idle rounds do not have and
-    /// nobody owes before commits close
-    function _clientBondLost(uint64 roundId, RoundState storage state) private returns (uint256 bondWei) {
-        Round storage ended = state.round;
-        if (ended.taskId == 0 || ended.isTestSetReleased || ended.commitsClosedAt == 0) return 0;
-        bondWei = _task(state.round.taskId).bondWei;
-        if (bondWei != 0) emit BondForfeited(roundId, state.terms.client, bondWei);
+    /// @dev A client owes its test set from when commits closed; an idle round has none.
+    function _isWithheld(Round storage ended) internal view returns (bool) {
+        return ended.taskId != 0 && !ended.isTestSetReleased && ended.commitsClosedAt != 0;
     }
 
     /// @dev The committee keeps all that it may share in its escrow.
@@ -224,10 +274,12 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     function _held(IRewardReservoir.Pot pot, bytes32 account) private view returns (uint256 amountWei) {
-        return RESERVOIR.balanceOf(address(this), pot, account);
+        return RESERVOIR.balanceOf(address(MARKET), pot, account);
     }
 
-    function _account(uint64 id) internal pure returns (bytes32) {
-        return bytes32(uint256(id));
+    /// @dev Of a task; an idle round's is the lane's own, which no task's number can meet.
+    // slither-disable-next-line incorrect-equality: an id, of which only zero counts
+    function _account(uint64 taskId) internal view returns (bytes32) {
+        return bytes32(taskId == 0 ? uint256(uint160(address(this))) : uint256(taskId));
     }
 }

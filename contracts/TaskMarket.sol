@@ -2,19 +2,14 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {ITaskMarket} from "./interfaces/ITaskMarket.sol";
 import {Cids} from "./libraries/Cids.sol";
-import {IndexedHeap} from "./libraries/IndexedHeap.sol";
+import {TaskList} from "./TaskList.sol";
 
 /// @title TaskMarket
 /// @notice See the documentation in {ITaskMarket}.
-contract TaskMarket is ITaskMarket {
-    using IndexedHeap for IndexedHeap.Heap;
-    using SafeCast for uint256;
-
-    uint256 private constant PPM = 1_000_000;
+contract TaskMarket is TaskList {
     /// @notice Solutions that a round has room for; the chain's limit as well.
     uint16 public constant MAX_SUBMISSIONS = 64;
     /// @notice Every opening of a round looks at all lanes.
@@ -23,26 +18,21 @@ contract TaskMarket is ITaskMarket {
     IRewardReservoir public immutable RESERVOIR;
     /// @notice How many lanes there are.
     uint256 public immutable LANES;
-    uint128 private immutable CLIENT_BOND_WEI;
     uint128 private immutable MIN_REWARD_WEI;
-    uint32 private immutable VERIFIER_FEE_PPM;
     uint32 private immutable MAX_TIME_LIMIT_S;
     uint32 private immutable MIN_TIME_LIMIT_S;
-    uint32 private immutable ROUND_WINDOWS_S;
 
-    /// @inheritdoc ITaskMarket
-    uint64 public override taskCount;
     /// @inheritdoc ITaskMarket
     bytes32 public override taskListHash;
     /// @inheritdoc ITaskMarket
     bytes32 public override newTasksHash;
-    mapping(uint64 taskId => Task task) private _tasks;
-    IndexedHeap.Heap private _pending;
     mapping(uint256 index => Lane) private _lanes;
 
     /// @param reservoir must already list this contract as an operator
     /// @param chains one for each lane, the only callers of the chains' functions; may be deployed later
-    constructor(IRewardReservoir reservoir, address[] memory chains, MarketParameters memory given) {
+    constructor(IRewardReservoir reservoir, address[] memory chains, MarketParameters memory given)
+        TaskList(given)
+    {
         if (chains.length == 0 || chains.length > MAX_LANES) revert InvalidParameter("lanes", chains.length);
         LANES = chains.length;
         for (uint256 i = 0; i < chains.length; i++) {
@@ -55,57 +45,49 @@ contract TaskMarket is ITaskMarket {
         if (given.maxTimeLimitS < given.minTimeLimitS || given.maxTimeLimitS > type(uint24).max) {
             revert InvalidParameter("maxTimeLimitS", given.maxTimeLimitS);
         }
-        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
+        if (reservoir.keeperOf(address(this)) == address(0)) {
+            revert IRewardReservoir.NotOperator(address(this));
+        }
         RESERVOIR = reservoir;
-        CLIENT_BOND_WEI = given.clientBondWei;
         MIN_REWARD_WEI = given.minRewardWei;
-        VERIFIER_FEE_PPM = given.verifierFeePpm;
         MAX_TIME_LIMIT_S = given.maxTimeLimitS;
         MIN_TIME_LIMIT_S = given.minTimeLimitS;
-        ROUND_WINDOWS_S = given.roundWindowsS;
     }
 
     /// @inheritdoc ITaskMarket
-    function submit(TaskTerms calldata terms) external payable override returns (uint64 taskId) {
+    function submit(TaskTerms calldata terms, uint64 hint) external payable override returns (uint64 taskId) {
         // Check: the terms can be judged and the payment covers bond, fee and the smallest reward.
         _checkTerms(terms);
         if (msg.value < _minPaymentWei()) revert PaymentTooSmall(msg.value, _minPaymentWei());
 
-        // Effect: split the payment and put the task on the list.
+        // Effect: put the task on the list.
         taskId = ++taskCount;
         uint256 paymentWei = msg.value - CLIENT_BOND_WEI;
-        uint256 feeWei = _feeOf(paymentWei);
-        Task storage added = _tasks[taskId];
-        added.terms = terms;
-        added.client = msg.sender;
-        added.rewardWei = (paymentWei - feeWei).toUint128();
-        added.verifierFeeWei = feeWei.toUint128();
-        added.bondWei = CLIENT_BOND_WEI;
+        _add(taskId, terms, paymentWei, hint);
         newTasksHash = keccak256(abi.encode(newTasksHash, taskId));
+        uint256 feeWei = _feeOf(paymentWei);
         emit TaskSubmitted(taskId, msg.sender, terms.manifest, paymentWei - feeWei, feeWei, CLIENT_BOND_WEI);
-        _pending.insert(taskId, uint192(valueOf(taskId)));
-        _setState(taskId, TaskState.Pending);
+        _record(taskId, TaskState.Pending);
 
         // Interaction: the reservoir holds all of it.
-        RESERVOIR.deposit{value: paymentWei}(IRewardReservoir.Pot.Escrow, _account(taskId));
-        RESERVOIR.deposit{value: CLIENT_BOND_WEI}(IRewardReservoir.Pot.Bond, _account(taskId));
+        RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Escrow, _account(taskId));
     }
 
     /// @inheritdoc ITaskMarket
-    function raiseReward(uint64 taskId) external payable override {
-        // Check: only its client, and only while no round has it.
-        Task storage raised = _tasks[taskId];
+    function raiseReward(uint64 taskId, uint64 hint) external payable override {
+        // Check: only its client, only while no round has it, and by enough to raise the reward after the fee.
+        Kept storage raised = _tasks[taskId];
         _checkPending(taskId, raised);
-        uint256 feeWei = _feeOf(msg.value);
-        if (msg.value <= feeWei) revert PaymentTooSmall(msg.value, feeWei + 1);
+        uint256 oldWei = raised.paymentWei;
+        uint256 neededWei = _paymentFor(oldWei - _feeOf(oldWei) + 1) - oldWei;
+        if (msg.value < neededWei) revert PaymentTooSmall(msg.value, neededWei);
 
         // Effect: up the list.
-        raised.rewardWei += (msg.value - feeWei).toUint128();
-        raised.verifierFeeWei += feeWei.toUint128();
-        _pending.remove(taskId);
-        _pending.insert(taskId, uint192(valueOf(taskId)));
-        _setState(taskId, TaskState.Pending);
-        emit RewardRaised(taskId, raised.rewardWei, raised.verifierFeeWei);
+        uint256 paymentWei = oldWei + msg.value;
+        _reprice(taskId, paymentWei, hint);
+        _record(taskId, TaskState.Pending);
+        uint256 feeWei = _feeOf(paymentWei);
+        emit RewardRaised(taskId, paymentWei - feeWei, feeWei);
 
         // Interaction: the reservoir holds it.
         RESERVOIR.deposit{value: msg.value}(IRewardReservoir.Pot.Escrow, _account(taskId));
@@ -114,38 +96,34 @@ contract TaskMarket is ITaskMarket {
     /// @inheritdoc ITaskMarket
     function cancel(uint64 taskId) external override {
         // Check: only its client, and only while no round has it.
-        Task storage cancelled = _tasks[taskId];
+        Kept storage cancelled = _tasks[taskId];
         _checkPending(taskId, cancelled);
 
         // Effect: off the list.
-        _pending.remove(taskId);
+        _remove(taskId);
         _setState(taskId, TaskState.Cancelled);
         emit TaskClosed(taskId, TaskState.Cancelled);
 
         // Interaction: everything goes back.
-        RESERVOIR.credit(IRewardReservoir.Pot.Escrow, _account(taskId), msg.sender, _escrowOf(taskId));
-        RESERVOIR.credit(IRewardReservoir.Pot.Bond, _account(taskId), msg.sender, cancelled.bondWei);
+        uint256 paidWei = cancelled.paymentWei + CLIENT_BOND_WEI;
+        RESERVOIR.credit(IRewardReservoir.Pot.Escrow, _account(taskId), msg.sender, paidWei);
     }
 
     /// @inheritdoc ITaskMarket
     function popMostValuable() external override returns (uint64 taskId) {
         // Check: there is a task, and it is this lane's turn.
         uint8 lane = _callingLane();
-        if (_pending.length() == 0) revert NoPendingTask();
+        taskId = mostValuable();
+        if (taskId == 0) revert NoPendingTask();
         address next = nextLane();
         if (msg.sender != next) revert NotNextLane(msg.sender, next);
 
-        // Effect: off the list, into a round on that lane.
-        taskId = _pending.pop();
-        Task storage popped = _tasks[taskId];
-        popped.lane = lane;
+        // Effect: off the list, into a round on that lane, which shares the market's accounts.
+        _remove(taskId);
+        _tasks[taskId].lane = lane;
         _lanes[lane].isBusy = true;
         _setState(taskId, TaskState.InRound);
         emit TaskPopped(taskId);
-
-        // Interaction: the chain gets escrow and bond under the same account.
-        _handOver(IRewardReservoir.Pot.Escrow, taskId, _escrowOf(taskId));
-        _handOver(IRewardReservoir.Pot.Bond, taskId, popped.bondWei);
     }
 
     /// @inheritdoc ITaskMarket
@@ -153,8 +131,7 @@ contract TaskMarket is ITaskMarket {
         // Check: nobody would have to wait for it.
         Lane storage lane = _lanes[_callingLane()];
         if (lane.isBusy) revert LaneBusy(msg.sender);
-        uint256 pending = _pending.length();
-        if (pending != 0) revert TasksPending(pending);
+        if (pendingCount != 0) revert TasksPending(pendingCount);
         if (LANES > 1 && _freeCount() == 1) revert LastFreeLane(msg.sender);
 
         // Effect: the lane is taken.
@@ -166,7 +143,7 @@ contract TaskMarket is ITaskMarket {
         // Check: the lane's own task ends solved or refunded; an idle round has none.
         uint8 lane = _callingLane();
         if (taskId != 0) {
-            Task storage closed = _tasks[taskId];
+            Kept storage closed = _tasks[taskId];
             if (closed.state != TaskState.InRound) revert NotInRound(taskId, closed.state);
             if (closed.lane != lane) revert NotChain(msg.sender);
             if (outcome != TaskState.Solved && outcome != TaskState.Refunded) revert InvalidOutcome(outcome);
@@ -194,11 +171,6 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function task(uint64 taskId) external view override returns (Task memory) {
-        return _tasks[taskId];
-    }
-
-    /// @inheritdoc ITaskMarket
     function lanes() external view override returns (Lane[] memory all) {
         all = new Lane[](LANES);
         for (uint256 i = 0; i < all.length; i++) {
@@ -212,16 +184,6 @@ contract TaskMarket is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
-    function pendingCount() external view override returns (uint256) {
-        return _pending.length();
-    }
-
-    /// @inheritdoc ITaskMarket
-    function mostValuable() external view override returns (uint64 taskId) {
-        return _pending.length() == 0 ? 0 : _pending.peek();
-    }
-
-    /// @inheritdoc ITaskMarket
     function nextLane() public view override returns (address chain) {
         uint256 longestSince = type(uint256).max;
         for (uint256 i = 0; i < LANES; i++) {
@@ -232,22 +194,15 @@ contract TaskMarket is ITaskMarket {
         }
     }
 
-    /// @inheritdoc ITaskMarket
-    function valueOf(uint64 taskId) public view override returns (uint256) {
-        Task storage valued = _tasks[taskId];
-        if (valued.client == address(0)) return 0;
-        return (uint256(valued.rewardWei) << 32) / (uint256(valued.terms.timeLimitS) + ROUND_WINDOWS_S);
+    function _setState(uint64 taskId, TaskState state) private {
+        _tasks[taskId].state = state;
+        _record(taskId, state);
     }
 
     /// @dev Every change of the list extends its hash chain, which block bodies commit to.
-    function _setState(uint64 taskId, TaskState state) private {
-        _tasks[taskId].state = state;
+    function _record(uint64 taskId, TaskState state) private {
         taskListHash = keccak256(abi.encode(taskListHash, taskId, state));
         emit TaskListChanged(taskListHash);
-    }
-
-    function _handOver(IRewardReservoir.Pot pot, uint64 taskId, uint256 amountWei) private {
-        RESERVOIR.move(pot, _account(taskId), msg.sender, pot, _account(taskId), amountWei);
     }
 
     /// @dev Whoever is no lane gets no further.
@@ -264,7 +219,7 @@ contract TaskMarket is ITaskMarket {
         }
     }
 
-    function _checkPending(uint64 taskId, Task storage checked) private view {
+    function _checkPending(uint64 taskId, Kept storage checked) private view {
         if (checked.state != TaskState.Pending) revert NotPending(taskId, checked.state);
         if (checked.client != msg.sender) revert NotClient(taskId, checked.client, msg.sender);
     }
@@ -285,19 +240,13 @@ contract TaskMarket is ITaskMarket {
         }
     }
 
-    /// @dev The verifiers' part of a payment, rounded up.
-    function _feeOf(uint256 paymentWei) private view returns (uint256) {
-        return Math.mulDiv(paymentWei, VERIFIER_FEE_PPM, PPM, Math.Rounding.Ceil);
+    /// @dev The least payment whose reward, after a fee rounded up, is not under this.
+    function _paymentFor(uint256 rewardWei) private view returns (uint256) {
+        return Math.mulDiv(rewardWei, PPM, PPM - VERIFIER_FEE_PPM, Math.Rounding.Ceil);
     }
 
-    /// @dev Reward and verifier fee.
-    function _escrowOf(uint64 taskId) private view returns (uint256) {
-        return uint256(_tasks[taskId].rewardWei) + _tasks[taskId].verifierFeeWei;
-    }
-
-    /// @dev The least payment whose reward, after a fee rounded up, is not under the minimum.
     function _minPaymentWei() private view returns (uint256) {
-        return CLIENT_BOND_WEI + Math.mulDiv(MIN_REWARD_WEI, PPM, PPM - VERIFIER_FEE_PPM, Math.Rounding.Ceil);
+        return CLIENT_BOND_WEI + _paymentFor(MIN_REWARD_WEI);
     }
 
     function _account(uint64 taskId) private pure returns (bytes32) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
 import {Cid} from "./libraries/Cids.sol";
@@ -13,9 +12,7 @@ import {VerifierStakes} from "./VerifierStakes.sol";
 /// @title VerifierCommittee
 /// @notice See the documentation in {IVerifierCommittee}.
 contract VerifierCommittee is BallotCount {
-    using SafeCast for uint256;
-
-    uint16 public constant MAX_ENTRIES = 64;
+    uint16 private constant MAX_ENTRIES = 64;
     /// @inheritdoc IVerifierCommittee
     uint64 public override nextBallotId = 1;
 
@@ -179,8 +176,14 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    function result(uint64 ballotId) external view override returns (BallotPhase phase, bytes32 transcript) {
-        return (_ballots[ballotId].phase, _ballots[ballotId].transcript);
+    function result(uint64 ballotId)
+        external
+        view
+        override
+        returns (BallotPhase phase, bytes32 transcript, address outcomeCode)
+    {
+        Ballot storage found = _ballots[ballotId];
+        return (found.phase, found.transcript, found.outcomeCode);
     }
 
     /// @inheritdoc IVerifierCommittee
@@ -197,7 +200,8 @@ contract VerifierCommittee is BallotCount {
         }
         _openBallots.push(ballotId);
         opened.memberCount = uint16(accounts.length);
-        opened.snapshotStakeWei = totalWei.toUint96();
+        // Each stake has 96 bits, and there are fewer wei than that.
+        opened.snapshotStakeWei = uint96(totalWei);
     }
 
     // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back

@@ -35,7 +35,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     uint256 private constant PPM = 1_000_000;
-    uint256 public constant MAX_VERIFIERS = 21;
+    uint256 private constant MAX_VERIFIERS = 21;
     bytes32 private constant STAKES = 0;
 
     IRewardReservoir public immutable RESERVOIR;
@@ -55,7 +55,9 @@ abstract contract VerifierStakes is IVerifierCommittee {
     /// @param chains may open ballots; fixed for ever; may be deployed later
     // slither-disable-next-line cyclomatic-complexity: one line for each parameter
     constructor(IRewardReservoir reservoir, address[] memory chains, CommitteeParameters memory given) {
-        if (!reservoir.isOperator(address(this))) revert IRewardReservoir.NotOperator(address(this));
+        if (reservoir.keeperOf(address(this)) == address(0)) {
+            revert IRewardReservoir.NotOperator(address(this));
+        }
         for (uint256 i = 0; i < chains.length; i++) {
             if (chains[i] == address(0)) revert IRewardReservoir.ZeroAddress();
             isChain[chains[i]] = true;
@@ -302,10 +304,10 @@ abstract contract VerifierStakes is IVerifierCommittee {
         stakesWei = new uint256[](MAX_VERIFIERS);
         uint256 count;
         for (uint256 i = 0; i < MAX_VERIFIERS; i++) {
-            address account = address(_seats[i].upperLookupRecent(atTime));
+            address account = address(_seats[i].upperLookup(atTime));
             if (account == address(0)) continue;
             accounts[count] = account;
-            stakesWei[count++] = _stakes[account].upperLookupRecent(atTime);
+            stakesWei[count++] = _stakes[account].upperLookup(atTime);
         }
         // solhint-disable-next-line no-inline-assembly
         assembly ("memory-safe") {

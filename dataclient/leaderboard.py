@@ -37,6 +37,9 @@ class Payment:
     tokens: int
 
 
+NOTHING = Payment(0, 0, 0)
+
+
 @dataclass(frozen=True)
 class Standing:
     """One submission. Scores are None where the committee has given none; `place` is None unless it could win."""
@@ -78,12 +81,21 @@ def leaderboard(client: RoleContext, task: str) -> Leaderboard:
     played = contracts.learning_chain.round(opened[-1])
     submissions = contracts.learning_chain.submissions(played.round_id)
     verdicts = _verdicts(contracts, played, submissions)
-    paid = _payments(client, played)
+    paid, times = _payments(client, played), _commit_times(client, played.round_id)
     standings = [
-        _standing(each, verdict, _outcome(contracts, played, each, verdict), paid.get(each.miner, Payment(0, 0, 0)))
-        for each, verdict in zip(submissions, verdicts, strict=True)
+        _standing(
+            each, times[place], verdict, _outcome(contracts, played, each, verdict), paid.get(each.miner, NOTHING)
+        )
+        for place, (each, verdict) in enumerate(zip(submissions, verdicts, strict=True))
     ]
     return Leaderboard(task_id, played.round_id, len(opened), _phase(played), _ranked(standings))
+
+
+def _commit_times(client: RoleContext, round_id: int) -> dict[int, int]:
+    """Of the last commit in each place, in seconds of block time; the chain keeps none."""
+    last = {event.arguments["index"]: event.block_number for event in client.contracts.learning_chain.commits(round_id)}
+    times = {number: client.chain.time_of(number) for number in set(last.values())}
+    return {place: times[number] for place, number in last.items()}
 
 
 def _task_id(client: RoleContext, task: str) -> int:
@@ -137,11 +149,13 @@ def _outcome(contracts: Contracts, played: Round, submission: Submission, verdic
     return "valid" if verdict.train_ppm >= required_ppm else "below the required accuracy"
 
 
-def _standing(submission: Submission, verdict: Verdict, outcome: str, payment: Payment) -> Standing:
+def _standing(
+    submission: Submission, committed_at_s: int, verdict: Verdict, outcome: str, payment: Payment
+) -> Standing:
     return Standing(
         None,
         submission.miner,
-        submission.committed_at,
+        committed_at_s,
         submission.claimed_train_ppm,
         None if submission.model is None else str(submission.model),
         verdict.train_ppm if verdict.train is VerdictKind.SCORED else None,
@@ -168,9 +182,9 @@ def _payments(client: RoleContext, played: Round) -> dict[str, Payment]:
         return {}
     chain, paid = client.chain, defaultdict[tuple[str, str], int](int)
     ended = client.contracts.learning_chain.last_change(played.round_id)
-    operator = client.contracts.learning_chain.address
+    keeper = client.contracts.task_market.address
     block = ended.block_number
-    for event in chain.logs("RewardReservoir", "Credited", block, block, operator=operator):
+    for event in chain.logs("RewardReservoir", "Credited", block, block, keeper=keeper):
         if event.transaction_hash == ended.transaction_hash:
             kind = "reward_wei" if event.arguments["pot"] == Pot.ESCROW else "bond_wei"
             paid[event.arguments["payee"], kind] += int(event.arguments["amountWei"])

@@ -31,7 +31,8 @@ def raise_reward(client: RoleContext, home: TaskHome, reward_ether: str) -> Task
         raise BadInput(
             f"task {home.name!r} pays {wei_to_ether(task.reward_wei)} ether already; name a reward above that"
         )
-    added = payment_for(reward_wei - task.reward_wei, market.parameters())
-    value_wei = added.reward_wei + added.verifier_fee_wei
-    market.raise_reward(task_id, key=f"raise/{task_id}/from/{task.reward_wei}", value_wei=value_wei)
+    raised = payment_for(reward_wei, market.parameters())
+    value_wei = raised.reward_wei + raised.verifier_fee_wei - task.reward_wei - task.verifier_fee_wei
+    key = f"raise/{task_id}/from/{task.reward_wei}"
+    market.raise_reward(task_id, key=key, value_wei=value_wei)
     return market.task(task_id)

@@ -114,7 +114,9 @@ def submit(client: RoleContext, order: TaskOrder, progress: OnProgress | None = 
     prepared = prepare(order.task, order.home, client.store, progress)
     check_stored(client, order, prepared)
     receipt = client.contracts.task_market.submit(
-        terms_of(client, order.task, prepared), value_wei=order.payment.value_wei, key=_key(order.home)
+        terms_of(client, order.task, prepared),
+        value_wei=order.payment.value_wei,
+        key=_key(order.home),
     )
     [event] = client.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")
     submitted = Submitted(

@@ -129,8 +129,8 @@ def status(context: RoleContext) -> None:
         if current is None:
             click.echo(f"{title}no round")
             continue
-        index = lane.learning_chain.submission_index(current.round_id, address)
-        mine = "not committed" if index is None else f"committed as number {index}"
+        place = lane.learning_chain.place_of(current.round_id, address)
+        mine = f"committed as number {place}" if place else "not committed"
         said = f"round {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}"
         click.echo(f"{title}{said}")
     click.echo(f"gradient  {enrolment(context.contracts.gradient_chain, address)}")

@@ -21,6 +21,8 @@ ROOT = bytes(range(32))
 SALT = bytes(range(1, 33))
 NO_PREDICTIONS = to_abi(None)
 KEYS, TEST_SET = cid_of(b"functional keys"), cid_of(b"test set")
+_PER_TRANSACTION = 1_000  # the node hashes its whole state after each
+_FILLING_GAS = 1 << 32
 
 Votes = Mapping[str, Sequence[int]]
 """Packed words by verifier, see `pole.chain.verdicts`."""
@@ -76,8 +78,34 @@ def submit(chain: Chain, client: str | None = None, payment_wei: int = ETHER, **
     """`payment_wei` is reward and fee, without the client's bond; returns the task's id."""
     client = client or chain.client
     given = terms(chain, client, **changes)
-    chain.do(client, "TaskMarket", "submit", given, value_wei=CLIENT_BOND_WEI + payment_wei)
+    hint = chain.contracts.task_market.hint(payment_wei, given.time_limit_s)
+    chain.do(client, "TaskMarket", "submit", given, hint, value_wei=CLIENT_BOND_WEI + payment_wei)
     return chain.contracts.task_market.task_count()
+
+
+def fill_list(chain: Chain, size: int) -> int:
+    """Up to `size` pending tasks of the attacker's, each more valuable than the one before; returns wei paid."""
+    chain.rpc("anvil_setBalance", chain.attacker, hex(10**6 * ETHER))
+    crowd, market = chain.create(chain.attacker, "Crowd"), chain.address("TaskMarket")
+    chain.rpc("anvil_setBalance", crowd, hex(10**6 * ETHER))
+    chain.rpc("evm_setBlockGasLimit", hex(_FILLING_GAS))
+    paid_wei = 0
+    while (missing := size - chain.contracts.task_market.pending_count()) > 0:
+        first = chain.contracts.task_market.task_count()
+        payments = [_dust_wei(first + i) for i in range(min(missing, _PER_TRANSACTION))]
+        data = chain.data("TaskMarket", "submit", terms(chain, crowd), 0)
+        filled = chain.attempt_at(crowd, "Crowd", "submitMany", market, data, payments, gas=_FILLING_GAS)
+        if filled.error:
+            raise ChainError(f"the list could not be filled: {filled.error} after {first} tasks")
+        paid_wei += sum(payments)
+    return paid_wei
+
+
+def _dust_wei(number: int) -> int:
+    """Bond and the least payment, and one micro-ether more for each task before."""
+    market = PUBLIC.market
+    least_wei = -(-market.min_reward_wei * 1_000_000 // (1_000_000 - market.verifier_fee_ppm))
+    return market.client_bond_wei + least_wei + number * 10**12
 
 
 def open_round(chain: Chain, client: str | None = None, *, has_keys: bool = True) -> Round:
@@ -118,8 +146,10 @@ def commit(chain: Chain, current: Round, *miners: str) -> None:
             raise ChainError(f"the commit of {miner} was refused with {attempt.error}")
 
 
-def commit_hash(chain: Chain, current: Round, miner: str, hashed: bytes, claim_ppm: int = CLAIM_PPM) -> Sent:
-    arguments = (current.round_id, current.previous_hash, hashed, claim_ppm)
+def commit_hash(
+    chain: Chain, current: Round, miner: str, hashed: bytes, claim_ppm: int = CLAIM_PPM, place: int = 0
+) -> Sent:
+    arguments = (current.round_id, current.previous_hash, hashed, claim_ppm, place)
     return chain.attempt(miner, "LearningChain", "commit", *arguments, value_wei=commit_wei(chain, current))
 
 
@@ -130,7 +160,8 @@ def commit_wei(chain: Chain, current: Round) -> int:
 
 def reveal(chain: Chain, current: Round, miner: str, model: Cid | None = None, salt: bytes = SALT) -> Sent:
     """By default the miner's own model."""
-    return chain.attempt(miner, "LearningChain", "reveal", current.round_id, model or model_of(miner), salt)
+    place = chain.contracts.learning_chain.place_of(current.round_id, miner)
+    return chain.attempt(miner, "LearningChain", "reveal", current.round_id, place, model or model_of(miner), salt)
 
 
 def advance(chain: Chain, current: Round) -> Sent:

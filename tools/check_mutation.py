@@ -44,7 +44,7 @@ MUTATIONS = (
         contract="RoundTreasury.sol",
         line="if (amountWei != 0) RESERVOIR.credit(",
         mutant="if (amountWei > 9) RESERVOIR.credit(",
-        campaign="invariant_accounts_hold_what_their_operators_owe",
+        campaign="invariant_accounts_hold_what_their_keepers_owe",
         failures=("I4:", "I11:"),
     ),
     Mutation(
@@ -60,7 +60,7 @@ MUTATIONS = (
         contract="GradientTasks.sol",
         line="blocksLeft * (uint256(paying.terms.blockRewardWei) + paying.feeWei)",
         mutant="blocksLeft * uint256(paying.terms.blockRewardWei)",
-        campaign="invariant_accounts_hold_what_their_operators_owe",
+        campaign="invariant_accounts_hold_what_their_keepers_owe",
         failures=("I28:",),
     ),
     Mutation(

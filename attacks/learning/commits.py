@@ -131,7 +131,7 @@ def _replayed(chain: Chain, twin: Chain) -> Outcome:
     rounds.submit(twin)
     current, other = rounds.open_round(chain), rounds.open_round(twin)
     hashed = rounds.commitment(twin, other, chain.attacker)
-    data = twin.data("LearningChain", "commit", other.round_id, other.previous_hash, hashed, rounds.CLAIM_PPM)
+    data = twin.data("LearningChain", "commit", other.round_id, other.previous_hash, hashed, rounds.CLAIM_PPM, 0)
     transaction: Any = {
         "to": twin.address("LearningChain"),
         "data": data,
@@ -181,7 +181,8 @@ def commit_after_release(ground: Ground) -> Outcome:
 
 def _queued_commit(chain: Chain, miner: str, tip_gwei: int, hashed: bytes = bytes([1] * 32)) -> bytes:
     current = rounds.latest(chain)
-    data = chain.data("LearningChain", "commit", current.round_id, current.previous_hash, hashed, rounds.CLAIM_PPM)
+    arguments = (current.round_id, current.previous_hash, hashed, rounds.CLAIM_PPM, 0)
+    data = chain.data("LearningChain", "commit", *arguments)
     where = chain.address("LearningChain")
     return chain.queue(miner, where, data, value_wei=rounds.commit_wei(chain, current), tip_gwei=tip_gwei)
 
@@ -205,15 +206,17 @@ def front_run_commit(ground: Ground) -> Outcome:
 
 
 def front_run_reveal(ground: Ground) -> Outcome:
-    """The victim's reveal is read from the public pool, and sent in front of it with a higher tip."""
+    """What the victim reveals is read from the public pool, and revealed in front of it in the attacker's own place."""
     chain = _started(ground)
     current, victim = rounds.open_round(chain), chain.miner(0)
     rounds.to_reveal(chain, current, victim, chain.attacker)
     where = chain.address("LearningChain")
+    opened = (rounds.model_of(victim), rounds.SALT)
     with chain.one_block():
-        data = chain.data("LearningChain", "reveal", current.round_id, rounds.model_of(victim), rounds.SALT)
-        theirs = chain.queue(victim, where, data)
-        ours = chain.queue(chain.attacker, where, chain.seen_in_pool(victim), tip_gwei=50)
+        theirs = chain.queue(victim, where, chain.data("LearningChain", "reveal", current.round_id, 1, *opened))
+        chain.seen_in_pool(victim)
+        copied = chain.data("LearningChain", "reveal", current.round_id, 2, *opened)
+        ours = chain.queue(chain.attacker, where, copied, tip_gwei=50)
     first, second = chain.sent(ours), chain.sent(theirs)
     evidence = f"it is first: {first.said}; the victim's stands: {not second.error}"
     is_defended = first.index < second.index and bool(first.error) and not second.error
@@ -289,9 +292,9 @@ ATTACKS: list[Attack[Ground]] = [
             "the caller is paid",
             (
                 Edit(
-                    "LearningChain.sol",
-                    "_closeTask(ended.taskId, ITaskMarket.TaskState.Solved, state.miners[winner]);",
-                    "_closeTask(ended.taskId, ITaskMarket.TaskState.Solved, msg.sender);",
+                    "RoundTreasury.sol",
+                    "payee = entries[ending.winner].miner;",
+                    "payee = msg.sender;",
                 ),
             ),
         ),

@@ -12,10 +12,8 @@ from testbed.contracts import Chain
 
 _PENDING = (10, 100, 1_000, 10_000)
 _PENDING_WHEN_WEAK = (10, 100, 200)
-_PER_TRANSACTION = 1_000  # the node hashes its whole state after each
-_PER_LEVEL_GAS = 15_000
-"""A level of the heap moves one node: two words read, two written."""
-_FILLING_GAS = 1 << 32
+_PER_LEVEL_GAS = 1_000
+"""Where the place is named, the length of the list costs nothing."""
 
 
 def never_reveal(ground: Ground) -> Outcome:
@@ -56,8 +54,8 @@ def junk_commits(ground: Ground) -> Outcome:
         arguments = (where, current.round_id, rounds.CLAIM_PPM, 32)
         chain.attempt_at(crowd, "Crowd", "commit", *arguments, value_wei=32 * rounds.commit_wei(chain, current))
     honest = rounds.commit_hash(chain, current, chain.miner(0), bytes([1] * 32))
-    junk = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
-    higher_wei = rounds.commit_wei(chain, current) + 1
+    junk = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM, 0)
+    higher_wei = rounds.commit_wei(chain, current) + 10**9
     outbid = chain.attempt(chain.miner(0), "LearningChain", "commit", *junk, value_wei=higher_wei)
     dearest = max(outbid.gas_used, rounds.advance(chain, current).gas_used)
     rounds.release(chain, current)
@@ -90,7 +88,7 @@ def dust_tasks(ground: Ground) -> Outcome:
     chain.rpc("anvil_setBalance", chain.attacker, hex(10**6 * ETHER))
     submit_gas, pop_gas, paid_wei = {}, {}, 0
     for size in sizes:
-        paid_wei += _fill(chain, size)
+        paid_wei += rounds.fill_list(chain, size)
         submit_gas[size] = _submit_most_valuable(chain)
         pop_gas[size] = _pop(chain)
     levels = sizes[-1].bit_length() - sizes[0].bit_length()
@@ -104,34 +102,10 @@ def dust_tasks(ground: Ground) -> Outcome:
     return Outcome(is_defended, f"gas to submit / open a round among {listed} pending; {locked}", figures)
 
 
-def _fill(chain: Chain, size: int) -> int:
-    """Up to `size` pending tasks, each more valuable than the one before; returns wei paid."""
-    crowd, market = chain.create(chain.attacker, "Crowd"), chain.address("TaskMarket")
-    chain.rpc("anvil_setBalance", crowd, hex(10**6 * ETHER))
-    chain.rpc("evm_setBlockGasLimit", hex(_FILLING_GAS))
-    paid_wei = 0
-    while (missing := size - chain.contracts.task_market.pending_count()) > 0:
-        first = chain.contracts.task_market.task_count()
-        payments = [_dust_wei(first + i) for i in range(min(missing, _PER_TRANSACTION))]
-        data = chain.data("TaskMarket", "submit", rounds.terms(chain, crowd))
-        filled = chain.attempt_at(crowd, "Crowd", "submitMany", market, data, payments, gas=_FILLING_GAS)
-        if filled.error:
-            raise RuntimeError(f"the list could not be filled: {filled.error} after {first} tasks")
-        paid_wei += sum(payments)
-    return paid_wei
-
-
-def _dust_wei(number: int) -> int:
-    """Bond and the least payment, and one micro-ether more for each task before."""
-    market = PUBLIC.market
-    least_wei = -(-market.min_reward_wei * 1_000_000 // (1_000_000 - market.verifier_fee_ppm))
-    return market.client_bond_wei + least_wei + number * 10**12
-
-
 def _submit_most_valuable(chain: Chain) -> int:
     """Gas of an honest client's submission, which goes to the top."""
     terms = rounds.terms(chain, chain.client)
-    return chain.do(chain.client, "TaskMarket", "submit", terms, value_wei=2 * ETHER).gas_used
+    return chain.do(chain.client, "TaskMarket", "submit", terms, 0, value_wei=2 * ETHER).gas_used
 
 
 def _pop(chain: Chain) -> int:
@@ -195,12 +169,14 @@ def false_claims(ground: Ground) -> Outcome:
     return Outcome(not honest.error, evidence, figures)
 
 
-_RETURNED = "if (_has(returned, i)) amountsWei[i] += bondWei + feeWei;\n            else if (_has(revealed, i))"
+_RETURNED = (
+    "if (_has(settled.returned, i)) amountsWei[i] += bondWei + feeWei;\n                else if (_has(revealed, i))"
+)
 _BONDS_RETURNED = Weakening(
     "every bond is returned",
     (
         Edit("LearningChain.sol", "forfeitedWei + ending.revealedCount * feeWei", "ending.revealedCount * feeWei"),
-        Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += bondWei;\n            if (false)"),
+        Edit("RoundTreasury.sol", _RETURNED, "amountsWei[i] += bondWei;\n                if (false)"),
     ),
 )
 
@@ -213,8 +189,11 @@ ATTACKS: list[Attack[Ground]] = [
         "list 10,000 cheap tasks",
         dust_tasks,
         Weakening(
-            "the list is sorted by insertion",
-            (Edit("libraries/IndexedHeap.sol", "uint256 parent = (index - 1) / 2;", "uint256 parent = index - 1;"),),
+            "the place is looked for from the end",
+            (
+                Edit("TaskList.sol", "ahead = _isPending(hint) ? hint : 0;", "ahead = _tasks[0].ahead;"),
+                Edit("TaskList.sol", "MAX_STEPS = 16;", "MAX_STEPS = 1_000_000;"),
+            ),
         ),
     ),
     Attack(
@@ -224,7 +203,7 @@ ATTACKS: list[Attack[Ground]] = [
         hold_chain,
         Weakening(
             "occupying the chain is free",
-            (Edit("RoundTreasury.sol", "if (taskId == 0) return;", "if (taskId != 0) return;"),),
+            (Edit("libraries/Settlements.sol", "settled.isOccupancyPaid = true;", ""),),
         ),
     ),
     Attack("false-claims", "griefing", "close commits with a claim that is false", false_claims, is_known_limit=True),

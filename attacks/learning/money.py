@@ -48,7 +48,8 @@ def overflow(ground: Ground) -> Outcome:
     chain, who = ground.chain, ground.chain.attacker
     chain.rpc("anvil_setBalance", who, hex(1 << 200))
     refused = {
-        "reward of 2^129 wei": _submit_beyond(chain, 1 << 129),
+        "payment of 2^96 wei": _submit(chain, payment_wei=1 << 96),
+        "payment of 2^129 wei": _submit_beyond(chain, 1 << 129),
         "stake of 2^96 wei": chain.attempt(who, "VerifierCommittee", "stake", value_wei=1 << 96),
         "no time": _submit(chain, time_limit_s=0),
         "136 years": _submit(chain, time_limit_s=(1 << 32) - 1),
@@ -59,7 +60,7 @@ def overflow(ground: Ground) -> Outcome:
     if not all(sent.error for sent in refused.values()):
         return Outcome(False, evidence)
     paid_wei, due_wei = _extreme_round(chain)
-    is_defended = paid_wei == due_wei > 1 << 126 and chain.reservoir_wei == chain.accounted_wei
+    is_defended = paid_wei == due_wei > 1 << 95 and chain.reservoir_wei == chain.accounted_wei
     evidence += f"; a round with a reward of 2^{due_wei.bit_length() - 1} wei and a stake of 2^95 pays to the wei"
     return Outcome(is_defended, evidence, {"errors": " ".join(errors.values())})
 
@@ -67,14 +68,14 @@ def overflow(ground: Ground) -> Outcome:
 def _submit(chain: Chain, payment_wei: int = ETHER, **changes: Any) -> Sent:
     terms = rounds.terms(chain, chain.attacker, **changes)
     value_wei = rounds.CLIENT_BOND_WEI + payment_wei
-    return chain.attempt(chain.attacker, "TaskMarket", "submit", terms, value_wei=value_wei)
+    return chain.attempt(chain.attacker, "TaskMarket", "submit", terms, 0, value_wei=value_wei)
 
 
 def _submit_beyond(chain: Chain, payment_wei: int) -> Sent:
     """Through a contract: the node itself refuses transactions of 2^128 wei."""
     rich = chain.create(chain.attacker, "Reentrant")
     chain.rpc("anvil_setBalance", rich, hex(1 << 200))
-    data = chain.data("TaskMarket", "submit", rounds.terms(chain, rich))
+    data = chain.data("TaskMarket", "submit", rounds.terms(chain, rich), 0)
     value_wei = payment_wei + rounds.CLIENT_BOND_WEI
     return chain.attempt_at(rich, "Reentrant", "act", chain.address("TaskMarket"), data, value_wei)
 
@@ -84,7 +85,7 @@ def _extreme_round(chain: Chain) -> tuple[int, int]:
     chain.rpc("anvil_setBalance", chain.verifier(0), hex(1 << 100))
     rounds.stake(chain, chain.verifier(0), stake_wei=1 << 95)
     rounds.stake(chain, chain.verifier(1), chain.verifier(2))
-    payment_wei = 1 << 127
+    payment_wei = (1 << 96) - 1
     if _submit(chain, payment_wei=payment_wei, time_limit_s=PUBLIC.market.max_time_limit_s).error:
         return 0, 0
     chain.rpc("evm_setNextBlockTimestamp", 253_402_300_800)
@@ -215,10 +216,13 @@ ATTACKS: list[Attack[Ground]] = [
         "extreme rewards, stakes, times, accuracies",
         overflow,
         Weakening(
-            "rewards are cut to 128 bits",
+            "payments are cut to 96 bits",
             (
-                Edit("TaskMarket.sol", "(paymentWei - feeWei).toUint128()", "uint128(paymentWei - feeWei)"),
-                Edit("TaskMarket.sol", "verifierFeeWei = feeWei.toUint128()", "verifierFeeWei = uint128(feeWei)"),
+                Edit(
+                    "TaskList.sol",
+                    "paymentWei: paymentWei.toUint96(),",
+                    "paymentWei: uint96(paymentWei),",
+                ),
             ),
         ),
     ),

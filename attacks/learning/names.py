@@ -54,7 +54,7 @@ def other_cids(ground: Ground) -> Outcome:
 
 def _submitted(chain: Chain, manifest: Any) -> str:
     terms = rounds.terms(chain, chain.attacker, manifest=manifest)
-    return chain.attempt(chain.attacker, "TaskMarket", "submit", terms, value_wei=10**18).said
+    return chain.attempt(chain.attacker, "TaskMarket", "submit", terms, 0, value_wei=10**18).said
 
 
 def _refusal(call: Callable[..., object], *arguments: Any) -> str:

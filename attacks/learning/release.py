@@ -39,7 +39,7 @@ def release_same_block(ground: Ground) -> Outcome:
     """A commit, the close of commits and the release in one block: the committer could know the test set."""
     chain = _started(ground, solutions_wanted=1)
     current, where = rounds.open_round(chain), chain.address("LearningChain")
-    arguments = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM)
+    arguments = (current.round_id, current.previous_hash, bytes([1] * 32), rounds.CLAIM_PPM, 0)
     commit = chain.data("LearningChain", "commit", *arguments)
     release = chain.data("LearningChain", "releaseTestSet", current.round_id, rounds.TEST_SET, rounds.SALT)
     with chain.one_block():
@@ -195,7 +195,7 @@ ATTACKS: list[Attack[Ground]] = [
         withhold_test_set,
         Weakening(
             "the client keeps its bond",
-            (Edit("RoundTreasury.sol", "bondWei = _task(state.round.taskId).bondWei;", "return 0;"),),
+            (Edit("RoundTreasury.sol", "ending.isWithheld = _isWithheld(state.round);", ""),),
         ),
     ),
     Attack(
@@ -210,7 +210,16 @@ ATTACKS: list[Attack[Ground]] = [
         "release",
         "outbid an honest task and withhold the keys",
         withhold_keys,
-        Weakening("the bond is returned", (Edit("LearningChain.sol", "_forfeitClientBond(roundId, state);", ""),)),
+        Weakening(
+            "the bond is returned",
+            (
+                Edit(
+                    "libraries/Settlements.sol",
+                    "settled.clientBondTo = Payee.Seated;",
+                    "settled.clientBondTo = Payee.Client;",
+                ),
+            ),
+        ),
     ),
     Attack(
         "wrong-keys",
@@ -226,7 +235,7 @@ ATTACKS: list[Attack[Ground]] = [
         release_without_content,
         Weakening(
             "the client keeps its bond",
-            (Edit("LearningChain.sol", "if (judged.isDataWithheld) ended.isTestSetReleased = false;", ""),),
+            (Edit("LearningChain.sol", "if (found.isDataWithheld) ended.isTestSetReleased = false;", ""),),
         ),
     ),
 ]

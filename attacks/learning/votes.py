@@ -374,7 +374,7 @@ ATTACKS: list[Attack[Ground]] = [
         half_undecides,
         Weakening(
             "the escrow goes back to the client",
-            (Edit("LearningChain.sol", "} else if (judged.unjudged != 0) {", "} else if (false) {"),),
+            (Edit("libraries/Settlements.sol", "settled.rewardTo = Payee.Unjudged;", ""),),
         ),
     ),
     Attack("copy-vote", "votes", "open another's vote as one's own", copy_vote, _without("verifier")),

@@ -1,37 +1,53 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Cid} from "../libraries/Cids.sol";
+import {Entry} from "../libraries/Entries.sol";
 import {Header} from "../libraries/Headers.sol";
 import {OmmerFormula} from "../libraries/OmmerRewards.sol";
+import {IVerifierCommittee} from "./IVerifierCommittee.sol";
 
 /// @title IBlockLedger
 /// @notice A lane's chain of block headers, one per height, the ommers beside it, and what the system issues for both.
 interface IBlockLedger {
-    /// @notice A solution as the committee judged it.
-    struct Candidate {
-        address miner;
-        Cid model;
-        uint32 trainPpm;
-        uint32 testPpm;
-    }
-
-    /// @notice What a round hands over to become a block.
+    /// @notice What a round hands over to be judged and become a block.
     /// @param roundHash PHS of the round
     /// @param timestamp when commits closed
-    /// @param ommersAtHeight O_num of the new height; 0 where there are no ommers
-    /// @param candidates the round's submissions, in any order
-    /// @param scores what they are ranked by, all different; 0: neither winner nor ommer
-    /// @param body what the block's body commits to
-    struct NewBlock {
+    /// @param firstBallotId 0 unless the ballot was repeated, for what it left undecided
+    /// @param minTestPpm test accuracy below which the best is no block, if it did not claim to qualify
+    /// @param entries the round's submissions, in any order
+    /// @param transcript of the round itself, without its ballots
+    /// @param manifestHash this and the next three make the block's body, see `Headers.bodyRoot`
+    /// @param testSetHash zero if there is none
+    struct Case {
         uint64 roundId;
         uint64 taskId;
         bytes32 roundHash;
         uint40 timestamp;
-        uint16 ommersAtHeight;
-        Candidate[] candidates;
-        uint256[] scores;
-        bytes32[] body;
+        uint64 firstBallotId;
+        uint64 ballotId;
+        uint24 requiredTrainPpm;
+        uint24 minTestPpm;
+        Entry[] entries;
+        bytes32 transcript;
+        bytes32 manifestHash;
+        bytes32 taskListHash;
+        bytes32 newTasksHash;
+        bytes32 testSetHash;
+    }
+
+    /// @notice What the committee's verdicts make of a round. Sets of entries are bit sets.
+    /// @param valid those that are what they claimed to be; with none, or below the floor, no block was appended
+    /// @param unjudged those of which nothing is known, through no fault of theirs that was shown
+    /// @param winner position of the best; meaningless without a valid one
+    /// @param undecidedCount how many another ballot could decide; if there was only one so far, nothing else is set
+    /// @param isDataWithheld the client's data could not be had
+    struct Findings {
+        uint256 valid;
+        uint256 unjudged;
+        uint256 winner;
+        uint8 undecidedCount;
+        bool isDataWithheld;
+        bool isBelowFloor;
     }
 
     /// @param hash `keccak(height, miner, model, trainPpm, testPpm)`
@@ -64,8 +80,9 @@ interface IBlockLedger {
     error NotChain(address caller);
     error UnknownHeight(uint64 height);
 
-    /// @notice Appends the block of the highest score and issues R_w, R_r and the reference reward. The chain only.
-    function append(NewBlock calldata given) external;
+    /// @notice Judges a round by what its ballots decided, appends the block of the best if there is one, and issues R_w,
+    /// R_r and the reference reward. The chain only.
+    function conclude(IVerifierCommittee committee, Case calldata given) external returns (Findings memory);
 
     function parameters() external view returns (LedgerParameters memory);
     function height() external view returns (uint64);

@@ -79,13 +79,12 @@ interface ILearningChain {
     }
 
     /// @param order of the commit among all of the round, from 1; a replaced one gets a new number. Ties go by it
-    /// @param bondWei at least the chain's
+    /// @param bondWei at least the chain's, in whole gwei
     /// @param commitment see `Commitments.solution`; zero once revealed
     /// @param model zero until revealed
     struct Submission {
         address miner;
         uint32 claimedTrainPpm;
-        uint40 committedAt;
         uint24 order;
         uint96 bondWei;
         bool isRevealed;
@@ -120,8 +119,9 @@ interface ILearningChain {
     event PreviousHashBound(uint64 indexed roundId, bytes32 previousHash);
     event PhaseChanged(uint64 indexed roundId, Phase phase, uint40 deadline);
     event KeysPublished(uint64 indexed roundId, Cid keys);
+    /// @param paidWei with this commit: bond and judging fee, or what a replacement adds to the bond
     event SolutionCommitted(
-        uint64 indexed roundId, address indexed miner, uint16 index, uint32 claimedTrainPpm
+        uint64 indexed roundId, address indexed miner, uint16 index, uint32 claimedTrainPpm, uint256 paidWei
     );
     event SubmissionDisplaced(uint64 indexed roundId, address indexed miner, uint16 index);
     event OccupancyPaid(uint64 indexed roundId, address indexed client, uint256 amountWei);
@@ -140,11 +140,14 @@ interface ILearningChain {
     /// @notice PHS is another one, or not known yet (`actual` is zero).
     error WrongPreviousHash(uint64 roundId, bytes32 actual, bytes32 given);
     error BondTooSmall(uint256 sentWei, uint256 neededWei);
+    /// @notice Not in whole gwei, or more than 2^40 of them altogether.
+    error InvalidBond(uint256 bondWei);
+    /// @notice The place is empty or somebody else's.
+    error NotYourPlace(uint64 roundId, uint8 place, address caller);
     error InvalidAccuracy(uint32 ppm);
     error EmptyCommitment();
     /// @notice All places are taken by bonds as high.
     error RoundFull(uint64 roundId, uint256 lowestBondWei);
-    error NotCommitted(uint64 roundId, address miner);
     error AlreadyRevealed(uint64 roundId, address miner);
     error CommitmentMismatch(bytes32 expected, bytes32 actual);
     error ReleaseTooEarly(uint64 roundId, uint40 commitsClosedAt);
@@ -163,17 +166,24 @@ interface ILearningChain {
     /// @notice Commits to a trained model, or replaces one's commit by another. The value sent is the judging fee and a
     /// bond of at least the chain's; with a replacement, what is added to the bond, if anything. In a full round a higher
     /// bond takes the place of the lowest, the last among equals, which gets everything back. A claim under the required
-    /// accuracy never loses the bond, but counts only if no qualified one is valid.
+    /// accuracy never loses the bond, but counts only if no qualified one is valid. The chain holds what was sent until
+    /// commits close, then the reservoir.
     /// @param previousHash PHS as the caller knows it, see `publishKeys`
     /// @param commitment see `Commitments.solution`
-    function commit(uint64 roundId, bytes32 previousHash, bytes32 commitment, uint32 claimedTrainPpm)
-        external
-        payable;
+    /// @param place 0 for a new one; to replace the caller's own commit, see `placeOf`
+    function commit(
+        uint64 roundId,
+        bytes32 previousHash,
+        bytes32 commitment,
+        uint32 claimedTrainPpm,
+        uint8 place
+    ) external payable;
 
     /// @notice The client opens its test-set commitment; only after commits have closed, and in a later block.
     function releaseTestSet(uint64 roundId, Cid calldata testSet, bytes32 salt) external;
 
-    function reveal(uint64 roundId, Cid calldata model, bytes32 salt) external;
+    /// @param place the caller's, see `placeOf`
+    function reveal(uint64 roundId, uint8 place, Cid calldata model, bytes32 salt) external;
 
     /// @notice Moves a round on that is due: everybody acted or the deadline passed. Anyone may call.
     /// In `Voting` it needs a closed or void ballot, and finalises the round.
@@ -186,8 +196,8 @@ interface ILearningChain {
     function round(uint64 roundId) external view returns (Round memory);
     function submission(uint64 roundId, uint16 index) external view returns (Submission memory);
     function submissions(uint64 roundId) external view returns (Submission[] memory);
-    /// @notice Position of a miner's submission plus one; 0 if it has none.
-    function submissionIndexOf(uint64 roundId, address miner) external view returns (uint16 indexPlusOne);
+    /// @notice Position of a miner's submission plus one, of the first if it has several; 0 if it has none.
+    function placeOf(uint64 roundId, address miner) external view returns (uint8 place);
     function roundCount() external view returns (uint64);
     function isDue(uint64 roundId) external view returns (bool);
 }

@@ -104,19 +104,25 @@ interface ITaskMarket {
     error InvalidAccuracy(uint32 ppm);
     error InvalidSolutionsWanted(uint16 solutionsWanted, uint16 maxSolutions);
     error EmptyTestSetCommitment();
+    /// @notice The task's place is more than 16 tasks away from this one.
+    error StaleHint(uint64 hint);
 
     /// @notice Commissions a model. The value sent is the bond plus the payment; the payment is split into the
     /// verifier fee and the reward.
-    function submit(TaskTerms calldata terms) external payable returns (uint64 taskId);
+    /// @param hint the pending task that this one goes behind, see `pending`, or one at most 16 from there; 0: none is more
+    /// valuable
+    function submit(TaskTerms calldata terms, uint64 hint) external payable returns (uint64 taskId);
 
-    /// @notice Adds the value sent to a pending task, split like its first payment; it moves up the list. Client only.
-    function raiseReward(uint64 taskId) external payable;
+    /// @notice Adds the value sent to a pending task, whose fee is taken anew of the whole payment; it moves up the list.
+    /// Client only.
+    /// @param hint see `submit`; the task itself: from where it is now
+    function raiseReward(uint64 taskId, uint64 hint) external payable;
 
     /// @notice Takes a pending task off the list and credits its client with everything it paid.
     function cancel(uint64 taskId) external;
 
-    /// @notice Pops the most valuable task and hands its escrow (reward and fee) and bond to the calling lane, in the
-    /// accounts `bytes32(taskId)`. Only the lane that has been idle longest, see `nextLane`.
+    /// @notice Pops the most valuable task for the calling lane, which spends its account from now on: Escrow
+    /// `bytes32(taskId)` with reward, fee and bond. Only the lane that has been idle longest, see `nextLane`.
     /// `Source: PoLe, Algorithm 1, line 1`
     function popMostValuable() external returns (uint64 taskId);
 
@@ -131,7 +137,14 @@ interface ITaskMarket {
     function parameters() external view returns (MarketParameters memory);
     function task(uint64 taskId) external view returns (Task memory);
     function taskCount() external view returns (uint64);
-    function pendingCount() external view returns (uint256);
+    function pendingCount() external view returns (uint64);
+    /// @notice Pending tasks and their values in the order of the list.
+    /// @param from the task behind which to begin; 0, or one that is not pending: the first
+    /// @param count how many at most
+    function pending(uint64 from, uint256 count)
+        external
+        view
+        returns (uint64[] memory taskIds, uint256[] memory values);
     /// @notice All lanes, in the order of their indexes.
     function lanes() external view returns (Lane[] memory);
     /// @notice The lane that may pop: the one that has been idle longest, the first among equals; 0 if all are busy.

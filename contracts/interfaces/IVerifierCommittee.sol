@@ -88,7 +88,7 @@ interface IVerifierCommittee {
     /// @param refundAccount the chain's escrow account that gets back what the chain paid in, if the ballot is void or no
     /// vote is inside; the penalties return to the stakes then
     /// @param transcript hash chain over the votes' commitments: fixed when commits close
-    /// @param outcomeCode whose code is the outcome, see `outcome`
+    /// @param outcomeCode whose code is the outcome, see `Outcomes`
     struct Ballot {
         address chain;
         uint16 entryCount;
@@ -250,17 +250,16 @@ interface IVerifierCommittee {
     /// @notice The member with this index; reverts unless it is the voter itself or lets the voter vote.
     function checkVoter(uint64 ballotId, uint8 index, address voter) external view returns (address member);
     function isOpened(uint64 ballotId, bytes32 digest) external view returns (bool);
-    /// @notice What was decided about every entry; empty until the ballot is closed.
-    function outcome(uint64 ballotId) external view returns (Verdict[] memory);
-    /// @notice `Commitments.ballot` of what was decided, with its fingerprints; a vote's digest, if one vote alone decided
-    /// everything. 0 until the ballot is closed.
-    function outcomeDigest(uint64 ballotId) external view returns (bytes32);
-    /// @notice The outcome of the first ballot, with the entries whose train part was undecided taken from a second one
-    /// over just those, in their order. Nothing is taken from one that is not closed.
-    /// @param firstBallotId 0: there was no second one, see `outcome`
-    function repeatedOutcome(uint64 firstBallotId, uint64 ballotId) external view returns (Verdict[] memory);
+    /// @notice What was decided; empty until the ballot is closed.
+    /// @return words first `Commitments.ballot` of what was decided, with its fingerprints: a vote's digest, if one vote
+    /// alone decided everything. Then kinds and scores, see `Verdicts.expand`
+    function outcome(uint64 ballotId) external view returns (uint256[] memory words);
     /// @notice What a chain has to know of a ballot: whether it is over, how, and what its block commits to.
-    function result(uint64 ballotId) external view returns (BallotPhase phase, bytes32 transcript);
+    /// `Outcomes` reads the code.
+    function result(uint64 ballotId)
+        external
+        view
+        returns (BallotPhase phase, bytes32 transcript, address outcomeCode);
     function nextBallotId() external view returns (uint64);
     function isDue(uint64 ballotId) external view returns (bool);
 }

@@ -18,8 +18,9 @@ library Ranking {
         uint256 count;
         for (uint256 i = 0; i < scores.length; i++) {
             if (scores[i] == 0) continue;
-            _insert(top, (scores[i] << POSITION_BITS) | (type(uint16).max - i));
+            uint256 key = (scores[i] << POSITION_BITS) | (type(uint16).max - i);
             if (count < places) count++;
+            if (key > top[places - 1]) _insert(top, key);
         }
         positions = new uint256[](count);
         for (uint256 i = 0; i < count; i++) {

@@ -115,17 +115,16 @@ library Verdicts {
         }
     }
 
-    function expand(uint256[] memory words, uint256 entryCount)
+    /// @notice What an outcome says of one entry, without the fingerprints.
+    /// @param words of the outcome, see `IVerifierCommittee.outcome`
+    function verdictAt(uint256[] memory words, uint256 entry)
         internal
         pure
-        returns (IVerifierCommittee.Verdict[] memory verdicts)
+        returns (IVerifierCommittee.Verdict memory verdict)
     {
-        verdicts = new IVerifierCommittee.Verdict[](entryCount);
-        for (uint256 i = 0; i < entryCount; i++) {
-            uint256 plain = words[i / PER_WORD] >> (2 * PLAIN_BITS * (i % PER_WORD));
-            (verdicts[i].test, verdicts[i].testPpm) = _fields(plain);
-            (verdicts[i].train, verdicts[i].trainPpm) = _fields(plain >> PLAIN_BITS);
-        }
+        uint256 plain = words[1 + entry / PER_WORD] >> (2 * PLAIN_BITS * (entry % PER_WORD));
+        (verdict.test, verdict.testPpm) = _fields(plain);
+        (verdict.train, verdict.trainPpm) = _fields(plain >> PLAIN_BITS);
     }
 
     /// @dev Both parts in the same two runs over the votes; nothing can overflow, see `Majority`.

@@ -8,6 +8,6 @@ import {ILearningChain} from "../interfaces/ILearningChain.sol";
 contract CrowdMiner {
     constructor(ILearningChain chain, uint64 roundId, uint32 claimedTrainPpm) payable {
         bytes32 previousHash = chain.round(roundId).previousHash;
-        chain.commit{value: msg.value}(roundId, previousHash, bytes32(uint256(1)), claimedTrainPpm);
+        chain.commit{value: msg.value}(roundId, previousHash, bytes32(uint256(1)), claimedTrainPpm, 0);
     }
 }

@@ -50,12 +50,20 @@ contract VerdictHarness {
         return Verdicts.compress(outcome);
     }
 
+    /// @param words as `compress` gives them
     function expand(uint256[] calldata words, uint256 entryCount)
         external
         pure
         returns (IVerifierCommittee.Verdict[] memory verdicts)
     {
-        return Verdicts.expand(words, entryCount);
+        uint256[] memory outcome = new uint256[](1 + words.length);
+        for (uint256 i = 0; i < words.length; i++) {
+            outcome[1 + i] = words[i];
+        }
+        verdicts = new IVerifierCommittee.Verdict[](entryCount);
+        for (uint256 i = 0; i < entryCount; i++) {
+            verdicts[i] = Verdicts.verdictAt(outcome, i);
+        }
     }
 
     function best(uint256[] calldata scores, uint256 places)

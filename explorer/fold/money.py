@@ -10,6 +10,8 @@ from pole.chain.structs import Pot
 ETHER, TOKEN = "wei", "token"
 MONEY = ("Deposited", "Moved", "Credited", "Transfer")
 """Events of the reservoir and the token that move something between places."""
+_COMMITTED = "commits of a lane's round"
+"""Where bonds and judging fees wait until commits close: in the lane, not in the reservoir."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,18 @@ def _flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[i
     for event in events:
         args = event.args
         if event.name == "Deposited":
-            target = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
-            payer = payers.get(event.id, "an account")
+            target = f"{_pot(args['pot'])} of {_label(labels, args['keeper'])}"
+            is_of_round = args["pot"] == Pot.BOND and labels.get(args["keeper"]) == "TaskMarket"
+            payer = _COMMITTED if is_of_round else payers.get(event.id, "an account")
             yield Flow(event, payer, target, args["amountWei"], ETHER, f"paid in as {_pot(args['pot'])}")
+        elif event.name == "SolutionCommitted" and args["paidWei"]:
+            yield Flow(event, args["miner"], _COMMITTED, args["paidWei"], ETHER, "committed: bond and judging fee")
         elif event.name == "Moved":
-            source = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
-            target = f"{_pot(args['toPot'])} of {_label(labels, args['toOperator'])}"
+            source = f"{_pot(args['pot'])} of {_label(labels, args['keeper'])}"
+            target = f"{_pot(args['toPot'])} of {_label(labels, args['toKeeper'])}"
             yield Flow(event, source, target, args["amountWei"], ETHER, _why_moved(event, labels))
         elif event.name == "Credited":
-            source = f"{_pot(args['pot'])} of {_label(labels, args['operator'])}"
+            source = f"{_pot(args['pot'])} of {_label(labels, args['keeper'])}"
             yield Flow(event, source, args["payee"], args["amountWei"], ETHER, _why_credited(event, labels))
         elif event.name == "Withdrawn":
             yield Flow(event, args["payee"], f"wallet {args['to']}", args["amountWei"], ETHER, "withdrawn")
@@ -53,26 +58,26 @@ def _flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[i
 
 def _why_moved(event: Event, labels: Mapping[str, str]) -> str:
     """What a move between two accounts of the reservoir is for."""
-    pot, to = event.args["pot"], labels.get(event.args["toOperator"], "")
+    pot, to = event.args["pot"], labels.get(event.args["toKeeper"], "")
     if pot == Pot.STAKE:
         return "penalty"
     if event.args["toPot"] == Pot.STAKE:
         return "penalty returned"
     if to == "VerifierCommittee":
         return "forfeited bonds to the ballot" if pot == Pot.BOND else "verifiers' fee to the ballot"
-    if labels.get(event.args["operator"]) == "VerifierCommittee":
+    if labels.get(event.args["keeper"]) == "VerifierCommittee":
         return "what the ballot gave back"
     return f"{_pot(pot)} handed over"
 
 
 def _why_credited(event: Event, labels: Mapping[str, str]) -> str:
     """What somebody was paid for."""
-    pot, operator = event.args["pot"], labels.get(event.args["operator"], "")
-    if operator == "VerifierCommittee":
+    pot, keeper = event.args["pot"], labels.get(event.args["keeper"], "")
+    if keeper == "VerifierCommittee":
         return "stake returned, or the price of a seat" if pot == Pot.STAKE else "share of fees and penalties"
     if pot == Pot.BOND:
         return "bond returned, or a share of one that was lost"
-    return "escrow returned" if operator == "TaskMarket" else "reward, or escrow returned"
+    return "reward, or escrow returned"
 
 
 def _pot(value: int) -> str:

@@ -132,7 +132,7 @@ def _payers(events: Sequence[Event], kinds: Kinds) -> list[set[Key]]:
     for position, event in enumerate(events):
         if event.name != "Deposited":
             continue
-        contract = kinds.contracts.get(str(event.args.get("operator")))
+        contract = kinds.contracts.get(str(event.args.get("keeper")))
         for before in reversed(events[:position]):
             actor = next((before.args[name] for name in _ACTORS if name in before.args), None)
             if before.contract == contract and actor is not None:

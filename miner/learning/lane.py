@@ -108,7 +108,7 @@ class LaneMiner:
             current.phase in (Phase.TRAINING, Phase.OVERTIME)
             and current.round_id not in self._declined
             and self.context.chain.block_time() < current.deadline
-            and self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is None
+            and not self.context.contracts.learning_chain.place_of(current.round_id, self._address)
         )
 
     def _settle(self, current: Round | None) -> None:
@@ -129,9 +129,7 @@ class LaneMiner:
     def take_part(self, current: Round, is_competing: bool = True) -> Waiting:
         """What this phase asks for; with `is_competing`, training and a commit too."""
         deadline = current.deadline
-        has_committed = (
-            self.context.contracts.learning_chain.submission_index(current.round_id, self._address) is not None
-        )
+        has_committed = self.context.contracts.learning_chain.place_of(current.round_id, self._address) != 0
         match current.phase:
             case Phase.KEYS:
                 return Waiting("the client's functional keys", deadline, "check them and train")
@@ -286,14 +284,16 @@ class LaneMiner:
             solution.model,
             solution.salt,
         )
-        value_wei = commit_wei(self.context.contracts, current.round_id)
+        round_id, value_wei = current.round_id, commit_wei(self.context.contracts, current.round_id)
+        place = chain.place_of(round_id, self._address)
+        arguments = (round_id, current.previous_hash, commitment, solution.train_ppm)
         try:
-            chain.commit(current.round_id, current.previous_hash, commitment, solution.train_ppm, value_wei=value_wei)
+            chain.commit(*arguments, value_wei=value_wei, place=place)
         except TransactionReverted as exc:
             if exc.name != "RoundFull":
                 raise
             return False
-        if chain.submission_index(current.round_id, self._address) is None:
+        if not chain.place_of(round_id, self._address):
             return False
         self.context.log.info(f"{self._name(current.round_id)}: committed, claiming {percent(solution.train_ppm)}")
         return True
@@ -306,10 +306,10 @@ class LaneMiner:
             self.context.log.error(f"{self._name(round_id)}: committed from another --home, cannot reveal from here")
             return
         chain = self.context.contracts.learning_chain
-        index = chain.submission_index(round_id, self._address)
-        if index is not None and chain.submissions(round_id)[index].is_revealed:
+        place = chain.place_of(round_id, self._address)
+        if place == 0 or chain.submissions(round_id)[place - 1].is_revealed:
             return
         if not self.solutions.was_reported(round_id):  # else a reorg opened it again: the model has been out for long
             self.context.store.put(self.solutions.content(round_id, solution))
-        self.context.contracts.learning_chain.reveal(round_id, solution.model, solution.salt)
+        chain.reveal(round_id, place, solution.model, solution.salt)
         self.context.log.info(f"{self._name(round_id)}: revealed model {solution.model}")

@@ -63,7 +63,7 @@ class Settlement:
 
 def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
     """One sentence about an ended round, from the chain alone."""
-    index = contracts.learning_chain.submission_index(the_round.round_id, miner)
+    place = contracts.learning_chain.place_of(the_round.round_id, miner)
     if the_round.phase is not Phase.FINALISED:
         reason = the_round.abort_reason.name.lower().replace("_", " ")
         return f"ended without a block: {reason}"
@@ -73,11 +73,11 @@ def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
         reward_wei = 0 if the_round.is_idle else contracts.task_market.task(the_round.task_id).reward_wei
         tokens = wei_to_ether(contracts.block_ledger.parameters().winner_reward)  # it has ether's 18 decimals
         return f"I won {block}, {wei_to_ether(reward_wei)} ether and {tokens} LEARN"
-    if index is None:
+    if not place:
         return f"{block} went to {header.winner}; I had not committed"
     for ommer in contracts.block_ledger.ommers(the_round.height):
         if ommer.miner == miner:
             return f"{block} went to {header.winner}; mine is an ommer with {percent(ommer.test_ppm)} test accuracy"
-    if not contracts.learning_chain.submissions(the_round.round_id)[index].is_revealed:
+    if not contracts.learning_chain.submissions(the_round.round_id)[place - 1].is_revealed:
         return f"{block} went to {header.winner}; I did not reveal and lost my bond"
     return f"{block} went to {header.winner}; I lost"

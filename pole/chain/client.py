@@ -151,6 +151,11 @@ class ChainClient:
         metrics.BLOCK_TIME.set(int(block["timestamp"]))
         return int(block["timestamp"])
 
+    def time_of(self, block_number: int) -> int:
+        """Timestamp of a block, in seconds."""
+        with node_errors(self.decoder, f"reading block {block_number}"):
+            return int(self.web3.eth.get_block(block_number)["timestamp"])
+
     def block_number(self) -> int:
         with node_errors(self.decoder, "reading the latest block"):
             number = int(self.web3.eth.block_number)

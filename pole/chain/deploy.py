@@ -51,8 +51,9 @@ def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Cr
         at[name] for name in ("RewardReservoir", "TaskMarket", "VerifierCommittee", "GradientChain")
     )
     chains, ledgers = _of_lanes("LearningChain", at, profile), _of_lanes("BlockLedger", at, profile)
+    alone = [market, committee, gradient]
     arguments: dict[ContractName, list[Any]] = {
-        "RewardReservoir": [[market, committee, gradient, *chains]],
+        "RewardReservoir": [[*alone, *chains], [*alone, *[market] * len(chains)]],
         "RewardToken": [ledgers],
         "TaskMarket": [reservoir, chains, to_abi(profile.market)],
         "VerifierCommittee": [reservoir, [*chains, gradient], to_abi(profile.committee)],
@@ -112,11 +113,13 @@ def deploy(
 def check_wiring(at: Mapping[ContractName, str], profile: Profile, idle: IdleTask, view: View) -> None:
     """Ask the contracts themselves whether each knows the others and the parameters; raises ChainError."""
     expected: list[tuple[ContractName, str, list[Any], Any]] = [
-        *(("RewardReservoir", "isOperator", [at[name]], True) for name in ("TaskMarket", "VerifierCommittee")),
+        *(
+            ("RewardReservoir", "keeperOf", [at[name]], at[name])
+            for name in ("TaskMarket", "VerifierCommittee", "GradientChain")
+        ),
         ("TaskMarket", "RESERVOIR", [], at["RewardReservoir"]),
         ("TaskMarket", "LANES", [], profile.lanes),
         ("VerifierCommittee", "RESERVOIR", [], at["RewardReservoir"]),
-        ("RewardReservoir", "isOperator", [at["GradientChain"]], True),
         ("VerifierCommittee", "isChain", [at["GradientChain"]], True),
         ("GradientChain", "RESERVOIR", [], at["RewardReservoir"]),
         ("GradientChain", "COMMITTEE", [], at["VerifierCommittee"]),
@@ -139,7 +142,7 @@ def _expected_of_lane(
 ) -> list[tuple[ContractName, str, list[Any], Any]]:
     chain, ledger = of_lane("LearningChain", lane), of_lane("BlockLedger", lane)
     return [
-        ("RewardReservoir", "isOperator", [at[chain]], True),
+        ("RewardReservoir", "keeperOf", [at[chain]], at["TaskMarket"]),
         ("RewardToken", "isMinter", [at[ledger]], True),
         ("VerifierCommittee", "isChain", [at[chain]], True),
         (chain, "RESERVOIR", [], at["RewardReservoir"]),

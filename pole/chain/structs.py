@@ -165,7 +165,6 @@ class Submission:
 
     miner: str
     claimed_train_ppm: int
-    committed_at: int
     order: int
     bond_wei: int
     is_revealed: bool

@@ -16,6 +16,7 @@ from pole.errors import BadInput
 PPM = 1_000_000
 ROOT_BYTES = 32
 _PART_BITS, _KIND_SHIFT, _PPM_SHIFT = 96, 88, 64
+_PLAIN_BITS, _PER_WORD = 20, 6
 _TRAIN_KINDS = (VerdictKind.SCORED, VerdictKind.INVALID, VerdictKind.UNAVAILABLE, VerdictKind.WITHHELD)
 _TEST_KINDS = (VerdictKind.NONE, VerdictKind.SCORED, VerdictKind.UNAVAILABLE, VerdictKind.WITHHELD)
 
@@ -68,6 +69,23 @@ def unpack_verdict(word: int) -> Verdict:
 def unpack_verdicts(words: Sequence[int]) -> list[Verdict]:
     """What a vote or an outcome says, without the fingerprints."""
     return [unpack_verdict(word) for word in words]
+
+
+def expand_outcome(words: Sequence[int], entry_count: int) -> list[Verdict]:
+    """What `VerifierCommittee.outcome` says, six entries to a word behind its digest; empty without words."""
+    if not words:
+        return []
+    found = []
+    for entry in range(entry_count):
+        word = words[1 + entry // _PER_WORD] >> 2 * _PLAIN_BITS * (entry % _PER_WORD)
+        found.append(Verdict(*_plain_fields(word >> _PLAIN_BITS), *_plain_fields(word)))
+    return found
+
+
+def _plain_fields(plain: int) -> tuple[VerdictKind, int]:
+    """A ppm, or a kind above all ppm."""
+    plain &= (1 << _PLAIN_BITS) - 1
+    return (VerdictKind.SCORED, plain) if plain <= PPM else (VerdictKind(plain - PPM - 1), 0)
 
 
 def part_of(word: int, is_train: bool) -> int:

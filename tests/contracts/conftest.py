@@ -207,7 +207,11 @@ def require(project: Any, name: str) -> Any:
 
 def deploy_stand_in(project: Any, deployer: Any, chain: Any, other_operator: Any) -> SimpleNamespace:
     market, committee = (predict_address(deployer.address, deployer.nonce + offset) for offset in (2, 3))
-    reservoir = deployer.deploy(project.RewardReservoir, [market, committee, chain, other_operator])
+    reservoir = deployer.deploy(
+        project.RewardReservoir,
+        [market, committee, chain, other_operator],
+        [market, committee, market, other_operator],
+    )
     token = deployer.deploy(project.RewardToken, [chain])
     deployed = deployer.deploy(project.TaskMarket, reservoir, [chain], MARKET_PARAMETERS)
     assert deployed.address == market
@@ -232,7 +236,8 @@ def deploy_system(project: Any, deployer: Any, lanes: int = 1, **overrides: Any)
     idle_task = IDLE_TASK | overrides.get("idle_task", {})
     gradient_parameters = GRADIENT_PARAMETERS | overrides.get("gradient", {})
     system = SimpleNamespace()
-    system.reservoir = deployer.deploy(project.RewardReservoir, [market, committee, gradient, *chains])
+    operators, keepers = [market, committee, gradient, *chains], [market, committee, gradient, *([market] * lanes)]
+    system.reservoir = deployer.deploy(project.RewardReservoir, operators, keepers)
     system.token = deployer.deploy(project.RewardToken, ledgers)
     system.market = deployer.deploy(project.TaskMarket, system.reservoir, chains, market_parameters)
     system.committee = deployer.deploy(committee_type, system.reservoir, [*chains, gradient], committee_parameters)
@@ -324,9 +329,11 @@ def create_task(client: Any) -> Callable[..., int]:
     `payment_wei` excludes the client's bond; keyword arguments in the contract's spelling override TASK_TERMS.
     """
 
-    def create(market: Any, *, sender: Any = client, payment_wei: int = PAYMENT_WEI, **terms: Any) -> int:
+    def create(
+        market: Any, *, sender: Any = client, payment_wei: int = PAYMENT_WEI, hint: int = 0, **terms: Any
+    ) -> int:
         bond_wei = market.parameters().clientBondWei
-        market.submit(TASK_TERMS | terms, sender=sender, value=bond_wei + payment_wei)
+        market.submit(TASK_TERMS | terms, hint, sender=sender, value=bond_wei + payment_wei)
         return int(market.taskCount())
 
     return create

@@ -111,9 +111,27 @@ def packed(vote: Vote) -> list[int]:
     return [pack(verdict) for verdict in vote]
 
 
-def plain(outcome: Any) -> list[Verdict]:
-    """An outcome as ape returns it, as tuples."""
-    return [(Kind(each.train), each.trainPpm, Kind(each.test), each.testPpm) for each in outcome]
+def plain(verdicts: Any) -> list[Verdict]:
+    """Verdicts as ape returns them, as tuples."""
+    return [(Kind(each.train), each.trainPpm, Kind(each.test), each.testPpm) for each in verdicts]
+
+
+def outcome_of(committee: Any, ballot_id: int) -> list[Verdict]:
+    """What was decided: six entries of 40 bits to a word, train above test, each a ppm or 1,000,001 and the kind."""
+    words = list(committee.outcome(ballot_id))
+    if not words:
+        return []
+    entries = [words[1 + entry // 6] >> 40 * (entry % 6) for entry in range(committee.ballot(ballot_id).entryCount)]
+    return [(*_half(each >> 20 & 0xFFFFF), *_half(each & 0xFFFFF)) for each in entries]
+
+
+def _half(plain_part: int) -> tuple[Kind, int]:
+    return (Kind.SCORED, plain_part) if plain_part <= 1_000_000 else (Kind(plain_part - 1_000_001), 0)
+
+
+def outcome_digest(committee: Any, ballot_id: int) -> bytes:
+    words = list(committee.outcome(ballot_id))
+    return words[0].to_bytes(32, "big") if words else ZERO_HASH
 
 
 def vote_on(committee: Any, commitments: Any, ballot_id: int, votes: dict[Any, Vote]) -> None:
@@ -191,8 +209,9 @@ class Play:
         return int(self.reservoir.creditOf(account))
 
     def held_wei(self, pot: int, task_id: int) -> int:
-        """What the chain holds of a task's round."""
-        return int(self.reservoir.balanceOf(self.chain, pot, account_of(task_id)))
+        """What the reservoir holds for a task, or with 0 for this lane's idle round."""
+        account = account_of(task_id) if task_id else int(self.chain.address, 16).to_bytes(32, "big")
+        return int(self.reservoir.balanceOf(self.system.market, pot, account))
 
     def body_of(self, height: int) -> list[bytes]:
         """The values that the block's body root was made of."""
@@ -285,13 +304,20 @@ class Play:
             self.commit_hash(miner, self.solution(miner), claim_ppm)
 
     def commit_hash(
-        self, miner: Any, hashed: bytes, claim_ppm: int = 950_000, *, round_id: int = 0, value_wei: int | None = None
+        self,
+        miner: Any,
+        hashed: bytes,
+        claim_ppm: int = 950_000,
+        *,
+        round_id: int = 0,
+        value_wei: int | None = None,
+        place: int = 0,
     ) -> Any:
         """Of the current round unless `round_id` is given; with bond and judging fee."""
         where = (round_id or self.round_id, self.round.previousHash)
         if value_wei is None:
             value_wei = MINER_BOND_WEI + self.chain.judgingFeeOf(self.round_id)
-        return self.chain.commit(*where, hashed, claim_ppm, sender=miner, value=value_wei)
+        return self.chain.commit(*where, hashed, claim_ppm, place, sender=miner, value=value_wei)
 
     def advance(self) -> None:
         self.chain.advance(self.round_id, sender=self.stranger)
@@ -301,7 +327,8 @@ class Play:
 
     def reveal(self, *miners: Any) -> None:
         for miner in miners:
-            self.chain.reveal(self.round_id, self.model(miner), SALT, sender=miner)
+            place = self.chain.placeOf(self.round_id, miner)
+            self.chain.reveal(self.round_id, place, self.model(miner), SALT, sender=miner)
 
     def vote(self, vote: Vote) -> None:
         """All seated verifiers cast the same vote; the ballot closes."""

@@ -1,15 +1,9 @@
-"""IndexedHeap: against a sorted list in Python, alone and inside the market."""
+"""IndexedHeap: against a sorted list in Python."""
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from tests.contracts.rounds import ROUND_S
-
-GWEI = 10**9
-REFUNDED = 4
 
 
 def first_of(model: dict[int, int]) -> int:
@@ -81,28 +75,3 @@ def test_random_sequence__matches_the_model(library: Any, stranger: Any, seed: i
         del model[first_of(model)]
         library.pop(sender=stranger)
     assert library.length() == 0
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_market__random_submit_cancel_pop__matches_the_model(
-    market: Any, client: Any, chain_account: Any, create_task: Callable[..., int], seed: int
-) -> None:
-    chance = random.Random(seed)
-    model: dict[int, int] = {}
-    for _ in range(40):
-        action = chance.choices(["submit", "cancel", "pop"], weights=[5, 2, 2])[0]
-        if action == "submit" or not model:
-            payment_wei, limit_s = chance.randrange(2, 9) * 1_000 * GWEI, chance.choice([60, 120, 240])
-            task_id = create_task(market, payment_wei=payment_wei, timeLimitS=limit_s)
-            model[task_id] = (payment_wei * 9 // 10 << 32) // (limit_s + ROUND_S)
-        elif action == "cancel":
-            cancelled = chance.choice(list(model))
-            del model[cancelled]
-            market.cancel(cancelled, sender=client)
-        else:
-            popped = first_of(model)
-            del model[popped]
-            market.popMostValuable(sender=chain_account)
-            market.close(popped, REFUNDED, sender=chain_account)
-        assert market.pendingCount() == len(model)
-        assert market.mostValuable() == (first_of(model) if model else 0)

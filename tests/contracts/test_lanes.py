@@ -20,7 +20,7 @@ def three(project: Any, deployer: Any, accounts: Any, create_address: Any) -> Si
     """A market and a committee whose three lanes are plain accounts."""
     chains = list(accounts[14:17])
     at = [create_address(deployer.address, deployer.nonce + step) for step in (1, 2)]
-    reservoir = deployer.deploy(project.RewardReservoir, [*at, *chains])
+    reservoir = deployer.deploy(project.RewardReservoir, [*at, *chains], [*at, *[at[0]] * 3])
     market = deployer.deploy(project.TaskMarket, reservoir, chains, MARKET_PARAMETERS)
     committee = deployer.deploy(
         project.VerifierCommittee, reservoir, chains, COMMITTEE_PARAMETERS | {"voteEntryS": ENTRY_S}
@@ -74,9 +74,9 @@ def test_pop_most_valuable__three_lanes__each_gets_the_next_best_with_its_money(
         three.market.popMostValuable(sender=chain)
     assert [three.market.task(task_id).lane for task_id in tasks] == [1, 0, 2]
     assert [lane.isBusy for lane in three.market.lanes()] == [True] * 3
-    for task_id, place in zip(tasks, (1, 0, 2), strict=True):
-        held_wei = three.reservoir.balanceOf(three.chains[place], ESCROW, account_of(task_id))
-        assert held_wei == 100_000_000_000_000 * (2, 3, 1)[task_id - 1]
+    for task_id in tasks:
+        held_wei = three.reservoir.balanceOf(three.market, ESCROW, account_of(task_id))
+        assert held_wei == 100_000_000_000_000 * (2, 3, 1)[task_id - 1] + three.market.parameters().clientBondWei
     money(three.reservoir)
 
 
@@ -177,7 +177,7 @@ def test_constructor__more_than_a_day_for_an_entry__reverts(
 ) -> None:
     # Of these two, one is the address in eth-tester's simulation and one the real address.
     predicted = [create_address(deployer.address, deployer.nonce + step) for step in (1, 2)]
-    reservoir = deployer.deploy(project.RewardReservoir, predicted)
+    reservoir = deployer.deploy(project.RewardReservoir, predicted, predicted)
     given = COMMITTEE_PARAMETERS | {"voteEntryS": 86_401}
     with reverts(three.committee.InvalidParameter, name=b"voteEntryS".ljust(32, b"\0"), value=86_401):
         deployer.deploy(project.VerifierCommittee, reservoir, three.chains, given)

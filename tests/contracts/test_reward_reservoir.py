@@ -27,18 +27,33 @@ def credited(filled: Any, chain_account: Any, miner: Any) -> Any:
     return filled
 
 
+def short(keeper: Any, pot: int, balance_wei: int, amount_wei: int) -> dict[str, Any]:
+    """What `InsufficientFunds` says of `ACCOUNT`."""
+    return {"keeper": keeper, "pot": pot, "account": ACCOUNT, "balanceWei": balance_wei, "amountWei": amount_wei}
+
+
 # --- constructor ---
 
 
 def test_constructor__zero_operator__reverts(project: Any, deployer: Any, reservoir: Any, reverts: Any) -> None:
     with reverts(reservoir.ZeroAddress):
-        deployer.deploy(project.RewardReservoir, [deployer, ZERO_ADDRESS])
+        deployer.deploy(project.RewardReservoir, [deployer, ZERO_ADDRESS], [deployer, deployer])
+    with reverts(reservoir.ZeroAddress):
+        deployer.deploy(project.RewardReservoir, [deployer], [ZERO_ADDRESS])
 
 
-def test_is_operator__only_the_given_accounts(reservoir: Any, market: Any, chain_account: Any, deployer: Any) -> None:
-    assert reservoir.isOperator(market)
-    assert reservoir.isOperator(chain_account)
-    assert not reservoir.isOperator(deployer)
+def test_constructor__not_one_keeper_each__reverts(
+    project: Any, deployer: Any, reservoir: Any, stranger: Any, reverts: Any
+) -> None:
+    with reverts(reservoir.LengthMismatch, payees=2, amounts=1):
+        deployer.deploy(project.RewardReservoir, [deployer, stranger], [deployer])
+
+
+def test_keeper_of__is_as_given_and_no_keeper_of_others(
+    reservoir: Any, market: Any, chain_account: Any, other_operator: Any, deployer: Any
+) -> None:
+    keepers = [reservoir.keeperOf(each) for each in (market, chain_account, other_operator, deployer)]
+    assert keepers == [market, market, other_operator, ZERO_ADDRESS]
 
 
 def test_plain_transfer__reverts_and_leaves_no_unaccounted_ether(reservoir: Any, stranger: Any) -> None:
@@ -73,8 +88,8 @@ def test_deposit__twice__adds_up(reservoir: Any, chain_account: Any, money: Call
     reservoir.deposit(STAKE, ACCOUNT, sender=chain_account, value=3)
     receipt = reservoir.deposit(STAKE, ACCOUNT, sender=chain_account, value=4)
 
-    assert receipt.events == [reservoir.Deposited(chain_account, STAKE, ACCOUNT, 4)]
-    assert reservoir.balanceOf(chain_account, STAKE, ACCOUNT) == 7
+    assert receipt.events == [reservoir.Deposited(reservoir.keeperOf(chain_account), STAKE, ACCOUNT, 4)]
+    assert reservoir.balanceOf(reservoir.keeperOf(chain_account), STAKE, ACCOUNT) == 7
     assert reservoir.total(STAKE) == 7
     assert reservoir.total(ESCROW) == reservoir.total(BOND) == 0
     money(reservoir)
@@ -86,7 +101,7 @@ def test_deposit__twice__adds_up(reservoir: Any, chain_account: Any, money: Call
 def test_move__more_than_the_account_holds__reverts(
     filled: Any, chain_account: Any, other_operator: Any, reverts: Any
 ) -> None:
-    expected = {"operator": chain_account, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 100, "amountWei": 101}
+    expected = short(filled.keeperOf(chain_account), ESCROW, 100, 101)
     with reverts(filled.InsufficientFunds, **expected):
         filled.move(ESCROW, ACCOUNT, other_operator, BOND, OTHER_ACCOUNT, 101, sender=chain_account)
 
@@ -94,13 +109,13 @@ def test_move__more_than_the_account_holds__reverts(
 def test_move__other_operators_account__reverts(
     filled: Any, chain_account: Any, other_operator: Any, reverts: Any
 ) -> None:
-    expected = {"operator": other_operator, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 0, "amountWei": 1}
+    expected = short(other_operator, ESCROW, 0, 1)
     with reverts(filled.InsufficientFunds, **expected):
         filled.move(ESCROW, ACCOUNT, other_operator, ESCROW, ACCOUNT, 1, sender=other_operator)
 
 
 def test_move__other_pot_of_the_same_account__reverts(filled: Any, chain_account: Any, reverts: Any) -> None:
-    expected = {"operator": chain_account, "pot": BOND, "account": ACCOUNT, "balanceWei": 0, "amountWei": 1}
+    expected = short(filled.keeperOf(chain_account), BOND, 0, 1)
     with reverts(filled.InsufficientFunds, **expected):
         filled.move(BOND, ACCOUNT, chain_account, ESCROW, ACCOUNT, 1, sender=chain_account)
 
@@ -115,9 +130,9 @@ def test_move__part__changes_both_accounts_and_totals(
 ) -> None:
     receipt = filled.move(ESCROW, ACCOUNT, other_operator, BOND, OTHER_ACCOUNT, 30, sender=chain_account)
 
-    expected = filled.Moved(chain_account, ESCROW, ACCOUNT, other_operator, BOND, OTHER_ACCOUNT, 30)
+    expected = filled.Moved(filled.keeperOf(chain_account), ESCROW, ACCOUNT, other_operator, BOND, OTHER_ACCOUNT, 30)
     assert receipt.events == [expected]
-    assert filled.balanceOf(chain_account, ESCROW, ACCOUNT) == 70
+    assert filled.balanceOf(filled.keeperOf(chain_account), ESCROW, ACCOUNT) == 70
     assert filled.balanceOf(other_operator, BOND, OTHER_ACCOUNT) == 30
     assert (filled.total(ESCROW), filled.total(BOND), filled.total(STAKE)) == (70, 30, 0)
     money(filled)
@@ -126,7 +141,7 @@ def test_move__part__changes_both_accounts_and_totals(
 def test_move__onto_itself__changes_nothing(filled: Any, chain_account: Any, money: Callable[[Any], None]) -> None:
     filled.move(ESCROW, ACCOUNT, chain_account, ESCROW, ACCOUNT, 100, sender=chain_account)
 
-    assert filled.balanceOf(chain_account, ESCROW, ACCOUNT) == 100
+    assert filled.balanceOf(filled.keeperOf(chain_account), ESCROW, ACCOUNT) == 100
     assert filled.total(ESCROW) == 100
     money(filled)
 
@@ -137,7 +152,7 @@ def test_move__onto_itself__changes_nothing(filled: Any, chain_account: Any, mon
 def test_credit__more_than_the_account_holds__reverts(
     filled: Any, chain_account: Any, miner: Any, reverts: Any
 ) -> None:
-    expected = {"operator": chain_account, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 100, "amountWei": 101}
+    expected = short(filled.keeperOf(chain_account), ESCROW, 100, 101)
     with reverts(filled.InsufficientFunds, **expected):
         filled.credit(ESCROW, ACCOUNT, miner, 101, sender=chain_account)
 
@@ -152,9 +167,9 @@ def test_credit__part__is_owed_to_the_payee(
 ) -> None:
     receipt = filled.credit(ESCROW, ACCOUNT, miner, 60, sender=chain_account)
 
-    assert receipt.events == [filled.Credited(chain_account, ESCROW, ACCOUNT, miner, 60)]
+    assert receipt.events == [filled.Credited(filled.keeperOf(chain_account), ESCROW, ACCOUNT, miner, 60)]
     assert filled.creditOf(miner) == filled.totalCredits() == 60
-    assert filled.balanceOf(chain_account, ESCROW, ACCOUNT) == filled.total(ESCROW) == 40
+    assert filled.balanceOf(filled.keeperOf(chain_account), ESCROW, ACCOUNT) == filled.total(ESCROW) == 40
     money(filled)
 
 
@@ -169,7 +184,7 @@ def test_credit_many__lengths_differ__reverts(filled: Any, chain_account: Any, m
 def test_credit_many__sum_over_balance__reverts_whole(
     filled: Any, chain_account: Any, miners: list[Any], reverts: Any
 ) -> None:
-    expected = {"operator": chain_account, "pot": ESCROW, "account": ACCOUNT, "balanceWei": 100, "amountWei": 101}
+    expected = short(filled.keeperOf(chain_account), ESCROW, 100, 101)
     with reverts(filled.InsufficientFunds, **expected):
         filled.creditMany(ESCROW, ACCOUNT, miners[:2], [60, 41], sender=chain_account)
     assert filled.creditOf(miners[0]) == 0

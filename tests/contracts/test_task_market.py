@@ -117,7 +117,7 @@ def test_submit__less_than_the_bond__reverts(market: Any, client: Any, reverts: 
     terms = ((0x55, keccak(text="manifest")), keccak(text="commitment"), 60, 900_000, 0, 1, 0)
     needed_wei = BOND_WEI + -(-1_000 * GWEI * 10 // 9)
     with reverts(market.PaymentTooSmall, sentWei=1, neededWei=needed_wei):
-        market.submit(terms, sender=client, value=1)
+        market.submit(terms, 0, sender=client, value=1)
 
 
 def test_submit__least_payment__keeps_exactly_the_minimum_reward(market: Any, create_task: CreateTask) -> None:
@@ -148,8 +148,8 @@ def test_submit__stores_the_task_and_escrows_all(
     assert (task.rewardWei, task.verifierFeeWei, task.bondWei) == (REWARD_WEI, FEE_WEI, BOND_WEI)
     assert tuple(task.terms.manifest) == cid("my manifest")
     assert task.terms.timeLimitS == 300
-    assert reservoir.balanceOf(market, ESCROW, account_of(task_id)) == PAYMENT_WEI
-    assert reservoir.balanceOf(market, BOND, account_of(task_id)) == BOND_WEI
+    assert reservoir.balanceOf(market, ESCROW, account_of(task_id)) == PAYMENT_WEI + BOND_WEI
+    assert reservoir.balanceOf(market, BOND, account_of(task_id)) == 0
     assert market.balance == 0
     money(reservoir)
 
@@ -245,16 +245,15 @@ def test_pop_most_valuable__equal_values__older_first(market: Any, create_task: 
     assert market.mostValuable() == tasks[0]
 
 
-def test_pop_most_valuable__hands_escrow_and_bond_to_the_chain(
+def test_pop_most_valuable__leaves_the_money_where_the_lane_can_spend_it(
     market: Any, reservoir: Any, chain_account: Any, create_task: CreateTask, money: Callable[[Any], None]
 ) -> None:
     task_id = create_task(market)
     market.popMostValuable(sender=chain_account)
 
     assert market.task(task_id).state == IN_ROUND
-    for pot, amount_wei in ((ESCROW, PAYMENT_WEI), (BOND, BOND_WEI)):
-        assert reservoir.balanceOf(market, pot, account_of(task_id)) == 0
-        assert reservoir.balanceOf(chain_account, pot, account_of(task_id)) == amount_wei
+    reservoir.credit(ESCROW, account_of(task_id), chain_account, PAYMENT_WEI + BOND_WEI, sender=chain_account)
+    assert reservoir.balanceOf(market, ESCROW, account_of(task_id)) == 0
     money(reservoir)
 
 
@@ -305,19 +304,19 @@ def test_raise_reward__not_the_client_or_not_pending__reverts(
 ) -> None:
     task_id = create_task(market)
     with reverts(market.NotClient, taskId=task_id, client=client.address, caller=stranger.address):
-        market.raiseReward(task_id, sender=stranger, value=1)
+        market.raiseReward(task_id, 0, sender=stranger, value=1)
     with reverts(market.PaymentTooSmall, sentWei=1, neededWei=2):
-        market.raiseReward(task_id, sender=client, value=1)
+        market.raiseReward(task_id, 0, sender=client, value=1)
     market.cancel(task_id, sender=client)
     with reverts(market.NotPending, taskId=task_id, state=CANCELLED):
-        market.raiseReward(task_id, sender=client, value=2)
+        market.raiseReward(task_id, 0, sender=client, value=2)
 
 
 def test_raise_reward__pending__is_worth_more_and_comes_back_whole(
     market: Any, reservoir: Any, client: Any, create_task: CreateTask, money: Any
 ) -> None:
     first, second = create_task(market), create_task(market)
-    receipt = market.raiseReward(second, sender=client, value=PAYMENT_WEI)
+    receipt = market.raiseReward(second, second, sender=client, value=PAYMENT_WEI)
     assert market.RewardRaised(second, 2 * REWARD_WEI, 2 * (PAYMENT_WEI - REWARD_WEI)) in receipt.events
     assert (market.mostValuable(), market.pendingCount()) == (second, 2)
     assert market.valueOf(second) in (2 * market.valueOf(first), 2 * market.valueOf(first) + 1)

@@ -74,7 +74,8 @@ def test_constructor__parameter_no_ballot_could_work_with__reverts(
 def test_constructor__zero_chain__reverts(
     project: Any, deployer: Any, committee: Any, create_address: Any, reverts: Any
 ) -> None:
-    reservoir = deployer.deploy(project.RewardReservoir, [create_address(deployer.address, deployer.nonce + 2)])
+    operators = [create_address(deployer.address, deployer.nonce + 2)]
+    reservoir = deployer.deploy(project.RewardReservoir, operators, operators)
     with reverts(committee.ZeroAddress):
         deployer.deploy(project.VerifierCommittee, reservoir, [ZERO_ADDRESS], committee.parameters())
 

@@ -66,13 +66,14 @@ class ScriptedMiner(Participant):
         )
         chain = self.contracts.learning_chain
         value_wei = chain.parameters().miner_bond_wei + chain.judging_fee_wei(current.round_id)
-        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm)
+        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm, 0)
         self.send("LearningChain", "commit", *arguments, value_wei=value_wei)
 
     def reveal(self, current: Round) -> Cid:
         """Publish what was committed to, and open the commitment."""
         cid = self.site.store.put(self.content)
-        self.send("LearningChain", "reveal", current.round_id, cid, self.salt)
+        place = self.contracts.learning_chain.place_of(current.round_id, self.address)
+        self.send("LearningChain", "reveal", current.round_id, place, cid, self.salt)
         return cid
 
 
@@ -118,7 +119,7 @@ class ScriptedClient(Participant):
         value_wei = parameters.client_bond_wei + reward_wei * 1_000_000 // net_ppm
         given = {"time_limit_s": 60, "required_train_ppm": 900_000, "min_test_ppm": 0, "earliest_close_s": 0}
         complete = TaskTerms(manifest, commitment, **{"solutions_wanted": 1, **given, **terms})
-        receipt = self.send("TaskMarket", "submit", complete, value_wei=value_wei)
+        receipt = self.send("TaskMarket", "submit", complete, 0, value_wei=value_wei)
         [event] = self.chain.events_of(receipt, "TaskMarket", "TaskSubmitted")
         return int(event.arguments["taskId"])
 

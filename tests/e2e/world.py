@@ -262,8 +262,7 @@ class World:
         current = self.round_of(task_id)
         return (
             current is not None
-            and self.contracts.of_task(task_id).learning_chain.submission_index(current.round_id, miner.address)
-            is not None
+            and self.contracts.of_task(task_id).learning_chain.place_of(current.round_id, miner.address) != 0
         )
 
     # --- money -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import {Vm} from "./Vm.sol";
 /// @notice The reservoir's accounts, kept a second time from nothing but its events.
 abstract contract Books {
     struct Account {
-        address operator;
+        address keeper;
         IRewardReservoir.Pot pot;
         bytes32 account;
         uint256 amountWei;
@@ -16,7 +16,7 @@ abstract contract Books {
     /// @notice Accounts that hold money now; `_slots` has their position plus one.
     Account[] private _accounts;
     mapping(bytes32 key => uint256 slot) private _slots;
-    mapping(address operator => mapping(IRewardReservoir.Pot pot => uint256 amountWei)) public heldWei;
+    mapping(address keeper => mapping(IRewardReservoir.Pot pot => uint256 amountWei)) public heldWei;
     mapping(IRewardReservoir.Pot pot => uint256 amountWei) public potWei;
     address[] private _payees;
     mapping(address payee => bool) private _isPayee;
@@ -61,24 +61,24 @@ abstract contract Books {
         _give(_addressOf(log.topics[3]), toPot, toAccount, amountWei);
     }
 
-    function _give(address operator, IRewardReservoir.Pot pot, bytes32 account, uint256 amountWei) private {
-        bytes32 key = keccak256(abi.encode(operator, pot, account));
+    function _give(address keeper, IRewardReservoir.Pot pot, bytes32 account, uint256 amountWei) private {
+        bytes32 key = keccak256(abi.encode(keeper, pot, account));
         if (_slots[key] == 0 && amountWei > 0) {
-            _accounts.push(Account(operator, pot, account, 0));
+            _accounts.push(Account(keeper, pot, account, 0));
             _slots[key] = _accounts.length;
         }
         if (amountWei > 0) _accounts[_slots[key] - 1].amountWei += amountWei;
-        heldWei[operator][pot] += amountWei;
+        heldWei[keeper][pot] += amountWei;
         potWei[pot] += amountWei;
     }
 
-    function _take(address operator, IRewardReservoir.Pot pot, bytes32 account, uint256 amountWei) private {
+    function _take(address keeper, IRewardReservoir.Pot pot, bytes32 account, uint256 amountWei) private {
         if (amountWei == 0) return;
-        bytes32 key = keccak256(abi.encode(operator, pot, account));
+        bytes32 key = keccak256(abi.encode(keeper, pot, account));
         uint256 slot = _slots[key];
         Account storage taken = _accounts[slot - 1];
         taken.amountWei -= amountWei;
-        heldWei[operator][pot] -= amountWei;
+        heldWei[keeper][pot] -= amountWei;
         potWei[pot] -= amountWei;
         if (taken.amountWei == 0) _close(key, slot);
     }
@@ -86,7 +86,7 @@ abstract contract Books {
     function _close(bytes32 key, uint256 slot) private {
         Account memory last = _accounts[_accounts.length - 1];
         _accounts[slot - 1] = last;
-        _slots[keccak256(abi.encode(last.operator, last.pot, last.account))] = slot;
+        _slots[keccak256(abi.encode(last.keeper, last.pot, last.account))] = slot;
         _accounts.pop();
         delete _slots[key];
     }

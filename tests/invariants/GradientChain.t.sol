@@ -58,9 +58,9 @@ abstract contract GradientSystem is System {
     }
 
     function _enrol(address miner) internal {
-        _pay(miner, MINER_BOND_WEI);
+        _pay(miner, GRADIENT_BOND_WEI);
         VM.prank(miner);
-        gradient.enrol{value: MINER_BOND_WEI}();
+        gradient.enrol{value: GRADIENT_BOND_WEI}();
     }
 
     function _cid(string memory name) internal pure returns (Cid memory) {
@@ -199,7 +199,7 @@ abstract contract GradientSystem is System {
     function _reservoirOfNext() internal returns (IRewardReservoir) {
         address[] memory operators = new address[](1);
         operators[0] = VM.computeCreateAddress(address(this), VM.getNonce(address(this)) + 1);
-        return new RewardReservoir(operators);
+        return new RewardReservoir(operators, operators);
     }
 
     function _budget() internal view returns (uint256) {
@@ -301,7 +301,7 @@ contract GradientTasksTest is GradientSystem {
         _expect(abi.encodeWithSelector(IGradientChain.WrongPayment.selector, 0, costWei));
         gradient.submit(terms);
         terms.blockRewardWei = 10_001;
-        _expect(abi.encodeWithSelector(IGradientChain.FeeAboveBond.selector, 701, MINER_BOND_WEI));
+        _expect(abi.encodeWithSelector(IGradientChain.FeeAboveBond.selector, 701, GRADIENT_BOND_WEI));
         gradient.submit(terms);
     }
 
@@ -329,7 +329,7 @@ contract GradientTasksTest is GradientSystem {
     }
 
     function test_enrol__wrong_bond_or_enrolled_or_leaving__reverts() external {
-        _expect(abi.encodeWithSelector(IGradientChain.WrongBond.selector, 0, MINER_BOND_WEI));
+        _expect(abi.encodeWithSelector(IGradientChain.WrongBond.selector, 0, GRADIENT_BOND_WEI));
         gradient.enrol();
         VM.prank(_miner(0));
         _expect(abi.encodeWithSelector(IGradientChain.AlreadyEnrolled.selector, _miner(0)));
@@ -355,7 +355,7 @@ contract GradientTasksTest is GradientSystem {
         _pass(60);
         gradient.completeExit();
         VM.stopPrank();
-        VM.assertEq(reservoir.creditOf(_miner(0)), MINER_BOND_WEI, "bond");
+        VM.assertEq(reservoir.creditOf(_miner(0)), GRADIENT_BOND_WEI, "bond");
         VM.assertEq(gradient.minerOf(_miner(0)).bondWei, 0, "still enrolled");
     }
 
@@ -466,13 +466,13 @@ contract GradientHeightsTest is GradientSystem {
         }
         VM.assertTrue(!gradient.isDue(), "others may have higher bonds");
         _refused(
-            _miner(8), 2, 0, abi.encodeWithSelector(IGradientChain.HeightFull.selector, 2, MINER_BOND_WEI)
+            _miner(8), 2, 0, abi.encodeWithSelector(IGradientChain.HeightFull.selector, 2, GRADIENT_BOND_WEI)
         );
         _lapse();
         gradient.advance();
         _voteBits(8, 0x80);
         VM.assertTrue(gradient.header(2).miner == _miner(7), "the last one's block");
-        VM.assertEq(reservoir.creditOf(CLIENT), 7 * MINER_BOND_WEI, "lost bonds");
+        VM.assertEq(reservoir.creditOf(CLIENT), 7 * GRADIENT_BOND_WEI, "lost bonds");
         VM.assertEq(_budget(), 2 * (REWARD_WEI + FEE_WEI), "budget");
     }
 
@@ -496,7 +496,7 @@ contract GradientHeightsTest is GradientSystem {
         _phaseIs(IGradientChain.HeightPhase.Search);
         VM.assertEq(_nowS - 1 - gradient.current().searchStartedAt, searchedS, "search time");
         VM.assertEq(_budget(), 3 * (REWARD_WEI + FEE_WEI), "budget");
-        VM.assertEq(reservoir.creditOf(CLIENT), 2 * MINER_BOND_WEI - FEE_WEI, "lost bonds");
+        VM.assertEq(reservoir.creditOf(CLIENT), 2 * GRADIENT_BOND_WEI - FEE_WEI, "lost bonds");
     }
 
     function test_advance__all_blocks_mined__completes() external {
@@ -542,7 +542,7 @@ contract GradientHeightsTest is GradientSystem {
         _vote(_words(1, 1), _words(1, 0));
         _phaseIs(IGradientChain.HeightPhase.Search);
         VM.assertEq(gradient.current().voidBallots, 1, "void ballots");
-        VM.assertEq(gradient.minerOf(_miner(0)).bondWei, MINER_BOND_WEI, "bond");
+        VM.assertEq(gradient.minerOf(_miner(0)).bondWei, GRADIENT_BOND_WEI, "bond");
         VM.assertEq(_budget(), 3 * (REWARD_WEI + FEE_WEI), "budget");
         VM.assertEq(reservoir.creditOf(CLIENT), 0, "client");
     }
@@ -567,9 +567,9 @@ contract GradientHeightsTest is GradientSystem {
         address rich = _miner(30);
         _lapse();
         gradient.advance();
-        _pay(rich, MINER_BOND_WEI + 1);
+        _pay(rich, GRADIENT_BOND_WEI + 1);
         VM.prank(rich);
-        gradient.enrol{value: MINER_BOND_WEI + 1}();
+        gradient.enrol{value: GRADIENT_BOND_WEI + 1}();
         _pass(1);
         _open(_terms());
         for (uint160 i = 0; i < 8; i++) {
@@ -582,7 +582,7 @@ contract GradientHeightsTest is GradientSystem {
         gradient.advance();
         _voteBits(8, 0x80);
         VM.assertTrue(gradient.header(3).miner == rich, "whose block");
-        VM.assertEq(gradient.minerOf(_miner(7)).bondWei, MINER_BOND_WEI, "the displaced lost its bond");
+        VM.assertEq(gradient.minerOf(_miner(7)).bondWei, GRADIENT_BOND_WEI, "the displaced lost its bond");
     }
 
     function test_advance__nobody_seated__the_search_stands_still_and_lapses() external {

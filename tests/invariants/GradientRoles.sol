@@ -63,7 +63,7 @@ abstract contract GradientRoles is Voters {
 
     function _enrol(address miner) internal {
         if (gradient.minerOf(miner).bondWei != 0) return;
-        uint256 bondWei = MINER_BOND_WEI + uint160(miner) % 3;
+        uint256 bondWei = GRADIENT_BOND_WEI + uint160(miner) % 3;
         VM.deal(miner, bondWei);
         VM.prank(miner);
         gradient.enrol{value: bondWei}();

@@ -101,7 +101,7 @@ contract IncentivesTest is PublicSystem {
         VM.deal(HOLDER, 2 ether);
         VM.prank(HOLDER);
         VM.expectRevert(abi.encodeWithSelector(ITaskMarket.InvalidTimeLimit.selector, 59, 60, 7 days));
-        market.submit{value: 2 ether}(terms);
+        market.submit{value: 2 ether}(terms, 0);
     }
 
     // --- D6 ---
@@ -151,10 +151,10 @@ contract IncentivesTest is PublicSystem {
         bytes32 previousHash = chain.round(1).previousHash;
         VM.prank(miner);
         VM.expectRevert(abi.encodeWithSelector(ILearningChain.RoundFull.selector, 1, MINER_BOND_WEI));
-        chain.commit{value: MINER_BOND_WEI + feeWei}(1, previousHash, SALT, 950_000);
-        _commitWith(miner, "honest model", 950_000, MINER_BOND_WEI + feeWei + 1);
+        chain.commit{value: MINER_BOND_WEI + feeWei}(1, previousHash, SALT, 950_000, 0);
+        _commitWith(miner, "honest model", 950_000, MINER_BOND_WEI + feeWei + 1 gwei);
         VM.assertEq(reservoir.creditOf(_who("sybil", 63)), MINER_BOND_WEI + feeWei, "not all came back");
-        VM.assertEq(chain.submissionIndexOf(1, _who("sybil", 63)), 0, "still in the round");
+        VM.assertEq(chain.placeOf(1, _who("sybil", 63)), 0, "still in the round");
         VM.assertTrue(chain.submission(1, 63).miner == miner, "not in its place");
         VM.assertEq(chain.round(1).qualifiedCount, 64, "qualified");
     }
@@ -164,7 +164,7 @@ contract IncentivesTest is PublicSystem {
         terms.earliestCloseS = 2 days;
         VM.deal(HONEST, 2 ether);
         VM.prank(HONEST);
-        market.submit{value: 2 ether}(terms);
+        market.submit{value: 2 ether}(terms, 0);
         _open();
         _publish(HONEST);
         _fill(4);
@@ -289,13 +289,13 @@ contract IncentivesTest is PublicSystem {
         VM.assertEq(market.mostValuable(), high, "before");
         VM.deal(HONEST, 3 ether);
         VM.prank(HONEST);
-        market.raiseReward{value: 1.5 ether}(low);
+        market.raiseReward{value: 1.5 ether}(low, 0);
         VM.assertEq(market.mostValuable(), low, "after");
         VM.assertEq(market.task(low).rewardWei, 2.25 ether, "reward");
         VM.assertEq(market.task(low).verifierFeeWei, 0.25 ether, "fee");
         VM.prank(HOLDER);
         VM.expectRevert(abi.encodeWithSelector(ITaskMarket.NotClient.selector, low, HONEST, HOLDER));
-        market.raiseReward{value: 0}(low);
+        market.raiseReward{value: 0}(low, 0);
         VM.prank(HONEST);
         market.cancel(low);
         VM.assertEq(reservoir.creditOf(HONEST), 2.5 ether + CLIENT_BOND_WEI, "not all came back");

@@ -104,7 +104,9 @@ abstract contract Intruder is GradientRoles {
         uint64 roundId = chain.roundCount();
         Cid memory wrong = Cid(Cids.RAW, keccak256("something else"));
         if (kind == 9) {
-            bytes memory data = abi.encodeCall(ILearningChain.reveal, (roundId, wrong, bytes32(seed)));
+            bytes memory data = abi.encodeCall(
+                ILearningChain.reveal, (roundId, chain.placeOf(roundId, _miner(seed)), wrong, bytes32(seed))
+            );
             _mustFail(_miner(seed), address(chain), data);
         } else if (kind == 10) {
             if (chain.round(roundId).taskId == 0) return;
@@ -127,7 +129,7 @@ abstract contract Intruder is GradientRoles {
         uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId);
         VM.deal(miner, amountWei);
         VM.prank(miner);
-        try chain.commit{value: amountWei}(roundId, previousHash, bytes32(seed), 1_000_000) {
+        try chain.commit{value: amountWei}(roundId, previousHash, bytes32(seed), 1_000_000, 0) {
             _violate("I10: a late or second commit was accepted");
         } catch {
             refusedAttempts++;

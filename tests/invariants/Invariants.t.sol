@@ -67,7 +67,7 @@ abstract contract Invariants {
         Books.Account[] memory accounts = handler.openAccounts();
         for (uint256 i = 0; i < accounts.length; i++) {
             Books.Account memory booked = accounts[i];
-            uint256 balanceWei = reservoir.balanceOf(booked.operator, booked.pot, booked.account);
+            uint256 balanceWei = reservoir.balanceOf(booked.keeper, booked.pot, booked.account);
             VM.assertEq(balanceWei, booked.amountWei, "I2: an account is not what its events say");
         }
         address[] memory payees = handler.payees();
@@ -78,37 +78,54 @@ abstract contract Invariants {
         VM.assertEq(reservoir.totalCredits(), handler.totalOwedWei(), "I2: the credits do not add up");
     }
 
-    /// @dev What each operator holds is what its own state says it should.
-    function _checkOperators() internal view {
+    /// @dev What each keeper's accounts hold is what the contracts' own state says they should.
+    function _checkKeepers() internal view {
         ITaskMarket market = handler.market();
-        (uint256 escrowWei, uint256 bondWei) = _pendingWei(market);
-        VM.assertEq(
-            _held(address(market), IRewardReservoir.Pot.Escrow), escrowWei, "I3: escrow of the market"
-        );
-        VM.assertEq(_held(address(market), IRewardReservoir.Pot.Bond), bondWei, "I3: bonds of the market");
         IVerifierCommittee committee = handler.committee();
-        VM.assertEq(
-            _held(address(committee), IRewardReservoir.Pot.Stake), _stakesWei(committee), "I3: stakes"
-        );
-        _checkGradientOperator();
+        uint256 escrowWei = _pendingWei(market);
+        uint256 bondsWei;
         bool isAnyOpen = handler.gradient().current().phase == IGradientChain.HeightPhase.Voting;
         for (uint256 i = 0; i < handler.LANES(); i++) {
             ILearningChain chain = handler.chains(i);
-            if (handler.isRoundOpenOn(chain)) {
-                isAnyOpen = true;
-                continue;
-            }
+            isAnyOpen = isAnyOpen || handler.isRoundOpenOn(chain);
+            escrowWei += _ofRound(chain, IRewardReservoir.Pot.Escrow);
+            bondsWei += _ofRound(chain, IRewardReservoir.Pot.Bond);
             VM.assertEq(
-                _held(address(chain), IRewardReservoir.Pot.Escrow), 0, "I4: an ended round holds escrow"
+                address(chain).balance, _committedWei(chain), "I3: a lane holds what was committed to it"
             );
-            VM.assertEq(_held(address(chain), IRewardReservoir.Pot.Bond), 0, "I4: an ended round holds bonds");
         }
+        VM.assertEq(_held(address(market), IRewardReservoir.Pot.Escrow), escrowWei, "I3, I4: tasks' escrow");
+        VM.assertEq(_held(address(market), IRewardReservoir.Pot.Bond), bondsWei, "I3, I4: rounds' bonds");
+        VM.assertEq(
+            _held(address(committee), IRewardReservoir.Pot.Stake), _stakesWei(committee), "I3: stakes"
+        );
+        _checkGradientKeeper();
         if (isAnyOpen) return;
         VM.assertEq(_held(address(committee), IRewardReservoir.Pot.Escrow), 0, "I4: a fee was left over");
     }
 
+    /// @dev What lies in the account of a lane's round; nothing once it has ended.
+    function _ofRound(ILearningChain chain, IRewardReservoir.Pot pot) private view returns (uint256) {
+        if (!handler.isRoundOpenOn(chain)) return 0;
+        uint64 taskId = chain.round(chain.roundCount()).taskId;
+        uint256 account = taskId == 0 ? uint256(uint160(address(chain))) : taskId;
+        return handler.reservoir().balanceOf(address(handler.market()), pot, bytes32(account));
+    }
+
+    /// @dev Bonds and judging fees wait in the lane while commits are open.
+    function _committedWei(ILearningChain chain) private view returns (uint256 committedWei) {
+        uint64 roundId = chain.roundCount();
+        ILearningChain.Phase phase = chain.round(roundId).phase;
+        if (phase != ILearningChain.Phase.Training && phase != ILearningChain.Phase.Overtime) return 0;
+        ILearningChain.Submission[] memory all = chain.submissions(roundId);
+        committedWei = all.length * chain.judgingFeeOf(roundId);
+        for (uint256 i = 0; i < all.length; i++) {
+            committedWei += all[i].bondWei;
+        }
+    }
+
     /// @dev Each task's account is what its blocks still cost; each bond is its miner's.
-    function _checkGradientOperator() private view {
+    function _checkGradientKeeper() private view {
         IGradientChain gradient = handler.gradient();
         uint256 budgetsWei;
         for (uint64 taskId = gradient.taskCount(); taskId > 0; taskId--) {
@@ -165,21 +182,24 @@ abstract contract Invariants {
         );
     }
 
-    function _held(address operator, IRewardReservoir.Pot pot) private view returns (uint256) {
-        return handler.heldWei(operator, pot);
+    function _held(address keeper, IRewardReservoir.Pot pot) private view returns (uint256) {
+        return handler.heldWei(keeper, pot);
     }
 
-    function _pendingWei(ITaskMarket market) private view returns (uint256 escrowWei, uint256 bondWei) {
-        uint256 pending = market.pendingCount();
-        for (uint64 taskId = market.taskCount(); pending > 0; taskId--) {
-            if (handler.stateOf(taskId) != ITaskMarket.TaskState.Pending) continue;
-            ITaskMarket.Task memory task = market.task(taskId);
+    function _pendingWei(ITaskMarket market) private view returns (uint256 escrowWei) {
+        uint256 count = market.pendingCount();
+        (uint64[] memory listed, uint256[] memory values) = market.pending(0, count + 1);
+        VM.assertEq(listed.length, count, "I5: the list is not as long as it says");
+        for (uint256 i = 0; i < count; i++) {
+            ITaskMarket.Task memory task = market.task(listed[i]);
             VM.assertTrue(
-                task.state == ITaskMarket.TaskState.Pending, "I5: a task is not in the state announced"
+                task.state == ITaskMarket.TaskState.Pending
+                    && handler.stateOf(listed[i]) == ITaskMarket.TaskState.Pending,
+                "I5: a task is not in the state announced"
             );
-            escrowWei += uint256(task.rewardWei) + task.verifierFeeWei;
-            bondWei += task.bondWei;
-            pending--;
+            VM.assertTrue(i == 0 || values[i - 1] >= values[i], "I5: the list is out of order");
+            VM.assertEq(values[i], market.valueOf(listed[i]), "I5: a value");
+            escrowWei += uint256(task.rewardWei) + task.verifierFeeWei + task.bondWei;
         }
     }
 
@@ -201,9 +221,9 @@ contract FractionInvariants is Invariants {
         _checkSums();
     }
 
-    function invariant_accounts_hold_what_their_operators_owe() external view {
+    function invariant_accounts_hold_what_their_keepers_owe() external view {
         _checkAccounts();
-        _checkOperators();
+        _checkKeepers();
     }
 }
 

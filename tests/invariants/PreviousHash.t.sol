@@ -46,9 +46,9 @@ contract PreviousHashTest is PublicSystem {
         VM.deal(GRINDER, 10 ether);
         ITaskMarket.TaskTerms memory terms = _terms(GRINDER, 600, 1);
         VM.startPrank(GRINDER);
-        uint64 taskId = market.submit{value: 1 ether}(terms);
+        uint64 taskId = market.submit{value: 1 ether}(terms, 0);
         market.cancel(taskId);
-        market.submit{value: 2 ether}(terms);
+        market.submit{value: 2 ether}(terms, 0);
         VM.stopPrank();
         for (uint256 i = 3; i > 0; i--) {
             _revealVote(i - 1, _all);

@@ -44,11 +44,13 @@ abstract contract PublicSystem {
         }
         address[] memory operators = new address[](3);
         (operators[0], operators[1], operators[2]) = (places[2], places[3], places[4]);
+        address[] memory keepers = new address[](3);
+        (keepers[0], keepers[1], keepers[2]) = (places[2], places[3], places[2]);
         address[] memory minters = new address[](1);
         minters[0] = places[5];
         address[] memory chains = new address[](1);
         chains[0] = places[4];
-        reservoir = new RewardReservoir(operators);
+        reservoir = new RewardReservoir(operators, keepers);
         token = new RewardToken(minters);
         market = new TaskMarket(reservoir, chains, _marketParameters());
         committee = new VerifierCommittee(reservoir, chains, _committeeParameters());
@@ -147,7 +149,7 @@ abstract contract PublicSystem {
         ITaskMarket.TaskTerms memory terms = _terms(client, limitS, wanted);
         VM.deal(client, client.balance + paymentWei + CLIENT_BOND_WEI);
         VM.prank(client);
-        return market.submit{value: paymentWei + CLIENT_BOND_WEI}(terms);
+        return market.submit{value: paymentWei + CLIENT_BOND_WEI}(terms, 0);
     }
 
     /// @dev Opens the most valuable task's round and mines the block that its PHS comes from.
@@ -177,8 +179,9 @@ abstract contract PublicSystem {
         bytes32 previousHash = chain.round(roundId).previousHash;
         bytes32 hashed = Commitments.solution(address(chain), roundId, miner, previousHash, _cid(model), SALT);
         VM.deal(miner, miner.balance + amountWei);
+        uint8 place = chain.placeOf(roundId, miner);
         VM.prank(miner);
-        chain.commit{value: amountWei}(roundId, previousHash, hashed, claimPpm);
+        chain.commit{value: amountWei}(roundId, previousHash, hashed, claimPpm, place);
     }
 
     function _advance() internal {
@@ -194,8 +197,9 @@ abstract contract PublicSystem {
 
     function _reveal(address miner, string memory model) internal {
         uint64 roundId = chain.roundCount();
+        uint8 place = chain.placeOf(roundId, miner);
         VM.prank(miner);
-        chain.reveal(roundId, _cid(model), SALT);
+        chain.reveal(roundId, place, _cid(model), SALT);
     }
 
     function _word(uint256 trainPpm, uint256 testPpm) internal pure returns (uint256) {

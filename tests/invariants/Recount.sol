@@ -45,7 +45,7 @@ abstract contract Recount is Roles {
         }
         committee.tally(ballotId, lists);
         bytes32 digest = Commitments.ballot(address(committee), ballotId, expected);
-        if (committee.outcomeDigest(ballotId) != digest) {
+        if (bytes32(committee.outcome(ballotId)[0]) != digest) {
             _violate("I33: an outcome is not what more than half of the revealed weight says");
         }
         _checkPenalties(ballotId, seen_, expected, stakesWei);

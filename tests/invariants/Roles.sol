@@ -57,17 +57,24 @@ abstract contract Roles is World {
             earliestCloseS: uint32((seed >> 32) % 32)
         });
         uint256 paymentWei = 2 * MIN_REWARD_WEI + (seed >> 48) % 1_000_000;
+        uint64 hint = _hint(seed);
         VM.deal(client, CLIENT_BOND_WEI + paymentWei);
         VM.prank(client);
-        market.submit{value: CLIENT_BOND_WEI + paymentWei}(terms);
+        market.submit{value: CLIENT_BOND_WEI + paymentWei}(terms, hint);
     }
 
     function _raiseReward(uint64 taskId, uint256 seed) internal {
         uint256 amountWei = 1_000 + seed % 100_000;
         address client = market.task(taskId).client;
+        uint64 hint = _hint(seed);
         VM.deal(client, amountWei);
         VM.prank(client);
-        market.raiseReward{value: amountWei}(taskId);
+        market.raiseReward{value: amountWei}(taskId, hint);
+    }
+
+    /// @dev Any number will do while fewer tasks than steps are pending.
+    function _hint(uint256 seed) private view returns (uint64) {
+        return uint64(seed % (market.taskCount() + 2));
     }
 
     function _cancelTask(uint256 seed) internal {
@@ -108,15 +115,15 @@ abstract contract Roles is World {
     function _commitSolution(uint64 roundId, bool isOvertime, uint256 seed) internal {
         for (uint256 i = 0; i < MINERS; i++) {
             address miner = _miner(seed % MINERS + i);
-            if (chain.submissionIndexOf(roundId, miner) != 0) continue;
+            if (chain.placeOf(roundId, miner) != 0) continue;
             bool isUnsure = isOvertime || (seed >> 8) % 8 == 0;
             uint32 claim = uint32((isUnsure ? REQUIRED_PPM - 150_000 : REQUIRED_PPM) + (seed >> 16) % 200_000);
             bytes32 previousHash = _previousHash(roundId);
             bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
-            uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId) + (seed >> 64) % 3;
+            uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId) + (seed >> 64) % 3 * 1 gwei;
             VM.deal(miner, amountWei);
             VM.prank(miner);
-            chain.commit{value: amountWei}(roundId, previousHash, commitment, claim);
+            chain.commit{value: amountWei}(roundId, previousHash, commitment, claim, 0);
             return;
         }
         _replaceSolution(roundId, _miner(seed), uint32(REQUIRED_PPM + (seed >> 16) % 200_000));
@@ -126,19 +133,23 @@ abstract contract Roles is World {
     function _replaceSolution(uint64 roundId, address miner, uint32 claim) private {
         bytes32 previousHash = _previousHash(roundId);
         bytes32 commitment = _solutionOf(roundId, miner, _modelOf(roundId, miner));
-        VM.deal(miner, claim % 2);
+        uint8 place = chain.placeOf(roundId, miner);
+        uint256 addedWei = claim % 2 * 1 gwei;
+        VM.deal(miner, addedWei);
         VM.prank(miner);
-        chain.commit{value: claim % 2}(roundId, previousHash, commitment, claim);
+        chain.commit{value: addedWei}(roundId, previousHash, commitment, claim, place);
     }
 
     function _revealSolution(uint64 roundId, uint256 seed) internal {
         uint16 count = chain.round(roundId).submissionCount;
         for (uint256 i = 0; i < count; i++) {
-            ILearningChain.Submission memory sealed_ =
-                chain.submission(roundId, uint16((seed % count + i) % count));
+            uint16 index = uint16((seed % count + i) % count);
+            ILearningChain.Submission memory sealed_ = chain.submission(roundId, index);
             if (sealed_.isRevealed) continue;
             VM.prank(sealed_.miner);
-            chain.reveal(roundId, _modelOf(roundId, sealed_.miner), _saltOf(roundId, sealed_.miner));
+            chain.reveal(
+                roundId, uint8(index + 1), _modelOf(roundId, sealed_.miner), _saltOf(roundId, sealed_.miner)
+            );
             return;
         }
     }

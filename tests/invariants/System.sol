@@ -24,7 +24,8 @@ import {VM} from "./Vm.sol";
 abstract contract System {
     uint128 internal constant CLIENT_BOND_WEI = 5_003;
     uint128 internal constant MIN_REWARD_WEI = 1_000;
-    uint128 internal constant MINER_BOND_WEI = 700;
+    uint128 internal constant MINER_BOND_WEI = 700 gwei;
+    uint128 internal constant GRADIENT_BOND_WEI = 700;
     uint128 internal constant JUDGING_FEE_WEI = 3 gwei;
     uint128 internal constant MIN_STAKE_WEI = 10_000;
     uint32 internal constant SEAT_WAIT_S = 120;
@@ -45,19 +46,21 @@ abstract contract System {
         uint256 nonce = VM.getNonce(address(this));
         // Market, committee and gradient chain first, then a chain and a ledger for each lane.
         address[] memory operators = new address[](3 + LANES);
+        address[] memory keepers = new address[](3 + LANES);
         address[] memory minters = new address[](LANES);
         address[] memory lanes = new address[](LANES);
         address[] memory voted = new address[](LANES + 1);
         for (uint256 i = 0; i < 3; i++) {
-            operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
+            keepers[i] = operators[i] = VM.computeCreateAddress(address(this), nonce + 2 + i);
         }
         for (uint256 i = 0; i < LANES; i++) {
             lanes[i] = operators[3 + i] = voted[i] = VM.computeCreateAddress(address(this), nonce + 5 + 2 * i);
+            keepers[3 + i] = operators[0];
             minters[i] = VM.computeCreateAddress(address(this), nonce + 6 + 2 * i);
         }
         voted[LANES] = operators[2];
 
-        reservoir = new RewardReservoir(operators);
+        reservoir = new RewardReservoir(operators, keepers);
         token = new RewardToken(minters);
         market = new TaskMarket(reservoir, lanes, _marketParameters());
         committee = new VerifierCommittee(reservoir, voted, _committeeParameters());
@@ -131,7 +134,7 @@ abstract contract System {
 
     function _gradientParameters() private pure returns (IGradientChain.GradientParameters memory) {
         return IGradientChain.GradientParameters({
-            minerBondWei: MINER_BOND_WEI,
+            minerBondWei: GRADIENT_BOND_WEI,
             minBlockRewardWei: MIN_REWARD_WEI,
             verifierFeePpm: 70_000,
             collectWindowS: 30,

@@ -114,12 +114,14 @@ class Hand:
         )
         chain = self.context.contracts.learning_chain
         value_wei = chain.parameters().miner_bond_wei + chain.judging_fee_wei(current.round_id)
-        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm)
+        arguments = (current.round_id, current.previous_hash, commitment, claimed_train_ppm, 0)
         self.send("LearningChain", "commit", *arguments, value_wei=value_wei)
         return model
 
     def reveal(self, model: Cid) -> None:
-        self.send("LearningChain", "reveal", self.current().round_id, model, SALT)
+        round_id = self.current().round_id
+        place = self.context.contracts.learning_chain.place_of(round_id, self.context.address)
+        self.send("LearningChain", "reveal", round_id, place, model, SALT)
 
     def vote(self, word: int, predictions: Cid | None = None) -> None:
         """Commits and reveals one packed verdict; the only verifier's vote is the outcome."""

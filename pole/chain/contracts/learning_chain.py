@@ -38,10 +38,13 @@ class LearningChain(BaseContract):
         """In commit order; a submission's place in the list is its index."""
         return [from_abi(Submission, part) for part in self._read("submissions", round_id)]
 
-    def submission_index(self, round_id: int, miner: str) -> int | None:
-        """Index of a miner's submission, None without one."""
-        index_plus_one = int(self._read("submissionIndexOf", round_id, miner))
-        return index_plus_one - 1 if index_plus_one else None
+    def place_of(self, round_id: int, miner: str) -> int:
+        """Index of a miner's submission plus one; 0 without one."""
+        return int(self._read("placeOf", round_id, miner))
+
+    def commits(self, round_id: int) -> list[Event]:
+        """All commits of a round, replaced ones included."""
+        return self._client.logs(self.label, "SolutionCommitted", roundId=round_id)
 
     def entries(self, round_id: int) -> list[Submission]:
         """What a ballot votes on, in its order: the revealed submissions in commit order."""
@@ -94,20 +97,25 @@ class LearningChain(BaseContract):
         claimed_train_ppm: int,
         *,
         value_wei: int,
+        place: int = 0,
         key: str | None = None,
     ) -> Receipt:
         """`commitment`: 32 bytes, see `pole.chain.commitments.solution_commitment`; reverts on another PHS.
 
         `value_wei`: bond and judging fee; for a commit in place of one's own, what is added to the bond.
+        `place`: 0 for a new one, or `place_of` the commit to replace.
         """
         key = key or f"commit/{round_id}"
-        return self._write(key, "commit", round_id, previous_hash, commitment, claimed_train_ppm, value_wei=value_wei)
+        return self._write(
+            key, "commit", round_id, previous_hash, commitment, claimed_train_ppm, place, value_wei=value_wei
+        )
 
     def release_test_set(self, round_id: int, test_set: Cid, salt: bytes, *, key: str | None = None) -> Receipt:
         return self._write(key or f"release/{round_id}", "releaseTestSet", round_id, test_set, salt)
 
-    def reveal(self, round_id: int, model: Cid, salt: bytes, *, key: str | None = None) -> Receipt:
-        return self._write(key or f"reveal/{round_id}", "reveal", round_id, model, salt)
+    def reveal(self, round_id: int, place: int, model: Cid, salt: bytes, *, key: str | None = None) -> Receipt:
+        """`place`: see `place_of`."""
+        return self._write(key or f"reveal/{round_id}", "reveal", round_id, place, model, salt)
 
     def advance(self, round_id: int, *, key: str) -> Receipt:
         """Move a round on that is due."""

@@ -1,9 +1,15 @@
 """TaskMarket: tasks, their escrow, and the list that rounds are opened from."""
 
+from collections.abc import Iterator
+
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Lane, MarketParameters, Task, TaskTerms
+
+PPM = 1_000_000
+_PAGE = 500
+"""Pending tasks read at once."""
 
 
 class TaskMarket(BaseContract):
@@ -36,13 +42,39 @@ class TaskMarket(BaseContract):
         parameters: MarketParameters = self._read_once(MarketParameters)
         return parameters
 
+    def pending(self) -> Iterator[tuple[int, int]]:
+        """Pending tasks, the most valuable first: id and value, see `value_of`."""
+        last = 0
+        while True:
+            task_ids, values = self._read("pending", last, _PAGE)
+            yield from zip(task_ids, values, strict=True)
+            if len(task_ids) < _PAGE:
+                return
+            last = task_ids[-1]
+
+    def hint(self, payment_wei: int, time_limit_s: int, task_id: int = 0) -> int:
+        """The pending task behind which one of this payment (reward and fee) goes, itself not counted; 0: the front."""
+        parameters, ahead = self.parameters(), 0
+        reward_wei = payment_wei - -(-payment_wei * parameters.verifier_fee_ppm // PPM)
+        value = (reward_wei << 32) // (time_limit_s + parameters.round_windows_s)
+        for pending_id, pending_value in self.pending():
+            if pending_value < value:
+                break
+            if pending_id != task_id:
+                ahead = pending_id
+        return ahead
+
     def submit(self, terms: TaskTerms, *, key: str, value_wei: int) -> Receipt:
         """`value_wei`: reward, fee of the verifiers and bond. Emits TaskSubmitted with the task's id."""
-        return self._write(key, "submit", terms, value_wei=value_wei)
+        hint = self.hint(value_wei - self.parameters().client_bond_wei, terms.time_limit_s)
+        return self._write(key, "submit", terms, hint, value_wei=value_wei)
 
     def raise_reward(self, task_id: int, *, key: str, value_wei: int) -> Receipt:
-        """Add to what a pending task pays; split like the first payment."""
-        return self._write(key, "raiseReward", task_id, value_wei=value_wei)
+        """Add to what a pending task pays; the fee is taken anew of the whole payment."""
+        task = self.task(task_id)
+        payment_wei = task.reward_wei + task.verifier_fee_wei + value_wei
+        hint = self.hint(payment_wei, task.terms.time_limit_s, task_id)
+        return self._write(key, "raiseReward", task_id, hint, value_wei=value_wei)
 
     def cancel(self, task_id: int, *, key: str | None = None) -> Receipt:
         """Take a task off the list; all that was paid becomes a credit."""

@@ -7,7 +7,8 @@ from pole.chain.abi import from_abi, to_abi
 from pole.chain.client import Receipt
 from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
-from pole.chain.structs import Ballot, CommitteeParameters, Member, Verdict, Verifier
+from pole.chain.structs import Ballot, CommitteeParameters, Member, Verdict, VerdictKind, Verifier
+from pole.chain.verdicts import expand_outcome
 from pole.errors import BadInput
 from pole.storage.cid import Cid
 
@@ -79,18 +80,25 @@ class VerifierCommittee(BaseContract):
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
         """What was decided about every entry; empty until the ballot is closed."""
-        return [from_abi(Verdict, part) for part in self._read("outcome", ballot_id)]
+        words = [int(word) for word in self._read("outcome", ballot_id)]
+        return expand_outcome(words, self.ballot(ballot_id).entry_count) if words else []
 
     def outcome_digest(self, ballot_id: int) -> bytes:
         """`pole.chain.commitments.ballot_digest` of the packed outcome; 32 zero bytes until the ballot is closed."""
-        return bytes(self._read("outcomeDigest", ballot_id))
+        words = self._read("outcome", ballot_id)
+        return int(words[0]).to_bytes(32, "big") if words else bytes(32)
 
     def repeated_outcome(self, first_ballot_id: int, ballot_id: int) -> list[Verdict]:
         """The verdicts of a round: the first ballot's, with what it left undecided taken from the second.
 
         `first_ballot_id`: 0 where there was only one, as in `Round`.
         """
-        return [from_abi(Verdict, part) for part in self._read("repeatedOutcome", first_ballot_id, ballot_id)]
+        last = self.outcome(ballot_id)
+        if not first_ballot_id:
+            return last
+        repeated = iter(last)
+        first = self.outcome(first_ballot_id)
+        return [next(repeated, each) if each.train is VerdictKind.UNDECIDED else each for each in first]
 
     def outcome_words(self, ballot_id: int) -> list[int]:
         """What was decided with its fingerprints, from the events; empty until the ballot is closed."""

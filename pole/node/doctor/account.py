@@ -44,12 +44,12 @@ class Role:
 
 # Of 16 miners and 3 verifiers, in docs/benchmarks.md.
 ROLES = {
-    "miner": Role("miner", "miner", 132_988 + 45_636),
-    "verifier": Role("verifier", "verifier", 205_772 + 79_678 + 62_100),
-    "client": Role("client", "dataclient", 438_039 + 115_099 + 104_844),
+    "miner": Role("miner", "miner", 85_905 + 45_799),
+    "verifier": Role("verifier", "verifier", 205_830 + 79_634 + 62_078),
+    "client": Role("client", "dataclient", 273_755 + 126_464 + 100_051),
 }
 # The steps that anybody may take for all, from the opening of a round to its block.
-STEPS_GAS = 236_400 + 44_846 + 659_000 + 37_048 + 288_465 + 1_476_628
+STEPS_GAS = 166_819 + 185_504 + 631_453 + 37_007 + 288_544 + 1_125_177
 
 
 @check("key file")

@@ -17,8 +17,8 @@ from tests.contracts.rounds import (
     digest_of,
     index_of,
     lists_of,
+    outcome_of,
     packed,
-    plain,
     reveal_vote,
     valid,
 )
@@ -89,7 +89,7 @@ class Count:
 
     @property
     def outcome(self) -> list[Any]:
-        return plain(self.committee.outcome(self.ballot_id))
+        return outcome_of(self.committee, self.ballot_id)
 
     def digest(self, vote: Vote) -> bytes:
         return digest_of(self.committee, self.commitments, self.ballot_id, vote)

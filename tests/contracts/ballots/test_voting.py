@@ -19,6 +19,7 @@ from tests.contracts.rounds import (
     account_of,
     commit_vote,
     digest_of,
+    outcome_digest,
     packed,
     reveal_vote,
     valid,
@@ -58,7 +59,7 @@ def test_open_ballot__nobody_was_seated_then__can_only_become_void(
         assert seated.isDue(1)
         seated.advance(1, sender=stranger)
     assert seated.ballot(1).phase == BallotPhase.VOID
-    assert reservoir.balanceOf(chain_account, ESCROW, REFUND_ACCOUNT) == 9
+    assert reservoir.balanceOf(reservoir.keeperOf(chain_account), ESCROW, REFUND_ACCOUNT) == 9
 
 
 def test_open_ballot__seated_verifiers__are_its_members_by_stake(
@@ -69,7 +70,7 @@ def test_open_ballot__seated_verifiers__are_its_members_by_stake(
     opened = seated.ballot(1)
     deadline = receipt.timestamp + WINDOW_S
     assert (opened.chain, opened.refundAccount) == (chain_account, REFUND_ACCOUNT)
-    assert (opened.entryCount, opened.phase, seated.outcomeDigest(1)) == (2, BallotPhase.COMMIT, ZERO_HASH)
+    assert (opened.entryCount, opened.phase, outcome_digest(seated, 1)) == (2, BallotPhase.COMMIT, ZERO_HASH)
     assert (opened.memberCount, opened.snapshotStakeWei) == (4, 4 * MIN_STAKE_WEI + 7)
     assert opened.deadline == deadline
     assert seated.members(1) == seated.seated()

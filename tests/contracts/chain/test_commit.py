@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts.rounds import (
     BOND,
-    CLIENT_BOND_WEI,
+    GWEI,
     JUDGING_WEI,
     MINER_BOND_WEI,
     SALT,
@@ -79,12 +79,35 @@ def test_commit__less_than_bond_and_judging_fee__reverts(training: Play, reverts
 def test_commit__twice__replaces_the_first_and_adds_to_the_bond(training: Play) -> None:
     miner = training.miners[0]
     training.commit(*training.miners[:2])
-    training.commit_hash(miner, SALT, REQUIRED_PPM - 1, value_wei=7)
+    training.commit_hash(miner, SALT, REQUIRED_PPM - 1, value_wei=7 * GWEI, place=1)
     kept = training.chain.submission(1, 0)
     assert (kept.miner, kept.commitment, kept.claimedTrainPpm) == (miner, SALT, REQUIRED_PPM - 1)
-    assert (kept.order, kept.bondWei) == (3, MINER_BOND_WEI + 7)
+    assert (kept.order, kept.bondWei) == (3, MINER_BOND_WEI + 7 * GWEI)
     assert (training.round.submissionCount, training.round.qualifiedCount, training.round.commitCount) == (2, 1, 3)
-    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI) + 7
+    assert training.chain.balance == 2 * (MINER_BOND_WEI + JUDGING_WEI) + 7 * GWEI
+
+
+def test_commit__place_of_another_or_none__reverts(training: Play, reverts: Any) -> None:
+    training.commit(*training.miners[:2])
+    for place in (1, 3, 64, 65, 255):
+        with reverts(training.chain.NotYourPlace, roundId=1, place=place, caller=training.miners[1]):
+            training.commit_hash(training.miners[1], SALT, value_wei=0, place=place)
+
+
+@pytest.mark.parametrize("bond_wei", [MINER_BOND_WEI + 1, 2**40 * GWEI])
+def test_commit__bond_that_is_not_kept_exactly__reverts(training: Play, reverts: Any, bond_wei: int) -> None:
+    miner = training.miners[0]
+    with reverts(training.chain.InvalidBond, bondWei=bond_wei):
+        training.commit_hash(miner, SALT, value_wei=bond_wei + JUDGING_WEI)
+
+
+def test_commit__new_place_twice__is_two_submissions(training: Play) -> None:
+    miner = training.miners[0]
+    for _ in range(2):
+        training.commit_hash(miner, SALT)
+    assert [each.miner for each in training.chain.submissions(1)] == [miner, miner]
+    assert training.chain.placeOf(1, miner) == 1
+    assert training.chain.balance == 2 * (MINER_BOND_WEI + JUDGING_WEI)
 
 
 def test_commit__sixty_fifth__needs_a_higher_bond(training: Play, project: Any, deployer: Any, reverts: Any) -> None:
@@ -94,9 +117,10 @@ def test_commit__sixty_fifth__needs_a_higher_bond(training: Play, project: Any, 
     assert training.round.submissionCount == 64
     with reverts(training.chain.RoundFull, roundId=1, lowestBondWei=MINER_BOND_WEI):
         training.commit(training.miners[1])
-    training.commit_hash(training.miners[1], SALT, value_wei=MINER_BOND_WEI + JUDGING_WEI + 1)
-    assert training.chain.submissionIndexOf(1, training.miners[1]) == 64
+    training.commit_hash(training.miners[1], SALT, value_wei=MINER_BOND_WEI + JUDGING_WEI + GWEI)
+    assert training.chain.placeOf(1, training.miners[1]) == 64
     assert training.round.submissionCount == 64
+    assert training.chain.balance == 64 * (MINER_BOND_WEI + JUDGING_WEI) + GWEI
 
 
 def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
@@ -104,15 +128,18 @@ def test_commit__qualified__is_kept(training: Play, money: Any) -> None:
     training.commit(training.miners[0])
     hashed = training.solution(miner)
     receipt = training.commit_hash(miner, hashed, REQUIRED_PPM)
+    paid_wei = MINER_BOND_WEI + JUDGING_WEI
     kept = training.chain.submission(1, 1)
     assert (kept.miner, kept.claimedTrainPpm, kept.commitment) == (miner, REQUIRED_PPM, hashed)
-    assert (kept.committedAt, kept.isRevealed, kept.model.digest) == (receipt.timestamp, False, ZERO_HASH)
-    assert training.chain.submissionIndexOf(1, miner) == 2
-    assert training.chain.submissionIndexOf(1, training.miners[2]) == 0
+    assert (kept.order, kept.bondWei, kept.isRevealed, kept.model.digest) == (2, MINER_BOND_WEI, False, ZERO_HASH)
+    assert training.chain.placeOf(1, miner) == 2
+    assert training.chain.placeOf(1, training.miners[2]) == 0
     assert (training.round.submissionCount, training.round.qualifiedCount) == (2, 2)
     assert [each.miner for each in training.chain.submissions(1)] == training.miners[:2]
-    assert training.chain.SolutionCommitted(1, miner, 1, REQUIRED_PPM) in receipt.events
-    assert training.held_wei(BOND, 1) == CLIENT_BOND_WEI + 2 * (MINER_BOND_WEI + JUDGING_WEI)
+    assert training.chain.SolutionCommitted(1, miner, 1, REQUIRED_PPM, paid_wei) in receipt.events
+    assert (training.chain.balance, training.held_wei(BOND, 1)) == (2 * paid_wei, 0)
+    training.advance()
+    assert (training.chain.balance, training.held_wei(BOND, 1)) == (0, 2 * paid_wei)
     assert training.round.transcript == ZERO_HASH  # what is committed joins it when revealing ends
     money(training.reservoir)
 

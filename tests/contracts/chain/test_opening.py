@@ -79,7 +79,7 @@ def redeploy(play: Play, project: Any, deployer: Any, create_address: Any) -> An
         idle = play.chain.idleTask()
         given = {
             "parts": {
-                "reservoir": deployer.deploy(project.RewardReservoir, predicted),
+                "reservoir": deployer.deploy(project.RewardReservoir, predicted, predicted),
                 "market": play.market,
                 "committee": play.committee,
                 "ledger": play.ledger,
@@ -145,8 +145,8 @@ def test_open_round__pending_tasks__takes_the_most_valuable(play: Play, create_t
     assert play.chain.RoundOpened(1, 2, 1, opened.anchorBlock) in receipt.events
     assert play.chain.PhaseChanged(1, Phase.KEYS, opened.deadline) in receipt.events
     assert play.market.task(2).state == TaskState.IN_ROUND
-    assert play.held_wei(ESCROW, 2) == REWARD_WEI + FEE_WEI
-    assert play.held_wei(BOND, 2) == CLIENT_BOND_WEI
+    assert play.held_wei(ESCROW, 2) == REWARD_WEI + FEE_WEI + CLIENT_BOND_WEI
+    assert play.held_wei(BOND, 2) == 0
     money(play.reservoir)
 
 

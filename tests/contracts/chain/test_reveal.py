@@ -18,7 +18,7 @@ def revealing_round(play: Play, create_task: Any) -> Play:
 
 def test_reveal__unknown_round__reverts(revealing_round: Play, reverts: Any) -> None:
     with reverts(revealing_round.chain.WrongPhase, roundId=2, phase=Phase.NONE):
-        revealing_round.chain.reveal(2, make_cid("model"), SALT, sender=revealing_round.miners[0])
+        revealing_round.chain.reveal(2, 1, make_cid("model"), SALT, sender=revealing_round.miners[0])
 
 
 def test_reveal__at_the_deadline__reverts(revealing_round: Play, reverts: Any) -> None:
@@ -30,8 +30,10 @@ def test_reveal__at_the_deadline__reverts(revealing_round: Play, reverts: Any) -
 
 def test_reveal__did_not_commit__reverts(revealing_round: Play, reverts: Any) -> None:
     outsider = revealing_round.miners[2]
-    with reverts(revealing_round.chain.NotCommitted, roundId=1, miner=outsider.address):
+    with reverts(revealing_round.chain.NotYourPlace, roundId=1, place=0, caller=outsider.address):
         revealing_round.reveal(outsider)
+    with reverts(revealing_round.chain.NotYourPlace, roundId=1, place=1, caller=outsider.address):
+        revealing_round.chain.reveal(1, 1, make_cid("model"), SALT, sender=outsider)
 
 
 def test_reveal__twice__reverts(revealing_round: Play, reverts: Any) -> None:
@@ -43,7 +45,7 @@ def test_reveal__twice__reverts(revealing_round: Play, reverts: Any) -> None:
 
 def test_reveal__other_codec__reverts(revealing_round: Play, reverts: Any) -> None:
     with reverts(revealing_round.chain.UnsupportedCodec, codec=0x00):
-        revealing_round.chain.reveal(1, (0, SALT), SALT, sender=revealing_round.miners[0])
+        revealing_round.chain.reveal(1, 1, (0, SALT), SALT, sender=revealing_round.miners[0])
 
 
 def test_reveal__another_miners_model__reverts(revealing_round: Play, reverts: Any) -> None:
@@ -51,12 +53,12 @@ def test_reveal__another_miners_model__reverts(revealing_round: Play, reverts: A
     stolen = revealing_round.model(owner)
     expected, actual = revealing_round.solution(thief), revealing_round.solution(thief, stolen)
     with reverts(revealing_round.chain.CommitmentMismatch, expected=expected, actual=actual):
-        revealing_round.chain.reveal(1, stolen, SALT, sender=thief)
+        revealing_round.chain.reveal(1, 1, stolen, SALT, sender=thief)
 
 
 def test_reveal__as_committed__is_kept(revealing_round: Play) -> None:
     miner = revealing_round.miners[1]
-    receipt = revealing_round.chain.reveal(1, revealing_round.model(miner), SALT, sender=miner)
+    receipt = revealing_round.chain.reveal(1, 2, revealing_round.model(miner), SALT, sender=miner)
     kept = revealing_round.chain.submission(1, 1)
     assert kept.isRevealed
     assert (kept.model.codec, kept.model.digest) == revealing_round.model(miner)

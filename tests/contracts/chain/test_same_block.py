@@ -17,7 +17,7 @@ def hasty(play: Play, project: Any, deployer: Any) -> Any:
     """A client that is a contract, so that it can close commits and release in one block; its round is due."""
     crowd = deployer.deploy(project.Crowd)
     terms = TASK_TERMS | {"testSetCommitment": play.test_set_commitment(crowd), "solutionsWanted": 1}
-    submit = play.market.submit.encode_input(terms)
+    submit = play.market.submit.encode_input(terms, 0)
     crowd.run(play.market, [submit], sender=deployer, value=CLIENT_BOND_WEI + PAYMENT_WEI)
     play.open(has_keys=False)
     keys = play.chain.publishKeys.encode_input(play.round_id, play.round.previousHash, KEYS)
@@ -40,7 +40,7 @@ def test_release__same_block_as_the_last_commit__reverts(play: Play, hasty: Any,
 
 def test_commit__same_block_after_closing__reverts(play: Play, hasty: Any, deployer: Any) -> None:
     close = play.chain.advance.encode_input(play.round_id)
-    commit = play.chain.commit.encode_input(play.round_id, play.round.previousHash, SALT, 950_000)
+    commit = play.chain.commit.encode_input(play.round_id, play.round.previousHash, SALT, 950_000, 0)
     with pytest.raises(ContractLogicError) as caught:
         hasty.run(play.chain, [close, commit], sender=deployer)
     assert keccak(text="WrongPhase(uint64,uint8)")[:4].hex() in str(caught.value.revert_message)

@@ -32,7 +32,8 @@ def redeploy(play: Play, project: Any, deployer: Any, create_address: Any) -> Ca
     def deploy_with(is_operator: bool = True, committee: Any = play.committee, **changes: Any) -> Any:
         # Of these two, one is the address in eth-tester's simulation and one the real address.
         predicted = [create_address(deployer.address, deployer.nonce + step) for step in (1, 2)]
-        reservoir = deployer.deploy(project.RewardReservoir, predicted if is_operator else [])
+        operators = predicted if is_operator else []
+        reservoir = deployer.deploy(project.RewardReservoir, operators, operators)
         return deployer.deploy(project.GradientChain, reservoir, committee, GRADIENT_PARAMETERS | changes)
 
     return deploy_with

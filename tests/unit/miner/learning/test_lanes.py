@@ -108,7 +108,7 @@ def two_lanes(tmp_path: Path) -> Iterator[TwoLanes]:
 def committed(miner: MinerNode) -> list[bool]:
     """By lane."""
     lanes = miner.context.contracts.lanes
-    return [lane.learning_chain.submission_index(1, miner.context.address) is not None for lane in lanes]
+    return [lane.learning_chain.place_of(1, miner.context.address) != 0 for lane in lanes]
 
 
 def test_act__both_lanes_open__trains_first_where_more_is_paid_and_then_on_the_other(two_lanes: TwoLanes) -> None:

@@ -173,7 +173,8 @@ def structs(artifacts: dict[str, dict[str, Any]]) -> dict[str, list[tuple[str, s
 
 
 MIRRORS = [*vars(python_structs).values(), *vars(gradient_structs).values()]
-RECORDS = [each for each in MIRRORS if dataclasses.is_dataclass(each) and each is not Cid]
+# `Verdict` travels packed, see `pole.chain.verdicts`.
+RECORDS = [each for each in MIRRORS if dataclasses.is_dataclass(each) and each not in (Cid, python_structs.Verdict)]
 ENUMS = [each for each in MIRRORS if isinstance(each, type) and issubclass(each, IntEnum) and each is not IntEnum]
 
 
