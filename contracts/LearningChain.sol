@@ -89,7 +89,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @inheritdoc ILearningChain
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function commit(
         uint64 roundId,
         bytes32 previousHash,
@@ -106,9 +105,11 @@ contract LearningChain is RoundTreasury {
 
         // Effect: enter it, or replace the miner's own.
         _bind(roundId, state, previousHash);
-        (uint256 index, uint256 bondWei) =
-            place == 0 ? _takePlace(roundId, state) : (_ownIndex(roundId, state, place), msg.value);
-        _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
+        if (place == 0) {
+            _takePlace(roundId, state, commitment, claimedTrainPpm);
+        } else {
+            _place(roundId, state, _ownIndex(roundId, state, place), commitment, claimedTrainPpm, msg.value);
+        }
     }
 
     /// @inheritdoc ILearningChain
@@ -245,7 +246,8 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @dev Fixes who will vote. An idle round's data is public: there is no test set to wait for.
-    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
+    // It calls our own contracts, which call nobody back; phases and ids are what no sender can nudge.
+    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
     function _closeCommits(uint64 roundId, RoundState storage state) private {
         Round storage closing = state.round;
         _depositBonds(state);
@@ -339,25 +341,30 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @dev A new place, or in a full round that of the lowest bond. What was sent must cover fee and bond.
-    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
-    function _takePlace(uint64 roundId, RoundState storage state)
+    function _takePlace(uint64 roundId, RoundState storage state, bytes32 commitment, uint32 claimedTrainPpm)
         private
-        returns (uint256 index, uint256 bondWei)
     {
+        // Check: fee and bond are paid, and there is room, or a lower bond.
         uint256 feeWei = _judgingFeeWei(state);
         uint256 neededWei = feeWei + MINER_BOND_WEI;
         if (msg.value < neededWei) revert BondTooSmall(msg.value, neededWei);
-        bondWei = msg.value - feeWei;
-        index = state.round.submissionCount;
+        uint256 bondWei = msg.value - feeWei;
+        uint256 index = state.round.submissionCount;
         if (index < MAX_SUBMISSIONS) {
             state.round.submissionCount++;
-            return (index, bondWei);
+            _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
+            return;
         }
         index = _lowest(state);
-        uint256 lowestWei = _bondWei(_entry(state, index));
-        if (bondWei <= lowestWei) revert RoundFull(roundId, lowestWei);
-        _repay(state, index, feeWei);
+        Entry memory displaced = _entry(state, index);
+        if (bondWei <= _bondWei(displaced)) revert RoundFull(roundId, _bondWei(displaced));
+
+        // Effect: the one takes the other's place.
         _displace(roundId, state, index);
+        _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
+
+        // Interaction: the reservoir owes the other what it paid.
+        _repay(state, displaced.miner, _bondWei(displaced) + feeWei);
     }
 
     function _ownIndex(uint64 roundId, RoundState storage state, uint8 place) private view returns (uint256) {

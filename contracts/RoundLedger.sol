@@ -234,6 +234,7 @@ abstract contract RoundLedger is ILearningChain {
         }
     }
 
+    // slither-disable-next-line incorrect-equality: a phase, which no sender can nudge
     function _isOver(Phase phase) internal pure returns (bool) {
         return phase == Phase.None || phase == Phase.Finalised || phase == Phase.Aborted;
     }

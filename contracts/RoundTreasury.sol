@@ -225,12 +225,10 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     /// @dev Gives a displaced miner back what it paid.
-    function _repay(RoundState storage state, uint256 index, uint256 feeWei) internal {
-        Entry memory entry = _entry(state, index);
-        uint256 amountWei = _bondWei(entry) + feeWei;
+    function _repay(RoundState storage state, address miner, uint256 amountWei) internal {
         bytes32 account = _account(state.round.taskId);
         RESERVOIR.deposit{value: amountWei}(IRewardReservoir.Pot.Bond, account);
-        _credit(IRewardReservoir.Pot.Bond, account, entry.miner, amountWei);
+        _credit(IRewardReservoir.Pot.Bond, account, miner, amountWei);
     }
 
     function _task(uint64 taskId) internal view returns (ITaskMarket.Task memory) {

@@ -81,6 +81,7 @@ abstract contract TaskList is ITaskMarket {
     }
 
     /// @inheritdoc ITaskMarket
+    // slither-disable-next-line assembly: it only shortens the two arrays
     function pending(uint64 from, uint256 count)
         external
         view
