@@ -13,7 +13,7 @@ from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.requirements import step_requirements
-from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
+from pole.gradient.trajectory import CandidateStep, Trajectory
 from pole.gradient.verification import ReplayResult, verify
 
 FAMILY = "hardened"
@@ -78,16 +78,28 @@ def retrain(
 ) -> CandidateStep:
     """The block's trajectory with changed batches or from another start; as many steps, checkpoints on time."""
     network, claim = block.network, block.claim
+    batches = change(_batches(ground, block))
     network.restore(start or block.start)
-    draws = Draws.of(network, ground.samples, claim.previous_hash, claim.miner, 1, claim.step)
     checkpoints = []
-    for index, batch in enumerate(change(list(draws.batches.unbind()))):
+    for index, batch in enumerate(batches):
         if index and index % INTERVAL == 0:
             checkpoints.append(network.snapshot())
         take_step(ground, network, batch)
     needed = (claim.step - 1) // INTERVAL
     checkpoints += [network.snapshot()] * (needed - len(checkpoints))
     return replace(block.candidate, state=network.snapshot(), checkpoints=tuple(checkpoints))
+
+
+def _batches(ground: Ground, block: Block) -> list[Tensor]:
+    """Those of the honest trajectory, up to the block's step."""
+    network, claim, batches = block.network, block.claim, []
+    network.restore(block.start)
+    trajectory = Trajectory(network, ground.samples, claim.previous_hash, claim.miner)
+    for _ in range(claim.step):
+        draws, position = trajectory.next_draws()
+        batches.append(draws.batches[position])
+        trajectory.advance()
+    return batches
 
 
 def requirement_draws(ground: Ground, purpose: str, count: int, weight_count: int) -> Tensor:

@@ -51,7 +51,7 @@ class GradientManifest(Document):
     requirement_count: Annotated[int, Field(ge=1, le=256)] = DIGEST_BITS
     checkpoint_interval: Annotated[int, Field(ge=1, le=10_000)] = 64
     margin: Annotated[float, Field(gt=0, le=0.1)] = 0.0002
-    replay_tolerance: Annotated[float, Field(gt=0, le=0.01)] = 0.001
+    replay_tolerance: Annotated[float, Field(gt=0, le=0.01)] = 0.0002
     devices: Literal["any", "alike"] = "any"
     segments: Literal["all", "divided"] = "all"
     redundancy: Annotated[int, Field(ge=1, le=16)] = 2

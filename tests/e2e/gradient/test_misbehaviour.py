@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 FEE_WEI = REWARD_WEI // 10
 CHEAT = 7
-INTERVAL = 8
+INTERVAL = 64
 
 
 def test_proposal__files_that_prove_nothing__is_slashed_and_the_search_goes_on(company: GradientCompany) -> None:
