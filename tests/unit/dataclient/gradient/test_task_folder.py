@@ -81,7 +81,7 @@ def test_prepare__network_that_can_be_foretold__segments_are_longer_until_it_can
     tmp_path: Path, store: Store
 ) -> None:
     """Columns get no batch normalisation, and at this rate gradients hardly change within a short segment."""
-    order = digits(data=SourceOptions(source="sklearn:iris"), learning_rate=0.01)
+    order = digits(data=SourceOptions(source="sklearn:iris"), learning_rate=0.001)
     manifest = fetch_gradient_manifest(
         store, Cid.parse(prepare(order, open_order_home(tmp_path, order), store, LOCAL.gradient).manifest)
     )
