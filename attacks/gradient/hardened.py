@@ -43,10 +43,12 @@ def honest_block(ground: Ground, has_norm: bool = False) -> Block:
     trajectory = Trajectory(network, ground.samples, previous_hash, miner, _FIRST)
     while trajectory.best is None or trajectory.best.sign_digest >= THRESHOLD:
         trajectory.advance()
-    return Block(network, start, _claim(ground, network, start, trajectory.best, previous_hash, miner), trajectory.best)
+    return Block(
+        network, start, publish_claim(ground, network, start, trajectory.best, previous_hash, miner), trajectory.best
+    )
 
 
-def _claim(
+def publish_claim(
     ground: Ground, network: FlatNetwork, start: Snapshot, candidate: CandidateStep, previous_hash: bytes, miner: str
 ) -> BlockClaim:
     previous = ground.put_state(network, start)
@@ -62,7 +64,7 @@ def propose(
 ) -> ReplayResult:
     """What verifiers say of these weights and checkpoints, claimed as lowly as the threshold allows."""
     previous_hash, miner = previous_hash or block.claim.previous_hash, miner or block.claim.miner
-    claim = _claim(ground, block.network, block.start, candidate, previous_hash, miner)
+    claim = publish_claim(ground, block.network, block.start, candidate, previous_hash, miner)
     return judge(ground, block, replace(claim, sign_digest=THRESHOLD - 1))
 
 

@@ -33,6 +33,7 @@ CHECKPOINTS_PER_BLOCK = 4
 MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step, so more only if blocks have very many
 LONGEST_CHECKPOINT_INTERVAL = 8192
 LONGEST_SURPRISE = 1024
+LONG_BLOCK_SEGMENTS = 64
 STEPS_BEFORE_FIRST = 4  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
@@ -52,7 +53,7 @@ def prepare(order: GradientOrder, home: OrderHome, store: Store, parameters: Gra
     steps = order.steps_per_block or max(1, round(rate * order.target_interval_s))
     manifest = _paced(order, draft, steps)
     if order.rules == "hardened":  # the paper's rules take any network, and what comes of it
-        manifest = _surprising(order, manifest, samples)
+        manifest = _shared(order, _surprising(order, manifest, samples), steps)
         check_startup(FlatNetwork.genesis(manifest, order.seed), samples, order.check_steps)
     network = FlatNetwork.genesis(manifest, order.seed)
     limit_s = max(MIN_BLOCK_TIME_LIMIT_S, INTERVALS_PER_LIMIT * order.target_interval_s)
@@ -95,7 +96,7 @@ def _manifest(
             batch_size=order.batch_size,
             learning_rate=order.learning_rate,
             requirement_count=DIGEST_BITS if order.rules == "hardened" else 1,
-            segments=order.segments,
+            segments=order.segments or "all",
             redundancy=order.redundancy,
             devices=order.devices or ("alike" if order.model == "resnet18" else "any"),
         )
@@ -143,6 +144,13 @@ def _surprising(order: GradientOrder, manifest: GradientManifest, samples: Sampl
 
 def _power_of_two(least: float) -> int:
     return 1 << max(0, math.ceil(math.log2(least)))
+
+
+def _shared(order: GradientOrder, manifest: GradientManifest, steps: int) -> GradientManifest:
+    """With samples instead of whole replays where blocks are long, unless the order says otherwise."""
+    is_long = steps >= LONG_BLOCK_SEGMENTS * manifest.checkpoint_interval
+    segments = order.segments or ("sampled" if is_long and order.rules == "hardened" else "all")
+    return GradientManifest.from_bytes(manifest.model_copy(update={"segments": segments}).to_bytes())
 
 
 def _bounds(order: GradientOrder, manifest: GradientManifest, steps: int) -> dict[str, int]:

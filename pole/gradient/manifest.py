@@ -53,7 +53,7 @@ class GradientManifest(Document):
     margin: Annotated[float, Field(gt=0, le=0.1)] = 0.0002
     replay_tolerance: Annotated[float, Field(gt=0, le=0.01)] = 0.0002
     devices: Literal["any", "alike"] = "any"
-    segments: Literal["all", "divided"] = "all"
+    segments: Literal["all", "divided", "sampled"] = "all"
     redundancy: Annotated[int, Field(ge=1, le=16)] = 2
     scored_training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 500
 
