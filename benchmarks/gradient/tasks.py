@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from pole.gradient.claim import BlockClaim
 from pole.gradient.manifest import GradientManifest
@@ -89,7 +88,17 @@ def image_task(store: Store, **changes: Any) -> Task:
     return _task("3x32x32", store, rows, rows, layers, fields)
 
 
+def resnet_task(store: Store, training: Rows, test: Rows, interval: int) -> Task:
+    """The second paper's network, batch and rate on colour pictures; only devices alike can replay it."""
+    fields = {"learning_rate": 0.001, "checkpoint_interval": interval, "devices": "alike"}
+    scaling = {"mean": [125.3, 123.0, 113.9], "deviation": [63.0, 62.1, 66.7]}
+    model = {"kind": "torchvision", "architecture": "resnet18", "stem": "cifar"}
+    return _task("resnet18", store, training, test, [], {"model": model, "scaling": scaling, **fields})
+
+
 def _digits() -> tuple[Rows, Rows]:
+    from sklearn.datasets import load_digits  # the kit for GPUs has none
+
     digits = load_digits()
     levels, labels = digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64)
     return Rows(levels[:1437], labels[:1437]), Rows(levels[1437:], labels[1437:])
