@@ -7,6 +7,7 @@ import argparse
 import importlib.util
 import shutil
 import sys
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,18 @@ SOURCES = (
 )
 PACKAGES = (
     *("annotated_types", "coincurve", "cytoolz", "eth_hash", "eth_typing", "eth_utils", "pydantic", "pydantic_core"),
-    *("toolz", "torchvision", "typing_extensions", "typing_inspection"),
+    *("dotenv", "PIL", "pydantic_settings", "toolz", "torchvision", "typing_extensions", "typing_inspection"),
 )
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "*.c", "*.pyx", "*.pxd", "tests", "image.so", "_C.so")
+# Sources, compiled parts of torchvision, and Pillow's formats that nothing here opens.
+_LEFT_OUT = shutil.ignore_patterns(
+    *("__pycache__", "*.pyc", "*.c", "*.pyx", "*.pxd", "tests", "image.so", "_C.so"),
+    *("*avif*", "_imagingft*", "libfreetype*", "libharfbuzz*", "_webp*", "libwebp*"),
+)
 _MAKEFILE = """# Everything that needs a GPU; see docs/gpu.md. GPU_ARGS=--toy: at toy size, also on a CPU.
 gpu:
 \tpython3 -m benchmarks.gpu --data data --page docs/gpu.md $(GPU_ARGS)
 """
-ROWS = {"mnist": (20_000, 5_000), "cifar10": (5_000, 1_500)}
+ROWS = {"mnist": (20_000, 5_000), "cifar10": (4_000, 1_200)}
 
 
 def pack(folder: Path, data: Path | None) -> int:
@@ -37,8 +42,16 @@ def pack(folder: Path, data: Path | None) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     for name in SOURCES:
         _copy(ROOT / name, folder / name)
-    for name in PACKAGES:
-        _copy(_place_of(name), folder / "packages" / _place_of(name).name)
+    names = packages_distributions()
+    for package in PACKAGES:
+        _copy(_place_of(package), folder / "packages" / _place_of(package).name)
+        libraries = _place_of(package).parent / f"{names[package][0]}.libs"
+        if libraries.is_dir():
+            _copy(libraries, folder / "packages" / libraries.name)
+        for name in names[package]:  # some ask for their own version
+            described = Path(str(distribution(name).locate_file(""))).glob(f"{name.replace('-', '_')}-*.dist-info")
+            for found in described:
+                _copy(found / "METADATA", folder / "packages" / found.name / "METADATA")
     (folder / "docs").mkdir()
     (folder / "Makefile").write_text(_MAKEFILE)
     (folder / "data").mkdir()

@@ -83,7 +83,7 @@ def _run_apart(part: Part, options: argparse.Namespace) -> str:
 def _run_one(options: argparse.Namespace) -> None:
     has_gpu = torch.cuda.is_available()
     device = torch.device(("cuda" if has_gpu else "cpu") if options.device == "auto" else options.device)
-    prepare_torch(device, threads=None)
+    prepare_torch(device, threads=1 if options.toy else None)
     torch.use_deterministic_algorithms("vgg16" not in options.one)
     [part] = [part for part in PARTS if part.name == options.one]
     rows = part.run(Bench(device, options.toy, options.data, options.results, BUDGET_S))

@@ -38,7 +38,7 @@ class GradientManifest(Document):
     per divided segment.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     kind: Literal["gradient"] = "gradient"
     name: Title
     rules: Literal["paper", "hardened"] = "hardened"
