@@ -13,7 +13,7 @@ from pole.gradient.claim import ACCUSER_SHARE, ballot_seed, sample, sample_size
 from testbed.markdown import markdown_table
 
 REWARD_WEI = 10**16
-SETTINGS = ((64, 3, 35), (64, 3, 10), (64, 21, 10))
+SETTINGS = ((64, 3, 34), (64, 3, 10), (64, 7, 10))
 HEADER = (
     "segments",
     "members",
