@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attacks.gradient.ground import Ground
 from pole.gradient.network import FlatNetwork, Snapshot
-from pole.gradient.seeds import ROUNDING, _normal, _places, cell_widths
+from pole.gradient.seeds import ROUNDING, cell_widths, flushed, places
 from pole.gradient.trajectory import Draws, seed_of
 
 _MOST_MOVED = 4
@@ -63,9 +63,9 @@ class Foresight:
 
         Each coordinate near its cell's border is moved over it, alone and together with others.
         """
-        old, new = (_normal(state.weights.numpy()) for state in (before, end))
+        old, new = (flushed(state.weights.numpy()) for state in (before, end))
         start = self.previous_hash + bytes.fromhex(miner[2:]) + segment.to_bytes(8, "big")
-        chosen, offsets = _places(start, len(new))
+        chosen, offsets = places(start, len(new))
         tensors = [(part.start, part.end) for part in self.network.weight_parts]
         widths = cell_widths(old, new, tensors, self.network.manifest.replay_tolerance)[chosen]
         place = (new - old)[chosen] / widths + offsets

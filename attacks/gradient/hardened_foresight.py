@@ -15,7 +15,7 @@ from attacks.gradient.ground import Ground, convolution, perceptron, take_step, 
 from attacks.gradient.hardened import FAMILY
 from attacks.gradient.rowtable import row_gradients
 from attacks.record import Attack, Outcome
-from pole.gradient.network import FlatNetwork, Snapshot
+from pole.gradient.network import FlatNetwork
 from pole.gradient.startup import MIN_SURPRISE, measure_surprise
 from pole.gradient.trajectory import first_eligible_step, seed_of
 
@@ -30,10 +30,9 @@ _NORM = {"learning_rate": _RATE, "checkpoint_interval": 64}
 
 @dataclass
 class Runner:
-    """One identity: the segment that it would train next, and the state at the checkpoint before that."""
+    """One identity, and the segment that it would train next."""
 
     miner: str
-    before: Snapshot | None
     look: Look
 
 
@@ -79,7 +78,7 @@ def _prescreen(ground: Ground, layers: tuple[dict[str, Any], ...], changes: dict
 def _steps_to_a_block(foresight: Foresight, miners: list[str], first: int) -> int:
     """Real steps until a block, by whoever always trains the segment with the best prospects."""
     network, start, spent = foresight.network, foresight.network.snapshot(), 0
-    runners = [Runner(miner, None, foresight.look(miner, 0, None, start, first)) for miner in miners]
+    runners = [Runner(miner, foresight.look(miner, 0, None, start, first)) for miner in miners]
     hopes = {id(runner): _hope(foresight, runner, first) for runner in runners}
     while True:
         likely = [runner for runner in runners if runner.look.promise >= _LIKELY]
@@ -115,7 +114,7 @@ def _train(foresight: Foresight, runner: Runner, first: int) -> tuple[int, bool]
     segment = look.segment + 1
     ends = foresight.reachable(runner.miner, segment, look.start, network.snapshot())
     looks = [foresight.look(runner.miner, segment, look.start, end, first) for end in ends]
-    runner.before, runner.look = look.start, max(looks, key=lambda each: each.promise)
+    runner.look = max(looks, key=lambda each: each.promise)
     return foresight.interval, False
 
 
