@@ -43,8 +43,8 @@ def segment_seed(
     `tensors`: each one's first index and the one after its last.
     """
     start = previous_hash + bytes.fromhex(miner[2:]) + segment.to_bytes(_WORD_BYTES, "big")
-    chosen, offsets = _places(start, len(after))
-    old, new = _normal(before), _normal(after)
+    chosen, offsets = places(start, len(after))
+    old, new = flushed(before), flushed(after)
     width = cell_widths(old, new, tensors, tolerance)[chosen]
     return hashlib.shake_256(_SEED + start + _cells((new - old)[chosen], width, offsets).tobytes()).digest(32)
 
@@ -58,7 +58,7 @@ def cell_widths(before: Doubles, after: Doubles, tensors: Sequence[tuple[int, in
     return widths
 
 
-def _places(start: bytes, weights: int) -> tuple[NDArray[np.int64], Doubles]:
+def places(start: bytes, weights: int) -> tuple[NDArray[np.int64], Doubles]:
     """Which weights count, and where the borders of their cells lie, as shares of a cell; [COORDINATES] each."""
     stream = hashlib.shake_256(_CELLS + start).digest(2 * COORDINATES * _WORD_BYTES)
     words = np.frombuffer(stream, dtype=">u8").astype(np.uint64)
@@ -85,7 +85,7 @@ def _rms_bound(movement: Doubles) -> float:
     return math.ldexp(1.0, ((mean_square - 1).bit_length() + 1) // 2 - scale)
 
 
-def _normal(values: Floats) -> Doubles:
+def flushed(values: Floats) -> Doubles:
     """In float64; what is too small for float32's normal form is zero, as it is for whoever trains."""
     wide = values.astype(np.float64)
     wide[np.abs(wide) < np.finfo(np.float32).tiny] = 0
