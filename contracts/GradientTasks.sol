@@ -15,7 +15,7 @@ abstract contract GradientTasks is GradientMiners {
 
     uint256 private constant PPM = 1_000_000;
     /// @notice Search time of all blocks together: no task may hold the chain longer, and no sum of times overflows.
-    uint32 public constant MAX_TASK_S = LONGEST_TASK_S;
+    uint32 internal constant MAX_TASK_S = LONGEST_TASK_S;
     /// @notice The first to report a wrong segment of a proposal that is found bad gets one part in so many of its bond.
     uint256 public constant ACCUSER_SHARE = 10;
 
