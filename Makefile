@@ -32,7 +32,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient gpu gpu-kit bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -147,6 +147,12 @@ bench-tools: setup ## Install what only benchmarks need (pymife and fpylll for e
 
 bench-encryption: bench-tools ## Encryption and decryption side by side: pymife, libsecp256k1, our kernels
 	@python -m benchmarks.encryption
+
+gpu-kit: setup ## Pack a folder that measures what needs a GPU, without network (GPU_KIT_ARGS="--data-dir DIR")
+	@python -m tools.gpu_kit $(GPU_KIT_ARGS)
+
+gpu: setup ## Measure what needs a GPU, in resumable parts; writes docs/gpu.md (GPU_ARGS=--toy for a CPU)
+	@python -m benchmarks.gpu $(GPU_ARGS)
 
 bench-gradient: setup ## The gradient chain's core: mining beside bare training, odds, verifying, agreement (takes minutes)
 	@python -m benchmarks.gradient

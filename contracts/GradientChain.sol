@@ -26,6 +26,8 @@ contract GradientChain is GradientTasks, GradientBlocks {
     Proposal[MAX_PROPOSALS] private _proposals;
     /// @dev Bit `index * MAX_PROPOSALS + entry`: this member has reported on this entry.
     mapping(uint64 ballotId => uint256 set) private _reported;
+    /// @dev Who was the first to report a wrong segment of this entry.
+    mapping(uint64 ballotId => mapping(uint256 entry => address member)) private _accusers;
 
     /// @param reservoir must already list this contract as an operator
     /// @param committee must list this contract as a chain
@@ -108,6 +110,9 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
         // Effect: it is said.
         _reported[ballotId] |= bit;
+        if (wrongSegments != 0 && _accusers[ballotId][entry] == address(0)) {
+            _accusers[ballotId][entry] = member;
+        }
         emit SegmentsReported(ballotId, member, entry, wrongSegments);
     }
 
@@ -171,7 +176,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Height storage working = _current;
         uint40 membersAt = working.deadline - COLLECT_WINDOW_S;
         working.ballotId = COMMITTEE.openBallot(working.proposalCount, _account(working.taskId), membersAt);
-        working.assignmentSeed = keccak256(abi.encode(blockhash(block.number - 1), working.ballotId));
+        working.votingBlock = uint64(block.number);
         _enter(HeightPhase.Voting, 0);
         _moveFee(working.taskId, _account(working.ballotId));
     }
@@ -246,7 +251,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
             address miner = _proposals[i - 1].miner;
             IVerifierCommittee.VerdictKind kind = Verdicts.verdictAt(outcome, i - 1).train;
             if (_isBad(kind)) {
-                _slash(miner, _account(working.taskId));
+                _rewardAccuser(i - 1, _slash(miner, _account(working.taskId)));
                 continue;
             }
             _miners[miner].hasProposal = false;
@@ -266,6 +271,16 @@ contract GradientChain is GradientTasks, GradientBlocks {
         emit ProposalsRejected(working.height, working.ballotId, false);
         working.voidBallots = 0;
         _resumeSearch();
+    }
+
+    /// @dev A part of the lost bond, which has gone to the task's budget.
+    function _rewardAccuser(uint256 entry, uint256 bondWei) private {
+        uint64 ballotId = _current.ballotId;
+        address accuser = _accusers[ballotId][entry];
+        if (accuser == address(0)) return;
+        uint256 rewardWei = _accuserPart(bondWei);
+        emit AccuserRewarded(ballotId, accuser, uint16(entry), rewardWei);
+        _creditBudget(_current.taskId, accuser, rewardWei);
     }
 
     // It calls our own contracts, which call nobody back; a count of blocks reaches its end by one.
@@ -323,7 +338,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         uint40 searchedS = _proposals[0].searchedS - _tasks[working.taskId].searchedS;
         working.ballotId = 0;
         working.proposalCount = 0;
-        working.assignmentSeed = 0;
+        working.votingBlock = 0;
         _search(searchedS);
     }
 

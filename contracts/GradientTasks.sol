@@ -3,10 +3,9 @@ pragma solidity 0.8.37;
 
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
-import {Cids} from "./libraries/Cids.sol";
-import {Difficulty} from "./libraries/Difficulty.sol";
 import {IndexedHeap} from "./libraries/IndexedHeap.sol";
 import {GradientMiners} from "./GradientMiners.sol";
+import {GradientRules, LONGEST_TASK_S} from "./GradientRules.sol";
 
 /// @title GradientTasks
 /// @notice The list of gradient tasks and their money. See {IGradientChain}.
@@ -16,8 +15,11 @@ abstract contract GradientTasks is GradientMiners {
 
     uint256 private constant PPM = 1_000_000;
     /// @notice Search time of all blocks together: no task may hold the chain longer, and no sum of times overflows.
-    uint32 public constant MAX_TASK_S = 365 days;
+    uint32 internal constant MAX_TASK_S = LONGEST_TASK_S;
+    /// @notice The first to report a wrong segment of a proposal that is found bad gets one part in so many of its bond.
+    uint256 public constant ACCUSER_SHARE = 10;
 
+    GradientRules private immutable _RULES;
     uint128 private immutable MIN_BLOCK_REWARD_WEI;
     uint32 private immutable VERIFIER_FEE_PPM;
     uint32 internal immutable COLLECT_WINDOW_S;
@@ -37,6 +39,7 @@ abstract contract GradientTasks is GradientMiners {
         if (given.maxBlockTimeLimitS == 0 || given.maxBlockTimeLimitS > MAX_TASK_S) {
             revert InvalidParameter("maxBlockTimeLimitS", given.maxBlockTimeLimitS);
         }
+        _RULES = new GradientRules();
         MIN_BLOCK_REWARD_WEI = given.minBlockRewardWei;
         VERIFIER_FEE_PPM = given.verifierFeePpm;
         COLLECT_WINDOW_S = given.collectWindowS;
@@ -46,10 +49,11 @@ abstract contract GradientTasks is GradientMiners {
     /// @inheritdoc IGradientChain
     function submit(GradientTerms calldata terms) external payable override returns (uint64 taskId) {
         // Check: the terms can be met, a lost bond covers a ballot, and the payment covers every block.
-        _checkTerms(terms);
-        _checkRules(terms);
+        _RULES.checkTerms(terms, MIN_BLOCK_REWARD_WEI, MAX_BLOCK_TIME_LIMIT_S);
         uint128 feeWei = _feeOf(terms.blockRewardWei);
-        if (feeWei > MINER_BOND_WEI) revert FeeAboveBond(feeWei, MINER_BOND_WEI);
+        if (feeWei > MINER_BOND_WEI - _accuserPart(MINER_BOND_WEI)) {
+            revert FeeAboveBond(feeWei, MINER_BOND_WEI);
+        }
         uint256 budgetWei = costOf(terms);
         if (msg.value != budgetWei) revert WrongPayment(msg.value, budgetWei);
 
@@ -144,9 +148,14 @@ abstract contract GradientTasks is GradientMiners {
     function _threshold(GradientTask storage searched, uint256 searchedS) internal view returns (uint32) {
         if (searched.terms.rules == Rules.Paper) return 1;
         uint256 targetIntervalS = searched.terms.targetIntervalS;
-        return Difficulty.threshold(
+        return _RULES.threshold(
             searched.terms.initialThreshold, searchedS, searched.blocksDone * targetIntervalS, targetIntervalS
         );
+    }
+
+    /// @dev Of a lost bond, rounded down. Small: a cheat may be its own accuser.
+    function _accuserPart(uint256 bondWei) internal pure returns (uint256) {
+        return bondWei / ACCUSER_SHARE;
     }
 
     function _account(uint64 id) internal pure returns (bytes32) {
@@ -160,36 +169,5 @@ abstract contract GradientTasks is GradientMiners {
     /// @dev Rounded up, and at most the reward, so it fits.
     function _feeOf(uint128 rewardWei) private view returns (uint128) {
         return uint128((uint256(rewardWei) * VERIFIER_FEE_PPM + PPM - 1) / PPM);
-    }
-
-    function _checkTerms(GradientTerms calldata terms) private view {
-        Cids.check(terms.manifest);
-        Cids.check(terms.genesisWeights);
-        if (terms.blockRewardWei < MIN_BLOCK_REWARD_WEI) {
-            revert InvalidTerm("blockRewardWei", terms.blockRewardWei);
-        }
-        if (terms.targetTestPpm > PPM) revert InvalidTerm("targetTestPpm", terms.targetTestPpm);
-        if (terms.blockTimeLimitS == 0 || terms.blockTimeLimitS > MAX_BLOCK_TIME_LIMIT_S) {
-            revert InvalidTerm("blockTimeLimitS", terms.blockTimeLimitS);
-        }
-        if (terms.blockCount == 0 || uint256(terms.blockCount) * terms.blockTimeLimitS > MAX_TASK_S) {
-            revert InvalidTerm("blockCount", terms.blockCount);
-        }
-        if (terms.targetIntervalS == 0 || terms.targetIntervalS > terms.blockTimeLimitS) {
-            revert InvalidTerm("targetIntervalS", terms.targetIntervalS);
-        }
-    }
-
-    /// @dev Under the paper's rules a block is one step, and all of its requirements hold.
-    function _checkRules(GradientTerms calldata terms) private pure {
-        bool isPaper = terms.rules == Rules.Paper;
-        if ((terms.minStep == 0) != isPaper) revert InvalidTerm("minStep", terms.minStep);
-        if (isPaper ? terms.maxStep != 0 : terms.maxStep < terms.minStep) {
-            revert InvalidTerm("maxStep", terms.maxStep);
-        }
-        uint32 maxThreshold = isPaper ? 1 : Difficulty.MAX_THRESHOLD;
-        if (terms.initialThreshold == 0 || terms.initialThreshold > maxThreshold) {
-            revert InvalidTerm("initialThreshold", terms.initialThreshold);
-        }
     }
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attacks.gradient import (
+    hardened_foresight,
     hardened_identities,
     hardened_proofs,
     hardened_work,
@@ -32,6 +33,7 @@ ATTACKS: list[Attack[Ground]] = [
         paper_limits,
         hardened_proofs,
         hardened_work,
+        hardened_foresight,
         hardened_identities,
     )
     for attack in module.ATTACKS

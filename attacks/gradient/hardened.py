@@ -13,7 +13,7 @@ from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
 from pole.gradient.proof import publish_hardened
 from pole.gradient.requirements import step_requirements
-from pole.gradient.trajectory import CandidateStep, Draws, Trajectory
+from pole.gradient.trajectory import CandidateStep, Trajectory
 from pole.gradient.verification import ReplayResult, verify
 
 FAMILY = "hardened"
@@ -43,10 +43,12 @@ def honest_block(ground: Ground, has_norm: bool = False) -> Block:
     trajectory = Trajectory(network, ground.samples, previous_hash, miner, _FIRST)
     while trajectory.best is None or trajectory.best.sign_digest >= THRESHOLD:
         trajectory.advance()
-    return Block(network, start, _claim(ground, network, start, trajectory.best, previous_hash, miner), trajectory.best)
+    return Block(
+        network, start, publish_claim(ground, network, start, trajectory.best, previous_hash, miner), trajectory.best
+    )
 
 
-def _claim(
+def publish_claim(
     ground: Ground, network: FlatNetwork, start: Snapshot, candidate: CandidateStep, previous_hash: bytes, miner: str
 ) -> BlockClaim:
     previous = ground.put_state(network, start)
@@ -62,7 +64,7 @@ def propose(
 ) -> ReplayResult:
     """What verifiers say of these weights and checkpoints, claimed as lowly as the threshold allows."""
     previous_hash, miner = previous_hash or block.claim.previous_hash, miner or block.claim.miner
-    claim = _claim(ground, block.network, block.start, candidate, previous_hash, miner)
+    claim = publish_claim(ground, block.network, block.start, candidate, previous_hash, miner)
     return judge(ground, block, replace(claim, sign_digest=THRESHOLD - 1))
 
 
@@ -78,16 +80,28 @@ def retrain(
 ) -> CandidateStep:
     """The block's trajectory with changed batches or from another start; as many steps, checkpoints on time."""
     network, claim = block.network, block.claim
+    batches = change(_batches(ground, block))
     network.restore(start or block.start)
-    draws = Draws.of(network, ground.samples, claim.previous_hash, claim.miner, 1, claim.step)
     checkpoints = []
-    for index, batch in enumerate(change(list(draws.batches.unbind()))):
+    for index, batch in enumerate(batches):
         if index and index % INTERVAL == 0:
             checkpoints.append(network.snapshot())
         take_step(ground, network, batch)
     needed = (claim.step - 1) // INTERVAL
     checkpoints += [network.snapshot()] * (needed - len(checkpoints))
     return replace(block.candidate, state=network.snapshot(), checkpoints=tuple(checkpoints))
+
+
+def _batches(ground: Ground, block: Block) -> list[Tensor]:
+    """Those of the honest trajectory, up to the block's step."""
+    network, claim, batches = block.network, block.claim, []
+    network.restore(block.start)
+    trajectory = Trajectory(network, ground.samples, claim.previous_hash, claim.miner)
+    for _ in range(claim.step):
+        draws, position = trajectory.next_draws()
+        batches.append(draws.batches[position])
+        trajectory.advance()
+    return batches
 
 
 def requirement_draws(ground: Ground, purpose: str, count: int, weight_count: int) -> Tensor:

@@ -8,11 +8,23 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from torch import Tensor
 
-from attacks.gradient.ground import Ground
-from attacks.gradient.hardened import FAMILY, THRESHOLD, Block, honest_block, judge, propose, retrain
+from attacks.gradient.ground import Ground, perceptron
+from attacks.gradient.hardened import (
+    FAMILY,
+    THRESHOLD,
+    Block,
+    honest_block,
+    judge,
+    propose,
+    publish_claim,
+    retrain,
+)
 from attacks.record import Attack, Outcome, Weakening
+from pole.gradient.claim import ACCUSER_SHARE, LEAST_SAMPLE, ballot_seed, sample, sample_size
+from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork, Snapshot
-from pole.gradient.verification import ReplayResult
+from pole.gradient.trajectory import Trajectory
+from pole.gradient.verification import Replay, ReplayResult, verify
 
 
 def stolen_proof(ground: Ground) -> Outcome:
@@ -121,6 +133,53 @@ def false_digest(ground: Ground) -> Outcome:
     return _refused(ground, propose(ground, earlier, honest), judge(ground, block, replace(block.claim, threshold=1)))
 
 
+def forged_segment(ground: Ground) -> Outcome:
+    """One checkpoint of a long block is invented, so that the draws after it are others; all else is trained honestly.
+
+    Verifiers replay samples: how often is it found, and what is left for the cheat when the bond is just large enough?
+    """
+    segments, members, reward_wei = 64, 3, 10**16
+    block = _long_block(ground, segments, forged := ground.pick(9, 30, 30))
+    wrong = Replay(FlatNetwork(block.network.manifest), ground.samples, ground.store, block.claim)
+    found = wrong.wrong_segments(range(segments - 1))
+    bond_wei = next(times for times in range(1, 1000) if sample_size(segments, members, times, 1) <= LEAST_SAMPLE)
+    bond_wei, awake, caught = bond_wei * reward_wei, -(-2 * members // 3), 0
+    ballots = ground.pick(2000, 20_000, 100_000)
+    for ballot in range(ballots):
+        seed = ballot_seed(ground.hash(f"ballot {ballot}"), ballot)
+        drawn = (sample(seed, 0, ground.address(member), segments, LEAST_SAMPLE) for member in range(awake))
+        caught += any(found >> segment & 1 for each in drawn for segment in each - {segments - 1})
+    share = caught / ballots
+    gain = (1 - share) * reward_wei - share * (bond_wei - bond_wei // ACCUSER_SHARE)
+    judged = [
+        verify(FlatNetwork(block.network.manifest), ground.samples, ground.store, block.claim, chosen).is_valid
+        for chosen in ({forged, segments - 1}, {forged + 2, segments - 1})
+    ]
+    return Outcome(
+        defended=gain < 0 and judged == [False, True] and found == 1 << forged,
+        evidence=f"segment {forged} of {segments} alone is wrong; {members} verifiers, a third asleep, find it in "
+        f"{share:.1%} of {ballots} ballots; with a bond of {bond_wei / reward_wei:.0f} rewards the cheat gains "
+        f"{gain / reward_wei:.2f} rewards a block",
+        figures={"gain": max(0.0, gain / reward_wei), "gain_in_rewards": gain / reward_wei, "found_share": share},
+    )
+
+
+def _long_block(ground: Ground, segments: int, forged: int) -> Block:
+    """Trained honestly but for one weight at the end of a segment, with checkpoints every 4 steps."""
+    interval = 4
+    layers = perceptron("silu")
+    manifest = ground.manifest(layers, learning_rate=0.01, checkpoint_interval=interval, replay_tolerance=0.01)
+    network = FlatNetwork.genesis(manifest, ground.seed)
+    start, miner = network.snapshot(), ground.address(1)
+    trajectory = Trajectory(network, ground.samples, ground.hash("long block"), miner, (segments - 1) * interval + 1)
+    while trajectory.step < segments * interval:
+        if trajectory.advance() == (forged + 1) * interval:
+            network.weights[0] += 1
+    assert trajectory.best is not None
+    claim = publish_claim(ground, network, start, trajectory.best, ground.hash("long block"), miner)
+    return Block(network, start, replace(claim, threshold=1 << DIGEST_BITS), trajectory.best)
+
+
 def _retrained(ground: Ground, *changes: Callable[[list[Tensor]], Sequence[Tensor]]) -> Outcome:
     block = honest_block(ground)
     return _refused(ground, *(propose(ground, block, retrain(ground, block, change=change)) for change in changes))
@@ -152,6 +211,7 @@ _CREDULOUS = Weakening(
 )
 
 ATTACKS = [
+    Attack("hardened-forged-segment", FAMILY, "invent one checkpoint where verifiers replay samples", forged_segment),
     Attack("hardened-stolen-proof", FAMILY, "propose somebody else's proof", stolen_proof, _CREDULOUS),
     Attack("hardened-another-height", FAMILY, "propose a block again at another height", another_height, _CREDULOUS),
     Attack("hardened-another-chain", FAMILY, "propose a block of another chain", another_chain, _CREDULOUS),

@@ -8,16 +8,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.gradient.blocks import agreement_table, cost_table
+from benchmarks.gradient.agreement import agreement_table
+from benchmarks.gradient.blocks import cost_table, sampled_table
 from benchmarks.gradient.loops import loop_table
 from benchmarks.gradient.odds import fixed_table, odds_table
-from benchmarks.gradient.tasks import Task, digits_task, image_task
+from benchmarks.gradient.tasks import Task, digits_task, image_task, perceptron_task
 from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
 from pole.storage.folder import FolderStore
 
-PARTS = ("loops", "threads", "odds", "fixed", "cost", "agreement")
+PARTS = ("loops", "threads", "odds", "fixed", "cost", "sampled", "agreement")
 
 
 def main() -> None:
@@ -35,9 +36,13 @@ def main() -> None:
                 "Verifier's time over the miner's",
                 lambda: cost_table(digits, arguments.blocks // 5, (1 << DIGEST_BITS) // 320),
             ),
+            "sampled": (
+                "Verifier's time over the miner's, samples of long blocks",
+                lambda: sampled_table(digits, max(1, arguments.blocks // 25)),
+            ),
             "agreement": (
                 f"Agreement over {arguments.blocks} blocks",
-                lambda: agreement_table(digits, arguments.blocks, (1 << DIGEST_BITS) // 32),
+                lambda: agreement_table(perceptron_task(store), arguments.blocks, (1 << DIGEST_BITS) // 32),
             ),
         }
         for part in arguments.parts:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 
 from pole.gradient.claim import BlockClaim
 from pole.gradient.manifest import GradientManifest
@@ -61,13 +60,21 @@ class Task:
 
 def digits_task(store: Store, **changes: Any) -> Task:
     """8x8 digits, two convolutions of 16 and 32 filters, 5,178 weights."""
-    digits = load_digits()
-    levels, labels = digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64)
     layers = [*_block(16), _halved(), *_block(32), {"type": "global_average_pool"}, {"type": "linear", "size": 10}]
     fields = {"learning_rate": 0.01, "scaling": {"mean": [4.9], "deviation": [6.0]}, **changes}
-    return _task(
-        "digits", store, Rows(levels[:1437], labels[:1437]), Rows(levels[1437:], labels[1437:]), layers, fields
-    )
+    return _task("digits", store, *_digits(), layers, fields)
+
+
+def perceptron_task(store: Store, **changes: Any) -> Task:
+    """The same rows, one hidden layer with SiLU, 2,410 weights: little enough to write its steps by hand."""
+    layers: Layers = [
+        {"type": "flatten"},
+        {"type": "linear", "size": 32},
+        {"type": "silu"},
+        {"type": "linear", "size": 10},
+    ]
+    fields = {"learning_rate": 0.01, "scaling": {"mean": [4.9], "deviation": [6.0]}, **changes}
+    return _task("perceptron", store, *_digits(), layers, fields)
 
 
 def image_task(store: Store, **changes: Any) -> Task:
@@ -79,6 +86,22 @@ def image_task(store: Store, **changes: Any) -> Task:
     layers += [{"type": "global_average_pool"}, {"type": "linear", "size": 10}]
     fields = {"learning_rate": 0.001, "scaling": {"mean": [127.5], "deviation": [74.0]}, **changes}
     return _task("3x32x32", store, rows, rows, layers, fields)
+
+
+def resnet_task(store: Store, training: Rows, test: Rows, interval: int) -> Task:
+    """The second paper's network, batch and rate on colour pictures; only devices alike can replay it."""
+    fields = {"learning_rate": 0.001, "checkpoint_interval": interval, "devices": "alike"}
+    scaling = {"mean": [125.3, 123.0, 113.9], "deviation": [63.0, 62.1, 66.7]}
+    model = {"kind": "torchvision", "architecture": "resnet18", "stem": "cifar"}
+    return _task("resnet18", store, training, test, [], {"model": model, "scaling": scaling, **fields})
+
+
+def _digits() -> tuple[Rows, Rows]:
+    from sklearn.datasets import load_digits  # the kit for GPUs has none
+
+    digits = load_digits()
+    levels, labels = digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64)
+    return Rows(levels[:1437], labels[:1437]), Rows(levels[1437:], labels[1437:])
 
 
 def hash_after(previous_hash: bytes) -> bytes:

@@ -79,7 +79,8 @@ interface IGradientChain {
     /// @param deadline of `Search` (the task is stopped) or `Collect` (the ballot opens); else 0. A search's moves on while
     /// too few verifiers are seated
     /// @param voidBallots void, or closed with nothing accepted and something undecided, in a row at this height
-    /// @param assignmentSeed fixed when the ballot opens: which verifier replays which segment
+    /// @param votingBlock Ethereum block in which the ballot opened; the hash of the next one says which verifier replays
+    /// which segment. 0 while there is no ballot
     struct Height {
         uint64 height;
         uint64 taskId;
@@ -89,7 +90,7 @@ interface IGradientChain {
         uint64 ballotId;
         uint8 proposalCount;
         uint8 voidBallots;
-        bytes32 assignmentSeed;
+        uint64 votingBlock;
     }
 
     /// @param step number of the training step in the miner's trajectory, from 1 (paper: 0)
@@ -173,6 +174,11 @@ interface IGradientChain {
         uint64 indexed ballotId, address indexed verifier, uint16 indexed entry, uint256 wrongSegments
     );
 
+    /// @notice The first who reported a wrong segment of this bad proposal gets a part of its lost bond.
+    event AccuserRewarded(
+        uint64 indexed ballotId, address indexed verifier, uint16 indexed entry, uint256 amountWei
+    );
+
     error InvalidParameter(bytes32 name, uint256 value);
     error InvalidTerm(bytes32 name, uint256 value);
     error WrongPayment(uint256 sentWei, uint256 neededWei);
@@ -240,7 +246,7 @@ interface IGradientChain {
     function advance() external returns (HeightPhase phase);
 
     /// @notice A ballot's member tells the others which of its segments do not replay, before anybody votes; once for each
-    /// entry.
+    /// entry. If the proposal loses its bond, the first who named a wrong segment gets a tenth of it.
     /// @param index of the member in the ballot's `members`; itself or its voter may call
     function reportSegments(uint64 ballotId, uint8 index, uint16 entry, uint256 wrongSegments) external;
 

@@ -85,7 +85,11 @@ def _training(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--miners", type=click.IntRange(1), default=1, show_default=True, help="Expected at first."),
         click.option("--requirement-count", type=click.IntRange(1, 256), help="|R| of the paper's rules."),
         click.option("--checkpoint-interval", type=click.IntRange(1, 10_000), help="Steps between checkpoints."),
-        click.option("--segments", type=click.Choice(["all", "divided"]), default="all", show_default=True),
+        click.option(
+            "--segments",
+            type=click.Choice(["all", "divided", "sampled"]),
+            help="What each verifier replays.  [default: all; sampled where blocks have 64 segments or more]",
+        ),
         click.option("--redundancy", type=click.IntRange(1, 16), default=2, show_default=True),
         click.option(
             "--devices",

@@ -20,7 +20,8 @@ from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, 
 from pole.gradient.network import FlatNetwork, prepare_torch
 from pole.gradient.pace import steps_per_second
 from pole.gradient.samples import Samples
-from pole.gradient.startup import check_startup
+from pole.gradient.startup import MIN_SURPRISE, check_startup, measure_surprise
+from pole.gradient.trajectory import first_eligible_step
 from pole.storage.store import Store
 from pole.task.manifest import DataSet, Discretisation, RowFile
 from pole.task.rows import Rows, discretise, rows_to_bytes
@@ -31,6 +32,8 @@ INTERVALS_PER_LIMIT = 30
 CHECKPOINTS_PER_BLOCK = 4
 MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step, so more only if blocks have very many
 LONGEST_CHECKPOINT_INTERVAL = 8192
+LONGEST_SURPRISE = 1024
+LONG_BLOCK_SEGMENTS = 64
 STEPS_BEFORE_FIRST = 4  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64
@@ -49,9 +52,10 @@ def prepare(order: GradientOrder, home: OrderHome, store: Store, parameters: Gra
     rate = steps_per_second(FlatNetwork.genesis(draft, order.seed), samples)
     steps = order.steps_per_block or max(1, round(rate * order.target_interval_s))
     manifest = _paced(order, draft, steps)
-    network = FlatNetwork.genesis(manifest, order.seed)
     if order.rules == "hardened":  # the paper's rules take any network, and what comes of it
-        check_startup(network, samples, order.check_steps)
+        manifest = _shared(order, _surprising(order, manifest, samples), steps)
+        check_startup(FlatNetwork.genesis(manifest, order.seed), samples, order.check_steps)
+    network = FlatNetwork.genesis(manifest, order.seed)
     limit_s = max(MIN_BLOCK_TIME_LIMIT_S, INTERVALS_PER_LIMIT * order.target_interval_s)
     prepared = PreparedOrder(
         manifest=str(store.put(manifest.to_bytes())),
@@ -92,7 +96,7 @@ def _manifest(
             batch_size=order.batch_size,
             learning_rate=order.learning_rate,
             requirement_count=DIGEST_BITS if order.rules == "hardened" else 1,
-            segments=order.segments,
+            segments=order.segments or "all",
             redundancy=order.redundancy,
             devices=order.devices or ("alike" if order.model == "resnet18" else "any"),
         )
@@ -129,8 +133,24 @@ def _paced(order: GradientOrder, manifest: GradientManifest, steps: int) -> Grad
     return GradientManifest.from_bytes(manifest.model_copy(update=changes).to_bytes())
 
 
+def _surprising(order: GradientOrder, manifest: GradientManifest, samples: Samples) -> GradientManifest:
+    """With segments so long that nobody can foretell where they lead to, unless the order says how long they are."""
+    while order.checkpoint_interval is None and manifest.checkpoint_interval < LONGEST_SURPRISE:
+        if measure_surprise(FlatNetwork.genesis(manifest, order.seed), samples) >= MIN_SURPRISE:
+            break
+        manifest = manifest.model_copy(update={"checkpoint_interval": 2 * manifest.checkpoint_interval})
+    return GradientManifest.from_bytes(manifest.to_bytes())
+
+
 def _power_of_two(least: float) -> int:
     return 1 << max(0, math.ceil(math.log2(least)))
+
+
+def _shared(order: GradientOrder, manifest: GradientManifest, steps: int) -> GradientManifest:
+    """With samples instead of whole replays where blocks are long, unless the order says otherwise."""
+    is_long = steps >= LONG_BLOCK_SEGMENTS * manifest.checkpoint_interval
+    segments = order.segments or ("sampled" if is_long and order.rules == "hardened" else "all")
+    return GradientManifest.from_bytes(manifest.model_copy(update={"segments": segments}).to_bytes())
 
 
 def _bounds(order: GradientOrder, manifest: GradientManifest, steps: int) -> dict[str, int]:
@@ -143,11 +163,12 @@ def _bounds(order: GradientOrder, manifest: GradientManifest, steps: int) -> dic
             f"blocks of {steps} steps do not fit into {MAX_SEGMENTS} segments of {manifest.checkpoint_interval}; give "
             "a larger --checkpoint-interval, a shorter --interval or fewer --steps-per-block"
         )
-    min_step = max(1, steps // STEPS_BEFORE_FIRST)
-    trials = max(1, steps - min_step)
+    before_first = steps // STEPS_BEFORE_FIRST
+    min_step = first_eligible_step(manifest, before_first)
+    trials = max(1, steps - before_first)
     return {
         "min_step": min_step,
-        "max_step": min(LONGEST_BLOCKS * steps, longest),
+        "max_step": min(min_step + LONGEST_BLOCKS * steps, longest),
         "initial_threshold": max(1, MAX_THRESHOLD // (trials * order.miners)),
     }
 

@@ -31,7 +31,7 @@ class GradientOrder(Record):
     steps_per_block: int | None = None
     requirement_count: int | None = None
     checkpoint_interval: int | None = None
-    segments: Literal["all", "divided"] = "all"
+    segments: Literal["all", "divided", "sampled"] | None = None
     redundancy: int = 2
     devices: Literal["any", "alike"] | None = None
     miners: int = 1

@@ -69,6 +69,7 @@ class HeightView:
     rejections: list[Event] = field(default_factory=list)
     slashed: list[Event] = field(default_factory=list)
     reports: list[Event] = field(default_factory=list)
+    accusers: list[Event] = field(default_factory=list)
     phases: list[Event] = field(default_factory=list)
     ballots: dict[int, BallotView] = field(default_factory=dict)
     block: Event | None = None
@@ -156,6 +157,7 @@ HEIGHT: Steps[HeightView] = {
     "MinerSlashed": into("slashed"),
     "ProposalDisplaced": _displaced,
     "SegmentsReported": into("reports"),
+    "AccuserRewarded": into("accusers"),
     **dict.fromkeys(MONEY, into("money")),
     **dict.fromkeys(BALLOT, of_ballot),
     "BallotOpened": _ballot_opened,

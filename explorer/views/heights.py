@@ -35,6 +35,10 @@ def _reasons(view: HeightView, account: str) -> Iterator[str]:
     for _, ballot in sorted(view.ballots.items()):
         if account in ballot.votes:
             yield of_verifier(view, ballot, account)
+    for accuser in view.accusers:
+        if accuser.args["verifier"] == account:
+            said = f"of proposal {accuser.args['entry']}, and got {ether(accuser.args['amountWei'])} of its lost bond"
+            yield f"you were the first to name a wrong segment {said}"
     has_part = any(each.miner == account for each in view.proposals)
     has_part = has_part or any(account in ballot.votes for ballot in view.ballots.values())
     paid_wei = credited_wei(view, account)

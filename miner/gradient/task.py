@@ -12,6 +12,7 @@ from pole.gradient.manifest import MAX_SEGMENTS, GradientManifest, fetch_gradien
 from pole.gradient.network import FlatNetwork
 from pole.gradient.samples import Samples, fetch_samples
 from pole.gradient.startup import check_startup
+from pole.gradient.trajectory import first_eligible_step
 from pole.money import wei_to_ether
 from pole.storage.store import Store
 
@@ -62,7 +63,12 @@ def _check_terms(task: GradientTask, manifest: GradientManifest) -> None:
     rules: Literal["paper", "hardened"] = "paper" if task.terms.rules is Rules.PAPER else "hardened"
     if rules != manifest.rules:
         raise ManifestInvalid(f"gradient task {task.task_id} has the rules {rules!r}, its manifest {manifest.rules!r}")
-    longest = MAX_SEGMENTS * manifest.checkpoint_interval
+    first, longest = first_eligible_step(manifest, 1), MAX_SEGMENTS * manifest.checkpoint_interval
+    if rules == "hardened" and task.terms.max_step < first:
+        raise ManifestInvalid(
+            f"gradient task {task.task_id} lets trajectories go on to step {task.terms.max_step}; with a checkpoint "
+            f"every {manifest.checkpoint_interval} steps, blocks begin at step {first}"
+        )
     if task.terms.max_step > longest:
         raise ManifestInvalid(
             f"gradient task {task.task_id} lets trajectories go on to step {task.terms.max_step}; with a checkpoint "

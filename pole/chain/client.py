@@ -5,6 +5,7 @@ only therefore stands still between transactions: give it a block time.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from urllib3.exceptions import LocationValueError
 from web3 import HTTPProvider, Web3
 from web3._utils.events import get_event_data
 from web3.contract import Contract
-from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI
+from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, BlockNotFound, MismatchedABI
 from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from web3.types import BlockIdentifier, LogReceipt
 
@@ -161,6 +162,12 @@ class ChainClient:
             number = int(self.web3.eth.block_number)
         self._follow(number)
         return number
+
+    def block_hash(self, number: int) -> bytes | None:
+        """None while there is no such block."""
+        with node_errors(self.decoder, f"reading block {number}"), suppress(BlockNotFound):
+            return bytes(self.web3.eth.get_block(number)["hash"])
+        return None
 
     def _follow(self, number: int) -> None:
         """A chain that got shorter may be another one that started anew behind the same address."""

@@ -69,7 +69,10 @@ class GradientTask:
 
 @dataclass(frozen=True)
 class Height:
-    """The height that is being worked on; `deadline` is block time, 0 in a phase without one."""
+    """The height that is being worked on; `deadline` is block time, 0 in a phase without one.
+
+    `voting_block`: Ethereum block in which the ballot opened; the next one's hash says who replays what.
+    """
 
     height: int
     task_id: int
@@ -79,7 +82,7 @@ class Height:
     ballot_id: int
     proposal_count: int
     void_ballots: int
-    assignment_seed: bytes
+    voting_block: int
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,17 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from pole.storage.cid import Cid
 
 _ASSIGNMENT = b"pole.gradient.assignment.v1"
+_SAMPLE = b"pole.gradient.sample.v1"
+_BALLOT = b"pole.gradient.ballot.v1"
+LEAST_SAMPLE = 2
+SAFETY = 2  # a cheat's loss over its gain, in expectation
+# GradientChain.ACCUSER_SHARE: what the first accuser gets of a lost bond. It may be the cheat itself.
+ACCUSER_SHARE = 10
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,36 @@ def assignment(
     for place in range((segments - 1) * copies):
         shares[order[place % len(order)]].add(place // copies)
     return {member: frozenset(share) for member, share in shares.items()}
+
+
+def ballot_seed(block_hash: bytes, ballot_id: int) -> bytes:
+    """What shares and samples of a ballot are drawn from; `block_hash`: of the block after the one that opened it."""
+    return hashlib.shake_256(_BALLOT + block_hash + ballot_id.to_bytes(8, "big")).digest(32)
+
+
+def sample(seed: bytes, entry: int, member: str, segments: int, count: int) -> frozenset[int]:
+    """Which of a proposal's segments this member replays: the last, and `count` of the others."""
+
+    def rank(segment: int) -> bytes:
+        own = bytes([entry]) + bytes.fromhex(member[2:]) + segment.to_bytes(2, "big")
+        return hashlib.shake_256(_SAMPLE + seed + own).digest(32)
+
+    return frozenset([*sorted(range(segments - 1), key=rank)[:count], segments - 1])
+
+
+def sample_size(segments: int, members: int, bond_wei: int, reward_wei: int) -> int:
+    """How many segments, besides the last, each member replays so that a single forged one does not pay.
+
+    The least number with p * bond >= 2 * reward * (1 - p), where p is the chance that one of two thirds of the members
+    draws the forged segment, and the bond is what is left of it without the accuser's part.
+    """
+    others, awake = segments - 1, -(-2 * members // 3)
+    lost_wei = bond_wei - bond_wei // ACCUSER_SHARE
+    for count in range(min(LEAST_SAMPLE, others), others):
+        missed = Fraction(others - count, others) ** awake
+        if (1 - missed) * lost_wei >= SAFETY * reward_wei * missed:
+            return count
+    return others
 
 
 def _rank(seed: bytes, entry: int, member: str) -> bytes:

@@ -11,7 +11,7 @@ from pole.gradient.manifest import DIGEST_BITS
 from pole.gradient.network import FlatNetwork
 from pole.gradient.rules import least_digest
 from pole.gradient.samples import Samples
-from pole.gradient.trajectory import STEPS_PER_DRAW, Trajectory
+from pole.gradient.trajectory import STEPS_PER_DRAW, Draws, Trajectory
 
 FUSED_STEPS = 16
 WARM_UP_STEPS = 3
@@ -45,9 +45,7 @@ class FusedTrajectory(Trajectory):
         self._graph = self._captured()
 
     def advance(self) -> int:
-        position = self.step % STEPS_PER_DRAW
-        draws = self._draws_at(position)
-        self._keep_checkpoint()
+        draws, position = self.next_draws()
         start, chosen = self.network.snapshot(), slice(position, position + self._fused)
         self._rows.copy_(draws.batches[chosen])
         self._weights.copy_(torch.from_numpy(draws.weights[chosen]))
@@ -61,15 +59,14 @@ class FusedTrajectory(Trajectory):
         ]
         if promising:
             self.network.restore(start)
-            self._repeat(position, promising)
+            self._repeat(draws, position, promising)
         else:
             self.step += self._fused
         return self.step
 
-    def _repeat(self, position: int, promising: list[int]) -> None:
+    def _repeat(self, draws: Draws, position: int, promising: list[int]) -> None:
         """The same steps without the graph, with a closer look at some."""
         for index in range(self._fused):
-            draws = self._draws_at(position + index)
             self._train(self._batches[position + index])
             self.step += 1
             if index in promising:

@@ -38,7 +38,7 @@ class GradientManifest(Document):
     per divided segment.
     """
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     kind: Literal["gradient"] = "gradient"
     name: Title
     rules: Literal["paper", "hardened"] = "hardened"
@@ -51,9 +51,9 @@ class GradientManifest(Document):
     requirement_count: Annotated[int, Field(ge=1, le=256)] = DIGEST_BITS
     checkpoint_interval: Annotated[int, Field(ge=1, le=10_000)] = 64
     margin: Annotated[float, Field(gt=0, le=0.1)] = 0.0002
-    replay_tolerance: Annotated[float, Field(gt=0, le=0.01)] = 0.001
+    replay_tolerance: Annotated[float, Field(gt=0, le=0.01)] = 0.0002
     devices: Literal["any", "alike"] = "any"
-    segments: Literal["all", "divided"] = "all"
+    segments: Literal["all", "divided", "sampled"] = "all"
     redundancy: Annotated[int, Field(ge=1, le=16)] = 2
     scored_training_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 500
 

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pole.errors import ManifestInvalid
 from pole.gradient.network import FlatNetwork, Part, Snapshot
 from pole.gradient.samples import Samples
+from pole.gradient.seeds import COORDINATES, cell_widths
 from pole.gradient.verification import drift
 
 STEPS = 300
@@ -23,6 +25,8 @@ MIN_MOVED_SHARE = 0.999
 MAX_NOISE = 0.01
 MAX_DRIFT = 0.25  # of the replay tolerance
 NOISE_STEPS = 5
+MIN_SURPRISE = 12.0  # a foretold seed is right with a chance of e^-12
+STATISTICS_ROWS = 512
 _LISTED = 8
 
 
@@ -54,7 +58,7 @@ class Movement:
 
 def check_startup(network: FlatNetwork, samples: Samples, steps: int = STEPS, seed: int = 1) -> Movement:
     """Raises ManifestInvalid, naming the tensors, unless 99.9 % of the weights move, no gradient is mere rounding, and
-    a segment can be replayed on other devices (unless the manifest asks for devices alike).
+    a segment can be replayed on other devices (unless the manifest asks for devices alike) but not foretold.
 
     The network's state is as before afterwards.
     """
@@ -77,6 +81,13 @@ def check_startup(network: FlatNetwork, samples: Samples, steps: int = STEPS, se
         )
     if network.manifest.devices == "any":
         _check_drift(network, samples, seed)
+    surprise = measure_surprise(network, samples, seed)
+    if not surprise >= MIN_SURPRISE:
+        raise ManifestInvalid(
+            f"where {network.manifest.checkpoint_interval} steps lead to can be foretold but for {surprise:.2g} of "
+            f"{COORDINATES} coordinates; it takes {MIN_SURPRISE:g} to foil miners who choose among trajectories: use a "
+            "longer checkpoint interval, a higher learning rate, batch normalisation or a smaller replay tolerance"
+        )
     return movement
 
 
@@ -92,6 +103,41 @@ def measure_drift(network: FlatNetwork, samples: Samples, steps: int, seed: int 
     end = network.snapshot()
     network.restore(start)
     return drift(reference, wide, reference.state, Snapshot(end.weights.double(), end.buffers.double(), end.counters))
+
+
+def measure_surprise(network: FlatNetwork, samples: Samples, seed: int = 1) -> float:
+    """How many of a seed's coordinates a table of every row's gradient at the segment's start misses.
+
+    Such a table sees the rows one by one, so batch normalisation's statistics are those of many rows, held fixed.
+    """
+    start, manifest = network.snapshot(), network.manifest
+    table = _frozen(network, samples)
+    foretold = start.weights.clone()
+    for batch in _random_batches(network, samples, manifest.checkpoint_interval, seed):
+        x, y = samples.train_x[batch], samples.train_y[batch]
+        network.step(x, y)
+        table.step(x, y)
+        foretold.add_(table.weights - start.weights)
+        table.weights.copy_(start.weights)
+    old, new = (state.weights.double().cpu().numpy() for state in (start, network.state))
+    missed_by = (foretold - network.weights).abs().double().cpu().numpy()
+    network.restore(start)
+    tensors = [(part.start, part.end) for part in network.weight_parts]
+    widths = np.maximum(cell_widths(old, new, tensors, manifest.replay_tolerance), np.finfo(np.float64).tiny)
+    return COORDINATES * float(np.minimum(1, missed_by / widths).mean())
+
+
+def _frozen(network: FlatNetwork, samples: Samples) -> FlatNetwork:
+    """The same network, in evaluation mode, with the statistics of many rows."""
+    frozen = FlatNetwork(network.manifest, network.device, network.dtype)
+    frozen.restore(network.state)
+    for module in frozen.model.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        frozen.model(samples.train_x[:STATISTICS_ROWS])
+    frozen.model.eval()
+    return frozen
 
 
 def _check_drift(network: FlatNetwork, samples: Samples, seed: int) -> None:

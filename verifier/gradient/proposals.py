@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pole.chain.contracts.gradient_chain import SegmentsReport
 from pole.chain.gradient_structs import Proposal
-from pole.gradient.claim import assignment
+from pole.gradient.claim import assignment, sample, sample_size
 from pole.gradient.manifest import GradientManifest
 from pole.task.manifest import Document
 from verifier.gradient.messages import Claim, HeightInputs, ProposalsRequest
@@ -19,17 +19,20 @@ Segments = Mapping[int, frozenset[int]]
 class HeightReview:
     """`manifest` is None if it cannot be read: then the judging process says why, and nothing is divided.
 
-    `recheck`: judgements on segments that other verifiers reported, which overrule the own ones if they are worse.
+    `reward_wei`: of the block. `recheck`: judgements on segments that other verifiers reported, which overrule the own
+    ones if they are worse.
     """
 
     inputs: HeightInputs
     manifest: GradientManifest | None
+    reward_wei: int = 0
     session: Session = field(default_factory=Session)
     recheck: Session = field(default_factory=Session)
 
     @property
-    def is_divided(self) -> bool:
-        return self.manifest is not None and self.manifest.rules == "hardened" and self.manifest.segments == "divided"
+    def is_shared(self) -> bool:
+        """Whether verifiers replay different segments."""
+        return self.manifest is not None and self.manifest.rules == "hardened" and self.manifest.segments != "all"
 
     def request(self, proposals: Sequence[Proposal], segments: Segments | None) -> RequestOf:
         """What to ask about some of these proposals; without `segments`, everything is replayed."""
@@ -42,14 +45,21 @@ class HeightReview:
 
         return build
 
-    def shares(self, address: str, proposals: Sequence[Proposal], seed: bytes, members: Sequence[str]) -> Segments:
-        """This member's part of every proposal."""
+    def shares(
+        self, address: str, proposals: Sequence[Proposal], seed: bytes, members: Sequence[str], bonds_wei: Sequence[int]
+    ) -> Segments:
+        """This member's part of every proposal; `bonds_wei`: their miners'."""
         assert self.manifest is not None
         interval, redundancy = self.manifest.checkpoint_interval, self.manifest.redundancy
-        return {
-            entry: assignment(seed, entry, members, -(-proposal.step // interval), redundancy)[address]
-            for entry, proposal in enumerate(proposals)
-        }
+        shares = {}
+        for entry, (proposal, bond_wei) in enumerate(zip(proposals, bonds_wei, strict=True)):
+            segments = -(-proposal.step // interval)
+            if self.manifest.segments == "sampled":
+                count = sample_size(segments, len(members), bond_wei, self.reward_wei)
+                shares[entry] = sample(seed, entry, address, segments, count)
+            else:
+                shares[entry] = assignment(seed, entry, members, segments, redundancy)[address]
+        return shares
 
     def suspects(self, reports: Sequence[SegmentsReport], shares: Segments) -> Segments:
         """What others found wrong in proposals that look valid so far, and is not in this member's own part."""

@@ -9,6 +9,7 @@ from pole.chain.structs import Ballot
 from pole.chain.turns import TURNS
 from pole.errors import ManifestInvalid
 from pole.gradient.advance import advance_gradient_due
+from pole.gradient.claim import ballot_seed
 from pole.gradient.manifest import fetch_gradient_manifest
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
@@ -80,7 +81,7 @@ class GradientVoting:
     def _judge_early(self, current: Height) -> None:
         """Replays before the ballot opens; divided work is not known before."""
         review = self._review_of(current)
-        if not review.is_divided:
+        if not review.is_shared:
             window_s = self.context.contracts.verifier_committee.parameters().vote_commit_window_s
             seconds_left = current.deadline - self.context.chain.block_time() + window_s - self.reserve_s
             self._judge(review, review.session, self.gradient_chain.proposals(), None, seconds_left)
@@ -93,9 +94,11 @@ class GradientVoting:
         review, proposals = self._review_of(current), self.gradient_chain.proposals()
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
         shares = None
-        if review.is_divided:
-            members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
-            shares = review.shares(self.votes.owner, proposals, current.assignment_seed, members)
+        if review.is_shared:
+            block_hash = self.context.chain.block_hash(current.voting_block + 1)
+            if block_hash is None:
+                return Waiting("the block after the ballot's opening, whose hash divides the work", None, "replay")
+            shares = self._shares(review, ballot, proposals, block_hash)
         if not self._judge(review, review.session, proposals, shares, seconds_left):
             return self._not_yet(ballot, review.session, seconds_left)
         if shares is not None:
@@ -141,7 +144,15 @@ class GradientVoting:
             return Waiting(f"the ballot to go on without my vote ({trouble})", ballot.deadline, "look again")
         return Waiting(trouble, ballot.deadline, "vote")
 
-    # --- divided segments --------------------------------------------------------------------------------------------
+    # --- shared work --------------------------------------------------------------------------------------------
+
+    def _shares(
+        self, review: HeightReview, ballot: Ballot, proposals: Sequence[Proposal], block_hash: bytes
+    ) -> Segments:
+        members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
+        bonds_wei = [self.gradient_chain.miner(proposal.miner).bond_wei for proposal in proposals]
+        seed = ballot_seed(block_hash, ballot.ballot_id)
+        return review.shares(self.votes.owner, proposals, seed, members, bonds_wei)
 
     def _report(self, ballot: Ballot, review: HeightReview) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""
@@ -179,7 +190,7 @@ class GradientVoting:
         manifest = None
         with suppress(ManifestInvalid):
             manifest = fetch_gradient_manifest(self.context.store, task.terms.manifest)
-        return HeightReview(inputs, manifest)
+        return HeightReview(inputs, manifest, task.terms.block_reward_wei)
 
     def _log(self, ballot: Ballot, review: HeightReview, proposals: Sequence[Proposal]) -> None:
         for entry, proposal in enumerate(proposals):

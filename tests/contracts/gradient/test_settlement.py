@@ -67,9 +67,7 @@ def test_advance__collected__opens_a_ballot_with_the_fee(searching: Play) -> Non
     assert (ballot.chain, ballot.entryCount, ballot.refundAccount) == (searching.gradient, 2, account_of(1))
     assert searching.reservoir.balanceOf(searching.committee, ESCROW, account_of(1)) == FEE_WEI
     assert searching.budget_wei() == 3 * BLOCK_WEI - FEE_WEI
-    opened_in = searching.network.blocks.height
-    seed = keccak(encode(["bytes32", "uint64"], [searching.network.blocks[opened_in - 1].hash, 1]))
-    assert current.assignmentSeed == seed
+    assert current.votingBlock == searching.network.blocks.height
 
 
 # --- one is valid ---
@@ -423,6 +421,41 @@ def test_report_segments__member__is_an_event(searching: Play) -> None:
     (event,) = receipt.decode_logs(searching.gradient.SegmentsReported)
     assert (event.ballotId, event.verifier, event.entry) == (1, searching.verifiers[1], 1)
     assert event.wrongSegments == 0b101
+
+
+def test_advance__accused_and_bad__first_accuser_gets_a_tenth_of_the_bond(searching: Play) -> None:
+    """The rest refills the budget with the ballot's fee, and goes to the client. Finding nothing accuses nobody."""
+    searching.to_voting(*searching.miners[:2])
+    first, second = searching.verifiers[:2]
+    searching.gradient.reportSegments(1, 1, 0, 0, sender=second)
+    searching.gradient.reportSegments(1, 0, 0, 0b10, sender=first)
+    searching.gradient.reportSegments(1, 1, 1, 0b01, sender=second)
+    searching.gradient.reportSegments(1, 0, 1, 0b01, sender=first)
+    searching.vote([INVALID, INVALID])
+    reward_wei, fees_wei = BOND_WEI // 10, FEE_WEI // 2
+    assert [searching.credit_wei(each) for each in (first, second)] == [reward_wei + fees_wei] * 2
+    assert searching.credit_wei(searching.client) == 2 * (BOND_WEI - reward_wei) - FEE_WEI
+    assert [searching.bonded_wei(miner) for miner in searching.miners[:2]] == [0, 0]
+    searching.check_money()
+
+
+def test_advance__accused_and_valid__accuser_gets_nothing_but_its_fee(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    searching.gradient.reportSegments(1, 0, 0, 1, sender=searching.verifiers[0])
+    searching.vote([GOOD])
+    assert [searching.credit_wei(verifier) for verifier in searching.verifiers[:2]] == [FEE_WEI // 2] * 2
+    assert searching.bonded_wei(searching.miners[0]) == BOND_WEI
+
+
+def test_advance__accused_in_another_ballot__accuser_gets_nothing(searching: Play) -> None:
+    searching.to_voting(searching.miners[0])
+    searching.gradient.reportSegments(1, 0, 0, 1, sender=searching.verifiers[0])
+    searching.lose_quorum()
+    before = searching.credit_wei(searching.verifiers[0])
+    searching.to_voting(searching.miners[0])
+    searching.vote([INVALID])
+    assert searching.credit_wei(searching.verifiers[0]) - before == FEE_WEI // 2
+    assert searching.bonded_wei(searching.miners[0]) == 0
 
 
 def test_commit_vote__both_chains_ballots__do_not_meet(searching: Play) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pole.gradient.claim import ACCUSER_SHARE
 from tests.contracts.conftest import GRADIENT_PARAMETERS
 from tests.contracts.heights import (
     BLOCK_WEI,
@@ -126,9 +127,14 @@ def test_submit__cid_that_names_nothing__reverts(play: Play, reverts: Any, field
 
 
 def test_submit__fee_that_a_lost_bond_would_not_cover__reverts(play: Play, reverts: Any) -> None:
-    play.submit(blockRewardWei=10 * BOND_WEI)
-    with reverts(play.gradient.FeeAboveBond, feeWei=BOND_WEI + 1, bondWei=BOND_WEI):
-        play.submit(blockRewardWei=10 * BOND_WEI + 1)
+    """What is left of it without an accuser's part, nine tenths."""
+    play.submit(blockRewardWei=9 * BOND_WEI)
+    with reverts(play.gradient.FeeAboveBond, feeWei=BOND_WEI * 9 // 10 + 1, bondWei=BOND_WEI):
+        play.submit(blockRewardWei=9 * BOND_WEI + 1)
+
+
+def test_accuser_share__is_what_samples_reckon_with(play: Play) -> None:
+    assert play.gradient.ACCUSER_SHARE() == ACCUSER_SHARE
 
 
 @pytest.mark.parametrize("off_wei", [-1, 1])
@@ -199,7 +205,7 @@ def test_open_task__nothing_pending__reverts(play: Play, reverts: Any) -> None:
 
 
 def test_open_task__another_is_active__reverts(searching: Play, reverts: Any) -> None:
-    searching.submit(blockRewardWei=2 * REWARD_WEI)
+    searching.submit(blockRewardWei=REWARD_WEI + 1)
     with reverts(searching.gradient.TaskActive, taskId=1):
         searching.open()
 

@@ -39,9 +39,11 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(company: G
     assert [cell.strip() for cell in row[1:5]] == ["first", str(task_id), "completed", "3 of 3"]
 
 
-def test_chain__divided_segments__each_verifier_reports_its_own(company: GradientCompany) -> None:
+@pytest.mark.parametrize("segments", ["divided", "sampled"])
+def test_chain__shared_work__each_verifier_reports_its_own(company: GradientCompany, segments: str) -> None:
+    """The share is drawn from the block after the one that opened the ballot."""
     company.gather(company.miners[0])
-    task_id = company.commission("divided", segments="divided", redundancy=1, checkpoint_interval=10)
+    task_id = company.commission(segments, segments=segments, redundancy=1, checkpoint_interval=64)
     start = company.world.chain.block_number()
     assert company.ended(task_id).state is GradientTaskState.COMPLETED
     reports = company.world.chain.logs("GradientChain", "SegmentsReported", from_block=start)
@@ -80,7 +82,7 @@ def test_chain__resnet18_with_a_stem_for_small_images__blocks_follow_each_other(
 def test_chain__nobody_searches__task_is_stopped_and_refunded_less_one_fee(company: GradientCompany) -> None:
     company.gather(company.miners[0])
     start = company.world.chain.block_number()
-    task_id = company.commission("abandoned", block_count=2, steps_per_block=1 << 17, checkpoint_interval=1000)
+    task_id = company.commission("abandoned", block_count=2, steps_per_block=1 << 17, checkpoint_interval=1024)
     current = company.in_phase(task_id, HeightPhase.SEARCH)
     company.dismiss()
     company.world.pass_deadline(current.deadline)

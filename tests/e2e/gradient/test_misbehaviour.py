@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 FEE_WEI = REWARD_WEI // 10
 CHEAT = 7
-INTERVAL = 8
+INTERVAL = 64
 
 
 def test_proposal__files_that_prove_nothing__is_slashed_and_the_search_goes_on(company: GradientCompany) -> None:
@@ -59,6 +59,8 @@ def test_proposal__jump_in_one_segment__is_found_by_one_verifier_and_confirmed_b
     block, published = _jump(company, cheat, current, company.gradient_chain.task(task_id))
     cheat.propose(current.height, block.step, block.sign_digest, published.proof, published.weights)
     company.once("the bond to be lost", lambda: company.gradient_chain.miner(cheat.address).bond_wei == 0)
+    [reward] = world.chain.logs("GradientChain", "AccuserRewarded", from_block=start)
+    assert reward.arguments["amountWei"] == company.gradient_chain.parameters().miner_bond_wei // 10
     reports = world.chain.logs("GradientChain", "SegmentsReported", from_block=start)
     assert sorted(report.arguments["wrongSegments"] for report in reports) == [0, 1]
     ballot_id = int(reports[0].arguments["ballotId"])

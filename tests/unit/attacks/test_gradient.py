@@ -33,8 +33,10 @@ MEASURED: dict[str, tuple[tuple[str, float, float], ...]] = {
     "hardened-within-tolerance": (("gain", 1, 1.1),),
     "hardened-withholding": (("gain", 0.1, 0.5),),
     "hardened-parallel-steps": (("gain", 0.05, 0.5),),
-    "hardened-prescreened-identities": (("gain", 2, 32), ("gain_at_mean", 0, 2)),
-    "hardened-prescreened-norm": (("gain_at_64", 0, 1.1),),
+    "hardened-prescreened-identities": (("least_gain", 0, 1.1),),
+    "hardened-prescreened-norm": (("least_gain", 0, 1.1),),
+    "hardened-ground-checkpoints": (("seeds", 1, 1.15), ("foretold_share", 0, 0.1)),
+    "hardened-forged-segment": (("found_share", 0.04, 0.08), ("gain_in_rewards", -1.5, -0.5)),
 }
 
 

@@ -71,10 +71,24 @@ def test_prepare__digits__terms_follow_from_the_steps_wanted(tmp_path: Path, sto
     terms = prepare(order, open_order_home(tmp_path, order), store, LOCAL.gradient).terms(order)
     manifest = fetch_gradient_manifest(store, terms.manifest)
     assert terms.initial_threshold == MAX_THRESHOLD // (48 * 2)
-    assert (terms.min_step, terms.max_step) == (16, min(64 * 64, 256 * manifest.checkpoint_interval))
+    assert (terms.min_step, terms.max_step) == (17, min(17 + 64 * 64, 256 * manifest.checkpoint_interval))
     assert (manifest.checkpoint_interval, manifest.data.training_rows, manifest.test_set.rows) == (16, 200, 50)
     assert (terms.rules, terms.block_time_limit_s) == (Rules.HARDENED, 60)
     assert all(store.has(cid) for cid in (terms.genesis_weights, Cid.parse(manifest.test_set.cid)))
+
+
+def test_prepare__network_that_can_be_foretold__segments_are_longer_until_it_cannot(
+    tmp_path: Path, store: Store
+) -> None:
+    """Columns get no batch normalisation, and at this rate gradients hardly change within a short segment."""
+    order = digits(data=SourceOptions(source="sklearn:iris"), learning_rate=0.001)
+    manifest = fetch_gradient_manifest(
+        store, Cid.parse(prepare(order, open_order_home(tmp_path, order), store, LOCAL.gradient).manifest)
+    )
+    assert 16 < manifest.checkpoint_interval <= 1024
+    short = order.model_copy(update={"name": "short", "checkpoint_interval": 16})
+    with pytest.raises(ManifestInvalid, match="can be foretold but for"):
+        prepare(short, open_order_home(tmp_path, short), store, LOCAL.gradient)
 
 
 def test_prepare__more_steps_than_a_proof_can_hold__refused(tmp_path: Path, store: Store) -> None:

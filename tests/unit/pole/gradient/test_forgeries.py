@@ -34,8 +34,13 @@ def trained(task: GradientTask, rows: list[torch.Tensor]) -> list[Snapshot]:
 
 
 def proper_batches(task: GradientTask, steps: int) -> list[torch.Tensor]:
-    draws = Draws.of(task.network(), task.samples, PREVIOUS_HASH, MINER, 1, steps)
-    return list(draws.batches.unbind())
+    """Those of the honest trajectory, whose draws depend on its checkpoints."""
+    trajectory, batches = Trajectory(task.network(), task.samples, PREVIOUS_HASH, MINER), []
+    for _ in range(steps):
+        draws, position = trajectory.next_draws()
+        batches.append(draws.batches[position])
+        trajectory.advance()
+    return batches
 
 
 def forged(task: GradientTask, mined: Mined, states: list[Snapshot]) -> BlockClaim:
@@ -55,13 +60,13 @@ def test_verify__wrong_checkpoint__names_both_segments_around_it(
     assert "segments [0, 1] do not lead to the next checkpoint" in finding.reason
 
 
-def test_verify__checkpoint_that_is_no_model__names_both_segments_around_it(
+def test_verify__checkpoint_that_is_no_model__names_every_segment_that_needs_it(
     task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
 ) -> None:
     content, first = task.store.get(mined.claim.proof, 1 << 16), task.network().to_bytes(mined.candidate.checkpoints[0])
     hostile = content.replace(str(cid_of(first)).encode(), str(task.store.put(b"no model")).encode())
     finding = judge(replace(mined.claim, proof=task.store.put(hostile)))
-    assert (hostile != content, finding.is_valid, finding.wrong_segments) == (True, False, 0b011)
+    assert (hostile != content, finding.is_valid, finding.wrong_segments) == (True, False, 0b111)
 
 
 def test_verify__skipped_step__is_refused(
@@ -128,7 +133,29 @@ def test_verify__weights_from_nowhere__are_refused(
     while trajectory.best is None or trajectory.best.sign_digest >= THRESHOLD:
         trajectory.advance()
     finding = judge(task.claim(network, trajectory.best))
-    assert (finding.is_valid, finding.wrong_segments) == (False, 1)
+    assert (finding.is_valid, finding.wrong_segments) == (False, 0b011)  # the second one's seed is another, too
+
+
+def test_verify__step_of_the_first_segment__is_refused_whatever_its_digest(
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
+) -> None:
+    """Everybody knows its draws from the header on."""
+    interval = task.manifest.checkpoint_interval
+    states = trained(task, proper_batches(task, interval))
+    early = CandidateStep(interval, mined.candidate.sign_digest, states[-1], ())
+    finding = judge(replace(task.claim(task.network(), early), threshold=1 << 24))
+    assert not finding.is_valid
+    assert f"step {interval} lies in the first segment; blocks begin at step {interval + 1}" in finding.reason
+
+
+def test_verify__draws_of_another_checkpoint__are_refused(
+    task: GradientTask, mined: Mined, judge: Callable[[BlockClaim], ReplayResult]
+) -> None:
+    """Training that goes on with the draws of the previous hash alone, as if the checkpoint were none."""
+    interval, steps = task.manifest.checkpoint_interval, mined.candidate.step
+    own = Draws.of(task.network(), task.samples, PREVIOUS_HASH, MINER, 1, steps).batches
+    batches = [*proper_batches(task, interval), *own[interval:]]
+    assert judge(forged(task, mined, trained(task, batches))).wrong_segments & 0b11 == 0b10
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pole.errors import BadInput, ManifestInvalid, ModelInvalid
 from pole.gradient.network import FlatNetwork, model_file_cap
 from pole.gradient.pace import choose_threads, steps_per_second
 from pole.gradient.samples import fetch_samples
-from pole.gradient.startup import check_startup, measure_drift, measure_movement
+from pole.gradient.startup import MIN_SURPRISE, check_startup, measure_drift, measure_movement, measure_surprise
 from pole.storage.folder import FolderStore
 from pole.task.model import build_model
 from pole.task.weights import load_model, save_model
@@ -169,3 +169,19 @@ def test_measure_movement__dead_relu_units__count_as_unmoved(tmp_path: Path) -> 
     network.weights[16 * 64 : 16 * 65] = -100.0  # the hidden layer's biases
     movement = measure_movement(network, task.samples, steps=10)
     assert {tensor.name: tensor.moved_share for tensor in movement.tensors}["l1.weight"] == 0.0
+
+
+def test_check_startup__steps_that_a_table_foretells__are_refused_unless_segments_are_longer(tmp_path: Path) -> None:
+    """A network whose rows do not meet in a batch, at a small rate: one gradient of each row tells where it goes."""
+    layers = [{"type": "flatten"}, {"type": "linear", "size": 32}, {"type": "silu"}, {"type": "linear", "size": 10}]
+    task = digits_task(FolderStore(tmp_path), layers, learning_rate=0.003)
+    start = task.network()
+    with pytest.raises(ManifestInvalid, match="longer checkpoint interval"):
+        check_startup(start, task.samples, steps=50)
+    assert torch.equal(start.weights, task.network().weights)
+    longer = digits_task(FolderStore(tmp_path), layers, learning_rate=0.003, checkpoint_interval=1024)
+    assert check_startup(longer.network(), longer.samples, steps=50).moved_share >= 0.999
+
+
+def test_measure_surprise__batch_normalisation__foils_a_table(task: GradientTask) -> None:
+    assert measure_surprise(task.network(), task.samples) > 2 * MIN_SURPRISE

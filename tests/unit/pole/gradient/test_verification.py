@@ -70,15 +70,23 @@ def test_trajectory__best__is_the_lowest_digest_from_min_step_on(task: GradientT
     assert len(set(lowest)) > 1
 
 
-def test_verify__block_without_a_checkpoint__is_valid(
-    task: GradientTask, judge: Callable[[BlockClaim], ReplayResult]
-) -> None:
-    trajectory = Trajectory(task.network(), task.samples, PREVIOUS_HASH, MINER)
+def test_trajectory__first_segment__holds_no_block_however_low_min_step_is(task: GradientTask) -> None:
+    trajectory = Trajectory(task.network(), task.samples, PREVIOUS_HASH, MINER, min_step=1)
+    for _ in range(task.manifest.checkpoint_interval):
+        trajectory.advance()
+        assert trajectory.best is None
     trajectory.advance()
     assert trajectory.best is not None
+    assert len(trajectory.best.checkpoints) == 1
+
+
+def test_trajectory__longer_segments_than_draws_at_once__replay_as_well(tmp_path: Path) -> None:
+    task = digits_task(FolderStore(tmp_path), checkpoint_interval=STEPS_PER_DRAW + 8)
+    trajectory = Trajectory(task.network(), task.samples, PREVIOUS_HASH, MINER)
+    while trajectory.best is None or trajectory.step < STEPS_PER_DRAW + 20:
+        trajectory.advance()
     claim = replace(task.claim(trajectory.network, trajectory.best), threshold=1 << 24)
-    assert (claim.step, trajectory.best.checkpoints) == (1, ())
-    assert judge(claim).is_valid
+    assert verify(FlatNetwork(task.manifest), task.samples, task.store, claim).is_valid
 
 
 # --- divided segments ------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def proposal(miner: str, step: int) -> Proposal:
 
 def test_shares__no_redundancy__everybody_has_the_last_and_each_other_is_one_members(review: HeightReview) -> None:
     proposals = [proposal(MINER, 41), proposal(OTHER_MINER, 8)]  # six segments of eight steps, and one
-    shares = [review.shares(member, proposals, PREVIOUS_HASH, MEMBERS) for member in MEMBERS]
+    shares = [review.shares(member, proposals, PREVIOUS_HASH, MEMBERS, [1, 1]) for member in MEMBERS]
     assert [share[1] for share in shares] == [frozenset({0})] * 3
     assert all(5 in share[0] for share in shares)
     others = [index for share in shares for index in share[0] - {5}]
@@ -73,6 +73,17 @@ def test_words__second_look__overrules_the_first(review: HeightReview) -> None:
     assert [each.word for each in review.judged(2)] == [VALID, INVALID]
 
 
-def test_is_divided__manifest_cannot_be_read__false(review: HeightReview) -> None:
-    assert review.is_divided
-    assert not HeightReview(review.inputs, None).is_divided
+def test_shares__sampled__as_many_as_each_miners_bond_asks_for(
+    review: HeightReview, manifest: GradientManifest
+) -> None:
+    sampled = manifest.model_copy(update={"segments": "sampled"})
+    rich, poor = 10**18, 10**9
+    drawn = HeightReview(review.inputs, sampled, reward_wei=10**15)
+    shares = drawn.shares(MEMBERS[0], [proposal(MINER, 512), proposal(MINER, 512)], bytes(32), MEMBERS, [rich, poor])
+    assert len(shares[0]) == 3
+    assert shares[1] == frozenset(range(64))
+
+
+def test_is_shared__manifest_cannot_be_read__false(review: HeightReview) -> None:
+    assert review.is_shared
+    assert not HeightReview(review.inputs, None).is_shared
