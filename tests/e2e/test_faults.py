@@ -100,7 +100,7 @@ class Trouble:
 
 @pytest.fixture(scope="module")
 def troubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
-    company = found(tmp_path_factory.mktemp("trouble"))
+    company = found(tmp_path_factory.mktemp("trouble"), is_hasty=False)
     world = company.world
     with closing(world), closing(Proxy(world.site.rpc_url)) as proxy:
         trouble = Trouble(company, proxy)

@@ -51,6 +51,8 @@ def test_round__quantities_or_labels__model_of_the_block_predicts_them(
     said = stage.run(["dataclient", "submit", str(file)], company.client)
     task_id = world.contracts.task_market.task_count()
     assert f"is now task {task_id}" in said
+    world.until("the miner's commit", lambda: world.has_committed(task_id, company.miner))
+    world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)  # commits stay open until time is up
     ended = world.ended(task_id)
     assert ended.phase is Phase.FINALISED
     assert world.contracts.task_market.task(task_id).state is TaskState.SOLVED
