@@ -17,11 +17,11 @@ _HAS_PASSED = pytest.StashKey[bool]()
 _LONGEST_FIRST = (
     "test_kill_steps",
     "test_endurance",
-    "company",
     "test_faults",
     "gradient",
-    "test_ipfs",
+    "company",
     "test_happy_path",
+    "test_ipfs",
 )
 
 
@@ -49,8 +49,8 @@ def no_idle_company(request: pytest.FixtureRequest, companies: list[Company]) ->
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    """A world of the test's own, without anybody."""
-    with closing(World(tmp_path)) as own:
+    """A world of the test's own, without anybody; a parameter of the test may hold options for it."""
+    with closing(World(tmp_path, **getattr(request, "param", {}))) as own:
         request.node.stash[SHOWN] = own
         yield own
         assert leaks(own.stage, own.folder) == []

@@ -34,7 +34,10 @@ def write(path: Path, seed: int, rows: int, target: str) -> Path:
     [
         ("quantity", "price", "rmse", 250_000, ["row", "price [EUR]", "far_outside"]),
         ("labels", "tags", "multilabel_f1", 600_000, ["row", "labels", "far_outside", *PROBABILITIES]),
-        ("labels", "tags", "multilabel_accuracy", 600_000, ["row", "labels", "far_outside", *PROBABILITIES]),
+        pytest.param(
+            *("labels", "tags", "multilabel_accuracy", 600_000, ["row", "labels", "far_outside", *PROBABILITIES]),
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_round__quantities_or_labels__model_of_the_block_predicts_them(

@@ -32,7 +32,7 @@ P = TypeVar("P", bound=Participant)
 POLL_S = 0.1
 PATIENCE_S = 60.0
 _TAIL_LINES = 40
-_ROLE_POLL_S, _HASTY_POLL_S = "0.5", "0.2"
+_ROLE_POLL_S, _HASTY_POLL_S = "0.5", "0.3"
 _TICK_S = 0.25
 _SETTLE_S = 0.5
 
