@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 _KDF_ITERATIONS = 1 << 10
 _STOP_TIMEOUT_S = 10.0
 
+Process = subprocess.Popen[bytes] | ForkedProcess
+
 
 class DemoFailed(PoleError):
     """A step of the demo ended with an error; carries the end of what it printed."""
@@ -54,7 +56,7 @@ class Stage:
     chain: DevChain
     stores: dict[str, str] = field(default_factory=dict)
     is_forking: bool = False
-    processes: dict[str, subprocess.Popen[bytes] | ForkedProcess] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
     def store(self, role: str) -> str:

@@ -54,8 +54,9 @@ def test_forked__ends_by_itself__status_output_arguments_folder_and_environment(
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_forked__ended_by_a_signal__says_which(tmp_path: Path, number: signal.Signals) -> None:
     with started(tmp_path, SLEEPS) as process:
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.2)
+        while not (tmp_path / "out").exists() or "asleep" not in (tmp_path / "out").read_text():
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.1)
         assert process.poll() is None
         assert os.getsid(process.pid) == process.pid
         process.send_signal(number)
