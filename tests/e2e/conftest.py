@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.secrecy import leaks
+from tests.e2e.settled import check_settled
+from tests.e2e.trouble import Trouble
 from tests.e2e.world import World
 
 _HAS_PASSED = pytest.StashKey[bool]()
@@ -17,10 +19,11 @@ _HAS_PASSED = pytest.StashKey[bool]()
 _LONGEST_FIRST = (
     "test_kill_steps",
     "test_endurance",
-    "test_faults",
+    "test_faults_of_the_node",
     "gradient",
     "company",
     "test_happy_path",
+    "test_faults",
     "test_ipfs",
 )
 
@@ -82,6 +85,16 @@ def company(
         return
     check(current.world)
     current.is_orderly = True
+
+
+@pytest.fixture
+def trouble(request: pytest.FixtureRequest, troubled: Trouble) -> Iterator[Trouble]:
+    """The module's; every test ends with the books in order."""
+    request.node.stash[SHOWN] = troubled.world
+    since = troubled.world.chain.block_number()
+    yield troubled
+    check_settled(troubled.world, since, troubled.company.actors)
+    assert leaks(troubled.world.stage, troubled.world.folder) == []
 
 
 def check(world: World) -> None:
