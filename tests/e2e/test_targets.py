@@ -49,7 +49,7 @@ def test_round__quantities_or_labels__model_of_the_block_predicts_them(
     rows, file = write(folder / f"{name}.csv", 1, 200, column), folder / f"{name}.toml"
     command = ["dataclient", "init", str(rows), "--label", column, "--target", target, "--metric", metric]
     command += ["--unit", "EUR"] if target == "quantity" else []
-    command += ["--out", str(file), "--name", name, "--vectors", "7", "--time-limit", "30"]
+    command += ["--out", str(file), "--name", name, "--vectors", "7", "--time-limit", "20"]
     stage.run([*command, "--required-train-ppm", str(required_ppm)])
     said = stage.run(["dataclient", "submit", str(file)], company.client)
     task_id = world.contracts.task_market.task_count()
