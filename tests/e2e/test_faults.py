@@ -52,15 +52,18 @@ def test_round__base_fee_over_the_cap__waits_until_it_falls(trouble: Trouble) ->
     world, marks = trouble.world, trouble.marks()
     task_id = trouble.commission("dear-gas", solutions_wanted=2)
     world.until("the commit", lambda: world.has_committed(task_id, trouble.company.miner))
+    world.freeze()
     set_base_fee(world, SPIKE_WEI)
     world.pass_deadline(world.in_phase(task_id, Phase.TRAINING).deadline)
     logs = {world.stage.log_of(actor): marks[actor.name] for actor in trouble.company.actors}
 
     def all_wait() -> bool:
         set_base_fee(world, SPIKE_WEI)
+        world.mine()  # in every block it is somebody else's turn to move the round on
         return all("gas is too dear" in log.read_text()[mark:] for log, mark in logs.items())
 
     world.until("everybody to wait", all_wait)
+    world.thaw()
     trouble.finish(task_id)
     set_base_fee(world, GWEI)
 

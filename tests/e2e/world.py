@@ -33,7 +33,7 @@ POLL_S = 0.1
 PATIENCE_S = 60.0
 _TAIL_LINES = 40
 _ROLE_POLL_S, _HASTY_POLL_S = "0.5", "0.3"
-_TICK_S = 0.25
+_TICK_S = 1.0
 _SETTLE_S = 0.5
 
 
@@ -41,7 +41,7 @@ class World:
     """One anvil, one deployment, and the processes that a test starts.
 
     Account numbers are those of the development chain; 0 deployed. `close` ends everything. A transaction is mined at
-    once, and another block comes four times a second, unless `is_hasty` is False: then a transaction waits for the next
+    once, and another block comes every second, unless `is_hasty` is False: then a transaction waits for the next
     block as on a real chain, up to a second, and processes load their own libraries. Block time is that of the clock on
     the wall either way.
     """
