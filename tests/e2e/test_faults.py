@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ETHER, GWEI = 10**18, 10**9
 SPIKE_WEI = 400 * GWEI
+BLOCK_S = 1.0  # long enough for everybody to see the block
 HELP, STORE_TROUBLE = "waiting for somebody to help", "waiting for the content store to work again"
 
 
@@ -60,6 +61,7 @@ def test_round__base_fee_over_the_cap__waits_until_it_falls(trouble: Trouble) ->
     def all_wait() -> bool:
         set_base_fee(world, SPIKE_WEI)
         world.mine()  # in every block it is somebody else's turn to move the round on
+        time.sleep(BLOCK_S)
         return all("gas is too dear" in log.read_text()[mark:] for log, mark in logs.items())
 
     world.until("everybody to wait", all_wait)
