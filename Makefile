@@ -20,8 +20,6 @@ PROCESSES ?= 2
 # Some of these wait more than they compute, for blocks, for time to pass or for other processes.
 UNIT_PROCESSES ?= 3
 E2E_PROCESSES ?= 3
-# Contracts are compiled, for ape and for forge, by one process each.
-SIDE_BY_SIDE = @$(MAKE) --no-print-directory -j2 -Oline
 PYTEST = pytest -p no:ape_test -n $(PROCESSES) --dist worksteal
 WHICH := -m "not full"
 FORGE_PROFILE := quick
@@ -70,8 +68,9 @@ demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are 
 screenshots: setup ## The README's pictures of the explorer, anew (needs Chromium)
 	@python -m scripts.screenshots
 
+# The first two side by side: each compiles the contracts in one process.
 test: setup kubo ## All kinds of tests, in minutes; `make test-full` leaves nothing out
-	$(SIDE_BY_SIDE) test-contracts test-invariants
+	@$(MAKE) --no-print-directory -j2 -Oline test-contracts test-invariants
 	@$(MAKE) --no-print-directory test-unit test-e2e
 
 # Its contract and unit tests are those that measure coverage; what contracts spend is measured apart, optimised.

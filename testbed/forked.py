@@ -22,7 +22,7 @@ _LIBRARIES = [
 class ForkedProcess:
     """`python -m ARGUMENTS...`, in a session of its own, with the methods of subprocess.Popen.
 
-    It has no command line of its own. Descriptors `out` and `err` may be closed once it has started.
+    It has no command line of its own. `out`, `err`: files that it appends to.
     """
 
     def __init__(

@@ -103,18 +103,19 @@ class Stage:
 
     def start(self, arguments: Sequence[str], actor: Actor) -> None:
         """Start a role in the background; its log goes to <name>.log."""
-        log_file = self.log_of(actor)
+        command, environment, log_file = (
+            [*arguments, *self._options(actor)],
+            self.environment(actor),
+            self.log_of(actor),
+        )
         if self.is_forking:
-            command = [*arguments, *self._options(actor)]
-            self.processes[actor.name] = ForkedProcess(
-                command, self.folder, self.environment(actor), log_file, log_file
-            )
+            self.processes[actor.name] = ForkedProcess(command, self.folder, environment, log_file, log_file)
             return
         with log_file.open("ab") as log:
             self.processes[actor.name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments, *self._options(actor)],
+                [sys.executable, "-m", *command],
                 cwd=self.folder,
-                env=self.environment(actor),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
