@@ -103,11 +103,8 @@ class Stage:
 
     def start(self, arguments: Sequence[str], actor: Actor) -> None:
         """Start a role in the background; its log goes to <name>.log."""
-        command, environment, log_file = (
-            [*arguments, *self._options(actor)],
-            self.environment(actor),
-            self.log_of(actor),
-        )
+        command, environment = [*arguments, *self._options(actor)], self.environment(actor)
+        log_file = self.log_of(actor)
         if self.is_forking:
             self.processes[actor.name] = ForkedProcess(command, self.folder, environment, log_file, log_file)
             return
