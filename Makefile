@@ -17,7 +17,8 @@ KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/ku
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 PROCESSES ?= 2
-# These wait for blocks more than they compute.
+# Some of these wait more than they compute, for blocks, for time to pass or for other processes.
+UNIT_PROCESSES ?= 3
 E2E_PROCESSES ?= 3
 PYTEST = pytest -p no:ape_test -n $(PROCESSES) --dist worksteal
 WHICH := -m "not full"
@@ -67,12 +68,15 @@ demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are 
 screenshots: setup ## The README's pictures of the explorer, anew (needs Chromium)
 	@python -m scripts.screenshots
 
-test: test-contracts test-invariants test-unit test-e2e ## All kinds of tests, in minutes; `make test-full` leaves nothing out
+# The first two side by side: each compiles the contracts in one process.
+test: setup kubo ## All kinds of tests, in minutes; `make test-full` leaves nothing out
+	@$(MAKE) --no-print-directory -j2 -Oline test-contracts test-invariants
+	@$(MAKE) --no-print-directory test-unit test-e2e
 
-# Its contract tests are those of coverage-contracts; what they spend is measured apart, on optimised code.
+# Its contract and unit tests are those that measure coverage; what contracts spend is measured apart, optimised.
 test-full: WHICH :=
 test-full: FORGE_PROFILE := default
-test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage
+test-full: audit formal coverage-contracts test-gas test-invariants test-mutations coverage-python test-e2e ## All tests, with all runs, proofs and coverage
 
 campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load, soak and reorgs in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test
@@ -98,8 +102,8 @@ test-invariants: setup ## Stateful invariants and fuzzing, with forge
 test-mutations: setup ## Contracts broken on purpose: the invariants must notice
 	python -m tools.check_mutation
 
-test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`make coverage-python` names the others)
-	$(PYTEST) tests/unit $(WHICH) --cov --cov-report=
+test-unit: setup kubo ## Python modules, property tests and Kubo
+	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) $(WHICH)
 
 test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
 	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadgroup --no-loadscope-reorder $(WHICH)
@@ -206,8 +210,8 @@ audit: audit-tools ## slither without findings
 formal: audit-tools ## halmos proves the ommer reward and the majority; three broken formulas must fail
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.prove
 
-coverage-python: setup ## The roles' and the shared modules' coverage by the unit tests: 90 % of lines
-	$(PYTEST) tests/unit --cov --cov-report=term-missing:skip-covered
+coverage-python: setup kubo ## All unit tests, and their coverage: 90 % of the lines of the roles and the shared modules
+	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) --cov --cov-report=term-missing:skip-covered
 
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
 	@python -m tools.contract_coverage
@@ -221,17 +225,17 @@ lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.js
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
 	npm install --package-lock-only
 
-# The roles run on these as well; ape and the linters stay on 3.11. A Python that is not found is skipped, and said so.
+# The roles run on these as well; ape and the linters stay on 3.11.
 test-pythons: setup kubo ## The unit tests on Python 3.12 and 3.13, each in an environment of its own
 	@for version in 3.12 3.13; do $(MAKE) --no-print-directory test-python-$$version || exit 1; done
 
 test-python-%: setup kubo
 	@found=$$(pyenv prefix $$(pyenv latest $* 2>/dev/null) 2>/dev/null) && found=$$found/bin/python || found=python$*; \
 		.venv/bin/uv venv -q --clear --no-python-downloads --python $$found .venv-$* \
-		|| { echo "error: Python $* not found, which this target tests on" >&2; exit 1; }
+		|| { echo "error: Python $* not found, which this target tests on; try: pyenv install $*" >&2; exit 1; }
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
 	@echo "Unit tests on Python $*:"
-	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit $(WHICH)
+	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal tests/unit $(WHICH)
 
 package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@python -m tools.package_artifacts

@@ -11,7 +11,7 @@ import click
 from miner.gradient.commands import enrolment, gradient
 from pole.errors import BadInput
 from pole.money import wei_to_ether
-from pole.node.cli import ETHER, role_options
+from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
@@ -50,7 +50,13 @@ def cli() -> None:
     "--lane", type=click.IntRange(1), help="Work on this lane only.  [default: where the most is to be earned]"
 )
 @click.option("--idle", is_flag=True, help="With no task to work on, open idle rounds for the token reward alone.")
-@click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
+@click.option(
+    "--withdraw-over",
+    "withdraw_over_wei",
+    type=ETHER_OR_NOTHING,
+    metavar="ETHER",
+    help="Withdraw credits above this.  [default: withdraw nothing]",
+)
 @click.option(
     "--unpin-after",
     type=click.IntRange(0),
@@ -73,7 +79,7 @@ def run(
     max_data_bytes: int,
     lane: int | None,
     idle: bool,
-    withdraw_over: int | None,
+    withdraw_over_wei: int | None,
     unpin_after: int,
     rounds: int | None,
     once: bool,
@@ -95,7 +101,7 @@ def run(
         limits=limits,
         commit_latency_s=commit_latency,
         is_idle_allowed=idle,
-        withdraw_over_wei=withdraw_over,
+        withdraw_over_wei=withdraw_over_wei,
         unpin_after_s=unpin_after,
         lane=_lane_index(context, lane),
     )

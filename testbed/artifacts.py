@@ -1,5 +1,6 @@
 """ABIs and bytecode of the contracts without ape, cached by the content of the sources: for tests and measurements."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -72,7 +73,10 @@ def _cached(all_sources: dict[str, str], sources: dict[str, str], label: str) ->
     cache = ROOT / ".build" / f"compiled-{_digest(all_sources)}-{label}.json"
     if not cache.is_file():
         cache.parent.mkdir(exist_ok=True)
-        write_atomically(cache, json.dumps(_compile(sources)).encode())
+        with (cache.parent / "compiling.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # several processes of the tests ask at once
+            if not cache.is_file():
+                write_atomically(cache, json.dumps(_compile(sources)).encode())
     found: dict[str, dict[str, Any]] = json.loads(cache.read_bytes())
     return found
 

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from pole.node.keyfile import create_account
 from pole.node.passwords import PASSWORD_VARIABLE
 from pole.settings import variable
 from testbed.chain import MNEMONIC, DevChain
+from testbed.forked import ForkedProcess
 
 ROOT = Path(__file__).parents[1]
 # Weak on purpose: the keys are the published test keys, and eight processes decrypt at once.
 _KDF_ITERATIONS = 1 << 10
 _STOP_TIMEOUT_S = 10.0
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 class DemoFailed(PoleError):
@@ -44,13 +48,15 @@ class Actor:
 class Stage:
     """Where the demo runs; commands get the chain, the store and the password from here.
 
-    `stores`: by role, where it is not the folder that all share.
+    `stores`: by role, where it is not the folder that all share. `is_forking`: processes need not load their libraries,
+    see `testbed.forked`; what a test says of command lines or of the start itself is then not seen.
     """
 
     folder: Path
     chain: DevChain
     stores: dict[str, str] = field(default_factory=dict)
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    is_forking: bool = False
+    processes: dict[str, Process] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
     def store(self, role: str) -> str:
@@ -74,6 +80,8 @@ class Stage:
 
         `shows_output`: its messages and progress bars go to the terminal.
         """
+        if self.is_forking:
+            return self._run_forked(arguments, actor)
         finished = subprocess.run(
             [sys.executable, "-m", *arguments, *self._options(actor)],
             cwd=self.folder,
@@ -84,17 +92,27 @@ class Stage:
             text=True,
             check=False,
         )
-        if finished.returncode != 0:
-            raise DemoFailed(f"{' '.join(arguments[:2])} failed:\n{(finished.stderr or finished.stdout)[-2000:]}")
-        return finished.stdout
+        return _output_of(arguments, finished.returncode, finished.stdout, finished.stderr)
+
+    def _run_forked(self, arguments: Sequence[str], actor: Actor | None) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            command = [*arguments, *self._options(actor)]
+            status = ForkedProcess(command, self.folder, self.environment(actor), out, err).wait()
+            return _output_of(arguments, status, out.read_text(), err.read_text())
 
     def start(self, arguments: Sequence[str], actor: Actor) -> None:
         """Start a role in the background; its log goes to <name>.log."""
-        with self.log_of(actor).open("ab") as log:
+        command, environment = [*arguments, *self._options(actor)], self.environment(actor)
+        log_file = self.log_of(actor)
+        if self.is_forking:
+            self.processes[actor.name] = ForkedProcess(command, self.folder, environment, log_file, log_file)
+            return
+        with log_file.open("ab") as log:
             self.processes[actor.name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments, *self._options(actor)],
+                [sys.executable, "-m", *command],
                 cwd=self.folder,
-                env=self.environment(actor),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -155,6 +173,12 @@ class Stage:
         # Copies of what an actor fetched are its own, as on a machine of its own.
         own |= {} if actor is None else {variable("ipfs_cache"): str(actor.home / "fetched")}
         return {**os.environ, **own, RPC_VARIABLE: self.chain.rpc_url, PASSWORD_VARIABLE: self._password}
+
+
+def _output_of(arguments: Sequence[str], status: int, out: str, err: str | None) -> str:
+    if status != 0:
+        raise DemoFailed(f"{' '.join(arguments[:2])} failed:\n{(err or out)[-2000:]}")
+    return out
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from bisect import bisect_right
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,11 @@ def measure() -> dict[str, FileCoverage]:
     with tempfile.TemporaryDirectory(prefix="coverage-") as folder:
         project = Path(folder)
         copy_contracts(project, ["invariants", "contracts"])
-        files = forge_coverage(project)
-        compiled = compile_unoptimised(project)
-        for name, hits in source_hits(compiled, ape_trace(project)).items():
+        with ThreadPoolExecutor() as beside:  # each takes one core
+            tracing = beside.submit(ape_trace, project)
+            files = forge_coverage(project)
+            compiled = compile_unoptimised(project)
+        for name, hits in source_hits(compiled, tracing.result()).items():
             if name in files:
                 add_hits(files[name], (project / name).read_bytes(), compiled["sources"][name]["ast"], hits)
     return files

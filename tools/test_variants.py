@@ -22,7 +22,7 @@ COMPUTING = tuple(
     f"tests/unit/{name}"
     for name in (
         *("experiments", "miner", "verifier", "dataclient"),
-        *("pole/task", "pole/learning", "pole/gradient", "pole/encryption"),
+        *("pole/exact", "pole/task", "pole/learning", "pole/gradient", "pole/encryption"),
     )
 )
 """Where sums of floats, kernels and processes are; the others count in integers."""

@@ -77,8 +77,6 @@ def run(
     reserve_s = min(40.0, max(3.0, window_s / 10)) if vote_latency is None else vote_latency
     node = VerifierNode(context, limits, reserve_s, stake_wei, owner)
     with contextlib.closing(node):
-        node.voting.judge.start()
-        node.gradient.judge.start()
         node.run(lambda: rounds is not None and node.rounds_ended >= rounds)
 
 

@@ -2,12 +2,11 @@
 
 import random
 import signal
-import subprocess
 import time
 from dataclasses import dataclass, field
 
 from benchmarks.load.arena import STAKE_ETHER, Arena
-from testbed.processes import Actor
+from testbed.processes import Actor, Process
 
 ROLES = ("dataclient", "miner", "verifier")
 _MINER = ["run", "--device", "cpu", "--threads", "1", "--trainer", "benchmarks.load.standin:train"]
@@ -47,12 +46,11 @@ class Cast:
         command += ["--seed", str(self.number(actor))] if actor.role == "miner" else []
         self.arena.stage.start(command, actor)
 
-    def lasting(self) -> dict[str, subprocess.Popen[bytes]]:
+    def lasting(self) -> dict[str, Process]:
         """The processes that are never killed, the node among them."""
         stage = self.arena.stage
-        return {"anvil": stage.chain.process} | {
-            actor.name: stage.processes[actor.name] for actor in self.steady.values()
-        }
+        roles = {actor.name: stage.processes[actor.name] for actor in self.steady.values()}
+        return {"anvil": stage.chain.process, **roles}
 
     def draw(self, random_source: random.Random) -> Death:
         """Who dies in the round that begins now, when, and for how long."""

@@ -1,6 +1,5 @@
 """Memory and open files of long-lived processes, round by round, and how they grow."""
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
+
+from testbed.processes import Process
 
 _KIB = 1024
 MAX_MORE_FILES = 2
@@ -61,7 +62,7 @@ def _fields(status: str) -> Iterator[tuple[str, str]]:
         yield name, value.strip()
 
 
-def watched(processes: Mapping[str, subprocess.Popen[bytes]]) -> dict[str, Sample]:
+def watched(processes: Mapping[str, Process]) -> dict[str, Sample]:
     """Samples by name; children, such as a verifier's judging processes, are listed under their parent's."""
     found = {}
     for name, process in processes.items():

@@ -4,7 +4,7 @@ import click
 
 from pole.chain.contracts import GradientChain
 from pole.money import wei_to_ether
-from pole.node.cli import ETHER, role_options
+from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options
 from pole.node.commands import RunByDefault
 from pole.node.context import RoleContext
 
@@ -25,7 +25,13 @@ def gradient() -> None:
 )
 @click.option("--min-reward", "min_reward_wei", type=ETHER, default=0, metavar="ETHER", help="Decline cheaper tasks.")
 @click.option("--max-data-bytes", type=click.IntRange(1), default=8 << 30, show_default=True)
-@click.option("--withdraw-over", type=click.IntRange(0), metavar="WEI", help="Withdraw credits above this.")
+@click.option(
+    "--withdraw-over",
+    "withdraw_over_wei",
+    type=ETHER_OR_NOTHING,
+    metavar="ETHER",
+    help="Withdraw credits above this.  [default: withdraw nothing]",
+)
 @click.option(
     "--lost-bonds",
     type=click.IntRange(0),
@@ -48,7 +54,7 @@ def run(
     threads: int,
     min_reward_wei: int,
     max_data_bytes: int,
-    withdraw_over: int | None,
+    withdraw_over_wei: int | None,
     lost_bonds: int,
     check_steps: int,
     blocks: int | None,
@@ -59,7 +65,7 @@ def run(
     from miner.training.api import choose_device
 
     limits = MinerLimits(min_reward_wei, max_data_bytes)
-    options = GradientOptions(choose_device(device), threads, limits, withdraw_over, check_steps, lost_bonds)
+    options = GradientOptions(choose_device(device), threads, limits, withdraw_over_wei, check_steps, lost_bonds)
     node = GradientMiner(context, options)
     context.log.info(f"miner {context.address} looks for blocks on {options.device}")
     node.run(lambda: blocks is not None and node.blocks_ended >= blocks)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
-from pole.money import ether_to_wei
+from pole.money import WEI_PER_ETHER, ether_to_wei, wei_to_ether
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.passwords import PASSWORD_VARIABLE
@@ -16,6 +16,8 @@ from pole.settings import variable
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
 RPC_VARIABLE = variable("rpc")
+MOST_ETHER = 10**9
+"""More than there is on any network; whoever writes more means wei."""
 
 
 class Ether(click.ParamType):
@@ -23,16 +25,24 @@ class Ether(click.ParamType):
 
     name = "ether"
 
+    def __init__(self, least_wei: int = 1) -> None:
+        self._least_wei = least_wei
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
         try:
-            return ether_to_wei(value)
+            wei = ether_to_wei(value, self._least_wei)
         except ValueError as exc:
             self.fail(str(exc), param, ctx)
+        ether = wei // WEI_PER_ETHER
+        if ether > MOST_ETHER:
+            self.fail(f"{ether} ether is more than there is; for {ether} wei write {wei_to_ether(ether)}", param, ctx)
+        return wei
 
 
 ETHER = Ether()
+ETHER_OR_NOTHING = Ether(least_wei=0)
 
 
 def role_options(

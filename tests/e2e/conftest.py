@@ -8,6 +8,8 @@ import pytest
 
 from tests.e2e.company import SHOWN, Company, found
 from tests.e2e.secrecy import leaks
+from tests.e2e.settled import check_settled
+from tests.e2e.trouble import Trouble
 from tests.e2e.world import World
 
 _HAS_PASSED = pytest.StashKey[bool]()
@@ -17,11 +19,12 @@ _HAS_PASSED = pytest.StashKey[bool]()
 _LONGEST_FIRST = (
     "test_kill_steps",
     "test_endurance",
-    "company",
-    "test_faults",
+    "test_faults_of_the_node",
     "gradient",
-    "test_ipfs",
+    "company",
     "test_happy_path",
+    "test_faults",
+    "test_ipfs",
 )
 
 
@@ -49,8 +52,8 @@ def no_idle_company(request: pytest.FixtureRequest, companies: list[Company]) ->
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    """A world of the test's own, without anybody."""
-    with closing(World(tmp_path)) as own:
+    """A world of the test's own, without anybody; a parameter of the test may hold options for it."""
+    with closing(World(tmp_path, **getattr(request, "param", {}))) as own:
         request.node.stash[SHOWN] = own
         yield own
         assert leaks(own.stage, own.folder) == []
@@ -82,6 +85,16 @@ def company(
         return
     check(current.world)
     current.is_orderly = True
+
+
+@pytest.fixture
+def trouble(request: pytest.FixtureRequest, troubled: Trouble) -> Iterator[Trouble]:
+    """The module's; every test ends with the books in order."""
+    request.node.stash[SHOWN] = troubled.world
+    since = troubled.world.chain.block_number()
+    yield troubled
+    check_settled(troubled.world, since, troubled.company.actors)
+    assert leaks(troubled.world.stage, troubled.world.folder) == []
 
 
 def check(world: World) -> None:

@@ -67,13 +67,6 @@ def _kind(what: str | SignedTransaction) -> str:
     return re.sub(r"/[^/]*[0-9].*", "", key)
 
 
-def spare_the_judge() -> None:
-    """A verifier's judging process starts when it is asked for the first time, not with every life."""
-    from verifier.judging.process import JudgingProcess
-
-    JudgingProcess.__enter__ = lambda self: self  # type: ignore[method-assign]
-
-
 def live(path: Path, role: str, arguments: list[str]) -> int:
     """One life; returns the status that the process ended with, negative for a signal."""
     child = os.fork()
@@ -81,8 +74,6 @@ def live(path: Path, role: str, arguments: list[str]) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         make_mortal(Steps(path))
-        if role == "verifier":
-            spare_the_judge()
         sys.argv = [role, *arguments]
         runpy.run_module(role, run_name="__main__", alter_sys=True)
         os._exit(0)

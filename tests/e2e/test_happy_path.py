@@ -98,6 +98,7 @@ def market(world: World) -> Market:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("world", [{"is_hasty": False}], indirect=True, ids=["as people run it"])
 def test_market__two_encrypted_tasks__blocks_ommer_payments_predictions_and_nothing_left(market: Market) -> None:
     market.run()
     market.world.check_processes()

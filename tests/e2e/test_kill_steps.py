@@ -93,7 +93,7 @@ class Mortals:
 
 @pytest.fixture
 def mortals(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mortals]:
-    with closing(World(tmp_path)) as world:
+    with closing(World(tmp_path, is_hasty=False)) as world:
         request.node.stash[SHOWN] = world
         yield Mortals(world)
 

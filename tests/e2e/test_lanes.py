@@ -1,15 +1,9 @@
 """Two lanes: a task that nobody solves holds one of them, and the other delivers meanwhile."""
 
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
 from pole.chain.structs import Phase, TaskState
 from pole.money import wei_to_ether
-from tests.e2e.company import SHOWN
-from tests.e2e.secrecy import leaks
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import write_rows
 from tests.e2e.world import World
@@ -18,18 +12,11 @@ REQUIRED_PPM = 700_000
 LEAST_REWARD_WEI = 10**18
 
 
-@pytest.fixture
-def two_lanes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    with closing(World(tmp_path, lanes=2)) as own:
-        request.node.stash[SHOWN] = own
-        yield own
-        assert leaks(own.stage, own.folder) == []
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_market__lane_held_by_a_task_nobody_solves__the_other_lane_delivers(two_lanes: World) -> None:
-    world, rows = two_lanes, write_rows(two_lanes.folder / "rows.csv")
+@pytest.mark.parametrize("world", [{"lanes": 2}], indirect=True, ids=["two lanes"])
+def test_market__lane_held_by_a_task_nobody_solves__the_other_lane_delivers(world: World) -> None:
+    rows = write_rows(world.folder / "rows.csv")
     client, miner = world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2)
     verifiers = [world.actor(f"verifier-{number}", "verifier", number) for number in (3, 6)]
     for verifier in verifiers:

@@ -18,8 +18,9 @@ from pole.chain.contracts import Contracts
 from pole.chain.structs import Ballot, BallotPhase, Phase, Pot, Round
 from pole.journal.journal import Journal
 from pole.node.context import context_of
-from testbed.chain import development_chain
+from testbed.chain import development_chain, web3_at
 from testbed.processes import Actor, Stage
+from tests.e2e.clock import Clock
 from tests.e2e.scripted import Participant
 from tests.e2e.secrecy import with_keys
 from tests.e2e.site import DEPLOYER, deploy_site, development_account
@@ -31,26 +32,26 @@ P = TypeVar("P", bound=Participant)
 POLL_S = 0.1
 PATIENCE_S = 60.0
 _TAIL_LINES = 40
-_ROLE_POLL_S = "0.5"
+_ROLE_POLL_S, _HASTY_POLL_S = "0.5", "0.3"
+_TICK_S = 1.0
 _SETTLE_S = 0.5
 
 
 class World:
-    """One anvil with one-second blocks, one deployment, and the processes that a test starts.
+    """One anvil, one deployment, and the processes that a test starts.
 
-    Account numbers are those of the development chain; 0 deployed. `close` ends everything. `is_hasty`: a block per
-    transaction as well, for chains whose every block takes ten of them; such a world cannot be frozen or hurried.
+    Account numbers are those of the development chain; 0 deployed. `close` ends everything. A transaction is mined at
+    once, and another block comes every second, unless `is_hasty` is False: then a transaction waits for the next
+    block as on a real chain, up to a second, and processes load their own libraries. Block time is that of the clock on
+    the wall either way.
     """
 
-    def __init__(self, folder: Path, *, is_hasty: bool = False, lanes: int = 1) -> None:
+    def __init__(self, folder: Path, *, is_hasty: bool = True, lanes: int = 1) -> None:
         self.folder = folder
         self._resources = ExitStack()
-        interval_s = 1 if is_hasty else None
-        chain = self._resources.enter_context(
-            development_chain("anvil", block_time_s=interval_s, mines_at_once=is_hasty)
-        )
-        self._role_poll_s = "0.1" if is_hasty else _ROLE_POLL_S
-        self.stage = Stage(folder, replace(chain, rpc_url=with_keys(chain.rpc_url)))
+        chain = self._resources.enter_context(development_chain("anvil", block_time_s=None))
+        self._role_poll_s = _HASTY_POLL_S if is_hasty else _ROLE_POLL_S
+        self.stage = Stage(folder, replace(chain, rpc_url=with_keys(chain.rpc_url)), is_forking=is_hasty)
         self._resources.callback(self.stage.stop)
         self.site = deploy_site(chain.rpc_url, folder, lanes)
         self.chain = ChainClient.connect(chain.rpc_url, self.site.deployment)
@@ -59,7 +60,10 @@ class World:
         self._participants: dict[int, Participant] = {}
         self._commands: dict[str, list[str]] = {}
         self._wrappers: dict[str, list[str]] = {}
-        if not is_hasty:
+        self._clock = Clock(web3_at(chain.rpc_url), _TICK_S) if is_hasty else None
+        if self._clock:
+            self._resources.callback(self._clock.close)
+        else:
             self.thaw()
 
     def close(self) -> None:
@@ -173,14 +177,22 @@ class World:
 
     def freeze(self) -> None:
         """No blocks from now on but those that the test mines: what it sees stays as it is, until `thaw`."""
+        if self._clock:
+            self._clock.pause()
+            self.rpc("evm_setAutomine", False)
+            return
         self.rpc("evm_setIntervalMining", 0)
         seen = None  # a block may be on its way
         while seen != (seen := self.chain.block_number()):
             time.sleep(_SETTLE_S)
 
     def thaw(self) -> None:
-        """A block every second."""
-        self.rpc("evm_setIntervalMining", 1)
+        """Blocks come again."""
+        if self._clock:
+            self.rpc("evm_setAutomine", True)
+            self._clock.resume()
+        else:
+            self.rpc("evm_setIntervalMining", 1)
 
     def mine(self) -> None:
         self.rpc("evm_mine")
@@ -197,7 +209,7 @@ class World:
 
     @contextmanager
     def hurried(self) -> Iterator[None]:
-        """A block per transaction meanwhile, instead of one per second."""
+        """A block per transaction meanwhile, in every world."""
         self.rpc("evm_setAutomine", True)
         try:
             yield

@@ -137,7 +137,7 @@ class ScriptedMiner(Participant):
 
 def found(folder: Path) -> GradientCompany:
     """Nobody runs yet."""
-    world = World(folder, is_hasty=True)
+    world = World(folder)
     miners = [world.actor(f"miner-{n}", "miner", number) for n, number in ((1, 2), (2, 4))]
     verifiers = [world.actor(f"verifier-{n}", "verifier", number) for n, number in ((1, 17), (2, 3))]
     return GradientCompany(world, world.actor("client", "dataclient", 1), miners, verifiers)

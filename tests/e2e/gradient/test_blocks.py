@@ -60,6 +60,7 @@ def test_chain__paper_rules__a_block_is_one_step(company: GradientCompany) -> No
     assert block.weights != task.terms.genesis_weights
 
 
+@pytest.mark.full
 def test_chain__resnet18_with_a_stem_for_small_images__blocks_follow_each_other(company: GradientCompany) -> None:
     """As in the paper, but for the size of the images and how long a search takes."""
     company.gather(company.miners[0])

@@ -55,8 +55,8 @@ def paths(site: Site, world: World) -> list[str]:
 @pytest.mark.parametrize(
     ("scheme", "width"),
     [
-        ("light", 1280),
         ("dark", 390),
+        pytest.param("light", 1280, marks=pytest.mark.full),
         pytest.param("dark", 1280, marks=pytest.mark.full),
         pytest.param("light", 390, marks=pytest.mark.full),
     ],

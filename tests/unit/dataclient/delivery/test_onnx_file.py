@@ -193,7 +193,7 @@ def test_onnx_file__layers_of_sequences_and_maps__agree_with_predict(layers: Lay
     [
         ("resnet18", "stock", (256,), 1_000),
         ("resnet18", "cifar", (2, 12, 9), 100),
-        ("vgg16", "stock", (256,), 50),
+        pytest.param("vgg16", "stock", (256,), 50, marks=pytest.mark.full),
         pytest.param("vgg16_bn", "stock", (2, 12, 9), 50, marks=pytest.mark.full),
     ],
 )

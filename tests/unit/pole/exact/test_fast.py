@@ -328,7 +328,7 @@ def torchvision_model(model: TorchvisionModel, shape: RowShape) -> tuple[nn.Modu
         ({"architecture": "resnet50"}, (3, 33, 20)),
         ({"architecture": "resnet50", "stem": "cifar"}, (64,)),
         ({"architecture": "vgg16"}, (1, 9, 16)),
-        ({"architecture": "vgg16_bn"}, (2, 3, 40)),
+        pytest.param({"architecture": "vgg16_bn"}, (2, 3, 40), marks=pytest.mark.full),
     ],
 )
 def test_logits__torchvision__bits_of_the_reference(spec: Layer, shape: RowShape, is_raw: bool) -> None:

@@ -133,7 +133,9 @@ def test_store__daemon_killed_and_started_again__unavailable_then_all_is_there(p
 # --- names ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", SIZES)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=pytest.mark.full) if SIZES[what] > 100 * MB else what for what in SIZES]
+)
 def test_put__any_size__same_cid_as_the_embedded_store_and_read_through_the_other(
     what: str, pair: Pair, tmp_path: Path
 ) -> None:
