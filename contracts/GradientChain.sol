@@ -15,9 +15,9 @@ import {Verdicts} from "./libraries/Verdicts.sol";
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
 contract GradientChain is GradientTasks, GradientBlocks {
     /// @notice Proposals per ballot: what the verifiers of one ballot have to replay at most.
-    uint8 public constant MAX_PROPOSALS = 8;
+    uint8 private constant MAX_PROPOSALS = 8;
     /// @notice Void ballots in a row at one height before its task is stopped.
-    uint8 public constant MAX_VOID_BALLOTS = 3;
+    uint8 private constant MAX_VOID_BALLOTS = 3;
 
     IVerifierCommittee public immutable COMMITTEE;
     Height private _current;
@@ -183,6 +183,11 @@ contract GradientChain is GradientTasks, GradientBlocks {
 
     /// @dev Takes the lowest bond off the list, of equal ones the last; who was first keeps its place. The others keep
     /// their order, which decides whose valid proposal is the block.
+    /// @dev Its miner may propose again, or leave.
+    function _free(uint256 index) private {
+        _miners[_proposals[index].miner].hasProposal = false;
+    }
+
     function _makeRoom(uint64 atHeight) private {
         uint256 lowest = 1;
         for (uint256 i = 2; i < MAX_PROPOSALS; i++) {
@@ -191,7 +196,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         address displaced = _proposals[lowest].miner;
         uint128 lowestWei = _bondOf(lowest);
         if (_miners[msg.sender].bondWei <= lowestWei) revert HeightFull(atHeight, lowestWei);
-        _miners[displaced].hasProposal = false;
+        _free(lowest);
         for (uint256 i = lowest + 1; i < MAX_PROPOSALS; i++) {
             _proposals[i - 1] = _proposals[i];
         }
@@ -228,7 +233,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Height storage working = _current;
         emit ProposalsRejected(working.height, working.ballotId, true);
         for (uint256 i = 0; i < working.proposalCount; i++) {
-            _miners[_proposals[i].miner].hasProposal = false;
+            _free(i);
         }
         working.voidBallots++;
         if (working.voidBallots == MAX_VOID_BALLOTS || !_canPayBlock(working.taskId)) {
@@ -254,7 +259,7 @@ contract GradientChain is GradientTasks, GradientBlocks {
                 _rewardAccuser(i - 1, _slash(miner, _account(working.taskId)));
                 continue;
             }
-            _miners[miner].hasProposal = false;
+            _free(i - 1);
             if (kind == IVerifierCommittee.VerdictKind.Scored) accepted = i - 1;
             else isUndecided = true;
         }

@@ -17,7 +17,7 @@ abstract contract GradientTasks is GradientMiners {
     /// @notice Search time of all blocks together: no task may hold the chain longer, and no sum of times overflows.
     uint32 internal constant MAX_TASK_S = LONGEST_TASK_S;
     /// @notice The first to report a wrong segment of a proposal that is found bad gets one part in so many of its bond.
-    uint256 public constant ACCUSER_SHARE = 10;
+    uint256 internal constant ACCUSER_SHARE = 10;
 
     GradientRules private immutable _RULES;
     uint128 private immutable MIN_BLOCK_REWARD_WEI;

@@ -6,6 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from pole.gradient.claim import ACCUSER_SHARE
 from pole.gradient.difficulty import threshold
 from tests.contracts.heights import (
     BLOCK_WEI,
@@ -432,7 +433,7 @@ def test_advance__accused_and_bad__first_accuser_gets_a_tenth_of_the_bond(search
     searching.gradient.reportSegments(1, 1, 1, 0b01, sender=second)
     searching.gradient.reportSegments(1, 0, 1, 0b01, sender=first)
     searching.vote([INVALID, INVALID])
-    reward_wei, fees_wei = BOND_WEI // 10, FEE_WEI // 2
+    reward_wei, fees_wei = BOND_WEI // ACCUSER_SHARE, FEE_WEI // 2
     assert [searching.credit_wei(each) for each in (first, second)] == [reward_wei + fees_wei] * 2
     assert searching.credit_wei(searching.client) == 2 * (BOND_WEI - reward_wei) - FEE_WEI
     assert [searching.bonded_wei(miner) for miner in searching.miners[:2]] == [0, 0]

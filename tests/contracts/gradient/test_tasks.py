@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from pole.gradient.claim import ACCUSER_SHARE
 from tests.contracts.conftest import GRADIENT_PARAMETERS
 from tests.contracts.heights import (
     BLOCK_WEI,
@@ -131,10 +130,6 @@ def test_submit__fee_that_a_lost_bond_would_not_cover__reverts(play: Play, rever
     play.submit(blockRewardWei=9 * BOND_WEI)
     with reverts(play.gradient.FeeAboveBond, feeWei=BOND_WEI * 9 // 10 + 1, bondWei=BOND_WEI):
         play.submit(blockRewardWei=9 * BOND_WEI + 1)
-
-
-def test_accuser_share__is_what_samples_reckon_with(play: Play) -> None:
-    assert play.gradient.ACCUSER_SHARE() == ACCUSER_SHARE
 
 
 @pytest.mark.parametrize("off_wei", [-1, 1])
