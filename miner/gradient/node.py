@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from miner.gradient.chain_watcher import ChainWatcher
+from miner.gradient.losses import lost_bonds
 from miner.gradient.search import Found, Search, begin_search
 from miner.gradient.task import LoadedTask, load_task
 from miner.limits import MinerLimits, NotWorthIt
@@ -117,7 +118,7 @@ class GradientMiner(Node):
         miner, journal = self.gradient_chain.miner(self._address), self.context.journal
         if miner.bond_wei:
             return None
-        lost = len(self.context.chain.logs("GradientChain", "MinerSlashed", miner=self._address))
+        lost = lost_bonds(self.context)
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")

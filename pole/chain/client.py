@@ -4,32 +4,29 @@
 only therefore stands still between transactions: give it a block time.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from eth_typing import ChecksumAddress
-from requests.exceptions import ConnectionError as HttpConnectionError
-from requests.exceptions import HTTPError
-from urllib3.exceptions import LocationValueError
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3._utils.events import get_event_data
 from web3.contract import Contract
-from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
+from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI, Web3RPCError
 from web3.types import BlockIdentifier, LogReceipt
 
 from pole import metrics
 from pole.chain.abi import to_abi
 from pole.chain.deployment import ContractName, Deployment, contract_names
 from pole.chain.node_errors import RevertDecoder, node_errors
-from pole.errors import BadInput, ChainError, TransientChainError, WrongChain
-from pole.urls import UNREADABLE, keep_secret, shown
+from pole.chain.node_faults import TooLarge
+from pole.chain.provider import NodeProvider
+from pole.errors import BadInput, ChainError, NodeUnusable, TransientChainError, WrongChain
 
 _MAX_BLOCKS_PER_QUERY = 10_000
-# A pass of a role takes a dozen requests: with one connection in ten dropped, few would come to their end. All methods
-# may be repeated, the broadcast of a signed transaction too. Not after a time-out, which has cost enough already.
-_RETRIES = ExceptionRetryConfiguration(errors=(HttpConnectionError, HTTPError), retries=3, backoff_factor=0.1)
+LAG_PATIENCE_S = 15.0
+"""How long a head that is older than one seen before is taken for that of a node that lags behind."""
 
 
 @dataclass(frozen=True)
@@ -82,36 +79,41 @@ class ChainClient:
         }
         self.newest_block = 0
         """As of the last look."""
+        self._now_s = time.monotonic
+        self._advanced_at_s = self._now_s()
+        self._behind_since_s: float | None = None
+        self._blocks_per_query = _MAX_BLOCKS_PER_QUERY
 
     @classmethod
     def connect(
         cls,
-        rpc_url: str,
+        rpc_urls: str | Sequence[str],
         deployment: Deployment | None = None,
         poll_s: float = 0.5,
         timeout_s: float = 20,
     ) -> "ChainClient":
         """Open a node and check that it is the deployment's chain; without `deployment` it is looked up by chain id.
 
-        Raises WrongChain, TransientChainError (nobody answers) or BadInput.
+        Of several addresses, the first that answers is asked, and the others when it does not. Raises WrongChain,
+        TransientChainError (nobody answers) or BadInput.
         """
-        address = shown(rpc_url)
-        if address == UNREADABLE or not address.startswith(("http://", "https://")):
-            raise BadInput(f"node address {address} is not HTTP; give --rpc http://HOST:PORT")
-        keep_secret(rpc_url)
-        provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=_RETRIES)
+        urls = [rpc_urls] if isinstance(rpc_urls, str) else rpc_urls
+        if not urls:
+            raise BadInput("there is no node to ask; give --rpc http://HOST:PORT")
+        provider = NodeProvider(urls, timeout_s)
         web3 = Web3(provider)
         try:
-            with node_errors(RevertDecoder([]), f"connecting to {address}"):
+            with node_errors(RevertDecoder([]), f"connecting to {provider.address}"):
                 chain_id = web3.eth.chain_id
-        except LocationValueError:
-            raise BadInput(f"node address {address} has no valid host; give --rpc http://HOST:PORT") from None
+            client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
+            client.check_chain()
+        except NodeUnusable as exc:  # before the loop has begun, a person is there to mend it
+            raise BadInput(str(exc)) from None
         except (TypeError, ValueError):  # its answer is JSON-RPC by form only
             raise TransientChainError(
-                f"connecting to {address}: what answers is no Ethereum node; start one there, or give another --rpc"
+                f"connecting to {provider.address}: what answers is no Ethereum node; start one there, or give "
+                "another --rpc"
             ) from None
-        client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
-        client.check_chain()
         return client
 
     def check_chain(self) -> None:
@@ -133,6 +135,8 @@ class ChainClient:
                     f"{self.deployment.chain_id} with genesis {self.deployment.genesis_hash}; "
                     "deploy again (a development chain that restarts is a new chain), or give another --rpc"
                 )
+        if isinstance(self.web3.provider, NodeProvider):
+            self.web3.provider.expect(chain_id, genesis)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -163,16 +167,40 @@ class ChainClient:
         return number
 
     def _follow(self, number: int) -> None:
-        """A chain that got shorter may be another one that started anew behind the same address."""
-        metrics.BLOCK.set(number)
-        is_shorter, self.newest_block = number < self.newest_block, number
-        if is_shorter:
-            self.check_genesis()
+        """Raises TransientChainError for a head that is older than one already seen.
+
+        Behind one address may be several nodes that lag behind each other; what was already done must not be done again
+        by an older view. A chain that stays shorter has been shortened, which only development chains are.
+        """
+        metrics.BLOCK.set(max(number, self.newest_block))
+        if number >= self.newest_block:
+            if number > self.newest_block:
+                self._advanced_at_s = self._now_s()
+            self.newest_block, self._behind_since_s = number, None
+            return
+        self.check_genesis()
+        now_s = self._now_s()
+        self._behind_since_s = now_s if self._behind_since_s is None else self._behind_since_s
+        if now_s - self._behind_since_s < LAG_PATIENCE_S:
+            raise TransientChainError(
+                f"the node is at block {number}, but block {self.newest_block} was seen before: it lags behind the one "
+                "that answered then; waiting until it has caught up"
+            )
+        self.newest_block, self._behind_since_s = number, None
+
+    def still_s(self) -> int:
+        """Seconds since a new block was seen."""
+        return int(self._now_s() - self._advanced_at_s)
 
     def balance_wei(self, address: str) -> int:
         """Ether of an address itself; credits are `RewardReservoir.credit_wei`."""
         with node_errors(self.decoder, "reading a balance"):
             return int(self.web3.eth.get_balance(cast(ChecksumAddress, address)))
+
+    def nonce(self, address: str) -> int:
+        """How many transactions of an account were mined."""
+        with node_errors(self.decoder, "reading the nonce"):
+            return int(self.web3.eth.get_transaction_count(cast(ChecksumAddress, address), "latest"))
 
     def logs(
         self,
@@ -190,12 +218,28 @@ class ChainClient:
             abi_event = self._contracts[contract].events[event]()
         except ABIEventNotFound as exc:
             raise ChainError(f"{contract} has no event {event}; the deployment file is of another version") from exc
-        for start in range(first, last + 1, _MAX_BLOCKS_PER_QUERY):
-            stop = min(last, start + _MAX_BLOCKS_PER_QUERY - 1)
-            with node_errors(self.decoder, f"reading {contract}.{event}"):
-                entries = abi_event.get_logs(from_block=start, to_block=stop, argument_filters=filters)
-            found += [_event(contract, entry) for entry in entries]
+        while first <= last:
+            stop = min(last, first + self._blocks_per_query - 1)
+            entries = self._entries(abi_event, first, stop, filters, f"reading {contract}.{event}")
+            if entries is not None:
+                found += [_event(contract, entry) for entry in entries]
+                first = stop + 1
         return found
+
+    def _entries(
+        self, abi_event: Any, first: int, last: int, filters: dict[str, Any], what: str
+    ) -> Sequence[Any] | None:
+        """The logs of these blocks; None if the node wants to be asked for fewer, as it is from then on."""
+        with node_errors(self.decoder, what):
+            try:
+                entries: Sequence[Any] = abi_event.get_logs(from_block=first, to_block=last, argument_filters=filters)
+            except (Web3RPCError, TooLarge):
+                # Nodes say in many ways that a range is too long, and in the same words what has nothing to do with it.
+                self._blocks_per_query = (last - first + 1) // 2 or _MAX_BLOCKS_PER_QUERY
+                if first == last:
+                    raise
+                return None
+        return entries
 
     def events_of(self, receipt: Receipt, contract: ContractName, event: str) -> list[Event]:
         """Events of one kind that a transaction emitted."""

@@ -35,6 +35,18 @@ class Ether(click.ParamType):
 ETHER = Ether()
 
 
+def rpc_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--rpc`, several times for a primary and fallbacks; the variable separates them by spaces."""
+    return click.option(
+        "--rpc",
+        envvar=RPC_VARIABLE,
+        multiple=True,
+        default=[DEFAULT_RPC],
+        show_default=True,
+        help="Ethereum node, over HTTP or a WebSocket; give it again for a node to ask when the first does not answer.",
+    )
+
+
 def role_options(
     role: str, *, needs_account: bool = True, is_exclusive: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -44,9 +56,7 @@ def role_options(
     role's long-running process (the journal is shared, nonces are chosen under a lock).
     """
     options = [
-        click.option(
-            "--rpc", envvar=RPC_VARIABLE, default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."
-        ),
+        rpc_option(),
         click.option(
             "--deployment",
             type=click.Path(dir_okay=False, path_type=Path),

@@ -1,6 +1,6 @@
 """The context of a role's command: chain, contracts, store, journal and home, opened from its options."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,7 +59,7 @@ class RoleContext:
 class RoleSettings:
     """The common options as given."""
 
-    rpc: str = field(repr=False)  # with a provider's key in it, perhaps
+    rpc: Sequence[str] = field(repr=False)  # with a provider's key in it, perhaps
     deployment: Path | None
     store: str
     home: Path

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a role sleeps
 _DAY_S = 86_400
 COMPLAIN_EVERY_S = 60.0
+STILL_AFTER_S = 120
 STATUS_FILE = "status.json"
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -62,6 +63,7 @@ class Node(ABC):
         self._said: Waiting | None = None
         self._failures = 0
         self._complained_at: float | None = None
+        self._warned_at = -COMPLAIN_EVERY_S
 
     @abstractmethod
     def act(self) -> Waiting:
@@ -93,6 +95,7 @@ class Node(ABC):
             metrics.failed(exc)
             self._failures += 1
             pause_s = min(self.context.poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
+            pause_s = max(pause_s, exc.retry_after_s)
             self.context.log.warning(f"{exc}; trying again in {pause_s:.0f} s")
             self._write_status("retrying", Waiting(str(exc), None, "try again"))
             self._said = None
@@ -107,6 +110,7 @@ class Node(ABC):
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
         self._failures, self._complained_at = 0, None
         figures.polled(self.context)
+        self._warn_of_standstill()
         self._say(waiting)
         return self.context.poll_s
 
@@ -121,6 +125,17 @@ class Node(ABC):
             now_s = int(time.time())
         self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
         self._write_status("waiting", waiting)
+
+    def _warn_of_standstill(self) -> None:
+        """No deadline passes on a chain without new blocks, whatever this machine's clock says."""
+        still_s, now = self.context.chain.still_s(), time.monotonic()
+        if still_s < STILL_AFTER_S or now - self._warned_at < COMPLAIN_EVERY_S:
+            return
+        self._warned_at = now
+        self.context.log.warning(
+            f"no new block for {still_s} s: the chain stands still, or the node has lost its peers; see the node's own "
+            "log (a development chain needs a block time)"
+        )
 
     def _complain(self, waiting: Waiting) -> None:
         """Again and again, since only a person can end it; but not for every change of the amount that is missing."""

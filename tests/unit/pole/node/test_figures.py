@@ -65,7 +65,7 @@ def context_of(client: Any, contracts: Any, home: Path, address: str | None) -> 
 
 
 def stand_in(home: Path) -> Any:
-    client = SimpleNamespace(block_time=lambda: 1_800_000_000, balance_wei=lambda _address: 5)
+    client = SimpleNamespace(block_time=lambda: 1_800_000_000, balance_wei=lambda _address: 5, still_s=lambda: 0)
     idle = SimpleNamespace(lane=1, learning_chain=SimpleNamespace(current_round=lambda: None))
     contracts = SimpleNamespace(
         lane=0,

@@ -53,7 +53,7 @@ class Scripted(Node):
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
-    chain = SimpleNamespace(block_time=lambda: NOW_S, check_genesis=lambda: None)
+    chain = SimpleNamespace(block_time=lambda: NOW_S, check_genesis=lambda: None, still_s=lambda: 0)
     return SimpleNamespace(
         role="miner",
         chain=chain,
@@ -104,6 +104,25 @@ def test_step__node_back__polls_normally_and_repeats_what_it_waits_for(context: 
         pauses = [node.step() for _ in range(3)]
     assert pauses == [0.01, 0.02, 0.01]
     assert [line.startswith("waiting for") for line in said(logs)] == [True, False, True]
+
+
+def test_step__node_asks_for_time__gets_it(context: Any) -> None:
+    node = Scripted(context, [TransientChainError("HTTP 429", retry_after_s=77), TransientChainError("no answer")])
+    assert [node.step(), node.step()] == [77, 0.04]
+
+
+def test_step__chain_stands_still__said_once_a_while(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, still_s = Scripted(context, [KEYS]), [119]
+    context.chain.still_s = lambda: still_s[0]
+    with capture_logs() as logs:
+        node.step()
+        still_s[0] = 120
+        node.step()
+        node.step()
+        monkeypatch.setattr("pole.node.loop.COMPLAIN_EVERY_S", 0.0)
+        node.step()
+    warnings = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    assert [line.split(":")[0] for line in warnings] == ["no new block for 120 s"] * 2
 
 
 def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
