@@ -4,14 +4,18 @@
 only therefore stands still between transactions: give it a block time.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from eth_abi.exceptions import DecodingError
 from eth_typing import ChecksumAddress
+from eth_utils.abi import collapse_if_tuple
 from web3 import Web3
+from web3._utils.abi import map_abi_data
 from web3._utils.events import get_event_data
+from web3._utils.normalizers import BASE_RETURN_NORMALIZERS
 from web3.contract import Contract
 from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, MismatchedABI, Web3RPCError
 from web3.types import BlockIdentifier, LogReceipt
@@ -19,14 +23,19 @@ from web3.types import BlockIdentifier, LogReceipt
 from pole import metrics
 from pole.chain.abi import to_abi
 from pole.chain.deployment import ContractName, Deployment, contract_names
-from pole.chain.node_errors import RevertDecoder, node_errors
+from pole.chain.heads import USUAL_INTERVAL_S, Heads
+from pole.chain.node_errors import RevertDecoder, no_contract, node_errors
 from pole.chain.node_faults import TooLarge
+from pole.chain.order import Turns
 from pole.chain.provider import NodeProvider
+from pole.chain.spending import Spending
+from pole.chain.view import Call, Look, View, encoded
 from pole.errors import BadInput, ChainError, NodeUnusable, TransientChainError, WrongChain
 
 _MAX_BLOCKS_PER_QUERY = 10_000
-LAG_PATIENCE_S = 15.0
-"""How long a head that is older than one seen before is taken for that of a node that lags behind."""
+_LEAST_VIEW_S = 0.5
+_FIRST_PAUSE_S = 2.0
+_MEASURED_BLOCKS = 32
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class ChainClient:
         self,
         web3: Web3,
         deployment: Deployment,
-        poll_s: float = 0.5,
+        poll_s: float | None = 0.5,
     ) -> None:
         self.web3 = web3
         # It would ask for the chain's id twice with every call, which made half of all requests; see `check_genesis`.
@@ -77,19 +86,21 @@ class ChainClient:
             name: web3.eth.contract(address=cast(ChecksumAddress, deployed.address), abi=cast(Any, deployed.abi))
             for name, deployed in deployment.contracts.items()
         }
-        self.newest_block = 0
-        """As of the last look."""
-        self._now_s = time.monotonic
-        self._advanced_at_s = self._now_s()
-        self._behind_since_s: float | None = None
         self._blocks_per_query = _MAX_BLOCKS_PER_QUERY
+        self.heads = Heads()
+        # Contracts may count blocks otherwise than the node does, as on Arbitrum: the view's heads are its own.
+        self._view_heads = Heads()
+        self._view = View(self._look, lambda: max(_LEAST_VIEW_S, self.pause_s()))
+        self._is_viewing = False
+        self.turns = Turns()
+        self.spending = Spending()
 
     @classmethod
     def connect(
         cls,
         rpc_urls: str | Sequence[str],
         deployment: Deployment | None = None,
-        poll_s: float = 0.5,
+        poll_s: float | None = 0.5,
         timeout_s: float = 20,
     ) -> "ChainClient":
         """Open a node and check that it is the deployment's chain; without `deployment` it is looked up by chain id.
@@ -143,17 +154,15 @@ class ChainClient:
     def call(self, contract: ContractName, function: str, *args: Any, block: int | None = None) -> Any:
         """Result of a view at the latest block (or at `block`); records, CIDs and enums are accepted as arguments."""
         prepared = self._function(contract, function, args)
+        if self._is_viewing and block is None:
+            return self._viewed(contract, prepared, f"{contract}.{function}")
         where: BlockIdentifier = "latest" if block is None else cast(BlockIdentifier, block)
         with node_errors(self.decoder, f"{contract}.{function}"):
             return prepared.call(block_identifier=where)
 
     def block_time(self) -> int:
         """Timestamp of the latest block, in seconds: the only clock that deadlines know."""
-        with node_errors(self.decoder, "reading the latest block"):
-            block = self.web3.eth.get_block("latest")
-        self._follow(int(block["number"]))
-        metrics.BLOCK_TIME.set(int(block["timestamp"]))
-        return int(block["timestamp"])
+        return self._view.head()[1] if self._is_viewing else self._newest()[1]
 
     def time_of(self, block_number: int) -> int:
         """Timestamp of a block, in seconds."""
@@ -161,36 +170,105 @@ class ChainClient:
             return int(self.web3.eth.get_block(block_number)["timestamp"])
 
     def block_number(self) -> int:
+        """Number of the latest block; within a view, as contracts know it."""
+        return self._view.head()[0] if self._is_viewing else self._newest()[0]
+
+    def _newest(self) -> tuple[int, int]:
+        """Number and timestamp of the node's latest block."""
         with node_errors(self.decoder, "reading the latest block"):
-            number = int(self.web3.eth.block_number)
-        self._follow(number)
-        return number
+            block = self.web3.eth.get_block("latest")
+        self._follow(self.heads, int(block["number"]), int(block["timestamp"]))
+        return int(block["number"]), int(block["timestamp"])
 
-    def _follow(self, number: int) -> None:
-        """Raises TransientChainError for a head that is older than one already seen.
+    @property
+    def newest_block(self) -> int:
+        """As of the last look."""
+        return (self._view_heads if self._is_viewing else self.heads).newest
 
-        Behind one address may be several nodes that lag behind each other; what was already done must not be done again
-        by an older view. A chain that stays shorter has been shortened, which only development chains are.
-        """
-        metrics.BLOCK.set(max(number, self.newest_block))
-        if number >= self.newest_block:
-            if number > self.newest_block:
-                self._advanced_at_s = self._now_s()
-            self.newest_block, self._behind_since_s = number, None
-            return
-        self.check_genesis()
-        now_s = self._now_s()
-        self._behind_since_s = now_s if self._behind_since_s is None else self._behind_since_s
-        if now_s - self._behind_since_s < LAG_PATIENCE_S:
-            raise TransientChainError(
-                f"the node is at block {number}, but block {self.newest_block} was seen before: it lags behind the one "
-                "that answered then; waiting until it has caught up"
-            )
-        self.newest_block, self._behind_since_s = number, None
+    def _follow(self, heads: Heads, number: int, timestamp: int) -> None:
+        """A chain that got shorter may be another one that started anew behind the same address."""
+        heads.follow(number, timestamp, self.check_genesis)
+        metrics.BLOCK.set(number)
+        metrics.BLOCK_TIME.set(timestamp)
+
+    @property
+    def last_time(self) -> int:
+        """Timestamp of the newest block seen so far, without a request; 0 before the first."""
+        return max(self.heads.timestamp, self._view_heads.timestamp)
 
     def still_s(self) -> int:
         """Seconds since a new block was seen."""
-        return int(self._now_s() - self._advanced_at_s)
+        return min(self.heads.still_s(), self._view_heads.still_s())
+
+    # --- a view of one block -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def viewing(self) -> Iterator[None]:
+        """Meanwhile, views and the time are of one block as far as they can be, read in as few requests as possible.
+
+        A look is believed for the time of `pause_s`, and half a second; `changed` ends it, as after a transaction.
+        """
+        if "Lens" not in self._contracts:
+            yield
+            return
+        self._is_viewing = True
+        self._view.begin()
+        try:
+            yield
+        finally:
+            self._is_viewing = False
+
+    def changed(self) -> None:
+        """Something was mined: what was read before is of the past."""
+        self._view.forget()
+
+    def expect(self, *calls: tuple[ContractName, str, tuple[Any, ...]]) -> None:
+        """Have these views read with the next ones; contract, function and arguments of each."""
+        if self._is_viewing:
+            self._view.expect(self._encoded(*call) for call in calls)
+
+    def pause_s(self) -> float:
+        """How long to wait for something that a block may bring."""
+        if self.poll_s is not None:
+            return self.poll_s
+        return self._view_heads.interval_s or self.heads.interval_s or _FIRST_PAUSE_S
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two blocks, as seen so far."""
+        return self._view_heads.interval_s or self.heads.interval_s or USUAL_INTERVAL_S
+
+    def measure_interval(self) -> None:
+        """Look at the time between two blocks, once, for whoever sleeps by it."""
+        number, _ = self._newest()
+        earlier = max(1, number - _MEASURED_BLOCKS)  # a genesis may have any time
+        if earlier < number:
+            with node_errors(self.decoder, "reading an earlier block"):
+                block = self.web3.eth.get_block(earlier)
+            self.heads.begin_at(earlier, int(block["timestamp"]))
+            self._newest()
+
+    def _encoded(self, contract: ContractName, function: str, args: tuple[Any, ...]) -> Call:
+        return encoded(self._function(contract, function, args), self.deployment.address(contract))
+
+    def _look(self, calls: list[Call]) -> Look:
+        lens = self._contracts["Lens"].functions.read([(call.target, call.data) for call in calls])
+        with node_errors(self.decoder, "reading the contracts"):
+            number, timestamp, results = lens.call()
+        self._follow(self._view_heads, int(number), int(timestamp))
+        return Look(int(number), int(timestamp), [(bool(ok), bytes(data)) for ok, data in results])
+
+    def _viewed(self, contract: ContractName, prepared: Any, what: str) -> Any:
+        is_success, data = self._view.read(encoded(prepared, self.deployment.address(contract)))
+        if not is_success:
+            raise self.decoder.decode(data, what)
+        types = [collapse_if_tuple(output) for output in prepared.abi["outputs"]]
+        try:
+            values = self.web3.codec.decode(types, data)
+        except DecodingError:
+            raise no_contract(what) from None
+        values = map_abi_data(BASE_RETURN_NORMALIZERS, types, values)
+        return values[0] if len(values) == 1 else values
 
     def balance_wei(self, address: str) -> int:
         """Ether of an address itself; credits are `RewardReservoir.credit_wei`."""
@@ -212,7 +290,7 @@ class ChainClient:
     ) -> list[Event]:
         """Events in chain order, by default since the deployment; `filters` match indexed arguments by ABI name."""
         first = self.deployment.block_number if from_block is None else from_block
-        last = self.block_number() if to_block is None else to_block
+        last = self._newest()[0] if to_block is None else to_block
         found: list[Event] = []
         try:
             abi_event = self._contracts[contract].events[event]()

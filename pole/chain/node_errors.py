@@ -77,9 +77,7 @@ def node_errors(decoder: RevertDecoder, what: str) -> Iterator[None]:
     except Web3RPCError as exc:
         raise_for_rpc_error(exc, what)
     except BadFunctionCallOutput as exc:
-        raise WrongChain(
-            f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
-        ) from exc
+        raise no_contract(what) from exc
     except (
         NodeFault,
         RequestException,
@@ -93,6 +91,13 @@ def node_errors(decoder: RevertDecoder, what: str) -> Iterator[None]:
         fault = node_fault(exc)
         kind = NodeUnusable if fault.is_lasting else TransientChainError
         raise kind(f"{what}: {fault}", fault.wait_s or 0.0) from None
+
+
+def no_contract(what: str) -> WrongChain:
+    """The error for an answer that no contract of ours gives."""
+    return WrongChain(
+        f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
+    )
 
 
 def node_fault(exc: BaseException) -> NodeFault:

@@ -77,7 +77,9 @@ def role_options(
             help="Folder for the journal and for secrets; one per account.",
         ),
         click.option(
-            "--poll-interval", type=click.FloatRange(0.05, 60), default=0.5, show_default=True, help="Seconds."
+            "--poll-interval",
+            type=click.FloatRange(0.05, 60),
+            help="Seconds between two looks at the chain.  [default: as seldom as nothing can be due]",
         ),
         click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True),
         click.option("--log-json", is_flag=True, help="Log JSON lines."),

@@ -27,7 +27,7 @@ METRICS_ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class RoleContext:
-    """Everything a command of a role works with."""
+    """Everything a command of a role works with. `poll_s`: None to look when something may be due, see `pace.py`."""
 
     role: str
     chain: ChainClient
@@ -37,7 +37,7 @@ class RoleContext:
     store: Store
     home: Path
     log: Any
-    poll_s: float
+    poll_s: float | None
 
     @property
     def address(self) -> str:
@@ -65,7 +65,7 @@ class RoleSettings:
     home: Path
     account: str | None
     password_file: Path | None
-    poll_interval: float
+    poll_interval: float | None
     max_fee_gwei: float | None = None
     metrics_port: int | None = None
     metrics_address: str | None = None
@@ -116,7 +116,7 @@ def context_of(
     store: Store,
     home: Path,
     *,
-    poll_s: float = 0.5,
+    poll_s: float | None = 0.5,
     max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
 ) -> RoleContext:
     """The context of parts that are open already; with an account, its contracts can be written to."""

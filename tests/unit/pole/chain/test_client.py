@@ -15,9 +15,10 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
-from pole.chain.client import LAG_PATIENCE_S, ChainClient
+from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.heads import LAG_PATIENCE_S
 from pole.chain.pending import PendingTransactions
 from pole.errors import BadInput, ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
 from pole.journal.database import Database
@@ -140,10 +141,11 @@ def test_call__no_answer_in_time__is_asked_once(anvil: str, probe: Deployment) -
 def test_block_number__node_that_lags_behind__transient_until_it_has_caught_up(anvil: str, probe: Deployment) -> None:
     chain_client = ChainClient.connect(anvil, probe)
     newest = chain_client.block_number()
-    chain_client.newest_block = newest + 1
+    chain_client.heads.newest += 1
+    chain_client.heads.timestamp += 12
     with pytest.raises(TransientChainError, match=f"at block {newest}, but block {newest + 1} was seen before"):
         chain_client.block_time()
-    chain_client.newest_block = newest
+    chain_client.heads.newest -= 1
     assert chain_client.block_number() == newest
 
 
@@ -152,9 +154,10 @@ def test_block_number__chain_that_stays_shorter__accepted_in_the_end(
 ) -> None:
     now = [1000.0]
     chain_client = ChainClient.connect(anvil, probe)
-    monkeypatch.setattr(chain_client, "_now_s", lambda: now[0])
+    monkeypatch.setattr(chain_client.heads, "_now_s", lambda: now[0])
     newest = chain_client.block_number()
-    chain_client.newest_block = newest + 5
+    chain_client.heads.newest += 5
+    chain_client.heads.timestamp += 60
     with pytest.raises(TransientChainError):
         chain_client.block_number()
     now[0] += LAG_PATIENCE_S
@@ -162,15 +165,26 @@ def test_block_number__chain_that_stays_shorter__accepted_in_the_end(
     assert chain_client.newest_block == newest
 
 
+@pytest.mark.parametrize("older_s", [0, 121])
+def test_block_number__shorter_chain_that_no_lag_explains__accepted_at_once(
+    anvil: str, probe: Deployment, older_s: int
+) -> None:
+    chain_client = ChainClient.connect(anvil, probe)
+    newest = chain_client.block_number()
+    chain_client.heads.newest += 5
+    chain_client.heads.timestamp += older_s
+    assert chain_client.block_number() == newest
+
+
 def test_still_s__no_new_block__grows(anvil: str, probe: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     chain_client = ChainClient.connect(anvil, probe)
-    monkeypatch.setattr(chain_client, "_now_s", lambda: now[0])
-    chain_client.newest_block -= 1
+    monkeypatch.setattr(chain_client.heads, "_now_s", lambda: now[0])
+    chain_client.heads.newest -= 1
     chain_client.block_number()
     now[0] += 130
     chain_client.block_number()
-    assert chain_client.still_s() == 130
+    assert chain_client.heads.still_s() == 130
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

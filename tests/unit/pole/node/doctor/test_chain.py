@@ -125,4 +125,4 @@ def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: De
 
 
 def test_contracts__as_deployed__ok(anvil: str, deployment: Deployment) -> None:
-    says(chain.check_contracts(anvil, deployment), OK, "code at all 7 addresses")
+    says(chain.check_contracts(anvil, deployment), OK, "code at all 8 addresses")
