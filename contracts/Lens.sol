@@ -80,7 +80,9 @@ contract Lens is ILens {
             if (ballotId == 0) continue;
             whole.ballot = COMMITTEE.ballot(ballotId);
             whole.isBallotDue = COMMITTEE.isDue(ballotId);
-            whole.verdicts = COMMITTEE.repeatedOutcome(whole.round.firstBallotId, ballotId);
+            whole.outcome = COMMITTEE.outcome(ballotId);
+            uint64 firstId = whole.round.firstBallotId;
+            if (firstId != 0) whole.firstOutcome = COMMITTEE.outcome(firstId);
         }
     }
 
@@ -124,7 +126,7 @@ contract Lens is ILens {
         found.chain = address(chain);
         found.roundId = chain.roundCount();
         if (found.roundId == 0) return found;
-        found.submissionIndexPlusOne = chain.submissionIndexOf(found.roundId, account);
+        found.place = chain.placeOf(found.roundId, account);
         uint64 ballotId = chain.round(found.roundId).ballotId;
         if (ballotId != 0) found.member = COMMITTEE.memberOf(ballotId, account);
     }

@@ -42,14 +42,16 @@ interface ILens {
     /// @param submissions in the order of their indexes
     /// @param ballot of its last ballot, empty without one
     /// @param isBallotDue whether `advance` would move that on
-    /// @param verdicts what was decided, by entries; empty until then
+    /// @param firstOutcome what its first ballot decided where it was repeated, as {IVerifierCommittee-outcome}
+    /// @param outcome what its last ballot decided, the same; empty until then
     struct WholeRound {
         ILearningChain.Round round;
         bool isDue;
         ILearningChain.Submission[] submissions;
         IVerifierCommittee.Ballot ballot;
         bool isBallotDue;
-        IVerifierCommittee.Verdict[] verdicts;
+        uint256[] firstOutcome;
+        uint256[] outcome;
     }
 
     /// @notice A seat of the committee.
@@ -71,12 +73,12 @@ interface ILens {
     /// @notice What an account has on a lane.
     /// @param chain of the lane
     /// @param roundId of its newest round, 0 before the first
-    /// @param submissionIndexPlusOne in that round, 0 without one
+    /// @param place of its submission in that round, see {ILearningChain-placeOf}; 0 without one
     /// @param member of the round's last ballot, empty if it is none
     struct LanePosition {
         address chain;
         uint64 roundId;
-        uint16 submissionIndexPlusOne;
+        uint8 place;
         IVerifierCommittee.Member member;
     }
 

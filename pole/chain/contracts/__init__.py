@@ -77,7 +77,7 @@ class Contracts:
         client = self.learning_chain._client
         client.expect(
             (chain, "isDue", (round_id,)),
-            (chain, "submissionIndexOf", (round_id, account)),
+            (chain, "placeOf", (round_id, account)),
             (chain, "submissions", (round_id,)),
             (chain, "judgingFeeOf", (round_id,)),
             ("VerifierCommittee", "seated", ()),

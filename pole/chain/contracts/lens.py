@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pole.chain.abi import from_abi
 from pole.chain.contracts.base import BaseContract
 from pole.chain.gradient_structs import Miner
-from pole.chain.structs import Ballot, Member, Round, Submission, Task, Verdict, Verifier
+from pole.chain.structs import Ballot, Member, Round, Submission, Task, Verifier
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,28 @@ class ListedTask:
 
 @dataclass(frozen=True)
 class WholeRound:
-    """A round with all that belongs to it; `ballot` is its last one."""
+    """A round with all that belongs to it; `ballot` is its last one.
+
+    The outcomes of its first ballot, where it was repeated, and of its last are as the committee keeps them; see
+    `pole.chain.verdicts.expand_outcome`.
+    """
 
     round: Round
     is_due: bool
     submissions: list[Submission]
     ballot: Ballot | None
     is_ballot_due: bool
-    verdicts: list[Verdict]
+    first_outcome: list[int]
+    outcome: list[int]
 
 
 @dataclass(frozen=True)
 class LanePosition:
-    """What an account has on a lane: `submission_index` and `member` are of its newest round, None without."""
+    """What an account has on a lane: `place` (0 without a submission) and `member` are of its newest round."""
 
     chain: str
     round_id: int
-    submission_index: int | None
+    place: int
     member: Member | None
 
 
@@ -90,7 +95,8 @@ def _whole(
     submissions: list[tuple[object, ...]],
     ballot: tuple[object, ...],
     is_ballot_due: bool,
-    verdicts: list[tuple[object, ...]],
+    first_outcome: list[int],
+    outcome: list[int],
     *,
     round_id: int,
 ) -> WholeRound:
@@ -101,12 +107,11 @@ def _whole(
         [from_abi(Submission, each) for each in submissions],
         from_abi(Ballot, ballot, ballot_id=found.ballot_id) if found.ballot_id else None,
         is_ballot_due,
-        [from_abi(Verdict, each) for each in verdicts],
+        first_outcome,
+        outcome,
     )
 
 
-def _lane_position(chain: str, round_id: int, index_plus_one: int, member: tuple[object, ...]) -> LanePosition:
+def _lane_position(chain: str, round_id: int, place: int, member: tuple[object, ...]) -> LanePosition:
     found: Member = from_abi(Member, member)
-    return LanePosition(
-        chain, int(round_id), int(index_plus_one) - 1 if index_plus_one else None, found if found.weight_wei else None
-    )
+    return LanePosition(chain, int(round_id), int(place), found if found.weight_wei else None)

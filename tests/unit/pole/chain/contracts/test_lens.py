@@ -73,7 +73,7 @@ def test_rounds__open_one_with_a_commit__as_the_chain_says(contracts: Contracts,
     round_id = chain.round_count()
     (whole,) = contracts.lens.rounds(chain.address, [round_id])
     assert whole.round == chain.round(round_id)
-    assert (whole.is_due, whole.submissions, whole.ballot, whole.verdicts) == (False, [], None, [])
+    assert (whole.is_due, whole.submissions, whole.ballot, whole.outcome) == (False, [], None, [])
     pass_time(chain_client, LOCAL.chain.keys_window_s + 1)
     assert contracts.lens.rounds(chain.address, [round_id])[0].is_due
     assert contracts.lens.rounds(chain.address, []) == []
@@ -98,7 +98,7 @@ def test_position__verifier_and_stranger__all_that_they_have(contracts: Contract
     assert [each.chain for each in mine.lanes] == [each.learning_chain.address for each in contracts.lanes]
     assert mine.lanes[0].round_id == contracts.learning_chain.round_count()
     assert (nobodys.balance_wei, nobodys.credit_wei, nobodys.tokens, nobodys.verifier.stake_wei) == (0, 0, 0, 0)
-    assert {(each.submission_index, each.member) for each in nobodys.lanes} == {(None, None)}
+    assert {(each.place, each.member) for each in nobodys.lanes} == {(0, None)}
 
 
 # --- a role's pass ---------------------------------------------------------------------------------------------------
