@@ -22,7 +22,12 @@ from pole.storage.store import Store, open_store
 
 _OPTIONS = [
     click.option(
-        "--rpc", envvar=RPC_VARIABLE, default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP); read only."
+        "--rpc",
+        envvar=RPC_VARIABLE,
+        default=DEFAULT_RPC,
+        show_default=True,
+        callback=lambda _context, _option, value: (value.split() or [""])[0],  # roles take several from the variable
+        help="Ethereum node (HTTP); read only.",
     ),
     click.option(
         "--deployment",

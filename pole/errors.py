@@ -72,7 +72,18 @@ class ChainError(PoleError):
 
 
 class TransientChainError(ChainError):
-    """The node did not answer properly; trying again later is right. The only error that loops retry."""
+    """The node did not answer properly; trying again later is right. The only error that loops retry.
+
+    `retry_after_s`: what the node asks for, if it said.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NodeUnusable(TransientChainError):
+    """The node will hardly answer until a person changes something; a loop that runs already goes on asking."""
 
 
 class WrongChain(ChainError):

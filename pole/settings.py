@@ -21,7 +21,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
-    rpc: str | None = Field(default=None, description="Ethereum node, where `--rpc` is not given")
+    rpc: str | None = Field(default=None, description="Ethereum nodes, separated by spaces, where `--rpc` is not given")
     store: str | None = Field(default=None, description="content store, where `--store` is not given")
     password: SecretStr | None = Field(default=None, description="password of the key file; never an argument")
     locks: Path = Field(

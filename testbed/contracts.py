@@ -14,6 +14,7 @@ from pole.chain.abi import to_abi
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import LANE_NAMES, ContractName, Deployment, of_lane
+from pole.chain.heads import Heads
 from pole.chain.node_errors import RevertDecoder
 from pole.chain.structs import Pot
 from pole.errors import ChainError
@@ -58,6 +59,7 @@ class Chain:
     def __init__(self, web3: Web3, deployment: Deployment, artifacts: Mapping[str, Any], lane: int = 0) -> None:
         self.web3, self.deployment, self._artifacts, self._lane = web3, deployment, artifacts, lane
         client = ChainClient(Web3(web3.provider), deployment)  # a client adds to its Web3
+        client.heads = Heads(patience_s=0)  # what happened on the chain may be undone
         self.contracts = Contracts.of(client, lane=lane)
         self.chain_id = web3.eth.chain_id
         self._accounts = list(web3.eth.accounts)

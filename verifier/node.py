@@ -150,7 +150,8 @@ class LaneVerifier:
     def advance(self) -> None:
         """Moves round and ballot on that are due."""
         context = self.context
-        advance_due(context.chain, context.contracts, context.address, own=self.voting.votes.own_list)
+        votes = self.voting.votes
+        advance_due(context.chain, context.contracts, votes.owner, own=votes.own_list)
 
     def look(self) -> None:
         """Reads where the lane is."""
@@ -174,7 +175,8 @@ class LaneVerifier:
         if self._followed is not None and (current is None or current.round_id != self._followed):
             ended = self.context.contracts.learning_chain.round(self._followed)
             how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
-            self.context.log.info(f"{self.context.contracts.round_name(self._followed)}: ended with {how}")
+            name, spent = self.context.contracts.round_name(self._followed), self.context.chain.spending.take()
+            self.context.log.info(f"{name}: ended with {how}; it cost me {spent}", gas=spent.gas, gas_wei=spent.wei)
             self.rounds_ended += 1
 
     def _prepare(self, current: Round) -> Waiting:

@@ -107,7 +107,7 @@ class Crew:
     def _play(self, member: Member) -> None:
         """One role's loop. Whatever ends it before its time is a failure of the whole run."""
         settings = RoleSettings(
-            rpc=self.plan.rpc,
+            rpc=[self.plan.rpc],
             deployment=self.plan.deployment,
             store=self.plan.store,
             home=member.home,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from miner.gradient.chain_watcher import ChainWatcher
+from miner.gradient.losses import lost_bonds
 from miner.gradient.search import Found, Search, begin_search
 from miner.gradient.task import LoadedTask, load_task
 from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import Height, HeightPhase
-from pole.chain.turns import is_my_turn
 from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.network import prepare_torch
@@ -117,7 +117,7 @@ class GradientMiner(Node):
         miner, journal = self.gradient_chain.miner(self._address), self.context.journal
         if miner.bond_wei:
             return None
-        lost = len(self.context.chain.logs("GradientChain", "MinerSlashed", miner=self._address))
+        lost = lost_bonds(self.context)
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")
@@ -134,8 +134,8 @@ class GradientMiner(Node):
             return Waiting("a gradient task", None, "open it and train")
         if not self.context.contracts.verifier_committee.seated():
             return Waiting("a verifier to take a seat: without any, no block is accepted", None, "open the next task")
-        if is_my_turn(self.context.chain, self._address):
-            key = f"gradient-open/{self.gradient_chain.height() + 1}"
+        client, key = self.context.chain, f"gradient-open/{self.gradient_chain.height() + 1}"
+        if client.turns.is_mine(key, [], self._address, client.block_number()):
             try:
                 self.context.contracts.gradient_chain.open_task(key=key)
             except TransactionReverted as exc:
@@ -182,7 +182,7 @@ class GradientMiner(Node):
     def _run(self, current: Height, search: Search) -> Found | None:
         """Steps while the height is searched. What was found before others' proposals came in counts as well."""
         started, steps = time.monotonic(), search.steps
-        with ChainWatcher(self.context.chain, self.gradient_chain, self.context.poll_s) as watcher:
+        with ChainWatcher(self.context.chain, self.gradient_chain, self.context.chain.pause_s()) as watcher:
             while True:
                 view = watcher.view
                 if view.height.height != current.height or search.has_block(view.threshold):

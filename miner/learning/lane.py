@@ -90,6 +90,8 @@ class LaneMiner:
         """Moves the lane on where that is due, and settles what has ended; returns the round in progress."""
         chain = self.context.contracts.learning_chain
         current = chain.current_round()
+        if current is not None:
+            self.context.contracts.expect_round(current, self._address)
         if current is None or not self._is_committing(current):
             advance_due(self.context.chain, self.context.contracts, self.context.address)
             current = chain.current_round()

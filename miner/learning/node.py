@@ -7,7 +7,6 @@ from miner.learning.lane import LaneMiner, MinerOptions
 from miner.learning.solutions import Solutions
 from miner.learning.worth import worth
 from pole.chain.structs import Round
-from pole.chain.turns import is_my_turn, turns
 from pole.errors import InsufficientFunds, StoreError, TransactionReverted
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting, soonest
@@ -145,9 +144,10 @@ class MinerNode(Node):
     def _open(self, lane: LaneMiner, has_task: bool) -> None:
         contracts, client, address = lane.context.contracts, self.context.chain, self.context.address
         chain = contracts.learning_chain
-        if not is_my_turn(client, address) or not is_my_turn(client, address, turns(contracts, chain.latest_round())):
-            return
         number = chain.round_count() + 1
+        known = [each.miner for each in chain.submissions(number - 1)] if number > 1 else []
+        if not client.turns.is_mine(f"{chain.address}/open/{number}", known, address, client.block_number()):
+            return
         try:
             if has_task:
                 chain.open_round(key=f"open/{number}/openRound")

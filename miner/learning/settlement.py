@@ -30,7 +30,8 @@ class Settlement:
             if not the_round.phase.is_over:  # a node that lags behind: the model is still needed
                 continue
             outcome = outcome_of(self.context.contracts, the_round, self.context.address)
-            self.context.log.info(f"{self.context.contracts.round_name(round_id)}: {outcome}")
+            name, spent = self.context.contracts.round_name(round_id), self.context.chain.spending.take()
+            self.context.log.info(f"{name}: {outcome}; it cost me {spent}", gas=spent.gas, gas_wei=spent.wei)
             self._plan_unpinning(the_round)
             self.solutions.close(round_id, outcome)
             self._withdraw(round_id)

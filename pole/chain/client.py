@@ -4,33 +4,38 @@
 only therefore stands still between transactions: give it a block time.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+from eth_abi.exceptions import DecodingError
 from eth_typing import ChecksumAddress
-from requests.exceptions import ConnectionError as HttpConnectionError
-from requests.exceptions import HTTPError
-from urllib3.exceptions import LocationValueError
-from web3 import HTTPProvider, Web3
+from eth_utils.abi import collapse_if_tuple
+from web3 import Web3
+from web3._utils.abi import map_abi_data
 from web3._utils.events import get_event_data
+from web3._utils.normalizers import BASE_RETURN_NORMALIZERS
 from web3.contract import Contract
-from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, BlockNotFound, MismatchedABI
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
+from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, BlockNotFound, MismatchedABI, Web3RPCError
 from web3.types import BlockIdentifier, LogReceipt
 
 from pole import metrics
 from pole.chain.abi import to_abi
 from pole.chain.deployment import ContractName, Deployment, contract_names
-from pole.chain.node_errors import RevertDecoder, node_errors
-from pole.errors import BadInput, ChainError, TransientChainError, WrongChain
-from pole.urls import UNREADABLE, keep_secret, shown
+from pole.chain.heads import USUAL_INTERVAL_S, Heads
+from pole.chain.node_errors import RevertDecoder, no_contract, node_errors
+from pole.chain.node_faults import TooLarge
+from pole.chain.order import Turns
+from pole.chain.provider import NodeProvider
+from pole.chain.spending import Spending
+from pole.chain.view import Call, Look, View, encoded
+from pole.errors import BadInput, ChainError, NodeUnusable, TransientChainError, WrongChain
 
 _MAX_BLOCKS_PER_QUERY = 10_000
-# A pass of a role takes a dozen requests: with one connection in ten dropped, few would come to their end. All methods
-# may be repeated, the broadcast of a signed transaction too. Not after a time-out, which has cost enough already.
-_RETRIES = ExceptionRetryConfiguration(errors=(HttpConnectionError, HTTPError), retries=3, backoff_factor=0.1)
+_LEAST_VIEW_S = 0.5
+_FIRST_PAUSE_S = 2.0
+_MEASURED_BLOCKS = 32
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class ChainClient:
         self,
         web3: Web3,
         deployment: Deployment,
-        poll_s: float = 0.5,
+        poll_s: float | None = 0.5,
     ) -> None:
         self.web3 = web3
         # It would ask for the chain's id twice with every call, which made half of all requests; see `check_genesis`.
@@ -81,38 +86,45 @@ class ChainClient:
             name: web3.eth.contract(address=cast(ChecksumAddress, deployed.address), abi=cast(Any, deployed.abi))
             for name, deployed in deployment.contracts.items()
         }
-        self.newest_block = 0
-        """As of the last look."""
+        self._blocks_per_query = _MAX_BLOCKS_PER_QUERY
+        self.heads = Heads()
+        # Contracts may count blocks otherwise than the node does, as on Arbitrum: the view's heads are its own.
+        self._view_heads = Heads()
+        self._view = View(self._look, lambda: max(_LEAST_VIEW_S, self.pause_s()))
+        self._is_viewing = False
+        self.turns = Turns()
+        self.spending = Spending()
 
     @classmethod
     def connect(
         cls,
-        rpc_url: str,
+        rpc_urls: str | Sequence[str],
         deployment: Deployment | None = None,
-        poll_s: float = 0.5,
+        poll_s: float | None = 0.5,
         timeout_s: float = 20,
     ) -> "ChainClient":
         """Open a node and check that it is the deployment's chain; without `deployment` it is looked up by chain id.
 
-        Raises WrongChain, TransientChainError (nobody answers) or BadInput.
+        Of several addresses, the first that answers is asked, and the others when it does not. Raises WrongChain,
+        TransientChainError (nobody answers) or BadInput.
         """
-        address = shown(rpc_url)
-        if address == UNREADABLE or not address.startswith(("http://", "https://")):
-            raise BadInput(f"node address {address} is not HTTP; give --rpc http://HOST:PORT")
-        keep_secret(rpc_url)
-        provider = HTTPProvider(rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=_RETRIES)
+        urls = [rpc_urls] if isinstance(rpc_urls, str) else rpc_urls
+        if not urls:
+            raise BadInput("there is no node to ask; give --rpc http://HOST:PORT")
+        provider = NodeProvider(urls, timeout_s)
         web3 = Web3(provider)
         try:
-            with node_errors(RevertDecoder([]), f"connecting to {address}"):
+            with node_errors(RevertDecoder([]), f"connecting to {provider.address}"):
                 chain_id = web3.eth.chain_id
-        except LocationValueError:
-            raise BadInput(f"node address {address} has no valid host; give --rpc http://HOST:PORT") from None
+            client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
+            client.check_chain()
+        except NodeUnusable as exc:  # before the loop has begun, a person is there to mend it
+            raise BadInput(str(exc)) from None
         except (TypeError, ValueError):  # its answer is JSON-RPC by form only
             raise TransientChainError(
-                f"connecting to {address}: what answers is no Ethereum node; start one there, or give another --rpc"
+                f"connecting to {provider.address}: what answers is no Ethereum node; start one there, or give "
+                "another --rpc"
             ) from None
-        client = cls(web3, deployment or Deployment.find(chain_id), poll_s)
-        client.check_chain()
         return client
 
     def check_chain(self) -> None:
@@ -134,23 +146,23 @@ class ChainClient:
                     f"{self.deployment.chain_id} with genesis {self.deployment.genesis_hash}; "
                     "deploy again (a development chain that restarts is a new chain), or give another --rpc"
                 )
+        if isinstance(self.web3.provider, NodeProvider):
+            self.web3.provider.expect(chain_id, genesis)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def call(self, contract: ContractName, function: str, *args: Any, block: int | None = None) -> Any:
         """Result of a view at the latest block (or at `block`); records, CIDs and enums are accepted as arguments."""
         prepared = self._function(contract, function, args)
+        if self._is_viewing and block is None:
+            return self._viewed(contract, prepared, f"{contract}.{function}")
         where: BlockIdentifier = "latest" if block is None else cast(BlockIdentifier, block)
         with node_errors(self.decoder, f"{contract}.{function}"):
             return prepared.call(block_identifier=where)
 
     def block_time(self) -> int:
         """Timestamp of the latest block, in seconds: the only clock that deadlines know."""
-        with node_errors(self.decoder, "reading the latest block"):
-            block = self.web3.eth.get_block("latest")
-        self._follow(int(block["number"]))
-        metrics.BLOCK_TIME.set(int(block["timestamp"]))
-        return int(block["timestamp"])
+        return self._view.head()[1] if self._is_viewing else self._newest()[1]
 
     def time_of(self, block_number: int) -> int:
         """Timestamp of a block, in seconds."""
@@ -158,10 +170,8 @@ class ChainClient:
             return int(self.web3.eth.get_block(block_number)["timestamp"])
 
     def block_number(self) -> int:
-        with node_errors(self.decoder, "reading the latest block"):
-            number = int(self.web3.eth.block_number)
-        self._follow(number)
-        return number
+        """Number of the latest block; within a view, as contracts know it."""
+        return self._view.head()[0] if self._is_viewing else self._newest()[0]
 
     def block_hash(self, number: int) -> bytes | None:
         """None while there is no such block."""
@@ -169,17 +179,112 @@ class ChainClient:
             return bytes(self.web3.eth.get_block(number)["hash"])
         return None
 
-    def _follow(self, number: int) -> None:
+    def _newest(self) -> tuple[int, int]:
+        """Number and timestamp of the node's latest block."""
+        with node_errors(self.decoder, "reading the latest block"):
+            block = self.web3.eth.get_block("latest")
+        self._follow(self.heads, int(block["number"]), int(block["timestamp"]))
+        return int(block["number"]), int(block["timestamp"])
+
+    @property
+    def newest_block(self) -> int:
+        """As of the last look."""
+        return (self._view_heads if self._is_viewing else self.heads).newest
+
+    def _follow(self, heads: Heads, number: int, timestamp: int) -> None:
         """A chain that got shorter may be another one that started anew behind the same address."""
+        heads.follow(number, timestamp, self.check_genesis)
         metrics.BLOCK.set(number)
-        is_shorter, self.newest_block = number < self.newest_block, number
-        if is_shorter:
-            self.check_genesis()
+        metrics.BLOCK_TIME.set(timestamp)
+
+    @property
+    def last_time(self) -> int:
+        """Timestamp of the newest block seen so far, without a request; 0 before the first."""
+        return max(self.heads.timestamp, self._view_heads.timestamp)
+
+    def still_s(self) -> int:
+        """Seconds since a new block was seen."""
+        return min(self.heads.still_s(), self._view_heads.still_s())
+
+    # --- a view of one block -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def viewing(self) -> Iterator[None]:
+        """Meanwhile, views and the time are of one block as far as they can be, read in as few requests as possible.
+
+        A look is believed for the time of `pause_s`, and half a second; `changed` ends it, as after a transaction.
+        """
+        if "Lens" not in self._contracts:
+            yield
+            return
+        self._is_viewing = True
+        self._view.begin()
+        try:
+            yield
+        finally:
+            self._is_viewing = False
+
+    def changed(self) -> None:
+        """Something was mined: what was read before is of the past."""
+        self._view.forget()
+
+    def expect(self, *calls: tuple[ContractName, str, tuple[Any, ...]]) -> None:
+        """Have these views read with the next ones; contract, function and arguments of each."""
+        if self._is_viewing:
+            self._view.expect(self._encoded(*call) for call in calls)
+
+    def pause_s(self) -> float:
+        """How long to wait for something that a block may bring."""
+        if self.poll_s is not None:
+            return self.poll_s
+        return self._view_heads.interval_s or self.heads.interval_s or _FIRST_PAUSE_S
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two blocks, as seen so far."""
+        return self._view_heads.interval_s or self.heads.interval_s or USUAL_INTERVAL_S
+
+    def measure_interval(self) -> None:
+        """Look at the time between two blocks, once, for whoever sleeps by it."""
+        number, _ = self._newest()
+        earlier = max(1, number - _MEASURED_BLOCKS)  # a genesis may have any time
+        if earlier < number:
+            with node_errors(self.decoder, "reading an earlier block"):
+                block = self.web3.eth.get_block(earlier)
+            self.heads.begin_at(earlier, int(block["timestamp"]))
+            self._newest()
+
+    def _encoded(self, contract: ContractName, function: str, args: tuple[Any, ...]) -> Call:
+        return encoded(self._function(contract, function, args), self.deployment.address(contract))
+
+    def _look(self, calls: list[Call]) -> Look:
+        lens = self._contracts["Lens"].functions.read([(call.target, call.data) for call in calls])
+        with node_errors(self.decoder, "reading the contracts"):
+            number, timestamp, results = lens.call()
+        self._follow(self._view_heads, int(number), int(timestamp))
+        return Look(int(number), int(timestamp), [(bool(ok), bytes(data)) for ok, data in results])
+
+    def _viewed(self, contract: ContractName, prepared: Any, what: str) -> Any:
+        is_success, data = self._view.read(encoded(prepared, self.deployment.address(contract)))
+        if not is_success:
+            raise self.decoder.decode(data, what)
+        types = [collapse_if_tuple(output) for output in prepared.abi["outputs"]]
+        try:
+            values = self.web3.codec.decode(types, data)
+        except DecodingError:
+            raise no_contract(what) from None
+        values = map_abi_data(BASE_RETURN_NORMALIZERS, types, values)
+        return values[0] if len(values) == 1 else values
 
     def balance_wei(self, address: str) -> int:
         """Ether of an address itself; credits are `RewardReservoir.credit_wei`."""
         with node_errors(self.decoder, "reading a balance"):
             return int(self.web3.eth.get_balance(cast(ChecksumAddress, address)))
+
+    def nonce(self, address: str) -> int:
+        """How many transactions of an account were mined."""
+        with node_errors(self.decoder, "reading the nonce"):
+            return int(self.web3.eth.get_transaction_count(cast(ChecksumAddress, address), "latest"))
 
     def logs(
         self,
@@ -191,18 +296,34 @@ class ChainClient:
     ) -> list[Event]:
         """Events in chain order, by default since the deployment; `filters` match indexed arguments by ABI name."""
         first = self.deployment.block_number if from_block is None else from_block
-        last = self.block_number() if to_block is None else to_block
+        last = self._newest()[0] if to_block is None else to_block
         found: list[Event] = []
         try:
             abi_event = self._contracts[contract].events[event]()
         except ABIEventNotFound as exc:
             raise ChainError(f"{contract} has no event {event}; the deployment file is of another version") from exc
-        for start in range(first, last + 1, _MAX_BLOCKS_PER_QUERY):
-            stop = min(last, start + _MAX_BLOCKS_PER_QUERY - 1)
-            with node_errors(self.decoder, f"reading {contract}.{event}"):
-                entries = abi_event.get_logs(from_block=start, to_block=stop, argument_filters=filters)
-            found += [_event(contract, entry) for entry in entries]
+        while first <= last:
+            stop = min(last, first + self._blocks_per_query - 1)
+            entries = self._entries(abi_event, first, stop, filters, f"reading {contract}.{event}")
+            if entries is not None:
+                found += [_event(contract, entry) for entry in entries]
+                first = stop + 1
         return found
+
+    def _entries(
+        self, abi_event: Any, first: int, last: int, filters: dict[str, Any], what: str
+    ) -> Sequence[Any] | None:
+        """The logs of these blocks; None if the node wants to be asked for fewer, as it is from then on."""
+        with node_errors(self.decoder, what):
+            try:
+                entries: Sequence[Any] = abi_event.get_logs(from_block=first, to_block=last, argument_filters=filters)
+            except (Web3RPCError, TooLarge):
+                # Nodes say in many ways that a range is too long, and in the same words what has nothing to do with it.
+                self._blocks_per_query = (last - first + 1) // 2 or _MAX_BLOCKS_PER_QUERY
+                if first == last:
+                    raise
+                return None
+        return entries
 
     def events_of(self, receipt: Receipt, contract: ContractName, event: str) -> list[Event]:
         """Events of one kind that a transaction emitted."""

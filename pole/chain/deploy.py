@@ -25,6 +25,15 @@ Create = Callable[[ContractName, list[Any]], DeployedContract]
 
 _PARTS = ("market", "committee", "chain", "ledger", "gradient", "idle")
 
+_LENS: dict[str, ContractName] = {
+    "MARKET": "TaskMarket",
+    "COMMITTEE": "VerifierCommittee",
+    "GRADIENT": "GradientChain",
+    "RESERVOIR": "RewardReservoir",
+    "TOKEN": "RewardToken",
+}
+"""The contracts that the lens looks at, by its getters."""
+
 View = Callable[[ContractName, str, list[Any]], Any]
 """Calls a view of a created contract."""
 
@@ -58,6 +67,7 @@ def plan(deployer: str, nonce: int, profile: Profile, idle: IdleTask) -> list[Cr
         "TaskMarket": [reservoir, chains, to_abi(profile.market)],
         "VerifierCommittee": [reservoir, [*chains, gradient], to_abi(profile.committee)],
         "GradientChain": [reservoir, committee, to_abi(profile.gradient)],
+        "Lens": [market, committee, gradient, reservoir, at["RewardToken"]],
     }
     parameters = (to_abi(profile.chain), to_abi(idle))
     for lane, (chain, ledger) in enumerate(zip(chains, ledgers, strict=True)):
@@ -126,6 +136,7 @@ def check_wiring(at: Mapping[ContractName, str], profile: Profile, idle: IdleTas
         ("TaskMarket", "parameters", [], profile.market),
         ("VerifierCommittee", "parameters", [], profile.committee),
         ("GradientChain", "parameters", [], profile.gradient),
+        *(("Lens", getter, [], at[name]) for getter, name in _LENS.items()),
     ]
     for lane in range(profile.lanes):
         expected += _expected_of_lane(lane, at, profile, idle)

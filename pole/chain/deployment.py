@@ -13,7 +13,14 @@ from pole.document import Document, first_problem
 from pole.errors import BadInput
 
 ContractName = Literal[
-    "RewardReservoir", "RewardToken", "TaskMarket", "VerifierCommittee", "LearningChain", "GradientChain", "BlockLedger"
+    "RewardReservoir",
+    "RewardToken",
+    "TaskMarket",
+    "VerifierCommittee",
+    "LearningChain",
+    "GradientChain",
+    "BlockLedger",
+    "Lens",
 ]
 CONTRACT_NAMES: tuple[ContractName, ...] = (
     "RewardReservoir",
@@ -23,6 +30,7 @@ CONTRACT_NAMES: tuple[ContractName, ...] = (
     "LearningChain",
     "GradientChain",
     "BlockLedger",
+    "Lens",
 )
 
 LANE_NAMES: tuple[ContractName, ...] = ("LearningChain", "BlockLedger")

@@ -8,8 +8,7 @@ from typing import Any, NoReturn
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, collapse_if_tuple, function_signature_to_4byte_selector
-from requests.exceptions import ConnectionError as HttpConnectionError
-from requests.exceptions import HTTPError, JSONDecodeError, RequestException, Timeout
+from requests.exceptions import HTTPError, RequestException
 from web3.exceptions import (
     BadFunctionCallOutput,
     BadResponseFormat,
@@ -21,7 +20,15 @@ from web3.exceptions import (
     Web3RPCError,
 )
 
-from pole.errors import ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
+from pole.chain.node_faults import NodeFault, fault_of, status_fault
+from pole.errors import (
+    ChainError,
+    InsufficientFunds,
+    NodeUnusable,
+    TransactionReverted,
+    TransientChainError,
+    WrongChain,
+)
 from pole.urls import scrub
 
 _PERMANENT_CODES = (-32600, -32601, -32602)  # JSON-RPC: invalid request, unknown method, invalid parameters
@@ -70,14 +77,37 @@ def node_errors(decoder: RevertDecoder, what: str) -> Iterator[None]:
     except Web3RPCError as exc:
         raise_for_rpc_error(exc, what)
     except BadFunctionCallOutput as exc:
-        raise WrongChain(
-            f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
-        ) from exc
-    except (RequestException, RequestTimedOut, BadResponseFormat, BlockNotFound, json.JSONDecodeError, OSError) as exc:
+        raise no_contract(what) from exc
+    except (
+        NodeFault,
+        RequestException,
+        RequestTimedOut,
+        BadResponseFormat,
+        BlockNotFound,
+        json.JSONDecodeError,
+        OSError,
+    ) as exc:
         # Not `from exc`: what these libraries say has the whole URL in it, and with it a provider's key.
-        raise TransientChainError(
-            f"{what}: the node does not answer ({_cause(exc)}); start it, or give another --rpc"
-        ) from None
+        fault = node_fault(exc)
+        kind = NodeUnusable if fault.is_lasting else TransientChainError
+        raise kind(f"{what}: {fault}", fault.wait_s or 0.0) from None
+
+
+def no_contract(what: str) -> WrongChain:
+    """The error for an answer that no contract of ours gives."""
+    return WrongChain(
+        f"{what}: no such contract on this node; was the chain reset? deploy again, or give the right --deployment"
+    )
+
+
+def node_fault(exc: BaseException) -> NodeFault:
+    """What an error of a request means, whichever library it comes from."""
+    if isinstance(exc, NodeFault):
+        return exc
+    if isinstance(exc, HTTPError) and exc.response is not None:
+        response = exc.response
+        return status_fault(response.status_code, response.headers, response.content, response.url)
+    return fault_of(exc)
 
 
 def rpc_message(exc: Web3RPCError) -> str:
@@ -119,18 +149,3 @@ def _revert_data(data: object) -> bytes | None:
 
 def _shown(value: object) -> str:
     return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
-
-
-def _cause(exc: BaseException) -> str:
-    """In a few words: what libraries say of a connection fills lines, and has the whole URL in it."""
-    if isinstance(exc, Timeout | RequestTimedOut):
-        return "timed out"
-    if isinstance(exc, HttpConnectionError):
-        return "cannot connect"
-    if isinstance(exc, HTTPError) and exc.response is not None:
-        return f"HTTP {exc.response.status_code}"
-    if isinstance(exc, json.JSONDecodeError | JSONDecodeError):
-        return "its answer is not JSON"
-    if isinstance(exc, OSError):  # RequestException is one
-        return exc.strerror or type(exc).__name__
-    return (scrub(str(exc)).splitlines() or [type(exc).__name__])[0][:200]

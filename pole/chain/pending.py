@@ -14,6 +14,7 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.exceptions import TransactionNotFound, Web3RPCError
 
+from pole.chain.batch import together
 from pole.chain.fees import FeePolicy, fees_of, gwei, with_fees
 from pole.chain.node_errors import RevertDecoder, node_errors, raise_for_rpc_error, rpc_message
 from pole.errors import InsufficientFunds, TransientChainError
@@ -42,6 +43,16 @@ class Head:
     base_fee_wei: int
 
 
+@dataclass(frozen=True)
+class AccountState:
+    """`nonce`: the one that the next block can take; `pending_nonce`: behind what the node holds back."""
+
+    nonce: int
+    pending_nonce: int
+    balance_wei: int
+    base_fee_wei: int
+
+
 class PendingTransactions:
     """For one account on one node. What sends or replaces must be called within `self._journal.sending()`."""
 
@@ -61,6 +72,21 @@ class PendingTransactions:
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
+    def state(self) -> AccountState:
+        """What has to be known before a transaction is signed, in one request."""
+        eth, address = self._web3.eth, self._account.address
+        with node_errors(self._decoder, "reading the account"):
+            nonce, count, balance, block = together(
+                self._web3,
+                [
+                    lambda: eth.get_transaction_count(address, "latest"),
+                    lambda: eth.get_transaction_count(address, "pending"),
+                    lambda: eth.get_balance(address),
+                    lambda: eth.get_block("latest"),
+                ],
+            )
+        return AccountState(int(nonce), int(count), int(balance), int(block.get("baseFeePerGas", 0)))
+
     def head(self) -> Head:
         with node_errors(self._decoder, "reading the latest block"):
             block = self._web3.eth.get_block("latest")
@@ -71,20 +97,10 @@ class PendingTransactions:
         with node_errors(self._decoder, "reading the nonce"):
             return int(self._web3.eth.get_transaction_count(self._account.address, "latest"))
 
-    def free_nonce(self) -> int:
+    def free_nonce(self, state: AccountState) -> int:
         """The node's count alone is not enough: ganache leaves pending transactions out of it."""
-        with node_errors(self._decoder, "reading the nonce"):
-            count = int(self._web3.eth.get_transaction_count(self._account.address, "pending"))
-        return max(
-            [
-                count,
-                *(
-                    transaction.nonce + 1
-                    for transaction in self._journal.outstanding()
-                    if transaction.nonce is not None
-                ),
-            ]
-        )
+        outstanding = [each.nonce + 1 for each in self._journal.outstanding() if each.nonce is not None]
+        return max([state.pending_nonce, *outstanding])
 
     def find_receipt(self, transaction: SignedTransaction) -> tuple[SignedTransaction, dict[str, Any]] | None:
         """Which of the transaction and its replacements was mined, with its receipt; None if none was.
@@ -125,12 +141,11 @@ class PendingTransactions:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def tend(self) -> None:
+    def tend(self, nonce: int) -> None:
         """Settle what ended meanwhile, take up what a reorg undid, send the rest again and replacement if it must be.
 
         Otherwise a transaction that the node dropped would leave a gap in the nonces, and all later ones stuck.
         """
-        nonce = self.nonce()
         for transaction in self._journal.mined_from(nonce):
             self.find_receipt(transaction)
         for transaction in self._journal.outstanding():

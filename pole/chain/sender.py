@@ -20,7 +20,7 @@ from pole.chain.client import ChainClient, Receipt
 from pole.chain.deployment import ContractName
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, FeePolicy, fees_of, gwei
 from pole.chain.node_errors import node_errors
-from pole.chain.pending import Head, PendingTransactions
+from pole.chain.pending import AccountState, Head, PendingTransactions
 from pole.errors import InsufficientFunds, TransactionReverted, TransientChainError
 from pole.journal.transactions import SignedTransaction, TransactionJournal, TransactionState
 from pole.money import wei_to_ether
@@ -57,6 +57,7 @@ class _Wait:
     since_block: int | None = None
     nonce_used: int = 0
     was_lost: bool = False
+    was_looked_for: bool = False
 
     @property
     def waited_s(self) -> int:
@@ -113,7 +114,11 @@ class Sender:
             transaction = self.journal.newest(key)
             if transaction is None or transaction.state not in _RESUMED:
                 transaction = self._start(key, request)
-            receipt = self._await_receipt(transaction, request)
+                time.sleep(self.client.pause_s())  # no receipt is there before the next block
+            try:
+                receipt = self._await_receipt(transaction, request)
+            finally:
+                self.client.changed()
             if receipt is not None:
                 return receipt
             log.warning("transaction was replaced, planning it anew", key=key, nonce=transaction.nonce)
@@ -127,32 +132,34 @@ class Sender:
     def _start(self, key: str, request: _Request) -> SignedTransaction:
         """Simulate, sign, store, broadcast; a refusal by the simulation leaves nothing that could be sent."""
         with self.journal.sending():
-            self.pending.tend()
+            state = self.pending.state()
+            self.pending.tend(state.nonce)
             known = self.journal.newest(key)
             if known is not None and known.state in _RESUMED:  # another process was here while this one waited
                 return known
-            unsigned = self._prepare(request)
+            unsigned = self._prepare(request, state)
             planned = self.journal.plan(key, request.what)
-            nonce = self.pending.free_nonce()
+            nonce = self.pending.free_nonce(state)
             signed = self._account.sign_transaction(cast(Any, {**unsigned, "nonce": nonce}))
             stored = self.journal.sign(planned, nonce, HexBytes(signed.hash).to_0x_hex(), bytes(signed.raw_transaction))
             self.pending.submit(stored)
         return stored
 
-    def _prepare(self, request: _Request) -> TxParams:
+    def _prepare(self, request: _Request, state: AccountState) -> TxParams:
         """The unsigned transaction without its nonce; raises TransactionReverted or InsufficientFunds."""
         call = self._call(request)
+        if request.value_wei > state.balance_wei:  # a node says so too, but not how much is missing
+            raise InsufficientFunds(
+                f"{request.what} pays {wei_to_ether(request.value_wei)} ether, but account "
+                f"{self._account.address} has {wei_to_ether(state.balance_wei)}; send it "
+                f"{wei_to_ether(request.value_wei - state.balance_wei)} ether more, and some for gas"
+            )
+        balance = state.balance_wei
         with node_errors(self.client.decoder, request.what):
-            balance = int(self.client.web3.eth.get_balance(self._account.address))
-            if request.value_wei > balance:  # a node says so too, but not how much is missing
-                raise InsufficientFunds(
-                    f"{request.what} pays {wei_to_ether(request.value_wei)} ether, but account "
-                    f"{self._account.address} has {wei_to_ether(balance)}; send it "
-                    f"{wei_to_ether(request.value_wei - balance)} ether more, and some for gas"
-                )
-            self.client.web3.eth.call(call)
-            gas = min(self.client.web3.eth.estimate_gas(call) * 13 // 10 + 20_000, MAX_GAS)
-        fees = self.pending.fees.first(self.pending.head().base_fee_wei, request.what)
+            # What others have sent and nobody has mined counts too: a step that is being done already is refused here.
+            estimate = self.client.web3.eth.estimate_gas(call, "pending")
+        gas = min(estimate * 13 // 10 + 20_000, MAX_GAS)
+        fees = self.pending.fees.first(state.base_fee_wei, request.what)
         if (needed := request.value_wei + gas * fees.max_wei) > balance:
             raise InsufficientFunds(
                 f"{request.what} needs up to {wei_to_ether(needed)} ether ({wei_to_ether(request.value_wei)} to pay, "
@@ -186,7 +193,13 @@ class Sender:
         while True:
             found = self.pending.find_receipt(transaction)
             if found is not None:
+                if transaction.state is TransactionState.SENT:  # else it was told before
+                    self._count(found[1])
                 return self._judge(*found, request)
+            if not wait.was_looked_for:  # most need a second look, and nothing else
+                wait.was_looked_for = True
+                time.sleep(self.client.pause_s())
+                continue
             nonce = self.pending.nonce()
             # Seen used once and then free again: a reorg between two looks, which took the transaction away.
             wait.nonce_used = wait.nonce_used + 1 if nonce > int(transaction.nonce or 0) else 0
@@ -196,7 +209,7 @@ class Sender:
             if not wait.nonce_used:
                 self._urge(transaction, wait, nonce)
             self._report(transaction, wait)
-            time.sleep(self.client.poll_s)
+            time.sleep(self.client.pause_s())
 
     def _urge(self, transaction: SignedTransaction, wait: _Wait, nonce: int) -> None:
         """Hand over again what the node lost, and offer more when blocks go by without it."""
@@ -215,7 +228,7 @@ class Sender:
 
     def _look(self, newest: SignedTransaction, wait: _Wait, nonce: int) -> None:
         if newest.nonce != nonce:
-            self.pending.tend()  # it can only be mined after those before it
+            self.pending.tend(nonce)  # it can only be mined after those before it
         elif wait.is_stuck(newest, self.pending.head()) and self.journal.newest(newest.key) == newest:
             wait.since_block = None
             if self.pending.is_known(newest):
@@ -234,6 +247,10 @@ class Sender:
                 f"{transaction.description}: transaction {transaction.hash} is not mined after {wait.waited_s} s; "
                 "waiting goes on"
             )
+
+    def _count(self, receipt: dict[str, Any]) -> None:
+        gas, price_wei = int(receipt["gasUsed"]), int(receipt["effectiveGasPrice"])
+        self.client.spending.add(gas, price_wei, is_in_vain=receipt["status"] != 1)
 
     def _judge(self, mined: SignedTransaction, receipt: dict[str, Any], request: _Request) -> Receipt:
         if receipt["status"] != 1:

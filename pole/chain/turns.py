@@ -1,28 +1,17 @@
-"""Whose turn it is to do what anybody may do, so that not all pay for the same step."""
+"""What anybody may do for all, and who of them does it; see `pole.chain.order`."""
 
 from collections.abc import Callable
 
-from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Ballot, BallotPhase, Round
 from pole.chain.tally import OwnList, lists_to_tally
 from pole.errors import TransactionReverted
 
-TURNS = 3
 
-
-def turns(contracts: Contracts, latest: Round | None) -> int:
-    """Over how many blocks so many participants spread what only one of them can do; a multiple of TURNS.
-
-    Whoever loses a race pays for a transaction in vain, and the node runs each of them: about three a block is enough.
-    """
-    participants = len(contracts.verifier_committee.seated()) + (latest.submission_count if latest else 0)
-    return TURNS * max(1, participants // TURNS**2)
-
-
-def is_my_turn(client: ChainClient, address: str, slots: int = TURNS) -> bool:
-    """Whether this block is the account's turn to do what anybody may do; see `advance_due`."""
-    return slots <= 1 or (client.block_number() + int(address, 16)) % slots == 0
+def those_who_advance(contracts: Contracts, current: Round) -> list[str]:
+    """The verifiers, who are always there; while there is none, the miners of the round."""
+    seated = contracts.verifier_committee.seated()
+    return seated or [each.miner for each in contracts.learning_chain.submissions(current.round_id)]
 
 
 def is_ballot_due(contracts: Contracts, ballot: Ballot) -> bool:

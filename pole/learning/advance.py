@@ -4,34 +4,36 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase
 from pole.chain.tally import OwnList, no_list
-from pole.chain.turns import TURNS, advance_ballot, is_ballot_due, is_done_by_me, is_my_turn, is_urgent, turns
+from pole.chain.turns import advance_ballot, is_ballot_due, is_done_by_me, is_urgent, those_who_advance
 
 
 def advance_due(
-    client: ChainClient, contracts: Contracts, address: str, slots: int = TURNS, own: OwnList = no_list
+    client: ChainClient, contracts: Contracts, address: str, *, own: OwnList = no_list, is_hurried: bool = False
 ) -> bool:
     """Move the current round and its ballot on if they are due; losing the race to somebody else is fine.
 
-    An account takes its turn in one of at least `slots` consecutive blocks (see `turns`), so that not all roles pay for
-    the same step. `own`: the lists that this account votes. Returns whether something was advanced.
+    An account waits for its turn (see `Turns`) unless it `is_hurried`. `own`: the lists that this account votes.
+    Returns whether something was advanced.
     """
     chain = contracts.learning_chain
     current = chain.current_round()
-    if current is None or not is_my_turn(client, address, slots):
+    if current is None:
         return False
+    contracts.expect_round(current, address)
     ballot = contracts.verifier_committee.ballot(current.ballot_id) if current.phase is Phase.VOTING else None
     is_counting = ballot is not None and is_ballot_due(contracts, ballot)
     if not is_counting and not chain.is_due(current.round_id):
         return False
-    now_s = client.block_time()
-    is_hurried = slots <= 1 or (ballot is not None and is_urgent(contracts, ballot, now_s))
-    if not is_hurried and not is_my_turn(client, address, turns(contracts, current)):
-        return False
+    now_s, key = client.block_time(), f"{current.round_id}/{current.phase.name}/{current.deadline}"
+    if ballot is not None:
+        key += f"/{current.ballot_id}"  # a ballot may be repeated
+    if not is_hurried and not (ballot is not None and is_urgent(contracts, ballot, now_s)):
+        counting = f"/{ballot.phase.name}/{ballot.deadline}" if ballot is not None and is_counting else ""
+        step = f"{chain.address}/{key}{counting}"
+        if not client.turns.is_mine(step, those_who_advance(contracts, current), address, client.block_number()):
+            return False
     if ballot is not None and is_counting and not advance_ballot(contracts, ballot, own, now_s):
         return False
     if not chain.is_due(current.round_id):
         return False
-    key = f"advance/round/{current.round_id}/{current.phase.name}/{current.deadline}"
-    if current.phase is Phase.VOTING:
-        key += f"/{current.ballot_id}"  # a ballot may be repeated
-    return is_done_by_me(lambda: chain.advance(current.round_id, key=key))
+    return is_done_by_me(lambda: chain.advance(current.round_id, key=f"advance/round/{key}"))

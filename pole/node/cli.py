@@ -45,6 +45,18 @@ ETHER = Ether()
 ETHER_OR_NOTHING = Ether(least_wei=0)
 
 
+def rpc_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--rpc`, several times for a primary and fallbacks; the variable separates them by spaces."""
+    return click.option(
+        "--rpc",
+        envvar=RPC_VARIABLE,
+        multiple=True,
+        default=[DEFAULT_RPC],
+        show_default=True,
+        help="Ethereum node, over HTTP or a WebSocket; give it again for a node to ask when the first does not answer.",
+    )
+
+
 def role_options(
     role: str, *, needs_account: bool = True, is_exclusive: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -54,9 +66,7 @@ def role_options(
     role's long-running process (the journal is shared, nonces are chosen under a lock).
     """
     options = [
-        click.option(
-            "--rpc", envvar=RPC_VARIABLE, default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP)."
-        ),
+        rpc_option(),
         click.option(
             "--deployment",
             type=click.Path(dir_okay=False, path_type=Path),
@@ -77,7 +87,9 @@ def role_options(
             help="Folder for the journal and for secrets; one per account.",
         ),
         click.option(
-            "--poll-interval", type=click.FloatRange(0.05, 60), default=0.5, show_default=True, help="Seconds."
+            "--poll-interval",
+            type=click.FloatRange(0.05, 60),
+            help="Seconds between two looks at the chain.  [default: as seldom as nothing can be due]",
         ),
         click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True),
         click.option("--log-json", is_flag=True, help="Log JSON lines."),

@@ -1,6 +1,6 @@
 """The context of a role's command: chain, contracts, store, journal and home, opened from its options."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,7 @@ METRICS_ADDRESS = "127.0.0.1"
 
 @dataclass(frozen=True)
 class RoleContext:
-    """Everything a command of a role works with."""
+    """Everything a command of a role works with. `poll_s`: None to look when something may be due, see `pace.py`."""
 
     role: str
     chain: ChainClient
@@ -37,7 +37,7 @@ class RoleContext:
     store: Store
     home: Path
     log: Any
-    poll_s: float
+    poll_s: float | None
 
     @property
     def address(self) -> str:
@@ -59,13 +59,13 @@ class RoleContext:
 class RoleSettings:
     """The common options as given."""
 
-    rpc: str = field(repr=False)  # with a provider's key in it, perhaps
+    rpc: Sequence[str] = field(repr=False)  # with a provider's key in it, perhaps
     deployment: Path | None
     store: str
     home: Path
     account: str | None
     password_file: Path | None
-    poll_interval: float
+    poll_interval: float | None
     max_fee_gwei: float | None = None
     metrics_port: int | None = None
     metrics_address: str | None = None
@@ -116,7 +116,7 @@ def context_of(
     store: Store,
     home: Path,
     *,
-    poll_s: float = 0.5,
+    poll_s: float | None = 0.5,
     max_fee_gwei: float = DEFAULT_MAX_FEE_GWEI,
 ) -> RoleContext:
     """The context of parts that are open already; with an account, its contracts can be written to."""

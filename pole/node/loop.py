@@ -16,14 +16,17 @@ from pole.atomicfile import write_atomically
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
 from pole.node.alive import process_mark
+from pole.node.pace import pause_s
 from pole.urls import scrub
 
 if TYPE_CHECKING:
     from pole.node.context import RoleContext
 
+_FIRST_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 5.0  # short beside any window: no deadline may pass while a role sleeps
 _DAY_S = 86_400
 COMPLAIN_EVERY_S = 60.0
+STILL_AFTER_S = 120
 STATUS_FILE = "status.json"
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -62,6 +65,7 @@ class Node(ABC):
         self._said: Waiting | None = None
         self._failures = 0
         self._complained_at: float | None = None
+        self._warned_at = -COMPLAIN_EVERY_S
 
     @abstractmethod
     def act(self) -> Waiting:
@@ -72,6 +76,7 @@ class Node(ABC):
         wanted = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
         previous = {number: signal.signal(number, _stop) for number in wanted}
         try:
+            self._measure()
             while not is_done():
                 time.sleep(self.step())
         except Stopped:
@@ -83,44 +88,69 @@ class Node(ABC):
                 signal.signal(number, handler)
             self._write_status("stopped", self._said)
 
+    def _measure(self) -> None:
+        """The time between blocks, by which it sleeps."""
+        if self.context.poll_s is None:
+            with suppress(TransientChainError):  # then it sleeps by what is usual
+                self.context.chain.measure_interval()
+
     def step(self) -> float:
         """Act once and report; returns the seconds to sleep before the next step."""
         try:
             if self._failures:  # what answers again need not be the chain that went away
                 self.context.chain.check_genesis()
-            waiting = self.act()
+            with self.context.chain.viewing():
+                waiting = self.act()
+                figures.polled(self.context)
         except TransientChainError as exc:
             metrics.failed(exc)
             self._failures += 1
-            pause_s = min(self.context.poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
-            self.context.log.warning(f"{exc}; trying again in {pause_s:.0f} s")
+            poll_s = self.context.poll_s or _FIRST_BACKOFF_S
+            backoff_s = min(poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
+            backoff_s = max(backoff_s, exc.retry_after_s)
+            self.context.log.warning(f"{exc}; trying again in {backoff_s:.0f} s")
             self._write_status("retrying", Waiting(str(exc), None, "try again"))
             self._said = None
-            return pause_s
+            return backoff_s
         except (InsufficientFunds, JournalFull) as exc:
             metrics.failed(exc)
             self._failures = 0
             self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
-            return self.context.poll_s
+            return self._pause_s(None)
         except TransactionReverted as exc:
             metrics.failed(exc)
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
         self._failures, self._complained_at = 0, None
-        figures.polled(self.context)
+        self._warn_of_standstill()
         self._say(waiting)
-        return self.context.poll_s
+        return self._pause_s(waiting)
+
+    def _pause_s(self, waiting: Waiting | None) -> float:
+        """Until the next pass."""
+        if self.context.poll_s is not None:
+            return self.context.poll_s
+        chain = self.context.chain
+        return pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s)
 
     def _say(self, waiting: Waiting) -> None:
         """Once per change, so that the log shows every state and no repetition."""
         if waiting == self._said:
             return
         self._said = waiting
-        try:
-            now_s = self.context.chain.block_time()
-        except TransientChainError:
-            now_s = int(time.time())
+        now_s = self.context.chain.last_time or int(time.time())
         self.context.log.info(waiting.sentence(now_s), status=asdict(waiting))
         self._write_status("waiting", waiting)
+
+    def _warn_of_standstill(self) -> None:
+        """No deadline passes on a chain without new blocks, whatever this machine's clock says."""
+        still_s, now = self.context.chain.still_s(), time.monotonic()
+        if still_s < STILL_AFTER_S or now - self._warned_at < COMPLAIN_EVERY_S:
+            return
+        self._warned_at = now
+        self.context.log.warning(
+            f"no new block for {still_s} s: the chain stands still, or the node has lost its peers; see the node's own "
+            "log (a development chain needs a block time)"
+        )
 
     def _complain(self, waiting: Waiting) -> None:
         """Again and again, since only a person can end it; but not for every change of the amount that is missing."""

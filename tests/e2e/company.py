@@ -40,6 +40,5 @@ class Company:
 def found(folder: Path, *, is_hasty: bool = True) -> Company:
     """Nobody runs yet. `is_hasty`: see `World`."""
     world = World(folder, is_hasty=is_hasty)
-    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.chain.turns.is_my_turn`.
     verifiers = [world.actor("verifier-1", "verifier", 17), world.actor("verifier-2", "verifier", 3)]
     return Company(world, world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2), verifiers)

@@ -85,7 +85,6 @@ def peers(daemons: list[IpfsDaemon], world: World, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("POLE_IPFS_PATIENCE_S", "3")
     clients, others = daemons
     world.stage.stores = {"dataclient": clients.address, "miner": others.address, "verifier": others.address}
-    # Numbers whose turns to advance rounds are spread over all blocks; see `pole.chain.turns.is_my_turn`.
     verifiers = [world.actor("verifier-1", "verifier", 17), world.actor("verifier-2", "verifier", 3)]
     client, miner = world.actor("client", "dataclient", 1), world.actor("miner-1", "miner", 2)
     return Peers(Company(world, client, miner, verifiers), clients, others)

@@ -13,11 +13,13 @@ import click
 import pytest
 import structlog
 from web3 import HTTPProvider, Web3
+from web3.types import RPCEndpoint
 
 from dataclient.task_folder import Prepared
 from miner.learning.solutions import Solution
 from pole.chain.client import ChainClient
 from pole.chain.deployment import Deployment
+from pole.chain.provider import NodeProvider
 from pole.chain.verdicts import INVALID
 from pole.encryption.keys import MasterKey
 from pole.errors import BadInput, PoleError, StoreError
@@ -191,6 +193,32 @@ def test_command__node_with_a_key_in_its_address__no_output_shows_it(
     assert found_in(output) == []
     assert code in (1, 75), output
     assert f"connecting to {url}" in output
+
+
+@pytest.mark.parametrize("answer", ["500", "401", "404 with the path as its reason", "dropped", "no HTTP", "no JSON"])
+def test_command__websocket_and_proxy_with_keys__no_output_shows_them(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with answering(answer) as url, answering("a dead port") as proxy:
+        for variable, value in (("http_proxy", planted(proxy)), ("no_proxy", "127.0.0.1")):
+            monkeypatch.setenv(variable, value)
+        nodes = planted(url.replace("http", "ws")), planted("http://node.invalid")
+        monkeypatch.setenv("POLE_RPC", " ".join(nodes))
+        monkeypatch.setattr("sys.argv", ["miner", f"--home={tmp_path}"])
+        code = exit_code(looking)
+    output = "".join(capfd.readouterr())
+    assert found_in(output) == []
+    assert code in (1, 75), output
+
+
+def test_provider__switches_to_another_node__the_log_shows_no_key(capfd: pytest.CaptureFixture[str]) -> None:
+    logs.configure(is_json=True)
+    with answering("500") as first, peer(rpc(lambda _talk: '"result": "0x1"')) as second:
+        provider = NodeProvider([planted(first), planted(second.url)])
+        assert provider.make_request(RPCEndpoint("eth_chainId"), [])["result"] == "0x1"
+    output = "".join(capfd.readouterr())
+    assert f"asking {second.url} now: {first}: the node answers HTTP 500" in output
+    assert found_in(output) == []
 
 
 @pytest.mark.parametrize("answer", [*ANSWERS, "a dead port"])

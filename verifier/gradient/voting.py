@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from pole.chain.gradient_structs import Height, HeightPhase, Proposal
 from pole.chain.structs import Ballot
-from pole.chain.turns import TURNS
 from pole.errors import ManifestInvalid
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.claim import ballot_seed
@@ -59,12 +58,13 @@ class GradientVoting:
                 sent = self.votes.sent
                 waiting = self.votes.carry(ballot, lambda: self._vote(current, ballot))
                 if self.votes.sent > sent:  # whoever completes a phase moves it on: the miners wait for it
-                    self._advance(slots=1)
+                    self._advance(is_hurried=True)
                 return waiting
 
-    def _advance(self, slots: int = TURNS) -> None:
+    def _advance(self, is_hurried: bool = False) -> None:
         context = self.context
-        advance_gradient_due(context.chain, context.contracts, context.address, slots, self.votes.own_list)
+        own = self.votes.own_list
+        advance_gradient_due(context.chain, context.contracts, self.votes.owner, own=own, is_hurried=is_hurried)
 
     # --- judging -----------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class GradientVoting:
             request, give_up_at_s = review.request(proposals, segments), time.monotonic() + seconds_left
             self._worker.begin(lambda: judge_entries(self.judge, request, wanted, session, give_up_at_s))
             # Most blocks take no longer than this; an answer now saves another round of the loop.
-            self._worker.collect(self.context.poll_s)
+            self._worker.collect(self.context.chain.pause_s())
         return not self._worker.is_busy and set(wanted) <= set(session.judgements)
 
     def _not_yet(self, ballot: Ballot, session: Session, seconds_left: float) -> Waiting:

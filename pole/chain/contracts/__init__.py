@@ -6,6 +6,7 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts.block_ledger import BlockLedger
 from pole.chain.contracts.gradient_chain import GradientChain
 from pole.chain.contracts.learning_chain import LearningChain
+from pole.chain.contracts.lens import Lens
 from pole.chain.contracts.reward_reservoir import RewardReservoir
 from pole.chain.contracts.reward_token import RewardToken
 from pole.chain.contracts.task_market import TaskMarket
@@ -19,6 +20,7 @@ __all__ = [
     "Contracts",
     "GradientChain",
     "LearningChain",
+    "Lens",
     "RewardReservoir",
     "RewardToken",
     "TaskMarket",
@@ -37,6 +39,7 @@ class Contracts:
     reward_reservoir: RewardReservoir
     reward_token: RewardToken
     block_ledger: BlockLedger
+    lens: Lens
     lane: int = 0
     _all: "list[Contracts]" = field(default_factory=list, repr=False, compare=False)
 
@@ -51,6 +54,7 @@ class Contracts:
             RewardReservoir(client, sender),
             RewardToken(client, sender),
             BlockLedger(client, sender),
+            Lens(client, sender),
         )
         first._all.append(first)
         for other in range(1, client.deployment.lanes):
@@ -66,6 +70,25 @@ class Contracts:
     def of_task(self, task_id: int) -> "Contracts":
         """As seen from the lane that took a task; from the first one, if none has yet."""
         return self.lanes[self.task_market.task(task_id).lane]
+
+    def expect_round(self, current: Round, account: str) -> None:
+        """Have all that a role may want to know of a round in progress read at once."""
+        chain, round_id, ballot_id = self.learning_chain.label, current.round_id, current.ballot_id
+        client = self.learning_chain._client
+        client.expect(
+            (chain, "isDue", (round_id,)),
+            (chain, "placeOf", (round_id, account)),
+            (chain, "submissions", (round_id,)),
+            (chain, "judgingFeeOf", (round_id,)),
+            ("VerifierCommittee", "seated", ()),
+        )
+        if current.task_id:
+            client.expect(("TaskMarket", "task", (current.task_id,)))
+        if ballot_id:
+            client.expect(
+                *(("VerifierCommittee", view, (ballot_id,)) for view in ("ballot", "isDue", "members")),
+                ("VerifierCommittee", "memberOf", (ballot_id, account)),
+            )
 
     def round_name(self, round_id: int) -> str:
         """For people: of the second lane, "round 7 of lane 2"."""

@@ -49,7 +49,9 @@ class VerifierCommittee(BaseContract):
 
     def digests(self, ballot_id: int) -> dict[str, bytes]:
         """Of all votes revealed so far, by member."""
-        found = {address: self.member(ballot_id, address) for address in self.members(ballot_id)}
+        members = self.members(ballot_id)
+        self._client.expect(*((self.name, "memberOf", (ballot_id, address)) for address in members))
+        found = {address: self.member(ballot_id, address) for address in members}
         return {address: member.digest for address, member in found.items() if member.has_revealed}
 
     def digest(self, ballot_id: int, words: Sequence[int]) -> bytes:

@@ -1,13 +1,11 @@
 """Checks of the Ethereum node, and of the deployment on it."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import requests
-from web3 import HTTPProvider, Web3
-from web3.exceptions import BadResponseFormat, Web3RPCError
+from web3 import Web3
+from web3.exceptions import Web3RPCError
 
 from pole.chain.artifacts import artifact
 from pole.chain.client import ChainClient
@@ -15,6 +13,8 @@ from pole.chain.contracts import Contracts
 from pole.chain.deployment import ContractName, Deployment, contract_names
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, TIP_WEI, FeePolicy, gwei
 from pole.chain.node_errors import rpc_message
+from pole.chain.node_faults import NodeFault
+from pole.chain.provider import NodeProvider
 from pole.errors import BadInput
 from pole.node.doctor.check import Check, check, ok, problem, warning
 from pole.urls import shown
@@ -22,8 +22,6 @@ from pole.urls import shown
 _TIMEOUT_S = 5.0
 # What one pass of a role asks of a node, about.
 _BURST = 12
-_LIMIT_CODES = (-32005, 429)
-_TOO_MANY = 429
 _SLOW_S, _STILL_S, _AHEAD_S = 45, 120, 15
 # The end of a contract's code is the compiler's digest of its sources and settings.
 _TRAILER_BYTES = 53
@@ -31,56 +29,20 @@ _OWN_CHAIN = "for a chain of your own: anvil --block-time 1"
 
 
 def node_at(rpc: str) -> Web3:
-    """A node that is asked only once for everything; raises BadInput for what is not HTTP."""
-    if not rpc.startswith(("http://", "https://")):
-        raise BadInput(f"node address {shown(rpc)} is not HTTP; give --rpc http://HOST:PORT")
-    return Web3(HTTPProvider(rpc, request_kwargs={"timeout": _TIMEOUT_S}, exception_retry_configuration=None))
+    """A node that is asked only once for everything; raises BadInput for what is no address of one."""
+    return Web3(NodeProvider([rpc], _TIMEOUT_S, is_patient=False))
 
 
 def node_fault(exc: Exception) -> Check | None:
     """What an error of a request to the node means; a limit on requests is told apart from a node that is down."""
     cause: BaseException | None = exc
     while cause is not None:
-        if (found := _fault(cause)) is not None:
-            return found
+        if isinstance(cause, NodeFault):
+            return problem(cause.text, cause.remedy)
+        if isinstance(cause, Web3RPCError):
+            return problem(f"the node answers: {rpc_message(cause)}", "see the node's own log, or give another --rpc")
         cause = cause.__cause__
     return None
-
-
-def _fault(exc: BaseException) -> Check | None:
-    if isinstance(exc, requests.HTTPError) and exc.response is not None:
-        return _status_fault(exc.response)
-    if isinstance(exc, Web3RPCError):
-        error = (exc.rpc_response or {}).get("error", {})
-        code = error.get("code") if isinstance(error, dict) else None
-        if code in _LIMIT_CODES:
-            return _limited(f"JSON-RPC error {code}")
-        return problem(f"the node answers: {rpc_message(exc)}", "see the node's own log, or give another --rpc")
-    if isinstance(exc, requests.Timeout):
-        return problem(f"no answer within {_TIMEOUT_S:.0f} s", "wait or restart the node, or give another --rpc")
-    if isinstance(exc, requests.exceptions.SSLError):
-        return problem("its certificate is not valid", "check the host in --rpc and this machine's clock")
-    if isinstance(exc, requests.ConnectionError):
-        return problem("nobody answers: the node is down", f"start it, or give another --rpc; {_OWN_CHAIN}")
-    if isinstance(exc, json.JSONDecodeError | UnicodeDecodeError | BadResponseFormat):
-        return problem("the answer is not JSON-RPC; no Ethereum node is there", "give the right address with --rpc")
-    return None
-
-
-def _status_fault(response: requests.Response) -> Check:
-    if response.status_code == _TOO_MANY:
-        after = response.headers.get("Retry-After", "")
-        return _limited(f"HTTP 429{f', try again in {after} s' if after.isdecimal() else ''}")
-    if response.status_code in (401, 403):
-        return problem(f"the node refuses you (HTTP {response.status_code})", "check the key in the address of --rpc")
-    return problem(f"the node answers HTTP {response.status_code}", "wait, or give another --rpc")
-
-
-def _limited(how: str) -> Check:
-    return problem(
-        f"the node is up, but allows you fewer requests than a role needs ({how})",
-        "wait, raise --poll-interval, or give a node of your own with --rpc",
-    )
 
 
 @check("node", node_fault)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pole.node import logs
-from pole.node.cli import DEFAULT_RPC
+from pole.node.cli import rpc_option
 from pole.node.doctor.account import ROLES
 from pole.node.doctor.check import Check, Verdict
 from pole.node.doctor.examine import Examination, examine
@@ -25,7 +25,7 @@ _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
 
 @click.command()
 @click.option("--role", type=click.Choice([*ROLES, "all"]), default="all", show_default=True, help="Check for this.")
-@click.option("--rpc", envvar=variable("rpc"), default=DEFAULT_RPC, show_default=True, help="Ethereum node (HTTP).")
+@rpc_option()
 @click.option(
     "--deployment",
     type=click.Path(dir_okay=False, path_type=Path),

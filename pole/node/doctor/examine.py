@@ -1,6 +1,6 @@
 """All checks in their order; a check is skipped where one that it needs has failed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from pole.urls import keep_secret
 class Examination:
     """What to look at, as given on the command line; `home` None is each role's own."""
 
-    rpc: str
+    rpc: Sequence[str]
     store: str
     roles: tuple[str, ...] = tuple(account.ROLES)
     home: Path | None = None
@@ -36,17 +36,20 @@ def examine(of: Examination) -> Iterator[Check]:
     yield machine.check_kernels()
     yield machine.check_disk(_homes(of) + ([] if storage.is_daemon(of.store) else [Path(of.store)]))
     yield storage.check_store(of.store)
-    yield (node := chain.check_rpc(of.rpc))
-    is_up = node.verdict is Verdict.OK
-    chain_id = _chain_id(of.rpc) if is_up else None
+    rpc = ""  # the first node that answers, as a role would ask it
+    for each in of.rpc:
+        yield (node := chain.check_rpc(each))
+        rpc = rpc or (each if node.verdict is Verdict.OK else "")
+    is_up = bool(rpc)
+    chain_id = _chain_id(rpc) if is_up else None
     if is_up:
-        yield from _node_checks(of.rpc)
+        yield from _node_checks(rpc)
     yield chain.check_deployment(of.deployment, chain_id)
     deployment = _deployment(of.deployment, chain_id)
     if is_up and deployment is not None:
-        yield (contracts := chain.check_contracts(of.rpc, deployment))
+        yield (contracts := chain.check_contracts(rpc, deployment))
         is_up = contracts.verdict is Verdict.OK
-    yield from _account_checks(of, deployment, is_up)
+    yield from _account_checks(of, deployment, rpc if is_up else "")
 
 
 def _homes(of: Examination) -> list[Path]:
@@ -61,7 +64,8 @@ def _node_checks(rpc: str) -> Iterator[Check]:
     yield chain.check_gas_price(web3)
 
 
-def _account_checks(of: Examination, deployment: Deployment | None, is_up: bool) -> Iterator[Check]:
+def _account_checks(of: Examination, deployment: Deployment | None, rpc: str) -> Iterator[Check]:
+    """`rpc`: of a node that is up, "" without one."""
     address = None
     if of.account is None:
         yield _no_account()
@@ -77,8 +81,8 @@ def _account_checks(of: Examination, deployment: Deployment | None, is_up: bool)
                 yield account.check_journal(path, address)
     if address is not None and deployment is not None:
         yield account.check_account_lock(address, deployment)
-        for role in of.roles if is_up else ():
-            yield account.check_balance(account.ROLES[role], of.rpc, deployment, address)
+        for role in of.roles if rpc else ():
+            yield account.check_balance(account.ROLES[role], rpc, deployment, address)
 
 
 @named("key file")
@@ -90,7 +94,8 @@ def _no_account() -> Check:
 
 
 def _keep_secrets(of: Examination) -> None:
-    keep_secret(of.rpc)
+    for rpc in of.rpc:
+        keep_secret(rpc)
     if "://" in of.store:
         keep_secret(of.store)
 

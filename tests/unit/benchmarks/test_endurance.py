@@ -15,7 +15,6 @@ from benchmarks.soak import vitals
 from dataclient.served_tasks import FINAL_AFTER_BLOCKS, TaskReader
 from pole.chain.client import ChainClient
 from pole.chain.structs import TaskState
-from pole.chain.turns import TURNS, turns
 from pole.journal.journal import Journal
 from pole.journal.transactions import TransactionState
 from pole.metrics import RPC_CALLS
@@ -81,14 +80,6 @@ def test_watched__process_with_a_child__has_memory_and_files_of_both() -> None:
         parent.communicate(b"\n")
     assert sorted(found) == ["parent", "parent, child 1"]
     assert all(each.rss_kib > 1000 and each.files >= 3 for each in found.values())
-
-
-@pytest.mark.parametrize(("seats", "submissions", "expected"), [(0, 0, 3), (3, 3, 3), (3, 16, 6), (21, 64, 27)])
-def test_turns__more_participants__more_blocks(seats: int, submissions: int, expected: int) -> None:
-    contracts: Any = SimpleNamespace(verifier_committee=SimpleNamespace(seated=lambda: ["0x"] * seats))
-    latest: Any = SimpleNamespace(submission_count=submissions)
-    assert turns(contracts, latest) == expected
-    assert expected % TURNS == 0
 
 
 def test_task_reader__over_for_long__is_not_asked_for_again() -> None:

@@ -89,7 +89,7 @@ class Table:
         """One pass of verifier `index`, which finds these words; of the last models, if the ballot is over fewer."""
         book = self.book(index)
         context = book._context
-        advance_due(context.chain, context.contracts, context.address, slots=1, own=book.own_list)
+        advance_due(context.chain, context.contracts, context.address, is_hurried=True, own=book.own_list)
         ballot = self.ballot
         return book.carry(ballot, lambda: book.decide(ballot.ballot_id, found(words[-ballot.entry_count :])))
 
@@ -164,13 +164,13 @@ def test_carry__list_is_hidden__the_others_decide_after_the_deadline(table: Tabl
 def test_advance_due__role_without_a_list__counts_by_the_lists_that_were_opened(table: Table) -> None:
     table.until(table.is_in(BallotPhase.OPENING), GOOD, GOOD, GOOD, OTHER)
     miner = table.context(3)
-    assert not advance_due(miner.chain, miner.contracts, miner.address, slots=1)
+    assert not advance_due(miner.chain, miner.contracts, miner.address, is_hurried=True)
     committee = table.chain.contracts.verifier_committee
     for index, words in ((0, GOOD), (3, OTHER)):
         verifier = table.chain.verifier(index)
         if not committee.is_opened(1, committee.digest(1, words)):
             table.chain.do(verifier, "VerifierCommittee", "openVote", 1, index, words)
-    assert advance_due(miner.chain, miner.contracts, miner.address, slots=1)
+    assert advance_due(miner.chain, miner.contracts, miner.address, is_hurried=True)
     assert table.outcome == unpack_verdicts(GOOD)
     assert table.round.phase is Phase.FINALISED
 
@@ -180,9 +180,9 @@ def test_advance_due__reveals_are_complete__left_to_those_with_a_list_until_the_
     for index in range(4):
         table.book(index).carry(table.ballot, lambda: Waiting("nothing", None, ""))
     miner = table.context(3)
-    assert not advance_due(miner.chain, miner.contracts, miner.address, slots=1)
+    assert not advance_due(miner.chain, miner.contracts, miner.address, is_hurried=True)
     table.pass_deadline()
-    advance_due(miner.chain, miner.contracts, miner.address, slots=1)
+    advance_due(miner.chain, miner.contracts, miner.address, is_hurried=True)
     assert table.ballot.phase is BallotPhase.OPENING
     table.act(0, GOOD)
     assert (table.ballot.phase, table.outcome) == (BallotPhase.CLOSED, unpack_verdicts(GOOD))
@@ -201,7 +201,7 @@ def test_carry__alike_but_uncounted_for_half_of_the_time__opened_all_the_same(ta
     assert table.opened() == 1
     table.pass_deadline()
     miner = table.context(3)
-    advance_due(miner.chain, miner.contracts, miner.address, slots=1)
+    advance_due(miner.chain, miner.contracts, miner.address, is_hurried=True)
     assert table.outcome == unpack_verdicts(GOOD)
 
 

@@ -8,6 +8,7 @@ import pytest
 import structlog
 import torch
 
+from miner.gradient.losses import lost_bonds
 from miner.gradient.node import GradientMiner, GradientOptions
 from miner.limits import MinerLimits
 from pole.chain.gradient_structs import Miner
@@ -24,12 +25,24 @@ class Chain:
 
     address = ADDRESS
 
-    def __init__(self, lost: int, bond_wei: int = 0) -> None:
-        self.lost, self.bond_wei, self.paid_wei = lost, bond_wei, 0
+    deployment = SimpleNamespace(block_number=100)
 
-    def logs(self, contract: str, event: str, **filters: Any) -> list[str]:
+    def __init__(self, lost: int, bond_wei: int = 0, nonce: int = 1, blocks: int = 25_000) -> None:
+        self.lost, self.bond_wei, self.paid_wei, self._nonce, self.blocks = lost, bond_wei, 0, nonce, blocks
+        self.asked: list[tuple[int, int]] = []
+
+    def nonce(self, address: str) -> int:
+        assert address == ADDRESS
+        return self._nonce
+
+    def block_number(self) -> int:
+        return self.blocks
+
+    def logs(self, contract: str, event: str, first: int, last: int, **filters: Any) -> list[str]:
+        """Every bond was lost in block 20,000."""
         assert (contract, event, filters) == ("GradientChain", "MinerSlashed", {"miner": ADDRESS})
-        return ["slashed"] * self.lost
+        self.asked.append((first, last))
+        return ["slashed"] * (self.lost if first <= 20_000 <= last else 0)
 
     def enrol(self, bond_wei: int, *, key: str) -> None:
         assert key.startswith("enrol/")
@@ -78,3 +91,19 @@ def test_enrol__bonded_by_hand__pays_nothing(tmp_path: Path) -> None:
     chain = Chain(lost=5, bond_wei=BOND_WEI)
     assert enrolling(chain, tmp_path)._enrol() is None
     assert chain.paid_wei == 0
+
+
+def test_lost_bonds__looked_for_twice__no_final_block_is_read_again(tmp_path: Path) -> None:
+    chain = Chain(lost=2)
+    node = enrolling(chain, tmp_path)
+    assert lost_bonds(node.context) == 2
+    assert chain.asked == [(100, 10_099), (10_100, 20_099), (20_100, 24_936), (24_937, 25_000)]
+    chain.asked, chain.blocks = [], 25_010
+    assert lost_bonds(node.context) == 2
+    assert chain.asked == [(24_937, 24_946), (24_947, 25_010)]
+
+
+def test_lost_bonds__account_that_never_sent_anything__no_block_is_read(tmp_path: Path) -> None:
+    chain = Chain(lost=0, nonce=0)
+    assert lost_bonds(enrolling(chain, tmp_path).context) == 0
+    assert chain.asked == []

@@ -1,5 +1,6 @@
 """Calls and exactly-once transactions against a real anvil, with deaths at the worst moments."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
+from web3.types import RPCEndpoint
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.heads import LAG_PATIENCE_S
 from pole.chain.pending import PendingTransactions
 from pole.errors import BadInput, ChainError, InsufficientFunds, TransactionReverted, TransientChainError, WrongChain
 from pole.journal.database import Database
@@ -23,7 +27,9 @@ from pole.journal.transactions import SignedTransaction, TransactionJournal
 from testbed.chain import development_chain, free_port
 from tests.e2e.proxy import Fault, Proxy
 from tests.unit.account_client import AccountClient
+from tests.unit.checking import http
 from tests.unit.conftest import ETHER, funded, probe_deployment
+from tests.unit.peer import Talk, peer
 from tests.unit.sending import (
     CONTRACT,
     Died,
@@ -36,6 +42,7 @@ from tests.unit.sending import (
     states,
 )
 
+JSON = {"Content-Type": "application/json"}
 NOBODY = "http://127.0.0.1:1"
 
 
@@ -67,10 +74,20 @@ def test_connect__nobody_listens__is_transient(probe: Deployment) -> None:
         ChainClient.connect(f"http://127.0.0.1:{free_port()}", probe)
 
 
-@pytest.mark.parametrize("url", ["ws://127.0.0.1:8545", "127.0.0.1:8545", ""])
-def test_connect__not_http__refused(probe: Deployment, url: str) -> None:
-    with pytest.raises(BadInput, match="is not HTTP"):
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:8545", "127.0.0.1:8545", ""])
+def test_connect__no_address_of_a_node__refused(probe: Deployment, url: str) -> None:
+    with pytest.raises(BadInput, match="is neither HTTP nor a WebSocket"):
         ChainClient.connect(url, probe)
+
+
+def test_connect__no_address_at_all__refused(probe: Deployment) -> None:
+    with pytest.raises(BadInput, match="no node to ask"):
+        ChainClient.connect([], probe)
+
+
+def test_connect__key_refused__is_not_worth_another_try(probe: Deployment) -> None:
+    with peer(http("401 Unauthorized")) as node, pytest.raises(BadInput, match=r"refuses you \(HTTP 401"):
+        ChainClient.connect(node.url, probe)
 
 
 def test_connect__other_chain_id__refused_with_both(anvil: str, probe: Deployment) -> None:
@@ -121,6 +138,55 @@ def test_call__no_answer_in_time__is_asked_once(anvil: str, probe: Deployment) -
         assert proxy.counts[Fault.HUNG] == 1
 
 
+def test_block_number__node_that_lags_behind__transient_until_it_has_caught_up(anvil: str, probe: Deployment) -> None:
+    chain_client = ChainClient.connect(anvil, probe)
+    newest = chain_client.block_number()
+    chain_client.heads.newest += 1
+    chain_client.heads.timestamp += 12
+    with pytest.raises(TransientChainError, match=f"at block {newest}, but block {newest + 1} was seen before"):
+        chain_client.block_time()
+    chain_client.heads.newest -= 1
+    assert chain_client.block_number() == newest
+
+
+def test_block_number__chain_that_stays_shorter__accepted_in_the_end(
+    anvil: str, probe: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    chain_client = ChainClient.connect(anvil, probe)
+    monkeypatch.setattr(chain_client.heads, "_now_s", lambda: now[0])
+    newest = chain_client.block_number()
+    chain_client.heads.newest += 5
+    chain_client.heads.timestamp += 60
+    with pytest.raises(TransientChainError):
+        chain_client.block_number()
+    now[0] += LAG_PATIENCE_S
+    assert chain_client.block_number() == newest
+    assert chain_client.newest_block == newest
+
+
+@pytest.mark.parametrize("older_s", [0, 121])
+def test_block_number__shorter_chain_that_no_lag_explains__accepted_at_once(
+    anvil: str, probe: Deployment, older_s: int
+) -> None:
+    chain_client = ChainClient.connect(anvil, probe)
+    newest = chain_client.block_number()
+    chain_client.heads.newest += 5
+    chain_client.heads.timestamp += older_s
+    assert chain_client.block_number() == newest
+
+
+def test_still_s__no_new_block__grows(anvil: str, probe: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    chain_client = ChainClient.connect(anvil, probe)
+    monkeypatch.setattr(chain_client.heads, "_now_s", lambda: now[0])
+    chain_client.heads.newest -= 1
+    chain_client.block_number()
+    now[0] += 130
+    chain_client.block_number()
+    assert chain_client.heads.still_s() == 130
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -132,6 +198,51 @@ def test_call__unknown_function__is_a_chain_error(chain_client: AccountClient) -
 def test_logs__unknown_event__is_a_chain_error(chain_client: AccountClient) -> None:
     with pytest.raises(ChainError, match="TaskMarket has no event Missing"):
         chain_client.logs(CONTRACT, "Missing")
+
+
+def test_logs__node_that_limits_the_range__asked_for_less_and_never_again_for_more(
+    anvil: str, chain_client: AccountClient, journal: Journal, probe: Deployment
+) -> None:
+    receipt = chain_client.transact(journal, "k", CONTRACT, "add", 3)
+    chain_client.web3.provider.make_request(RPCEndpoint("anvil_mine"), [hex(400)])
+    first, last = receipt.block_number, receipt.block_number + 400
+    (expected,) = chain_client.logs(CONTRACT, "Counted", first, last)
+    for answers in ("a JSON-RPC error", "HTTP 413"):
+        with limiting(anvil, 50, answers) as (url, ranges):
+            limited = ChainClient.connect(url, probe)
+            assert limited.logs(CONTRACT, "Counted", first, last) == [expected]
+            assert ranges[:4] == [401, 200, 100, 50]
+            limited.logs(CONTRACT, "Counted", first, last)
+            assert all(size <= 50 for size in ranges[4:])
+
+
+def test_logs__refused_for_one_block__raises(probe: Deployment, anvil: str) -> None:
+    with limiting(anvil, 0, "a JSON-RPC error") as (url, ranges):
+        with pytest.raises(TransientChainError, match="query exceeds max block range 0"):
+            ChainClient.connect(url, probe).logs(CONTRACT, "Counted", 0, 1000)
+        assert len(ranges) < 15
+
+
+@contextmanager
+def limiting(upstream: str, most_blocks: int, answers: str) -> Iterator[tuple[str, list[int]]]:
+    """A node that looks for logs in so many blocks at most; yields its address and how many it was asked for."""
+    ranges: list[int] = []
+
+    def answer(talk: Talk) -> None:
+        request = json.loads(talk.body)
+        if request["method"] == "eth_getLogs":
+            where = request["params"][0]
+            ranges.append(int(where["toBlock"], 16) - int(where["fromBlock"], 16) + 1)
+            if ranges[-1] > most_blocks:
+                message = f"query exceeds max block range {most_blocks}"
+                refusal = {"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32005, "message": message}}
+                is_status = answers == "HTTP 413"
+                talk.answer(*((b"", "413 Too Large") if is_status else (json.dumps(refusal).encode(),)))
+                return
+        talk.answer(requests.post(upstream, data=talk.body, headers=JSON, timeout=20).content)
+
+    with peer(answer) as node:
+        yield node.url, ranges
 
 
 def test_call__custom_error__carries_name_and_arguments(chain_client: AccountClient) -> None:

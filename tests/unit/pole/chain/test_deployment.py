@@ -115,6 +115,7 @@ def answers(name: ContractName, function: str, arguments: list[Any]) -> Any:
         "CHAIN": ADDRESSES[of_lane("LearningChain", lane)],
         "TOKEN": ADDRESSES["RewardToken"],
         "MARKET": ADDRESSES["TaskMarket"],
+        "GRADIENT": ADDRESSES["GradientChain"],
         "LEDGER": ADDRESSES[of_lane("BlockLedger", lane)],
         "COMMITTEE": ADDRESSES["VerifierCommittee"],
         "idleTask": to_abi(idle_task(LOCAL, MANIFEST)),
@@ -149,6 +150,8 @@ def test_check_wiring__all_right__passes() -> None:
         ("VerifierCommittee", "parameters", to_abi(PUBLIC.committee)),
         ("LearningChain", "parameters", to_abi(PUBLIC.chain)),
         ("LearningChain", "idleTask", to_abi(idle_task(PUBLIC, MANIFEST))),
+        ("Lens", "GRADIENT", ANVIL_0),
+        ("Lens", "TOKEN", ADDRESSES["RewardReservoir"]),
         ("GradientChain", "COMMITTEE", ANVIL_0),
         ("GradientChain", "parameters", to_abi(PUBLIC.gradient)),
     ],
@@ -175,7 +178,7 @@ def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> 
     steps = plan(ANVIL_0, nonce, replace(LOCAL, lanes=1), idle_task(LOCAL, MANIFEST))
     at = {step.name: step.address for step in steps}
     assert [step.name for step in steps] == list(CONTRACT_NAMES)
-    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(7)]
+    assert [step.address for step in steps] == [created_address(ANVIL_0, nonce + i) for i in range(8)]
     alone = [at["TaskMarket"], at["VerifierCommittee"], at["GradientChain"]]
     assert steps[0].arguments == [[*alone, at["LearningChain"]], [*alone, at["TaskMarket"]]]
     assert steps[4].arguments[:4] == [
@@ -186,14 +189,17 @@ def test_plan__any_nonce__has_every_contract_know_the_later_ones(nonce: int) -> 
     ]
     assert steps[1].arguments == [[at["BlockLedger"]]]
     assert steps[6].arguments[:2] == [at["RewardToken"], at["LearningChain"]]
+    assert steps[7].arguments == [
+        at[name] for name in ("TaskMarket", "VerifierCommittee", "GradientChain", "RewardReservoir", "RewardToken")
+    ]
     assert steps[5].arguments[:2] == [at["RewardReservoir"], at["VerifierCommittee"]]
 
 
 def test_plan__several_lanes__each_has_chain_and_ledger_and_its_share_of_the_issue() -> None:
     steps = plan(ANVIL_0, 3, replace(LOCAL, lanes=4), idle_task(LOCAL, MANIFEST))
     at, of = {step.name: step.address for step in steps}, {step.name: step.arguments for step in steps}
-    assert [step.address for step in steps] == [created_address(ANVIL_0, 3 + i) for i in range(13)]
-    assert [step.name for step in steps[7:9]] == ["LearningChain2", "BlockLedger2"]
+    assert [step.address for step in steps] == [created_address(ANVIL_0, 3 + i) for i in range(14)]
+    assert [step.name for step in steps[8:10]] == ["LearningChain2", "BlockLedger2"]
     for lane in range(4):
         chain, ledger = of_lane("LearningChain", lane), of_lane("BlockLedger", lane)
         assert (of[chain][3], of[ledger][1]) == (at[ledger], at[chain])

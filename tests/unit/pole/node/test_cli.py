@@ -29,6 +29,7 @@ from pole.node.context import RoleContext
 from pole.node.exit import exit_code
 from pole.node.keyfile import create_account
 
+NOBODY = "http://127.0.0.1:1"
 Invoke = Callable[..., int]
 
 
@@ -52,6 +53,11 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Invoke:
         return exit_code(command)
 
     return invoke
+
+
+def at_node(options: list[str], *urls: str) -> list[str]:
+    """The same options with other nodes."""
+    return [option for option in options if not option.startswith("--rpc")] + [f"--rpc={url}" for url in urls]
 
 
 def without_account(options: list[str]) -> list[str]:
@@ -127,7 +133,7 @@ def test_exit_code__each_error__has_its_status(error: type[BaseException], code:
 def test_exit_code__json__the_error_is_an_object_too(
     run: Invoke, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(probe, *options, "--rpc=http://127.0.0.1:1", "--log-json") == 75
+    assert run(probe, *at_node(options, NOBODY), "--log-json") == 75
     (line,) = capsys.readouterr().err.splitlines()
     written = json.loads(line)
     assert (written["level"], written["kind"]) == ("error", "TransientChainError")
@@ -153,7 +159,7 @@ def test_role__account_missing__is_wrong_usage(run: Invoke, capsys: pytest.Captu
 
 
 def test_role__node_away__says_so(run: Invoke, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(probe, *options, "--rpc=http://127.0.0.1:1") == 75
+    assert run(probe, *at_node(options, NOBODY)) == 75
     assert "error: connecting to http://127.0.0.1:1: the node does not answer" in capsys.readouterr().err
 
 
@@ -174,6 +180,15 @@ def test_role__other_account_in_the_same_home__refused(
     create_account(tmp_path / "other.json", "pw", kdf_iterations=2)
     assert run(probe, *options, f"--account={tmp_path / 'other.json'}") == 1
     assert "belongs to account 0x" in capsys.readouterr().err
+
+
+def test_role__first_node_away__asks_the_second(
+    run: Invoke, options: list[str], anvil: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(probe, *at_node(options, NOBODY, anvil)) == 0
+    assert f"asking {anvil} now: {NOBODY}: the node does not answer" in capsys.readouterr().err
+    monkeypatch.setenv("POLE_RPC", f"{NOBODY} {anvil}")
+    assert run(probe, *at_node(options)) == 0
 
 
 # --- what works ------------------------------------------------------------------------------------------------------

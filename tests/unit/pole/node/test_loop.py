@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,7 +54,14 @@ class Scripted(Node):
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
-    chain = SimpleNamespace(block_time=lambda: NOW_S, check_genesis=lambda: None)
+    chain = SimpleNamespace(
+        block_time=lambda: NOW_S,
+        check_genesis=lambda: None,
+        still_s=lambda: 0,
+        viewing=nullcontext,
+        last_time=NOW_S,
+        interval_s=12.0,
+    )
     return SimpleNamespace(
         role="miner",
         chain=chain,
@@ -104,6 +112,33 @@ def test_step__node_back__polls_normally_and_repeats_what_it_waits_for(context: 
         pauses = [node.step() for _ in range(3)]
     assert pauses == [0.01, 0.02, 0.01]
     assert [line.startswith("waiting for") for line in said(logs)] == [True, False, True]
+
+
+def test_step__node_asks_for_time__gets_it(context: Any) -> None:
+    node = Scripted(context, [TransientChainError("HTTP 429", retry_after_s=77), TransientChainError("no answer")])
+    assert [node.step(), node.step()] == [77, 0.04]
+
+
+def test_step__chain_stands_still__said_once_a_while(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, still_s = Scripted(context, [KEYS]), [119]
+    context.chain.still_s = lambda: still_s[0]
+    with capture_logs() as logs:
+        node.step()
+        still_s[0] = 120
+        node.step()
+        node.step()
+        monkeypatch.setattr("pole.node.loop.COMPLAIN_EVERY_S", 0.0)
+        node.step()
+    warnings = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+    assert [line.split(":")[0] for line in warnings] == ["no new block for 120 s"] * 2
+
+
+def test_step__no_interval_given__sleeps_until_something_may_be_due(context: Any) -> None:
+    context.poll_s = None
+    later = Waiting("commits to close", NOW_S + 600, "reveal")
+    overdue = Waiting("somebody to count", NOW_S - 1, "look again")
+    assert [Scripted(context, [each]).step() for each in (TASK, later, KEYS, overdue)] == [60, 60, 18, 12]
+    assert Scripted(context, [TransientChainError("no answer")]).step() == 1
 
 
 def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
@@ -220,6 +255,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may ignore them
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pathlib import Path
+from contextlib import nullcontext
 from types import SimpleNamespace
 import structlog
 from pole.node.loop import Node
@@ -227,7 +263,7 @@ class Busy(Node):
     def act(self):
         print("acting", flush=True)
         {busy}
-chain = SimpleNamespace(block_time=lambda: 0)
+chain = SimpleNamespace(viewing=nullcontext)
 log = structlog.get_logger()
 home = Path({str(tmp_path)!r})
 Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, log=log, poll_s=0.01)).run()
@@ -255,42 +291,46 @@ def test_advance_due__idle_round_nobody_trains_in__goes_through_every_phase(
 ) -> None:
     chain_client = connect()
     contracts = chain_client.contracts(journal)
-    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "no round yet"
+    assert not advance_due(chain_client, contracts, chain_client.address, is_hurried=True), "no round yet"
     contracts.learning_chain.open_idle_round(key="open/1")
     opened = contracts.learning_chain.current_round()
     assert opened is not None
     assert opened.is_idle
     assert opened.phase is Phase.TRAINING
     assert opened.deadline - chain_client.block_time() > contracts.learning_chain.idle_task().time_limit_s - 10
-    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "not due yet"
+    assert not advance_due(chain_client, contracts, chain_client.address, is_hurried=True), "not due yet"
     assert journal.transactions.outstanding() == []
     pass_time(chain_client, contracts.learning_chain.idle_task().time_limit_s)
-    assert advance_due(chain_client, contracts, chain_client.address, slots=1)
+    assert advance_due(chain_client, contracts, chain_client.address, is_hurried=True)
     overtime = contracts.learning_chain.current_round()
     assert overtime is not None
     assert overtime.phase is Phase.OVERTIME
     pass_time(chain_client, contracts.learning_chain.parameters().overtime_window_s)
     other = connect()
     with Journal(tmp_path / "other.sqlite") as others:
-        assert advance_due(other, other.contracts(others), other.address, slots=1)
-    assert not advance_due(chain_client, contracts, chain_client.address, slots=1), "somebody else was faster"
+        assert advance_due(other, other.contracts(others), other.address, is_hurried=True)
+    assert not advance_due(chain_client, contracts, chain_client.address, is_hurried=True), "somebody else was faster"
     assert contracts.learning_chain.current_round() is None
     latest = contracts.learning_chain.latest_round()
     assert latest is not None
     assert latest.phase is Phase.ABORTED
 
 
-def test_advance_due__several_slots__every_account_gets_its_turn(
-    connect: Callable[..., AccountClient], journal: Journal
+def test_advance_due__two_accounts__the_second_only_when_the_first_is_silent(
+    connect: Callable[..., AccountClient], journal: Journal, tmp_path: Path
 ) -> None:
-    chain_client = connect()
-    contracts = chain_client.contracts(journal)
+    clients = [connect(), connect()]
+    contracts = clients[0].contracts(journal)
     number = contracts.learning_chain.round_count() + 1
     contracts.learning_chain.open_idle_round(key=f"open/{number}")
-    pass_time(chain_client, contracts.learning_chain.idle_task().time_limit_s)
-    deadline = time.monotonic() + 15
-    while not advance_due(chain_client, contracts, chain_client.address):
-        assert time.monotonic() < deadline, "its turn never came"
-        time.sleep(0.1)
-    pass_time(chain_client, contracts.learning_chain.parameters().overtime_window_s)
-    assert advance_due(chain_client, contracts, chain_client.address, slots=1)
+    pass_time(clients[0], contracts.learning_chain.idle_task().time_limit_s)
+    with Journal(tmp_path / "other.sqlite") as others:
+        all_contracts = [contracts, clients[1].contracts(others)]
+        started = clients[0].block_number()
+        did: list[int] = []
+        while not did and clients[0].block_number() - started < 40:
+            did = [i for i in (0, 1) if advance_due(clients[i], all_contracts[i], clients[i].address)]
+            pass_time(clients[0], 1)
+    assert len(did) == 1
+    pass_time(clients[0], contracts.learning_chain.parameters().overtime_window_s)
+    assert advance_due(clients[0], contracts, clients[0].address, is_hurried=True)

@@ -15,14 +15,17 @@ from tests.unit.checking import KEY, OK, PROBLEM, WARNING, http, rpc_error, rpc_
 from tests.unit.peer import nobody, peer
 
 FAULTS = {
-    "HTTP 429": (http("429 Too Many Requests", headers="Retry-After: 7\r\n"), "fewer requests than a role needs (HTTP"),
-    "-32005": (rpc_error(-32005, "daily limit"), "fewer requests than a role needs (JSON-RPC error -32005)"),
+    "HTTP 429": (
+        http("429 Too Many Requests", headers="Retry-After: 7\r\n"),
+        "fewer requests than you send (HTTP 429, try",
+    ),
+    "-32005": (rpc_error(-32005, "daily limit"), "fewer requests than you send (JSON-RPC error -32005"),
     "HTTP 403": (http("403 Forbidden"), "refuses you (HTTP 403)"),
     "HTTP 502": (http("502 Bad Gateway"), "answers HTTP 502"),
     "a web page": (http("200 OK", b"<html>"), "not JSON-RPC"),
     "no response": (http("200 OK", b"[]"), ""),
     "its own error": (rpc_error(-32000, f"no key {KEY}"), "the node answers"),
-    "silence": (lambda talk: time.sleep(1.5), "no answer within"),
+    "silence": (lambda talk: time.sleep(1.5), "timed out"),
 }
 
 
@@ -39,11 +42,11 @@ def test_rpc__fault__told_apart_without_the_key(fault: str, monkeypatch: pytest.
 
 
 def test_rpc__nobody__is_down() -> None:
-    says(chain.check_rpc(nobody()), PROBLEM, "the node is down", "anvil --block-time 1")
+    says(chain.check_rpc(nobody()), PROBLEM, "nobody listens", "anvil --block-time 1")
 
 
-@pytest.mark.parametrize("rpc", ["ws://localhost:8546", "localhost:8545", "", "http://[", "file:///etc/passwd"])
-def test_rpc__not_http__problem(rpc: str) -> None:
+@pytest.mark.parametrize("rpc", ["ipc://localhost:8546", "localhost:8545", "", "http://[", "file:///etc/passwd"])
+def test_rpc__no_address_of_a_node__problem(rpc: str) -> None:
     assert chain.check_rpc(rpc).verdict is PROBLEM
 
 
@@ -122,4 +125,4 @@ def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: De
 
 
 def test_contracts__as_deployed__ok(anvil: str, deployment: Deployment) -> None:
-    says(chain.check_contracts(anvil, deployment), OK, "code at all 7 addresses")
+    says(chain.check_contracts(anvil, deployment), OK, "code at all 8 addresses")

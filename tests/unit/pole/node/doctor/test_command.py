@@ -34,15 +34,30 @@ def run(anvil: str, deployment: Deployment, tmp_path: Path, keyfile: Path) -> Ca
     (tmp_path / "password").chmod(0o600)
     given = {"deployment": "deployment.json", "store": "store", "home": "home", "password-file": "password"}
     options = [f"--{name}={tmp_path / value}" for name, value in given.items()]
-    options += [f"--rpc={anvil}", f"--account={keyfile}"]
-    return lambda *more: CliRunner().invoke(doctor, [*options, *more])
+    options += [f"--account={keyfile}"]
+
+    def invoke(*more: str) -> Result:
+        node = [] if any(option.startswith("--rpc") for option in more) else [f"--rpc={anvil}"]
+        return CliRunner().invoke(doctor, [*options, *node, *more])
+
+    return invoke
 
 
 def test_doctor__node_down_behind_a_key__status_1_and_no_key(run: Callable[..., Result]) -> None:
     result = run(f"--rpc={nobody()}/v3/{KEY}?token={KEY}", f"--store=http://user:{KEY}@127.0.0.1:1/{KEY}")
     assert result.exit_code == 1
-    assert "the node is down" in result.output
+    assert "nobody listens" in result.output
     assert KEY not in result.output
+
+
+def test_doctor__second_node_of_two_down__said_and_the_rest_is_checked(run: Callable[..., Result], anvil: str) -> None:
+    result = run("--json", f"--rpc={nobody()}", f"--rpc={anvil}")
+    verdicts = [(each["name"], each["verdict"]) for each in json.loads(result.stdout.partition("Error")[0])]
+    assert [each for each in verdicts if each[0] in ("node", "contracts")] == [
+        ("node", "problem"),
+        ("node", "ok"),
+        ("contracts", "ok"),
+    ]
 
 
 def test_doctor__no_home_variable_and_hostile_paths__no_traceback(

@@ -1,0 +1,136 @@
+"""What roles ask of their nodes, and what they pay for in vain: `python -m benchmarks.frugality`.
+
+A company of real processes plays idle rounds on anvil, each behind a proxy that counts its requests.
+"""
+
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import click
+from eth_account import Account
+from rich.console import Console
+from rich.table import Table
+from web3 import Web3
+
+from pole.chain.client import ChainClient
+from pole.chain.contracts import Contracts
+from pole.chain.deployment import ContractName, Deployment, kind_of
+from pole.chain.profiles import LOCAL
+from pole.learning.idle import publish_idle_task
+from pole.storage.store import open_store
+from testbed.chain import MNEMONIC, development_chain, web3_at
+from testbed.counting import CountingProxy, counted
+from testbed.deployer import deploy_with_web3
+from testbed.processes import Actor, Stage, stage
+
+
+class CountedStage(Stage):
+    """Every actor has its own way to the node."""
+
+    proxies: Mapping[str, CountingProxy] = {}
+
+    def environment(self, actor: Actor | None = None) -> Mapping[str, str]:
+        found = dict(super().environment(actor))
+        if actor is not None and actor.name in self.proxies:
+            found["POLE_RPC"] = self.proxies[actor.name].url
+        return found
+
+
+@click.command()
+@click.option("--miners", type=click.IntRange(1, 16), default=3, show_default=True)
+@click.option("--verifiers", type=click.IntRange(1, 10), default=3, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--poll-interval", help="What the roles are given.  [default: nothing]")
+@click.option("--keep", is_flag=True, help="Keep the logs, and say where.")
+def cli(miners: int, verifiers: int, rounds: int, poll_interval: str | None, keep: bool) -> None:
+    """Count the requests of each role in some rounds, and the transactions that were mined in vain."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
+    folder, console = Path(tempfile.mkdtemp(prefix="pole-frugality-")), Console()
+    with development_chain("anvil") as chain, stage(folder, chain) as built, ExitStack() as held:
+        built.__class__ = CountedStage
+        assert isinstance(built, CountedStage)
+        names = [("verifier", f"verifier-{i}") for i in range(1, verifiers + 1)]
+        names += [("miner", f"miner-{i}") for i in range(1, miners + 1)]
+        actors = [built.actor(name, role, number) for number, (role, name) in enumerate(names, start=2)]
+        built.proxies = {actor.name: held.enter_context(counted(chain.rpc_url)) for actor in actors}
+        contracts = _deployed(built)
+        _start(built, actors, poll_interval)
+        began, first = time.monotonic(), _after_round(contracts, built, 1)
+        before = {name: (proxy.requests, proxy.bytes) for name, proxy in built.proxies.items()}
+        last = _after_round(contracts, built, 1 + rounds)
+        _show(console, built, before, rounds)
+        _show_vain(console, web3_at(chain.rpc_url), contracts, first, last, rounds)
+        console.print(f"{rounds} rounds in {time.monotonic() - began:.0f} s")
+    if keep:
+        console.print(f"logs: {folder}")
+
+
+def _deployed(built: Stage) -> Contracts:
+    Account.enable_unaudited_hdwallet_features()
+    deployer = Account.from_mnemonic(MNEMONIC)
+    manifest = publish_idle_task(open_store(built.store("deployer")))
+    web3 = web3_at(built.chain.rpc_url)
+    deployment: Deployment = deploy_with_web3(web3, deployer, replace(LOCAL, lanes=1), manifest)
+    deployment.save(built.deployment)
+    return Contracts.of(ChainClient.connect(built.chain.rpc_url, deployment))
+
+
+def _start(built: Stage, actors: list[Actor], poll_interval: str | None) -> None:
+    more = ["--poll-interval", poll_interval] if poll_interval else []
+    for actor in actors:
+        if actor.role == "verifier":
+            built.start(["verifier", "run", "--stake", "2", *more], actor)
+        else:
+            built.start(["miner", "run", "--idle", "--device", "cpu", "--threads", "1", *more], actor)
+
+
+def _after_round(contracts: Contracts, built: Stage, number: int) -> int:
+    """Waits until so many rounds have ended; returns the block."""
+    chain = contracts.learning_chain
+    while not (chain.round_count() >= number and chain.round(number).phase.is_over):
+        if failed := built.failed():
+            raise click.ClickException(f"{failed[0]} ended with an error; see its log in {built.folder}")
+        time.sleep(1)
+    return chain._client.block_number()
+
+
+def _show(console: Console, built: CountedStage, before: Mapping[str, tuple[int, int]], rounds: int) -> None:
+    table = Table("role", "requests a round", "kB a round", "most of them")
+    for name, proxy in built.proxies.items():
+        requests, size = proxy.requests - before[name][0], proxy.bytes - before[name][1]
+        most = ", ".join(f"{method.removeprefix('eth_')} {count}" for method, count in proxy.methods.most_common(4))
+        table.add_row(name, f"{requests / rounds:.1f}", f"{size / rounds / 1000:.0f}", most)
+    console.print(table)
+
+
+def _show_vain(console: Console, web3: Web3, contracts: Contracts, first: int, last: int, rounds: int) -> None:
+    """Counts what was mined and reverted, by function."""
+    sent, vain = 0, Counter[str]()
+    deployment = contracts.learning_chain._client.deployment
+    functions: dict[tuple[Any, bytes], str] = {}
+    for name, contract in deployment.contracts.items():
+        made = web3.eth.contract(abi=contract.abi)
+        for entry in made.all_functions():
+            selector = web3.keccak(text=entry.signature)[:4]
+            functions[contract.address, bytes(selector)] = f"{kind_of(cast(ContractName, name))}.{entry.fn_name}"
+    for number in range(first + 1, last + 1):
+        transactions: Any = web3.eth.get_block(number, full_transactions=True)["transactions"]
+        for transaction in transactions:
+            sent += 1
+            if web3.eth.get_transaction_receipt(transaction["hash"])["status"] != 1:
+                vain[functions.get((transaction["to"], bytes(transaction["input"])[:4]), "?")] += 1
+    named = ", ".join(f"{name} {count}" for name, count in vain.most_common()) or "none"
+    console.print(
+        f"{sent} transactions, {sum(vain.values())} in vain ({sum(vain.values()) / rounds:.1f} a round): {named}"
+    )
+
+
+if __name__ == "__main__":
+    cli()
