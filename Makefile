@@ -15,6 +15,8 @@ GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
 # Outside of the checkout, where a new one finds it: the first build takes minutes. POLE_KUBO names another.
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
+GETH_VERSION := $(shell awk '$$1 == "github.com/ethereum/go-ethereum" {print $$2}' tools/geth/go.mod)
+GETH := $(or $(POLE_GETH),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/geth/$(GETH_VERSION)/geth)
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 PROCESSES ?= 2
 # These wait for blocks more than they compute.
@@ -32,7 +34,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -72,7 +74,7 @@ test: test-contracts test-invariants test-unit test-e2e ## All kinds of tests, i
 # Its contract tests are those of coverage-contracts; what they spend is measured apart, on optimised code.
 test-full: WHICH :=
 test-full: FORGE_PROFILE := default
-test-full: audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage
+test-full: nodes audit formal coverage-contracts test-gas test-invariants test-mutations test-unit test-e2e ## All tests, with all runs, proofs and coverage
 
 campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load, soak and reorgs in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test
@@ -101,7 +103,7 @@ test-mutations: setup ## Contracts broken on purpose: the invariants must notice
 test-unit: setup kubo ## Python modules; 90 % of their lines must be covered (`make coverage-python` names the others)
 	$(PYTEST) tests/unit $(WHICH) --cov --cov-report=
 
-test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
+test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache, and what `make nodes` installed, in `make test-full`)
 	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadgroup --no-loadscope-reorder $(WHICH)
 
 test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
@@ -187,6 +189,19 @@ $(KUBO):
 		&& mv $@.new $@ \
 		|| echo "note: Kubo could not be built with $$($(GO) version), so tests over IPFS will be skipped" >&2
 
+nodes: $(GETH) tools/hardhat/node_modules/.installed ## Build geth (with Go) and install hardhat's node; tests on them are skipped without
+
+$(GETH):
+	@echo "Building geth $(GETH_VERSION) (minutes the first time) ..."
+	@mkdir -p $(@D)
+	@cd tools/geth && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ethereum/go-ethereum/cmd/geth \
+		&& mv $@.new $@ \
+		|| echo "note: geth could not be built, so tests on it will be skipped" >&2
+
+tools/hardhat/node_modules/.installed: tools/hardhat/package-lock.json
+	@cd tools/hardhat && npm ci --loglevel=error --no-fund --no-audit --ignore-scripts
+	@touch $@
+
 audit-tools: $(INSTALLED_AUDIT) ## Install what only the audit needs (slither, halmos), in an environment of its own
 
 $(INSTALLED_AUDIT): requirements-audit.txt | setup
@@ -214,6 +229,7 @@ lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.js
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
 	npm install --package-lock-only
+	cd tools/hardhat && npm install --package-lock-only
 
 # The roles run on these as well; ape and the linters stay on 3.11. A Python that is not found is skipped, and said so.
 test-pythons: setup kubo ## The unit tests on Python 3.12 and 3.13, each in an environment of its own
@@ -233,4 +249,4 @@ package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@ls dist
 
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit dist node_modules .build .cache tools/solc/.version
+	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit dist node_modules tools/hardhat/node_modules .build .cache tools/solc/.version

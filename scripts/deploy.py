@@ -9,8 +9,9 @@ from ape import accounts, chain, project
 from ape.cli import ConnectedProviderCommand
 from eth_utils.address import to_checksum_address
 
-from pole.chain.deploy import deploy
+from pole.chain.deploy import creation_gas, deploy
 from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
+from pole.chain.networks import NAMES, anchor_for
 from pole.chain.profiles import MAX_LANES, PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
 from pole.errors import BadInput, PoleError
@@ -35,6 +36,11 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
     help="Chains of blocks side by side, which share R_w.  [default: local 2, public 4]",
 )
 @click.option(
+    "--anchor",
+    type=click.Choice(list(NAMES.values())),
+    help="What nobody can foresee: the source of PHS.  [default: what is right on this network]",
+)
+@click.option(
     "--ommer-formula",
     type=click.Choice([formula.name.lower() for formula in OmmerFormula]),
     default="fraction",
@@ -46,7 +52,13 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: deployments/<chain id>.json]")
 def cli(
-    profile_name: str | None, alias: str | None, lanes: int | None, ommer_formula: str, store: str, out: Path | None
+    profile_name: str | None,
+    alias: str | None,
+    lanes: int | None,
+    anchor: str | None,
+    ommer_formula: str,
+    store: str,
+    out: Path | None,
 ) -> None:
     """Deploy the contracts and write the deployment file that the roles read.
 
@@ -55,6 +67,9 @@ def cli(
     try:
         chosen = _with_formula(_profile(profile_name), OmmerFormula[ommer_formula.upper()])
         chosen = chosen if lanes is None else dataclasses.replace(chosen, lanes=lanes)
+        wanted = None if anchor is None else next(source for source, name in NAMES.items() if name == anchor)
+        is_development = chain.provider.network.is_dev
+        chosen = chosen.with_anchor(anchor_for(chain.provider.web3, wanted, is_development=is_development))
         manifest = publish_idle_task(open_store(store))
         deployment = _deploy(_account(alias), chosen, manifest)
         path = out or Path(project.path) / "deployments" / f"{deployment.chain_id}.json"
@@ -64,7 +79,8 @@ def cli(
     for name, contract in deployment.contracts.items():
         click.echo(f"{name:18} {contract.address}")
     click.echo(
-        f"profile {deployment.profile}, {deployment.lanes} lanes, chain {deployment.chain_id}, written to {path}"
+        f"profile {deployment.profile}, {deployment.lanes} lanes, PHS from {NAMES[chosen.ledger.anchor]}, "
+        f"chain {deployment.chain_id}, written to {path}"
     )
 
 
@@ -73,7 +89,8 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         container = project.contracts[kind_of(name)]
-        created[name] = instance = account.deploy(container, *arguments)
+        gas = creation_gas(name, _estimate(account, container, arguments))
+        created[name] = instance = account.deploy(container, *arguments, gas=gas)
         receipt = chain.provider.get_receipt(instance.txn_hash)
         abi = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in container.contract_type.abi]
         return DeployedContract(
@@ -91,6 +108,12 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
     return deploy(account.address, account.nonce, chosen, manifest, (chain.chain_id, genesis), create, view)
 
 
+def _estimate(account: Any, container: Any, arguments: list[Any]) -> int:
+    """ape gives a transaction the gas of a whole block on development networks, and estimates on others."""
+    data = container.constructor.serialize_transaction(*arguments).data
+    return int(chain.provider.web3.eth.estimate_gas({"from": account.address, "data": _hex(bytes(data))}))
+
+
 def _profile(name: str | None) -> Profile:
     if name is None and not chain.provider.network.is_dev:
         raise BadInput("give --profile: parameters cannot be changed after a deployment to a public network")
@@ -106,7 +129,9 @@ def _account(alias: str | None) -> Any:
     if alias is not None:
         if alias not in accounts.aliases:
             raise BadInput(f"ape has no account {alias!r}; see `ape accounts list`, or `ape accounts generate {alias}`")
-        return accounts.load(alias)
+        account = accounts.load(alias)
+        account.set_autosign(True)  # else it asks again for each of the contracts
+        return account
     if not chain.provider.network.is_dev:
         raise BadInput("give --account: there are no test accounts on a public network")
     account = accounts.test_accounts[0]

@@ -2,7 +2,7 @@
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Phase
+from pole.chain.structs import Phase, Round
 from pole.chain.tally import OwnList, no_list
 from pole.chain.turns import TURNS, advance_ballot, is_ballot_due, is_done_by_me, is_my_turn, is_urgent, turns
 
@@ -35,3 +35,14 @@ def advance_due(
     if current.phase is Phase.VOTING:
         key += f"/{current.ballot_id}"  # a ballot may be repeated
     return is_done_by_me(lambda: chain.advance(current.round_id, key=key))
+
+
+def keep_anchor(client: ChainClient, contracts: Contracts, address: str, current: Round, slots: int = TURNS) -> bool:
+    """Write down what PHS of this round comes from, where the deployment's source has to be written down.
+
+    Returns whether this account was the one to do it. For rounds that nobody can begin before that.
+    """
+    ledger = contracts.block_ledger
+    if current.is_bound or not ledger.parameters().anchor.is_kept or client.block_number() <= current.anchor_block:
+        return False
+    return is_my_turn(client, address, slots) and is_done_by_me(lambda: ledger.keep_anchor(current.anchor_block))
