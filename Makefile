@@ -34,7 +34,7 @@ INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 
-.PHONY: nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -242,6 +242,9 @@ test-python-%: setup kubo
 	@.venv/bin/uv pip sync -q --compile-bytecode --python .venv-$*/bin/python --require-hashes requirements-$*.txt
 	@echo "Unit tests on Python $*:"
 	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit $(WHICH)
+
+verify-input: setup ## Write what block explorers need to verify the contracts' sources, to verify/
+	@python -m tools.verify_input
 
 package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@python -m tools.package_artifacts

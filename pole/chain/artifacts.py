@@ -9,6 +9,7 @@ from typing import Any
 from pole.chain.deployment import ContractName, kind_of
 
 FOLDER = Path(__file__).parent / "artifacts"
+_TRAILER_BYTES = 53  # the compiler's: a hash of sources and settings, its version, the length of both
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,11 @@ def artifact(name: ContractName) -> Artifact:
     """The contract as this version of the package knows it."""
     document = json.loads((FOLDER / f"{kind_of(name)}.json").read_bytes())
     return Artifact(document["abi"], document["bytecode"])
+
+
+def is_code_of(name: ContractName, code: bytes) -> bool:
+    """Whether deployed code is what the packaged creation code leaves, but for immutables, which are zeros in that."""
+    creation = bytes.fromhex(artifact(name).bytecode.removeprefix("0x"))
+    place = creation.rfind(code[-_TRAILER_BYTES:]) + _TRAILER_BYTES - len(code)
+    template = creation[place : place + len(code)] if place >= 0 else b""
+    return len(template) == len(code) and all(there in (found, 0) for there, found in zip(template, code, strict=True))

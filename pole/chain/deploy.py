@@ -13,6 +13,7 @@ import rlp  # type: ignore[import-untyped]
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from pole import __version__
 from pole.chain.abi import from_abi, to_abi
 from pole.chain.deployment import ContractName, DeployedContract, Deployment, contract_names, of_lane
 from pole.chain.profiles import Profile
@@ -113,6 +114,7 @@ def deploy(
             )
     check_wiring({name: contract.address for name, contract in contracts.items()}, profile, idle, view)
     return Deployment(
+        software=__version__,
         chain_id=chain[0],
         genesis_hash=chain[1],
         block_number=min(contract.block_number for contract in contracts.values()),

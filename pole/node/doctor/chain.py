@@ -9,10 +9,9 @@ import requests
 from web3 import HTTPProvider, Web3
 from web3.exceptions import BadResponseFormat, Web3RPCError
 
-from pole.chain.artifacts import artifact
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.deployment import ContractName, Deployment, contract_names
+from pole.chain.deployment import Deployment
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, TIP_WEI, FeePolicy, gwei
 from pole.chain.node_errors import rpc_message
 from pole.errors import BadInput
@@ -25,8 +24,6 @@ _BURST = 12
 _LIMIT_CODES = (-32005, 429)
 _TOO_MANY = 429
 _SLOW_S, _STILL_S, _AHEAD_S = 45, 120, 15
-# The end of a contract's code is the compiler's digest of its sources and settings.
-_TRAILER_BYTES = 53
 _OWN_CHAIN = "for a chain of your own: anvil --block-time 1"
 
 
@@ -158,9 +155,10 @@ def check_deployment(path: Path | None, chain_id: int | None) -> Check:
 
 @check("contracts", node_fault)
 def check_contracts(rpc: str, deployment: Deployment) -> Check:
-    """Chain id, genesis and code at every address; that it answers as this version expects, and is this version's."""
+    """Chain id, genesis and this version's code at every address; that it answers as this version expects."""
     client = ChainClient(node_at(rpc), deployment)
     client.check_chain()
+    client.check_code()
     contracts = Contracts.of(client)
     for contract in (
         contracts.task_market,
@@ -169,22 +167,4 @@ def check_contracts(rpc: str, deployment: Deployment) -> Check:
         contracts.gradient_chain,
     ):
         contract.parameters()
-    others = [name for name in contract_names(deployment.lanes) if not is_code_of(name, _code(client, name))]
-    if others:
-        return warning(
-            f"the code of {', '.join(others)} is not this version's",
-            "install the version that deployed it, or ask its deployer",
-        )
     return ok(f"code at all {len(deployment.contracts)} addresses, genesis as deployed")
-
-
-def _code(client: ChainClient, name: ContractName) -> bytes:
-    return bytes(client.web3.eth.get_code(client.web3.to_checksum_address(client.deployment.address(name))))
-
-
-def is_code_of(name: ContractName, code: bytes) -> bool:
-    """Whether deployed code is what the packaged creation code leaves, but for immutables, which are zeros in that."""
-    creation = bytes.fromhex(artifact(name).bytecode.removeprefix("0x"))
-    place = creation.rfind(code[-_TRAILER_BYTES:]) + _TRAILER_BYTES - len(code)
-    template = creation[place : place + len(code)] if place >= 0 else b""
-    return len(template) == len(code) and all(there in (found, 0) for there, found in zip(template, code, strict=True))

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from web3 import Web3
 
-from pole.chain.artifacts import FOLDER, Artifact, artifact
-from pole.chain.deployment import CONTRACT_NAMES, ContractName
+from pole.chain.artifacts import FOLDER, Artifact, artifact, is_code_of
+from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
 
 
 @pytest.mark.parametrize("name", CONTRACT_NAMES)
@@ -23,3 +24,11 @@ def test_artifacts__in_the_package__are_the_deployed_contracts_and_no_others() -
 def test_digest__any_other_byte__differs() -> None:
     one = artifact("TaskMarket")
     assert one.digest != Artifact(one.abi, one.bytecode[:-1] + ("0" if one.bytecode[-1] != "0" else "1")).digest
+
+
+@pytest.mark.parametrize("place", [2, 1000, -60])
+def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: Deployment) -> None:
+    code = bytearray(web3.eth.get_code(web3.to_checksum_address(deployment.address("TaskMarket"))))
+    assert is_code_of("TaskMarket", bytes(code))
+    code[place] ^= 0xFF
+    assert not is_code_of("TaskMarket", bytes(code))
