@@ -54,7 +54,7 @@ def back_up(home: Path, archive: Path) -> int:
 
 
 def restore(archive: Path, home: Path) -> int:
-    """Make `home` from an archive of `back_up`; returns the number of files. Raises BadInput, and makes nothing then."""
+    """Make `home` from an archive; returns the number of files. Raises BadInput, and makes nothing then."""
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise BadInput(f"{home} is not empty; restore into a new folder, and look at what is in this one")
     unfinished = home.with_name(f".{home.name}.{secrets.token_hex(8)}.tmp")
