@@ -33,8 +33,9 @@ VALUE_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
+INSTALLED_SITE := .venv-site/.installed
 
-.PHONY: verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -228,6 +229,7 @@ lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.js
 	done
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-site.in -o requirements-site.txt
 	npm install --package-lock-only
 	cd tools/hardhat && npm install --package-lock-only
 
@@ -243,6 +245,15 @@ test-python-%: setup kubo
 	@echo "Unit tests on Python $*:"
 	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit $(WHICH)
 
+site: $(INSTALLED_SITE) ## The documents as a site, in .build/site; a broken link is an error
+	@python -m tools.site_pages >/dev/null
+	@.venv-site/bin/mkdocs build --quiet --strict
+
+$(INSTALLED_SITE): requirements-site.txt | setup
+	@.venv/bin/uv venv -q --clear --python .venv/bin/python .venv-site
+	@.venv/bin/uv pip sync -q --python .venv-site/bin/python --require-hashes requirements-site.txt
+	@touch $@
+
 verify-input: setup ## Write what block explorers need to verify the contracts' sources, to verify/
 	@python -m tools.verify_input
 
@@ -252,4 +263,4 @@ package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@ls dist
 
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit dist node_modules tools/hardhat/node_modules .build .cache tools/solc/.version
+	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit .venv-site docs/reference dist node_modules tools/hardhat/node_modules .build .cache tools/solc/.version
