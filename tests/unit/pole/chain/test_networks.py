@@ -32,7 +32,7 @@ class Network(BaseProvider):
         randao: Callable[[int], bytes] = block_hash,
         runs_code: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.chain_id, self.has_arb_sys, self.runs_code = chain_id, has_arb_sys, runs_code
         self.seen_hash, self.randao = seen_hash, randao
 
