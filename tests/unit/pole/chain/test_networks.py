@@ -32,12 +32,12 @@ class Network(BaseProvider):
         randao: Callable[[int], bytes] = block_hash,
         runs_code: bool = True,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.chain_id, self.has_arb_sys, self.runs_code = chain_id, has_arb_sys, runs_code
         self.seen_hash, self.randao = seen_hash, randao
 
     def make_request(self, method: Any, params: Any) -> Any:
-        answers = {
+        answers: dict[str, Callable[[], Any]] = {
             "eth_chainId": lambda: hex(self.chain_id),
             "eth_blockNumber": lambda: hex(NUMBER),
             "eth_getBlockByNumber": lambda: self._block(int(params[0], 16)),
