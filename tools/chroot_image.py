@@ -18,6 +18,8 @@ from pole.errors import BadInput
 
 ROOT = Path(__file__).parent.parent
 _SUITES = {"debian:12-slim": "bookworm", "debian:13-slim": "trixie"}
+# In a name space of their own, so nothing stays mounted.
+_MOUNTS = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec /usr/sbin/chroot "$@"'
 _LEFT_TO_ENGINES = ("HEALTHCHECK", "ENTRYPOINT")
 
 
@@ -133,8 +135,8 @@ def run_in(stage: Stage, command: Sequence[str], **options: str) -> None:
     """Run a command as the stage's user, with its environment and nothing of this one's; raises if it fails."""
     variables = [f"{name}={value}" for name, value in {**stage.environment, **options}.items()]
     inside = f"cd {shlex.quote(stage.folder)} && exec {shlex.join(command)}"
-    chroot = ["/usr/sbin/chroot", f"--userspec={stage.user}", str(stage.root), "/usr/bin/env", "-i", *variables]
-    subprocess.run([*chroot, "sh", "-ec", inside], check=True)
+    chroot = [f"--userspec={stage.user}", str(stage.root), "/usr/bin/env", "-i", *variables, "sh", "-ec", inside]
+    subprocess.run(["/usr/bin/unshare", "--mount", "/bin/sh", "-ec", _MOUNTS, str(stage.root), *chroot], check=True)
 
 
 def main() -> None:

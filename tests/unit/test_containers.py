@@ -78,6 +78,11 @@ def test_role__its_own_key_and_home__and_no_password_in_sight(name: str) -> None
     assert service["secrets"] == ["password"]
 
 
+def test_explorer__holds_no_key_and_no_password() -> None:
+    assert SERVICES["explorer"]["secrets"] == []
+    assert not [volume for volume in SERVICES["explorer"]["volumes"] if volume.startswith("keys")]
+
+
 def test_prometheus__asks_every_role_where_it_answers() -> None:
     jobs = yaml.safe_load((ROOT / "containers" / "prometheus.yml").read_text())["scrape_configs"]
     asked = {target for job in jobs for config in job["static_configs"] for target in config["targets"]}
