@@ -17,7 +17,7 @@ from pole.task.manifest import GraphModel
 try:
     import optuna
 except ImportError as exc:
-    raise BadInput("miner.training.search needs Optuna; pip install 'useful-proof-of-work[search]'") from exc
+    raise BadInput("miner.training.search needs Optuna: pip install 'useful-proof-of-work[search]'") from exc
 
 RATES, DECAYS, DROPOUTS = (0.1, 3.0), (1e-3, 1.0), (0.0, 0.6)
 REDUCTION = 3
