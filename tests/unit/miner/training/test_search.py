@@ -16,7 +16,7 @@ from tests.unit.commission import PREVIOUS_HASH, Commission, commission_iris  # 
 from tests.unit.miner.training.test_default import Clock, job_for  # noqa: E402
 
 RATE, LOSS = 3e-3, nn.functional.cross_entropy
-LOOKS_LEFT = 20.0  # each look at the clock takes a thousandth of it
+LOOKS_LEFT = 1.0  # each look at the clock takes a thousandth of it
 
 
 @pytest.fixture(scope="module")
