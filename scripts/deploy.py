@@ -14,13 +14,14 @@ from pole.chain.deployment import ContractName, DeployedContract, Deployment, ki
 from pole.chain.networks import NAMES, anchor_for
 from pole.chain.profiles import MAX_LANES, PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
-from pole.errors import BadInput, PoleError
+from pole.errors import BadInput, ChainError, PoleError
 from pole.learning.idle import publish_idle_task
 from pole.settings import variable
 from pole.storage.cid import Cid
 from pole.storage.store import open_store
 
 _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
+_PATIENCE_S = 600
 
 
 @click.command(cls=ConnectedProviderCommand)
@@ -90,13 +91,13 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         container = project.contracts[kind_of(name)]
         gas = creation_gas(name, _estimate(account, container, arguments))
-        created[name] = instance = account.deploy(container, *arguments, gas=gas)
-        receipt = chain.provider.get_receipt(instance.txn_hash)
+        receipt = _mined(account, container(*arguments, gas=gas))
+        created[name] = container.at(receipt["contractAddress"])
         abi = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in container.contract_type.abi]
         return DeployedContract(
-            address=to_checksum_address(instance.address),
-            transaction_hash=_hex(receipt.txn_hash),
-            block_number=receipt.block_number,
+            address=to_checksum_address(receipt["contractAddress"]),
+            transaction_hash=_hex(receipt["transactionHash"]),
+            block_number=receipt["blockNumber"],
             abi=abi,
         )
 
@@ -106,6 +107,16 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
 
     genesis = _hex(chain.provider.get_block(0).hash)
     return deploy(account.address, account.nonce, chosen, manifest, (chain.chain_id, genesis), create, view)
+
+
+def _mined(account: Any, creation: Any) -> Any:
+    """The receipt of a contract's creation. ape waits for none where blocks come by the clock, on hardhat's node."""
+    creation.sender = account.address
+    sent = account.call(creation)
+    receipt = chain.provider.web3.eth.wait_for_transaction_receipt(sent.txn_hash, timeout=_PATIENCE_S)
+    if receipt["status"] != 1:
+        raise ChainError(f"creation in transaction {sent.txn_hash} failed; the constructor refused its arguments")
+    return receipt
 
 
 def _estimate(account: Any, container: Any, arguments: list[Any]) -> int:
