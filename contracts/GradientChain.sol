@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {GradientMiners} from "./GradientMiners.sol";
 import {GradientTasks} from "./GradientTasks.sol";
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
