@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pole.__main__ import cli
+from pole.errors import BadInput
 from tests.paths import ROOT
 from tools import chroot_image, site_pages
 
@@ -125,6 +126,6 @@ def test_chroot_image__recipe_that_it_cannot_follow__refused(
 ) -> None:
     (tmp_path / "Dockerfile").write_text(text)
     monkeypatch.setattr(chroot_image, "ROOT", tmp_path)
-    monkeypatch.setattr(chroot_image.subprocess, "run", lambda *_, **__: None)
-    with pytest.raises(chroot_image.BadInput):
+    monkeypatch.setattr("tools.chroot_image.subprocess.run", lambda *_, **__: None)
+    with pytest.raises(BadInput):
         chroot_image.build("roles", tmp_path / "images", "http://127.0.0.1:1", [], {})
