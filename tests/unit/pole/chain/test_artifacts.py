@@ -26,11 +26,9 @@ def test_digest__any_other_byte__differs() -> None:
     assert one.digest != Artifact(one.abi, one.bytecode[:-1] + ("0" if one.bytecode[-1] != "0" else "1")).digest
 
 
-@pytest.mark.parametrize("place", [2, 1000, -60])
+@pytest.mark.parametrize("place", [2, 21, -60])
 def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: Deployment) -> None:
     code = bytearray(web3.eth.get_code(web3.to_checksum_address(deployment.address("TaskMarket"))))
     assert is_code_of("TaskMarket", bytes(code))
-    while code[place] == 0:  # as every place of an immutable is in the package
-        place += 1
     code[place] ^= 0xFF
     assert not is_code_of("TaskMarket", bytes(code))
