@@ -9,6 +9,7 @@ from ape import accounts, chain, project
 from ape.cli import ConnectedProviderCommand
 from eth_utils.address import to_checksum_address
 
+from pole.chain.artifacts import check_compiled
 from pole.chain.deploy import creation_gas, deploy
 from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
 from pole.chain.networks import NAMES, anchor_for
@@ -90,6 +91,7 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         container = project.contracts[kind_of(name)]
+        check_compiled(name, _hex(bytes(container.contract_type.get_deployment_bytecode())))
         gas = creation_gas(name, _estimate(account, container, arguments))
         receipt = _mined(account, container(*arguments, gas=gas))
         created[name] = container.at(receipt["contractAddress"])

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from web3 import Web3
 
-from pole.chain.artifacts import FOLDER, Artifact, artifact, is_code_of
+from pole.chain.artifacts import FOLDER, Artifact, artifact, check_compiled, is_code_of
 from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
+from pole.errors import ChainError
 
 
 @pytest.mark.parametrize("name", CONTRACT_NAMES)
@@ -32,3 +33,10 @@ def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: De
     assert is_code_of("TaskMarket", bytes(code))
     code[place] ^= 0xFF
     assert not is_code_of("TaskMarket", bytes(code))
+
+
+def test_check_compiled__another_metadata_hash__refused_with_the_remedy() -> None:
+    good = artifact("TaskMarket").bytecode
+    check_compiled("TaskMarket", good)
+    with pytest.raises(ChainError, match=r"TaskMarket was compiled to something else .* `ape compile --force`"):
+        check_compiled("TaskMarket", good[:-60] + ("00" if good[-60:-58] != "00" else "11") + good[-58:])
