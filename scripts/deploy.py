@@ -11,7 +11,7 @@ from eth_utils.address import to_checksum_address
 
 from pole.chain.artifacts import check_compiled
 from pole.chain.deploy import creation_gas, deploy
-from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
+from pole.chain.deployment import CONTRACT_NAMES, ContractName, DeployedContract, Deployment, kind_of
 from pole.chain.networks import NAMES, anchor_for
 from pole.chain.profiles import MAX_LANES, PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
@@ -87,11 +87,12 @@ def cli(
 
 
 def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
+    for name in CONTRACT_NAMES:  # before anything is paid for
+        check_compiled(name, _hex(bytes(project.contracts[name].contract_type.get_deployment_bytecode())))
     created: dict[str, Any] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         container = project.contracts[kind_of(name)]
-        check_compiled(name, _hex(bytes(container.contract_type.get_deployment_bytecode())))
         gas = creation_gas(name, _estimate(account, container, arguments))
         receipt = _mined(account, container(*arguments, gas=gas))
         created[name] = container.at(receipt["contractAddress"])
