@@ -15,6 +15,8 @@ GO ?= $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go))
 KUBO_VERSION := $(shell awk '$$1 == "github.com/ipfs/kubo" {print $$2}' tools/kubo/go.mod)
 # Outside of the checkout, where a new one finds it: the first build takes minutes. POLE_KUBO names another.
 KUBO := $(or $(POLE_KUBO),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/kubo/$(KUBO_VERSION)/ipfs)
+GETH_VERSION := $(shell awk '$$1 == "github.com/ethereum/go-ethereum" {print $$2}' tools/geth/go.mod)
+GETH := $(or $(POLE_GETH),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pole/geth/$(GETH_VERSION)/geth)
 # These tests start their own nodes: ape's plugin would take snapshots of a chain that they do not use, and warn.
 PROCESSES ?= 2
 # Some of these wait more than they compute, for blocks, for time to pass or for other processes.
@@ -32,8 +34,9 @@ VALUE_ARGS ?=
 INSTALLED_PY := .venv/.installed
 INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
+INSTALLED_SITE := .venv-site/.installed
 
-.PHONY: screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient gpu gpu-kit bench-exact bench-value exact check format gas lock clean kubo fuzz-sources
+.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources gpu gpu-kit
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -76,7 +79,7 @@ test: setup kubo ## All kinds of tests, in minutes; `make test-full` leaves noth
 # Its contract and unit tests are those that measure coverage; what contracts spend is measured apart, optimised.
 test-full: WHICH :=
 test-full: FORGE_PROFILE := default
-test-full: audit formal coverage-contracts test-gas test-invariants test-mutations coverage-python test-e2e ## All tests, with all runs, proofs and coverage
+test-full: nodes audit formal coverage-contracts test-gas test-invariants test-mutations coverage-python test-e2e ## All tests, with all runs, proofs and coverage
 
 campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load, soak and reorgs in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test
@@ -105,7 +108,7 @@ test-mutations: setup ## Contracts broken on purpose: the invariants must notice
 test-unit: setup kubo ## Python modules, property tests and Kubo
 	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) $(WHICH)
 
-test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache too in `make test-full`)
+test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache, and what `make nodes` installed, in `make test-full`)
 	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadgroup --no-loadscope-reorder $(WHICH)
 
 test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
@@ -197,6 +200,19 @@ $(KUBO):
 		&& mv $@.new $@ \
 		|| echo "note: Kubo could not be built with $$($(GO) version), so tests over IPFS will be skipped" >&2
 
+nodes: $(GETH) tools/hardhat/node_modules/.installed ## Build geth (with Go) and install hardhat's node; tests on them are skipped without
+
+$(GETH):
+	@echo "Building geth $(GETH_VERSION) (minutes the first time) ..."
+	@mkdir -p $(@D)
+	@cd tools/geth && GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -o $@.new github.com/ethereum/go-ethereum/cmd/geth \
+		&& mv $@.new $@ \
+		|| echo "note: geth could not be built, so tests on it will be skipped" >&2
+
+tools/hardhat/node_modules/.installed: tools/hardhat/package-lock.json
+	@cd tools/hardhat && npm ci --loglevel=error --no-fund --no-audit --ignore-scripts
+	@touch $@
+
 audit-tools: $(INSTALLED_AUDIT) ## Install what only the audit needs (slither, halmos), in an environment of its own
 
 $(INSTALLED_AUDIT): requirements-audit.txt | setup
@@ -223,7 +239,9 @@ lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.js
 	done
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-site.in -o requirements-site.txt
 	npm install --package-lock-only
+	cd tools/hardhat && npm install --package-lock-only
 
 # The roles run on these as well; ape and the linters stay on 3.11.
 test-pythons: setup kubo ## The unit tests on Python 3.12 and 3.13, each in an environment of its own
@@ -237,10 +255,22 @@ test-python-%: setup kubo
 	@echo "Unit tests on Python $*:"
 	PATH="$(CURDIR)/.venv-$*/bin:$(PATH)" .venv-$*/bin/python -m pytest -n $(UNIT_PROCESSES) --dist worksteal tests/unit $(WHICH)
 
+site: $(INSTALLED_SITE) ## The documents as a site, in .build/site; a broken link is an error
+	@python -m tools.site_pages >/dev/null
+	@.venv-site/bin/mkdocs build --quiet --strict
+
+$(INSTALLED_SITE): requirements-site.txt | setup
+	@.venv/bin/uv venv -q --clear --python .venv/bin/python .venv-site
+	@.venv/bin/uv pip sync -q --python .venv-site/bin/python --require-hashes requirements-site.txt
+	@touch $@
+
+verify-input: setup ## Write what block explorers need to verify the contracts' sources, to verify/
+	@python -m tools.verify_input
+
 package: setup ## Build the wheel, with the contracts' ABIs and bytecode in it
 	@python -m tools.package_artifacts
 	@uv build -q --wheel --out-dir dist
 	@ls dist
 
 clean: ## Remove everything that was installed or built
-	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit dist node_modules .build .cache tools/solc/.version
+	rm -rf .venv .venv-3.12 .venv-3.13 .venv-audit .venv-site docs/reference dist node_modules tools/hardhat/node_modules .build .cache tools/solc/.version

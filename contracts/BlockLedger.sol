@@ -6,6 +6,7 @@ import {IBlockLedger} from "./interfaces/IBlockLedger.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IRewardToken} from "./interfaces/IRewardToken.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {AnchorSource, Anchors} from "./libraries/Anchors.sol";
 import {Cid} from "./libraries/Cids.sol";
 import {Entry} from "./libraries/Entries.sol";
 import {Header, Headers} from "./libraries/Headers.sol";
@@ -41,10 +42,12 @@ contract BlockLedger is RoundJudgement {
     address public immutable CHAIN;
     uint128 private immutable WINNER_REWARD;
     OmmerFormula private immutable OMMER_FORMULA;
+    AnchorSource private immutable ANCHOR;
 
     /// @inheritdoc IBlockLedger
     uint64 public override height;
     mapping(uint64 atHeight => Block) private _blocks;
+    mapping(uint64 anchorBlock => bytes32) private _anchors;
 
     /// @param chain the only one that appends blocks
     /// @param genesisModel what the genesis header names; nobody trained it
@@ -54,10 +57,11 @@ contract BlockLedger is RoundJudgement {
         CHAIN = chain;
         WINNER_REWARD = given.winnerReward;
         OMMER_FORMULA = given.ommerFormula;
+        ANCHOR = given.anchor;
         Header memory genesis;
         genesis.model = genesisModel;
         // No two ledgers may begin alike: PHS of two lanes would be the same.
-        genesis.roundHash = keccak256(abi.encode(blockhash(block.number - 1), address(this)));
+        genesis.roundHash = keccak256(abi.encode(Anchors.latest(given.anchor), address(this)));
         genesis.timestamp = uint64(block.timestamp);
         _keep(0, genesis, new bytes32[](0), new KeptOmmer[](0));
     }
@@ -92,8 +96,29 @@ contract BlockLedger is RoundJudgement {
     }
 
     /// @inheritdoc IBlockLedger
+    function keepAnchor(uint64 anchorBlock) external override {
+        if (ANCHOR == AnchorSource.BlockHash || _anchors[anchorBlock] != bytes32(0)) {
+            revert AnchorNotToKeep(anchorBlock);
+        }
+        bytes32 value = Anchors.valueOf(ANCHOR, anchorBlock);
+        if (value == bytes32(0)) revert AnchorNotKnown(anchorBlock);
+        _anchors[anchorBlock] = value;
+        emit AnchorKept(anchorBlock, value);
+    }
+
+    /// @inheritdoc IBlockLedger
+    function nextAnchor() external view override returns (uint64) {
+        return Anchors.next(ANCHOR);
+    }
+
+    /// @inheritdoc IBlockLedger
+    function anchorValue(uint64 anchorBlock) external view override returns (bytes32) {
+        return ANCHOR == AnchorSource.BlockHash ? Anchors.valueOf(ANCHOR, anchorBlock) : _anchors[anchorBlock];
+    }
+
+    /// @inheritdoc IBlockLedger
     function parameters() external view override returns (LedgerParameters memory) {
-        return LedgerParameters(WINNER_REWARD, OMMER_FORMULA);
+        return LedgerParameters(WINNER_REWARD, OMMER_FORMULA, ANCHOR);
     }
 
     /// @inheritdoc IBlockLedger

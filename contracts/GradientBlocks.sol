@@ -2,17 +2,20 @@
 pragma solidity 0.8.37;
 
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
+import {AnchorSource, Anchors} from "./libraries/Anchors.sol";
 
 /// @title GradientBlocks
 /// @notice The gradient chain's headers. See {IGradientChain}.
 abstract contract GradientBlocks is IGradientChain {
+    AnchorSource internal immutable ANCHOR;
     uint64 private _height;
     mapping(uint64 atHeight => GradientHeader) private _headers;
     mapping(uint64 atHeight => bytes32) private _headerHashes;
     mapping(uint64 atHeight => uint64) private _headerBlocks;
 
     /// @dev The genesis header names this deployment, so no header of another chain has the same hash.
-    constructor() {
+    constructor(AnchorSource anchor) {
+        ANCHOR = anchor;
         GradientHeader memory genesis;
         genesis.previousHash = keccak256(abi.encode("pole.gradient.v1", block.chainid, address(this)));
         _store(genesis);
@@ -54,7 +57,7 @@ abstract contract GradientBlocks is IGradientChain {
     }
 
     function _store(GradientHeader memory added) private {
-        added.anchorHash = blockhash(block.number - 1);
+        added.anchorHash = Anchors.latest(ANCHOR);
         added.timestamp = uint64(block.timestamp);
         bytes32 hash = keccak256(abi.encode(added));
         _headers[added.height] = added;

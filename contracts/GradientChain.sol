@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {GradientBlocks} from "./GradientBlocks.sol";
-import {GradientMiners} from "./GradientMiners.sol";
 import {GradientTasks} from "./GradientTasks.sol";
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IVerifierCommittee} from "./interfaces/IVerifierCommittee.sol";
+import {Anchors} from "./libraries/Anchors.sol";
 import {Cid, Cids} from "./libraries/Cids.sol";
 import {Verdicts} from "./libraries/Verdicts.sol";
 
 /// @title GradientChain
 /// @notice See the documentation in {IGradientChain}.
 /// @dev The contracts it calls never hand control to anybody else, so no call can re-enter in the middle of another.
-contract GradientChain is GradientTasks, GradientBlocks {
+contract GradientChain is GradientTasks {
     /// @notice Proposals per ballot: what the verifiers of one ballot have to replay at most.
     uint8 private constant MAX_PROPOSALS = 8;
     /// @notice Void ballots in a row at one height before its task is stopped.
@@ -117,11 +116,6 @@ contract GradientChain is GradientTasks, GradientBlocks {
     }
 
     /// @inheritdoc IGradientChain
-    function height() public view override(GradientMiners, GradientBlocks) returns (uint64) {
-        return GradientBlocks.height();
-    }
-
-    /// @inheritdoc IGradientChain
     // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function current() external view override returns (Height memory shown) {
         shown = _current;
@@ -176,18 +170,18 @@ contract GradientChain is GradientTasks, GradientBlocks {
         Height storage working = _current;
         uint40 membersAt = working.deadline - COLLECT_WINDOW_S;
         working.ballotId = COMMITTEE.openBallot(working.proposalCount, _account(working.taskId), membersAt);
-        working.votingBlock = uint64(block.number);
+        working.votingBlock = Anchors.current(ANCHOR);
         _enter(HeightPhase.Voting, 0);
         _moveFee(working.taskId, _account(working.ballotId));
     }
 
-    /// @dev Takes the lowest bond off the list, of equal ones the last; who was first keeps its place. The others keep
-    /// their order, which decides whose valid proposal is the block.
     /// @dev Its miner may propose again, or leave.
     function _free(uint256 index) private {
         _miners[_proposals[index].miner].hasProposal = false;
     }
 
+    /// @dev Takes the lowest bond off the list, of equal ones the last; who was first keeps its place. The others keep
+    /// their order, which decides whose valid proposal is the block.
     function _makeRoom(uint64 atHeight) private {
         uint256 lowest = 1;
         for (uint256 i = 2; i < MAX_PROPOSALS; i++) {

@@ -4,13 +4,14 @@ pragma solidity 0.8.37;
 import {IGradientChain} from "./interfaces/IGradientChain.sol";
 import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 import {IndexedHeap} from "./libraries/IndexedHeap.sol";
+import {GradientBlocks} from "./GradientBlocks.sol";
 import {GradientMiners} from "./GradientMiners.sol";
 import {GradientRules, LONGEST_TASK_S} from "./GradientRules.sol";
 
 /// @title GradientTasks
 /// @notice The list of gradient tasks and their money. See {IGradientChain}.
 /// @dev A task's budget lies in the reservoir's Escrow account of its id.
-abstract contract GradientTasks is GradientMiners {
+abstract contract GradientTasks is GradientMiners, GradientBlocks {
     using IndexedHeap for IndexedHeap.Heap;
 
     uint256 private constant PPM = 1_000_000;
@@ -32,6 +33,7 @@ abstract contract GradientTasks is GradientMiners {
 
     constructor(IRewardReservoir reservoir, GradientParameters memory given)
         GradientMiners(reservoir, given.minerBondWei, given.exitDelayS)
+        GradientBlocks(given.anchor)
     {
         if (given.minBlockRewardWei == 0) revert InvalidParameter("minBlockRewardWei", 0);
         if (given.verifierFeePpm > PPM) revert InvalidParameter("verifierFeePpm", given.verifierFeePpm);
@@ -93,7 +95,8 @@ abstract contract GradientTasks is GradientMiners {
             VERIFIER_FEE_PPM,
             COLLECT_WINDOW_S,
             EXIT_DELAY_S,
-            MAX_BLOCK_TIME_LIMIT_S
+            MAX_BLOCK_TIME_LIMIT_S,
+            ANCHOR
         );
     }
 
@@ -105,6 +108,11 @@ abstract contract GradientTasks is GradientMiners {
     /// @inheritdoc IGradientChain
     function pendingCount() external view override returns (uint256) {
         return _pending.length();
+    }
+
+    /// @inheritdoc IGradientChain
+    function height() public view override(GradientMiners, GradientBlocks) returns (uint64) {
+        return GradientBlocks.height();
     }
 
     function _popTask() internal returns (uint64 taskId) {

@@ -215,7 +215,7 @@ contract LearningChain is RoundTreasury {
         Round storage opened = state.round;
         opened.taskId = taskId;
         opened.height = LEDGER.height() + 1;
-        opened.anchorBlock = uint64(block.number) + 1;
+        opened.anchorBlock = LEDGER.nextAnchor();
         opened.openedAt = uint40(block.timestamp);
         opened.judgingFeeGwei = _judgingFeeGwei(rewardWei);
         state.terms = terms;

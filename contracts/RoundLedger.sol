@@ -12,8 +12,6 @@ import {Headers} from "./libraries/Headers.sol";
 /// @notice What is kept of rounds and their submissions. See {ILearningChain}.
 abstract contract RoundLedger is ILearningChain {
     uint16 public constant MAX_SUBMISSIONS = 64;
-    /// @dev Hashes of older blocks are not to be had.
-    uint256 private constant KNOWN_BLOCKS = 256;
     IBlockLedger public immutable LEDGER;
 
     /// @dev What a commit reads of the task, in one word.
@@ -214,17 +212,14 @@ abstract contract RoundLedger is ILearningChain {
         return uint96(entry.bondGwei) * 1 gwei;
     }
 
-    /// @dev If nobody bound the round while its block's hash was known: that of the last block 256 k later.
     function _previousHash(RoundState storage state) internal view returns (bytes32) {
         Round storage bound = state.round;
         if (state.terms.isBound) return bound.previousHash;
-        if (block.number <= bound.anchorBlock) return bytes32(0);
-        uint256 age = block.number - bound.anchorBlock - 1;
-        // slither-disable-next-line divide-before-multiply: the last multiple of the distance is what is wanted
-        bytes32 anchorHash = blockhash(bound.anchorBlock + age / KNOWN_BLOCKS * KNOWN_BLOCKS);
+        bytes32 anchor = LEDGER.anchorValue(bound.anchorBlock);
+        if (anchor == bytes32(0)) return anchor;
         bytes32 headerHash = bound.previousHash;
         if (headerHash == bytes32(0)) headerHash = LEDGER.headerHash(bound.height - 1);
-        return Headers.roundHash(headerHash, anchorHash);
+        return Headers.roundHash(headerHash, anchor);
     }
 
     /// @dev Sets of submissions are bit sets: bit i is submission i.

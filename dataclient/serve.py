@@ -17,7 +17,7 @@ from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round, TaskState
 from pole.encryption import MasterKey
 from pole.errors import JournalError, KeyRefused, StoreError
-from pole.learning.advance import advance_due
+from pole.learning.advance import advance_due, keep_anchor
 from pole.learning.functional_keys import issue_keys, issued_rank, warning_rank
 from pole.learning.round_files import fetch_manifest
 from pole.node.context import RoleContext
@@ -89,6 +89,8 @@ class Server:
         now_s = self._client.chain.block_time()
         is_in_time = now_s < current.deadline
         if current.phase is Phase.KEYS and is_in_time and current.previous_hash not in self._refused:
+            if keep_anchor(self._client.chain, lane, current):
+                current = lane.learning_chain.round(current.round_id)
             if current.is_bound:
                 self._publish_keys(lane, current, served)
         elif current.phase is Phase.RELEASE and is_in_time and now_s > current.commits_closed_at:
@@ -194,7 +196,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
     until_s = current.deadline or None
     match current.phase:
         case Phase.KEYS if not current.is_bound:
-            what = f"block {current.anchor_block} of Ethereum, which the keys of {name} depend on"
+            what = f"block {current.anchor_block} after the opening, which the keys of {name} depend on"
             return Waiting(what, until_s, "publish them")
         case Phase.KEYS:
             return Waiting(f"the key window of {name} to pass, no keys were issued", until_s, "lose the bond")

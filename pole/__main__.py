@@ -13,10 +13,12 @@ from pole.node.exit import exit_code
 # By name, so that only what is asked for is imported: `pole --version` must not wait for what trains.
 _COMMANDS = {
     "account": ("pole.node.account_commands:account", "Key files for people who do not use ape."),
+    "backup": ("pole.node.backup_commands:backup", "Write a role's home into one file, also while the role runs."),
     "client": ("dataclient.__main__:cli", "Commission models, serve the tasks, collect and use what was trained."),
     "doctor": ("pole.node.doctor.command:doctor", "Say what is missing or wrong here, and what mends it."),
     "explorer": ("explorer.__main__:cli", "Watch the market in a browser, and see what proves each figure."),
     "miner": ("miner.__main__:cli", "Train the models that others commission, and earn their rewards."),
+    "restore": ("pole.node.backup_commands:restore", "Make a home again from a backup."),
     "verifier": ("verifier.__main__:cli", "Evaluate what miners reveal, vote on it, and earn fees."),
 }
 

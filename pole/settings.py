@@ -73,8 +73,8 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     return sorted(name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
-# Kubo's program for `make` and the tests; click's own, for shell completion.
-_OTHERS = {"POLE_KUBO", "POLE_COMPLETE"}
+# Programs for `make` and the tests; click's own, for shell completion.
+_OTHERS = {"POLE_KUBO", "POLE_GETH", "POLE_COMPLETE"}
 
 
 def _refusal(field: str, value: Any, problem: str) -> str:

@@ -9,17 +9,20 @@ from ape import accounts, chain, project
 from ape.cli import ConnectedProviderCommand
 from eth_utils.address import to_checksum_address
 
-from pole.chain.deploy import deploy
-from pole.chain.deployment import ContractName, DeployedContract, Deployment, kind_of
+from pole.chain.artifacts import check_compiled
+from pole.chain.deploy import creation_gas, deploy
+from pole.chain.deployment import CONTRACT_NAMES, ContractName, DeployedContract, Deployment, kind_of
+from pole.chain.networks import NAMES, anchor_for
 from pole.chain.profiles import MAX_LANES, PROFILES, Profile, profile
 from pole.chain.structs import OmmerFormula
-from pole.errors import BadInput, PoleError
+from pole.errors import BadInput, ChainError, PoleError
 from pole.learning.idle import publish_idle_task
 from pole.settings import variable
 from pole.storage.cid import Cid
 from pole.storage.store import open_store
 
 _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
+_PATIENCE_S = 600
 
 
 @click.command(cls=ConnectedProviderCommand)
@@ -35,6 +38,11 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
     help="Chains of blocks side by side, which share R_w.  [default: local 2, public 4]",
 )
 @click.option(
+    "--anchor",
+    type=click.Choice(list(NAMES.values())),
+    help="What nobody can foresee: the source of PHS.  [default: what is right on this network]",
+)
+@click.option(
     "--ommer-formula",
     type=click.Choice([formula.name.lower() for formula in OmmerFormula]),
     default="fraction",
@@ -46,7 +54,13 @@ _DEVELOPMENT_FUNDS_WEI = 100 * 10**18
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="[default: deployments/<chain id>.json]")
 def cli(
-    profile_name: str | None, alias: str | None, lanes: int | None, ommer_formula: str, store: str, out: Path | None
+    profile_name: str | None,
+    alias: str | None,
+    lanes: int | None,
+    anchor: str | None,
+    ommer_formula: str,
+    store: str,
+    out: Path | None,
 ) -> None:
     """Deploy the contracts and write the deployment file that the roles read.
 
@@ -55,6 +69,9 @@ def cli(
     try:
         chosen = _with_formula(_profile(profile_name), OmmerFormula[ommer_formula.upper()])
         chosen = chosen if lanes is None else dataclasses.replace(chosen, lanes=lanes)
+        wanted = None if anchor is None else next(source for source, name in NAMES.items() if name == anchor)
+        is_development = chain.provider.network.is_dev
+        chosen = chosen.with_anchor(anchor_for(chain.provider.web3, wanted, is_development=is_development))
         manifest = publish_idle_task(open_store(store))
         deployment = _deploy(_account(alias), chosen, manifest)
         path = out or Path(project.path) / "deployments" / f"{deployment.chain_id}.json"
@@ -64,22 +81,26 @@ def cli(
     for name, contract in deployment.contracts.items():
         click.echo(f"{name:18} {contract.address}")
     click.echo(
-        f"profile {deployment.profile}, {deployment.lanes} lanes, chain {deployment.chain_id}, written to {path}"
+        f"profile {deployment.profile}, {deployment.lanes} lanes, PHS from {NAMES[chosen.ledger.anchor]}, "
+        f"chain {deployment.chain_id}, written to {path}"
     )
 
 
 def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
+    for name in CONTRACT_NAMES:  # before anything is paid for
+        check_compiled(name, _hex(bytes(project.contracts[name].contract_type.get_deployment_bytecode())))
     created: dict[str, Any] = {}
 
     def create(name: ContractName, arguments: list[Any]) -> DeployedContract:
         container = project.contracts[kind_of(name)]
-        created[name] = instance = account.deploy(container, *arguments)
-        receipt = chain.provider.get_receipt(instance.txn_hash)
+        gas = creation_gas(name, _estimate(account, container, arguments))
+        receipt = _mined(account, container(*arguments, gas=gas))
+        created[name] = container.at(receipt["contractAddress"])
         abi = [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in container.contract_type.abi]
         return DeployedContract(
-            address=to_checksum_address(instance.address),
-            transaction_hash=_hex(receipt.txn_hash),
-            block_number=receipt.block_number,
+            address=to_checksum_address(receipt["contractAddress"]),
+            transaction_hash=_hex(receipt["transactionHash"]),
+            block_number=receipt["blockNumber"],
             abi=abi,
         )
 
@@ -89,6 +110,22 @@ def _deploy(account: Any, chosen: Profile, manifest: Cid) -> Deployment:
 
     genesis = _hex(chain.provider.get_block(0).hash)
     return deploy(account.address, account.nonce, chosen, manifest, (chain.chain_id, genesis), create, view)
+
+
+def _mined(account: Any, creation: Any) -> Any:
+    """The receipt of a contract's creation. ape waits for none where blocks come by the clock, on hardhat's node."""
+    creation.sender = account.address
+    sent = account.call(creation)
+    receipt = chain.provider.web3.eth.wait_for_transaction_receipt(sent.txn_hash, timeout=_PATIENCE_S)
+    if receipt["status"] != 1:
+        raise ChainError(f"creation in transaction {sent.txn_hash} failed; the constructor refused its arguments")
+    return receipt
+
+
+def _estimate(account: Any, container: Any, arguments: list[Any]) -> int:
+    """ape gives a transaction the gas of a whole block on development networks, and estimates on others."""
+    data = container.constructor.serialize_transaction(*arguments).data
+    return int(chain.provider.web3.eth.estimate_gas({"from": account.address, "data": _hex(bytes(data))}))
 
 
 def _profile(name: str | None) -> Profile:
@@ -106,7 +143,9 @@ def _account(alias: str | None) -> Any:
     if alias is not None:
         if alias not in accounts.aliases:
             raise BadInput(f"ape has no account {alias!r}; see `ape accounts list`, or `ape accounts generate {alias}`")
-        return accounts.load(alias)
+        account = accounts.load(alias)
+        account.set_autosign(True)  # else it asks again for each of the contracts
+        return account
     if not chain.provider.network.is_dev:
         raise BadInput("give --account: there are no test accounts on a public network")
     account = accounts.test_accounts[0]

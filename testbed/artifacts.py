@@ -26,6 +26,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"enabled": _PROFILE["optimizer"], "runs": _PROFILE["optimizer_runs"]},
     "remappings": _PROFILE["remappings"],
 }
+_OUTPUTS = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
 _IMPORT = re.compile(r'from "(\.[^"]+)"')
 
 
@@ -39,7 +40,10 @@ class Edit:
 
 
 def compiled(folder: Path = CONTRACTS) -> dict[str, dict[str, Any]]:
-    """`{contract: {"abi": [...], "bytecode": "0x..."}}` of everything in `folder`, which may import from contracts/."""
+    """ABI, bytecode that creates, and runtime code of every contract in `folder`, which may import from contracts/.
+
+    As `{contract: {"abi": [...], "bytecode": "0x...", "runtime": "0x..."}}`.
+    """
     sources = _sources(folder)
     return _cached({**_sources(CONTRACTS), **sources}, sources, folder.name)
 
@@ -87,20 +91,34 @@ def _sources(folder: Path) -> dict[str, str]:
 
 
 def _digest(sources: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps([VERSION, SETTINGS, sources], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([VERSION, SETTINGS, _OUTPUTS, sources], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _compile(sources: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """With the settings of foundry.toml."""
+    return {
+        name: {
+            "abi": contract["abi"],
+            "bytecode": f"0x{contract['evm']['bytecode']['object']}",
+            "runtime": f"0x{contract['evm']['deployedBytecode']['object']}",
+        }
+        for file in compile_standard(sources, _OUTPUTS).values()
+        for name, contract in file.items()
+    }
+
+
+def compile_standard(sources: dict[str, str], outputs: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The compiler's own answer, file by file, with the settings of foundry.toml."""
     os.environ.setdefault("SOLCX_BINARY_PATH", str(ROOT / "tools" / "solc"))
     request = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
-        "settings": {**SETTINGS, "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object"]}}},
+        "settings": {**SETTINGS, "outputSelection": {"*": {"*": list(outputs)}}},
     }
     output = solcx.compile_standard(request, solc_version=VERSION, base_path=str(ROOT), allow_paths=[str(ROOT)])
-    return {
-        name: {"abi": contract["abi"], "bytecode": f"0x{contract['evm']['bytecode']['object']}"}
-        for file in output["contracts"].values()
-        for name, contract in file.items()
-    }
+    found: dict[str, dict[str, Any]] = output["contracts"]
+    return found
+
+
+def contract_sources(contract: str) -> dict[str, str]:
+    """The sources that a contract of contracts/ is compiled from, but for those of packages."""
+    return _needed(_sources(CONTRACTS), [contract])

@@ -1,6 +1,6 @@
-"""A development chain as a child process, for the demo and for tests: anvil or ganache on a free port."""
+"""A development chain as a child process, for the demo and for tests, on a free port."""
 
-import shutil
+import os
 import socket
 import subprocess
 import time
@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
-from pole.errors import BadInput, ChainError
+from pole.errors import ChainError
 from testbed.children import end
+from testbed.nodes import MNEMONIC, Kind, NodeOptions, command, fund
 
-MNEMONIC = "test test test test test test test test test test test junk"
-"""Published test phrase: the keys are known to everybody."""
+__all__ = ["MNEMONIC", "DevChain", "development_chain", "free_port", "undone", "web3_at"]
 
-_BINARIES = Path(__file__).parent.parent / "node_modules" / ".bin"
 _START_TIMEOUT_S, _STOP_TIMEOUT_S = 60.0, 10.0
 
 
@@ -57,24 +56,29 @@ def _result(web3: Web3, method: str, *parameters: object) -> Any:
 
 @contextmanager
 def development_chain(
-    kind: Literal["anvil", "ganache"] = "anvil",
-    block_time_s: int | None = 1,
+    kind: Kind = "anvil",
+    block_time_s: float | None = 1,
     chain_id: int | None = None,
     port: int | None = None,
     accounts: int = 20,
     mines_at_once: bool = False,
     genesis_time_s: int | None = None,
+    genesis: Path | None = None,
 ) -> Iterator[DevChain]:
     """Start a node, wait until it answers, stop it at the end; without `block_time_s` it mines per transaction.
 
     `mines_at_once`: anvil mines per transaction and at intervals as well, so that time passes and nothing waits for it.
     `genesis_time_s` (anvil): a fixed start, so that the same transactions at the same times give the same hashes.
+    `genesis` (anvil): a file with accounts and code that the chain begins with.
     """
     port = port or free_port()
+    node = command(kind, NodeOptions(port, block_time_s, chain_id, accounts, genesis))
     process = subprocess.Popen(
-        _command(kind, port, block_time_s, chain_id, accounts)
+        node.line
         + (["--mixed-mining"] if mines_at_once else [])
         + ([f"--timestamp={genesis_time_s}"] if genesis_time_s else []),
+        cwd=node.folder,
+        env=os.environ | node.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -83,6 +87,8 @@ def development_chain(
     chain = DevChain(process, f"http://127.0.0.1:{port}")
     try:
         _wait_until_up(chain, kind)
+        if kind == "geth":
+            fund(web3_at(chain.rpc_url), accounts)
         yield chain
     finally:
         end(process, _STOP_TIMEOUT_S)
@@ -93,20 +99,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _command(kind: str, port: int, block_time_s: int | None, chain_id: int | None, accounts: int) -> list[str]:
-    binary = shutil.which(kind, path=str(_BINARIES)) or shutil.which(kind)
-    if binary is None:
-        raise BadInput(f"{kind} is not installed; run `make setup`")
-    if kind == "anvil":
-        command = [binary, "--silent", f"--port={port}", f"--accounts={accounts}", f"--mnemonic={MNEMONIC}"]
-        command += [f"--block-time={block_time_s}"] if block_time_s else []
-        return command + ([f"--chain-id={chain_id}"] if chain_id else [])
-    command = [binary, "--logging.quiet", f"--server.port={port}", f"--wallet.totalAccounts={accounts}"]
-    command += [f"--wallet.mnemonic={MNEMONIC}", "--wallet.defaultBalance=10000"]
-    command += [f"--miner.blockTime={block_time_s}"] if block_time_s else []
-    return command + ([f"--chain.chainId={chain_id}"] if chain_id else [])
 
 
 def _wait_until_up(chain: DevChain, kind: str) -> None:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {AnchorSource} from "../libraries/Anchors.sol";
 import {Entry} from "../libraries/Entries.sol";
 import {Header} from "../libraries/Headers.sol";
 import {OmmerFormula} from "../libraries/OmmerRewards.sol";
@@ -63,6 +64,7 @@ interface IBlockLedger {
     struct LedgerParameters {
         uint128 winnerReward;
         OmmerFormula ommerFormula;
+        AnchorSource anchor;
     }
 
     event BlockAppended(
@@ -77,12 +79,25 @@ interface IBlockLedger {
         uint256 referenceReward
     );
 
+    event AnchorKept(uint64 indexed anchorBlock, bytes32 value);
+
+    error AnchorNotKnown(uint64 anchorBlock);
+    error AnchorNotToKeep(uint64 anchorBlock);
     error NotChain(address caller);
     error UnknownHeight(uint64 height);
 
     /// @notice Judges a round by what its ballots decided, appends the block of the best if there is one, and issues R_w,
     /// R_r and the reference reward. The chain only.
     function conclude(IVerifierCommittee committee, Case calldata given) external returns (Findings memory);
+
+    /// @notice Writes down what PHS depends on, once, so that it stays what it is; anybody may. Unless the source is
+    /// `BlockHash`, PHS is unknown until then.
+    function keepAnchor(uint64 anchorBlock) external;
+
+    /// @notice Number of the block that a round which opens now gets its PHS from.
+    function nextAnchor() external view returns (uint64);
+    /// @notice What PHS of a round with this anchor depends on; 0 while it is not known.
+    function anchorValue(uint64 anchorBlock) external view returns (bytes32);
 
     function parameters() external view returns (LedgerParameters memory);
     function height() external view returns (uint64);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {AnchorSource} from "../libraries/Anchors.sol";
 import {Cid} from "../libraries/Cids.sol";
 
 /// @title IGradientChain
@@ -120,7 +121,7 @@ interface IGradientChain {
     /// @notice A block; opening a task appends one as well (no miner, step 0, the genesis weights), so that a task's first
     /// requirements depend on nothing that was known before.
     /// @param intervalS search time of this block
-    /// @param anchorHash hash of the Ethereum block before the one that accepted this block
+    /// @param anchorHash newest value of the deployment's source when this block was accepted: see `Anchors.latest`
     struct GradientHeader {
         uint64 height;
         uint64 taskId;
@@ -147,6 +148,7 @@ interface IGradientChain {
         uint32 collectWindowS;
         uint32 exitDelayS;
         uint32 maxBlockTimeLimitS;
+        AnchorSource anchor;
     }
 
     event GradientTaskSubmitted(

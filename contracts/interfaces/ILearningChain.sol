@@ -39,7 +39,7 @@ interface ILearningChain {
     }
 
     /// @param taskId 0 in an idle round
-    /// @param anchorBlock number of the Ethereum block whose hash makes PHS: the one after the opening
+    /// @param anchorBlock number of the block that PHS comes from, which nobody knew at the opening; see `IBlockLedger.nextAnchor`
     /// @param judgingFeeGwei what a submission costs besides its bond
     /// @param previousHash PHS, see `Headers.roundHash`; zero until that block is known, then as `publishKeys` or the
     /// first `commit` would bind it

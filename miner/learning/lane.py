@@ -32,7 +32,7 @@ from pole.errors import (
     StoreError,
     TransactionReverted,
 )
-from pole.learning.advance import advance_due
+from pole.learning.advance import advance_due, keep_anchor
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
@@ -98,6 +98,8 @@ class LaneMiner:
         self._settle(current)
         if current is not None:
             self._followed = current.round_id
+            if current.phase is Phase.TRAINING:
+                keep_anchor(self.context.chain, self.context.contracts, current)
         return current
 
     def can_compete(self, current: Round) -> bool:
@@ -164,7 +166,7 @@ class LaneMiner:
         """Trains and commits, or says why not."""
         round_id, deadline = current.round_id, current.deadline
         if not current.is_bound:
-            return Waiting(f"block {current.anchor_block} of Ethereum, which the mapping depends on", deadline, "train")
+            return Waiting(f"block {current.anchor_block}, which the mapping depends on", deadline, "train")
         if round_id in self._declined:
             return Waiting(f"{self._name(round_id)} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.solutions.solution(current)

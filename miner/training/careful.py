@@ -55,6 +55,8 @@ class Trial:
 class CarefulTrainer:
     """One careful run over a job; `run` ends when all recipes are tried or no time is left for another."""
 
+    trial_share = TRIAL_SHARE
+
     def __init__(self, job: TrainingJob, peak_rate: float, loss: Loss) -> None:
         self.job, self._ways = job, Ways(peak_rate, loss, augmentation_for(job.manifest))
         self._layers = foldable_layers(job.manifest.model)
@@ -67,13 +69,21 @@ class CarefulTrainer:
     def run(self) -> Iterator[Trained]:
         """Yields a model trained on all rows for every recipe that does better on held-out rows than those before."""
         best = -math.inf
-        for recipe in recipes_for(self.job.manifest.model, has_augmentation=self._ways.augment is not None):
+        for recipe in self._recipes():
             trial = self._tried(recipe)
             if trial is None:
                 return
             if trial.merit > best and (model := self._repeated(trial)) is not None:
                 best = trial.merit
                 yield Trained(model, best)
+
+    def _recipes(self) -> Iterator[Recipe]:
+        """What to try, in this order."""
+        yield from recipes_for(self.job.manifest.model, has_augmentation=self._ways.augment is not None)
+
+    def _is_hopeless(self, _epoch: int, _merit: float) -> bool:
+        """Whether a trial should end that has come to this merit after so many epochs."""
+        return False
 
     def _coordinates(self) -> Whitening | None:
         """Unmixed, where the mapping and the model allow it; else half-whitened; else as they are."""
@@ -99,7 +109,7 @@ class CarefulTrainer:
 
     def _tried(self, recipe: Recipe) -> Trial | None:
         """The recipe on held-out rows, all folds side by side; None if time is too short to learn anything from it."""
-        start, budget_s = time.monotonic(), TRIAL_SHARE * self.job.seconds_left()
+        start, budget_s = time.monotonic(), self.trial_share * self.job.seconds_left()
         apprentices = [self._apprentice(recipe, learned, i) for i, (learned, _) in enumerate(self._folds)]
         raw: list[float] = []
         for epoch in range(1, MOST_EPOCHS + 1):
@@ -119,6 +129,8 @@ class CarefulTrainer:
             merits = smoothed(raw)
             self._report(epoch, losses, merits[-1])
             if epoch - int(np.argmax(merits)) > PATIENCE or time.monotonic() - start + per_epoch_s > budget_s:
+                break
+            if self._is_hopeless(epoch, max(merits)):
                 break
         return Trial(recipe, smoothed(raw), per_epoch_s) if raw else None
 

@@ -43,6 +43,11 @@ torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
 
 def train(job: TrainingJob) -> Iterator[nn.Module | Trained]:
     """Reaches the target first, then trains for rows that nobody has seen; time that is left goes to the target."""
+    yield from train_and_then(job, CarefulTrainer)
+
+
+def train_and_then(job: TrainingJob, kind: type[CarefulTrainer]) -> Iterator[nn.Module | Trained]:
+    """`kind` of trainer is for the rows that nobody has seen."""
     quick = DefaultTrainer(job)
     start_s, is_qualified = job.seconds_left(), False
     for model in quick.run():
@@ -50,7 +55,7 @@ def train(job: TrainingJob) -> Iterator[nn.Module | Trained]:
         is_qualified = quick.best_ppm >= job.target_ppm
         if is_qualified or job.is_over() or job.seconds_left() < (1 - QUICK_SHARE) * start_s:
             break
-    careful = CarefulTrainer(job, quick.peak_rate, quick.loss)
+    careful = kind(job, quick.peak_rate, quick.loss)
     yield from careful.run()
     if not is_qualified and not careful.is_qualified:
         yield from quick.run()

@@ -20,8 +20,9 @@ from web3.contract import Contract
 from web3.exceptions import ABIEventNotFound, ABIFunctionNotFound, BlockNotFound, MismatchedABI, Web3RPCError
 from web3.types import BlockIdentifier, LogReceipt
 
-from pole import metrics
+from pole import __version__, metrics
 from pole.chain.abi import to_abi
+from pole.chain.artifacts import is_code_of
 from pole.chain.deployment import ContractName, Deployment, contract_names
 from pole.chain.heads import USUAL_INTERVAL_S, Heads
 from pole.chain.node_errors import RevertDecoder, no_contract, node_errors
@@ -132,9 +133,25 @@ class ChainClient:
         self.check_genesis()
         with node_errors(self.decoder, "checking the chain"):
             for name in contract_names(self.deployment.lanes):
-                address = self.deployment.address(name)
-                if not self.web3.eth.get_code(cast(ChecksumAddress, address)):
-                    raise WrongChain(f"there is no code at {address} ({name}); deploy again")
+                self._code(name)
+
+    def check_code(self) -> None:
+        """Raise WrongChain unless the contracts are those that this version of the package was made for."""
+        with node_errors(self.decoder, "checking the contracts"):
+            codes = {name: self._code(name) for name in contract_names(self.deployment.lanes)}
+        others = [name for name, code in codes.items() if not is_code_of(name, code)]
+        if others:
+            raise WrongChain(
+                f"the code of {', '.join(others)} is not that of version {__version__}, which runs here; "
+                f"{self.deployment.deployed_by}: install that version, or give --deployment PATH of another deployment"
+            )
+
+    def _code(self, name: ContractName) -> bytes:
+        address = self.deployment.address(name)
+        code = bytes(self.web3.eth.get_code(cast(ChecksumAddress, address)))
+        if not code:
+            raise WrongChain(f"there is no code at {address} ({name}); deploy again")
+        return code
 
     def check_genesis(self) -> None:
         """Raise WrongChain unless it is the deployment's chain: what a node was asked before says nothing of now."""

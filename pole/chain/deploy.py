@@ -13,9 +13,11 @@ import rlp  # type: ignore[import-untyped]
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
+from pole import __version__
 from pole.chain.abi import from_abi, to_abi
 from pole.chain.deployment import ContractName, DeployedContract, Deployment, contract_names, of_lane
 from pole.chain.profiles import Profile
+from pole.chain.sender import MAX_GAS
 from pole.chain.structs import IdleTask
 from pole.errors import ChainError
 from pole.storage.cid import Cid
@@ -45,6 +47,19 @@ class Creation:
     name: ContractName
     address: str
     arguments: list[Any]
+
+
+def creation_gas(name: ContractName, estimated: int) -> int:
+    """The gas limit of a creation: more than the estimate, never more than a transaction may have. Raises ChainError.
+
+    Source of the limit: EIP-7825. What a node would give by default is often a whole block's.
+    """
+    if estimated > MAX_GAS:
+        raise ChainError(
+            f"creating {name} takes {estimated} gas, and no transaction may have more than {MAX_GAS}; "
+            "compile with the optimizer on (ape-config.yaml)"
+        )
+    return min(estimated * 11 // 10, MAX_GAS)
 
 
 def created_address(deployer: str, nonce: int) -> str:
@@ -109,6 +124,7 @@ def deploy(
             )
     check_wiring({name: contract.address for name, contract in contracts.items()}, profile, idle, view)
     return Deployment(
+        software=__version__,
         chain_id=chain[0],
         genesis_hash=chain[1],
         block_number=min(contract.block_number for contract in contracts.values()),

@@ -70,9 +70,13 @@ class DeployedContract(Document):
 
 
 class Deployment(Document):
-    """Contents of `deployments/<chain id>.json`; `parameters` are the constructor parameters, for people."""
+    """Contents of `deployments/<chain id>.json`; `parameters` are the constructor parameters, for people.
+
+    `version` is that of the file's form, `software` that of the package that deployed; empty before 0.3.0.
+    """
 
     version: Literal[1] = 1
+    software: str = ""
     chain_id: int
     genesis_hash: Hash
     block_number: int
@@ -114,6 +118,11 @@ class Deployment(Document):
         """Write the file so that a reader sees the old content or the new, never half of it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(self.model_dump(mode="json"), indent=1).encode())
+
+    @property
+    def deployed_by(self) -> str:
+        """For people."""
+        return f"version {self.software} deployed it" if self.software else "a version before 0.3.0 deployed it"
 
     @property
     def lanes(self) -> int:

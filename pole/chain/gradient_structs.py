@@ -6,6 +6,7 @@ As in `pole.chain.structs`, an id that the struct itself does not have comes fir
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pole.chain.structs import AnchorSource
 from pole.storage.cid import Cid
 
 
@@ -139,3 +140,4 @@ class GradientParameters:
     collect_window_s: int
     exit_delay_s: int
     max_block_time_limit_s: int
+    anchor: AnchorSource

@@ -3,7 +3,14 @@
 from dataclasses import dataclass, replace
 
 from pole.chain.gradient_structs import GradientParameters
-from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import (
+    AnchorSource,
+    ChainParameters,
+    CommitteeParameters,
+    LedgerParameters,
+    MarketParameters,
+    OmmerFormula,
+)
 from pole.errors import BadInput
 
 ETHER = 10**18
@@ -32,6 +39,10 @@ class Profile:
     gradient: GradientParameters
     idle: IdleTerms
     lanes: int
+
+    def with_anchor(self, anchor: AnchorSource) -> "Profile":
+        """Both chains take what nobody knows beforehand from the same source."""
+        return replace(self, ledger=replace(self.ledger, anchor=anchor), gradient=replace(self.gradient, anchor=anchor))
 
     def share(self) -> LedgerParameters:
         """Of one lane: all together issue R_w as often as one would."""
@@ -73,7 +84,7 @@ LOCAL = Profile(
         judging_fee_ppm=25_000,
         occupancy_ppm=200_000,
     ),
-    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION, anchor=AnchorSource.BLOCK_HASH),
     GradientParameters(
         miner_bond_wei=ETHER // 20,
         min_block_reward_wei=ETHER // 1_000,
@@ -81,6 +92,7 @@ LOCAL = Profile(
         collect_window_s=1,
         exit_delay_s=30,
         max_block_time_limit_s=_HOUR_S,
+        anchor=AnchorSource.BLOCK_HASH,
     ),
     IdleTerms(time_limit_s=30, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
     lanes=2,
@@ -122,7 +134,7 @@ PUBLIC = Profile(
         judging_fee_ppm=25_000,
         occupancy_ppm=200_000,
     ),
-    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION, anchor=AnchorSource.BLOCK_HASH),
     GradientParameters(
         miner_bond_wei=ETHER // 10,
         min_block_reward_wei=ETHER // 100,
@@ -130,6 +142,7 @@ PUBLIC = Profile(
         collect_window_s=2 * _MINUTE_S,
         exit_delay_s=_DAY_S,
         max_block_time_limit_s=_DAY_S,
+        anchor=AnchorSource.BLOCK_HASH,
     ),
     IdleTerms(
         time_limit_s=30 * _MINUTE_S, required_train_ppm=970_000, solutions_wanted=4, earliest_close_s=15 * _MINUTE_S

@@ -85,6 +85,20 @@ class OmmerFormula(IntEnum):
     PRINTED = 1
 
 
+class AnchorSource(IntEnum):
+    """Where PHS comes from: `Anchors.sol`."""
+
+    BLOCK_HASH = 0
+    KEPT_BLOCK_HASH = 1
+    PREV_RANDAO = 2
+    ARB_SYS = 3
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether somebody must write it down before PHS is known."""
+        return self is not AnchorSource.BLOCK_HASH
+
+
 @dataclass(frozen=True)
 class TaskTerms:
     manifest: Cid
@@ -155,7 +169,7 @@ class Round:
 
     @property
     def is_bound(self) -> bool:
-        """Whether PHS is known: it comes from block `anchor_block` of Ethereum, the one after the opening."""
+        """Whether PHS is known: it comes from block `anchor_block`, after the opening."""
         return any(self.previous_hash)
 
 
@@ -302,6 +316,7 @@ class ChainParameters:
 class LedgerParameters:
     winner_reward: int
     ommer_formula: OmmerFormula
+    anchor: AnchorSource
 
 
 @dataclass(frozen=True)

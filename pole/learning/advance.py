@@ -2,7 +2,7 @@
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.structs import Phase
+from pole.chain.structs import Phase, Round
 from pole.chain.tally import OwnList, no_list
 from pole.chain.turns import advance_ballot, is_ballot_due, is_done_by_me, is_urgent, those_who_advance
 
@@ -37,3 +37,15 @@ def advance_due(
     if not chain.is_due(current.round_id):
         return False
     return is_done_by_me(lambda: chain.advance(current.round_id, key=f"advance/round/{key}"))
+
+
+def keep_anchor(client: ChainClient, contracts: Contracts, current: Round) -> bool:
+    """Write down what PHS of this round comes from, where the deployment's source has to be written down.
+
+    Returns whether this account was the one to do it. For rounds that nobody can begin before that, so nobody waits
+    for another: where somebody was faster, the simulation says so before anything is sent.
+    """
+    ledger = contracts.block_ledger
+    if current.is_bound or not ledger.parameters().anchor.is_kept or client.block_number() <= current.anchor_block:
+        return False
+    return is_done_by_me(lambda: ledger.keep_anchor(current.anchor_block))

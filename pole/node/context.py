@@ -86,6 +86,7 @@ def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -
     deployment = Deployment.load(settings.deployment) if settings.deployment else None
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
     client = ChainClient.connect(settings.rpc, deployment, settings.poll_interval)
+    client.check_code()
     deployment = client.deployment
     store = open_store(settings.store)
     _private_folder(home)

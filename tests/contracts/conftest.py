@@ -55,7 +55,7 @@ CHAIN_PARAMETERS = {
     "judgingFeePpm": 25_000,
     "occupancyPpm": 200_000,
 }
-LEDGER_PARAMETERS = {"winnerReward": 32 * 10**18, "ommerFormula": 0}
+LEDGER_PARAMETERS = {"winnerReward": 32 * 10**18, "ommerFormula": 0, "anchor": 0}
 IDLE_TASK = {
     "manifest": {"codec": RAW_CODEC, "digest": keccak(text="idle manifest")},
     "timeLimitS": 5 * MINUTE_S,
@@ -80,6 +80,7 @@ GRADIENT_PARAMETERS = {
     "collectWindowS": MINUTE_S,
     "exitDelayS": 10 * MINUTE_S,
     "maxBlockTimeLimitS": 3_600,
+    "anchor": 0,
 }
 
 

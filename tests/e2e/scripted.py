@@ -1,6 +1,7 @@
 """Participants that do exactly what a test tells them, by direct calls in the test's own process."""
 
 import secrets
+import time
 from typing import Any
 
 from web3.types import RPCEndpoint
@@ -28,7 +29,7 @@ class Participant:
         self.address = str(account.address)
         self.salt = secrets.token_bytes(SALT_BYTES)
         self._journal = Journal(site.folder / f"scripted-{index}.sqlite", is_exclusive=False)
-        self._sender = Sender(self.chain, account, self._journal.transactions)
+        self.sender = Sender(self.chain, account, self._journal.transactions)
 
     def close(self) -> None:
         self._journal.close()
@@ -36,7 +37,7 @@ class Participant:
     def send(self, contract: ContractName, function: str, *arguments: Any, value_wei: int = 0) -> Receipt:
         """A transaction of its own each time."""
         key = f"{function}/{secrets.token_hex(8)}"
-        return self._sender.transact(key, contract, function, *arguments, value_wei=value_wei)
+        return self.sender.transact(key, contract, function, *arguments, value_wei=value_wei)
 
     def withdraw(self) -> None:
         """Turn all credit into ether, if there is any."""
@@ -130,4 +131,6 @@ class ScriptedClient(Participant):
         """Not before the next second, as the contract asks; a node that mines on demand stands still until told."""
         for method, parameters in (("evm_increaseTime", [1]), ("evm_mine", [])):
             self.chain.web3.provider.make_request(RPCEndpoint(method), parameters)
+        while self.chain.block_time() <= self.contracts.learning_chain.round(current.round_id).commits_closed_at:
+            time.sleep(0.1)  # a node without these calls has blocks of its own
         self.send("LearningChain", "releaseTestSet", current.round_id, test_set, self.salt)

@@ -8,7 +8,14 @@ from eth_account.signers.local import LocalAccount
 
 from pole.chain.deployment import Deployment
 from pole.chain.profiles import ETHER, LOCAL, IdleTerms, Profile
-from pole.chain.structs import ChainParameters, CommitteeParameters, LedgerParameters, MarketParameters, OmmerFormula
+from pole.chain.structs import (
+    AnchorSource,
+    ChainParameters,
+    CommitteeParameters,
+    LedgerParameters,
+    MarketParameters,
+    OmmerFormula,
+)
 from pole.learning.idle import publish_idle_task
 from pole.storage.store import Store, open_store
 from testbed.chain import MNEMONIC, web3_at
@@ -51,7 +58,7 @@ PROFILE = Profile(
         judging_fee_ppm=25_000,
         occupancy_ppm=200_000,
     ),
-    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION),
+    LedgerParameters(winner_reward=32 * ETHER, ommer_formula=OmmerFormula.FRACTION, anchor=AnchorSource.BLOCK_HASH),
     LOCAL.gradient,
     IdleTerms(time_limit_s=60, required_train_ppm=900_000, solutions_wanted=1, earliest_close_s=0),
     lanes=1,

@@ -15,9 +15,11 @@ from pole.chain.structs import OmmerFormula
 from pole.storage.folder import FolderStore
 from pole.task.manifest import MAX_MANIFEST_BYTES, Manifest
 from testbed.chain import development_chain
+from testbed.nodes import Kind, is_installed
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
+OTHERS: list[Kind] = ["ganache", "geth", "hardhat"]
 
 
 def ape_run_deploy(network: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -64,9 +66,11 @@ def test_deploy__anvil_started_by_ape__writes_a_valid_file(tmp_path: Path) -> No
     assert (deployment.chain_id, deployment.profile) == (31337, "local")
 
 
-@pytest.mark.parametrize("kind", ["anvil", pytest.param("ganache", marks=pytest.mark.full)])
-def test_deploy__running_node__can_be_used_by_the_roles(kind: str, tmp_path: Path) -> None:
-    with development_chain(kind, block_time_s=1, chain_id=1337) as chain:  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", ["anvil", *(pytest.param(kind, marks=pytest.mark.full) for kind in OTHERS)])
+def test_deploy__running_node__can_be_used_by_the_roles(kind: Kind, tmp_path: Path) -> None:
+    if not is_installed(kind):
+        pytest.skip(f"{kind} is not installed; `make nodes` does it")
+    with development_chain(kind, block_time_s=1, chain_id=1337) as chain:
         deployment = deployed(f"ethereum:local:{chain.rpc_url}", tmp_path)
         contracts = Contracts.of(ChainClient.connect(chain.rpc_url, deployment))
         assert contracts.learning_chain.parameters() == LOCAL.chain

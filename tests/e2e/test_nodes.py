@@ -1,9 +1,9 @@
-"""The same deployment and one full round, step by step and without roles, on both development nodes."""
+"""The same deployment and one full round, step by step and without roles, on every kind of development node."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import pytest
 from web3.types import RPCEndpoint
@@ -15,10 +15,12 @@ from pole.chain.verdicts import unpack_verdicts
 from pole.storage.cid import cid_of
 from testbed import rounds
 from testbed.chain import development_chain
+from testbed.nodes import Kind, is_installed
 from tests.e2e.scripted import Participant, ScriptedClient, ScriptedMiner, ScriptedVerifier
 from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE, Site, deploy_site
 
+OTHERS: list[Kind] = ["ganache", "geth", "hardhat"]
 P = TypeVar("P", bound=Participant)
 
 REWARD_WEI, FEE_WEI = 9 * 10**17, 10**17
@@ -62,11 +64,14 @@ class Play:
         return self.ballot.phase
 
 
-@pytest.fixture(params=["anvil", pytest.param("ganache", marks=pytest.mark.full)])
+@pytest.fixture(params=["anvil", *(pytest.param(kind, marks=pytest.mark.full) for kind in OTHERS)])
 def play(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Play]:
-    kind: Literal["anvil", "ganache"] = request.param
+    kind: Kind = request.param
+    if not is_installed(kind):
+        pytest.skip(f"{kind} is not installed; `make nodes` does it")
     with ExitStack() as resources:
-        chain = resources.enter_context(development_chain(kind, block_time_s=None))
+        # geth has no call that mines a block or moves its clock.
+        chain = resources.enter_context(development_chain(kind, block_time_s=1 if kind == "geth" else None))
         yield Play(deploy_site(chain.rpc_url, tmp_path), resources)
 
 

@@ -8,6 +8,7 @@ import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
 import {Commitments} from "../../contracts/libraries/Commitments.sol";
+import {AnchorSource} from "../../contracts/libraries/Anchors.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
 import {BlockLedger} from "../../contracts/BlockLedger.sol";
 import {LearningChain} from "../../contracts/LearningChain.sol";
@@ -58,9 +59,16 @@ abstract contract PublicSystem {
             reservoir, market, committee, IBlockLedger(places[5]), _chainParameters(), _idleTask()
         );
         ledger = new BlockLedger(
-            token, places[4], IBlockLedger.LedgerParameters(32 ether, OmmerFormula.Fraction), _cid("idle")
+            token,
+            places[4],
+            IBlockLedger.LedgerParameters(32 ether, OmmerFormula.Fraction, _anchor()),
+            _cid("idle")
         );
         require(address(ledger) == places[5], "addresses were not predicted");
+    }
+
+    function _anchor() internal pure virtual returns (AnchorSource) {
+        return AnchorSource.BlockHash;
     }
 
     function _marketParameters() private pure returns (ITaskMarket.MarketParameters memory) {

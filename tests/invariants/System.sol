@@ -9,6 +9,7 @@ import {IRewardToken} from "../../contracts/interfaces/IRewardToken.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {Cid, Cids} from "../../contracts/libraries/Cids.sol";
+import {AnchorSource} from "../../contracts/libraries/Anchors.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
 import {BlockLedger} from "../../contracts/BlockLedger.sol";
 import {GradientChain} from "../../contracts/GradientChain.sol";
@@ -80,7 +81,7 @@ abstract contract System {
         ledgers[index] = new BlockLedger(
             token,
             address(chains[index]),
-            IBlockLedger.LedgerParameters(WINNER_REWARD, formula),
+            IBlockLedger.LedgerParameters(WINNER_REWARD, formula, AnchorSource.BlockHash),
             _idleTask().manifest
         );
         require(address(ledgers[index]) == ledgerAt, "addresses were not predicted");
@@ -139,7 +140,8 @@ abstract contract System {
             verifierFeePpm: 70_000,
             collectWindowS: 30,
             exitDelayS: 60,
-            maxBlockTimeLimitS: 3_600
+            maxBlockTimeLimitS: 3_600,
+            anchor: AnchorSource.BlockHash
         });
     }
 

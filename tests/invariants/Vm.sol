@@ -20,6 +20,8 @@ interface Vm {
     function getRecordedLogs() external returns (Log[] memory);
     function getNonce(address account) external view returns (uint64);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function prevrandao(uint256 value) external;
+    function etch(address account, bytes calldata code) external;
     function setBlockhash(uint256 number, bytes32 hash) external;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);

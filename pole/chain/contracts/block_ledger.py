@@ -1,7 +1,7 @@
 """BlockLedger: the blocks that rounds end in, and the ommers beside them. Source: PoLe, section 3.3"""
 
 from pole.chain.abi import from_abi
-from pole.chain.client import Event
+from pole.chain.client import Event, Receipt
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Header, LedgerParameters, Ommer
 
@@ -35,6 +35,10 @@ class BlockLedger(BaseContract):
     def is_included(self, height: int, index: int, value: bytes, proof: list[bytes]) -> bool:
         """Whether `value` is leaf `index` of the body of the block at `height`, judged by the contract."""
         return bool(self._read("isIncluded", height, index, value, proof))
+
+    def keep_anchor(self, anchor_block: int) -> Receipt:
+        """Write down what PHS depends on; reverts if it is written down, or not to be."""
+        return self._write(f"anchor/{anchor_block}", "keepAnchor", anchor_block)
 
     def parameters(self) -> LedgerParameters:
         parameters: LedgerParameters = self._read_once(LedgerParameters)

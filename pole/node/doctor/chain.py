@@ -7,10 +7,9 @@ from pathlib import Path
 from web3 import Web3
 from web3.exceptions import Web3RPCError
 
-from pole.chain.artifacts import artifact
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
-from pole.chain.deployment import ContractName, Deployment, contract_names
+from pole.chain.deployment import Deployment
 from pole.chain.fees import DEFAULT_MAX_FEE_GWEI, GWEI, TIP_WEI, FeePolicy, gwei
 from pole.chain.node_errors import rpc_message
 from pole.chain.node_faults import NodeFault
@@ -23,8 +22,6 @@ _TIMEOUT_S = 5.0
 # What one pass of a role asks of a node, about.
 _BURST = 12
 _SLOW_S, _STILL_S, _AHEAD_S = 45, 120, 15
-# The end of a contract's code is the compiler's digest of its sources and settings.
-_TRAILER_BYTES = 53
 _OWN_CHAIN = "for a chain of your own: anvil --block-time 1"
 
 
@@ -120,9 +117,10 @@ def check_deployment(path: Path | None, chain_id: int | None) -> Check:
 
 @check("contracts", node_fault)
 def check_contracts(rpc: str, deployment: Deployment) -> Check:
-    """Chain id, genesis and code at every address; that it answers as this version expects, and is this version's."""
+    """Chain id, genesis and this version's code at every address; that it answers as this version expects."""
     client = ChainClient(node_at(rpc), deployment)
     client.check_chain()
+    client.check_code()
     contracts = Contracts.of(client)
     for contract in (
         contracts.task_market,
@@ -131,22 +129,4 @@ def check_contracts(rpc: str, deployment: Deployment) -> Check:
         contracts.gradient_chain,
     ):
         contract.parameters()
-    others = [name for name in contract_names(deployment.lanes) if not is_code_of(name, _code(client, name))]
-    if others:
-        return warning(
-            f"the code of {', '.join(others)} is not this version's",
-            "install the version that deployed it, or ask its deployer",
-        )
     return ok(f"code at all {len(deployment.contracts)} addresses, genesis as deployed")
-
-
-def _code(client: ChainClient, name: ContractName) -> bytes:
-    return bytes(client.web3.eth.get_code(client.web3.to_checksum_address(client.deployment.address(name))))
-
-
-def is_code_of(name: ContractName, code: bytes) -> bool:
-    """Whether deployed code is what the packaged creation code leaves, but for immutables, which are zeros in that."""
-    creation = bytes.fromhex(artifact(name).bytecode.removeprefix("0x"))
-    place = creation.rfind(code[-_TRAILER_BYTES:]) + _TRAILER_BYTES - len(code)
-    template = creation[place : place + len(code)] if place >= 0 else b""
-    return len(template) == len(code) and all(there in (found, 0) for there, found in zip(template, code, strict=True))

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from web3 import Web3
 
-from pole.chain.artifacts import FOLDER, Artifact, artifact
-from pole.chain.deployment import CONTRACT_NAMES, ContractName
+from pole.chain.artifacts import FOLDER, Artifact, artifact, check_compiled, is_code_of
+from pole.chain.deployment import CONTRACT_NAMES, ContractName, Deployment
+from pole.errors import ChainError
 
 
 @pytest.mark.parametrize("name", CONTRACT_NAMES)
@@ -23,3 +25,18 @@ def test_artifacts__in_the_package__are_the_deployed_contracts_and_no_others() -
 def test_digest__any_other_byte__differs() -> None:
     one = artifact("TaskMarket")
     assert one.digest != Artifact(one.abi, one.bytecode[:-1] + ("0" if one.bytecode[-1] != "0" else "1")).digest
+
+
+@pytest.mark.parametrize("place", [2, 21, -60])
+def test_is_code_of__one_byte_differs__no(place: int, web3: Web3, deployment: Deployment) -> None:
+    code = bytearray(web3.eth.get_code(web3.to_checksum_address(deployment.address("TaskMarket"))))
+    assert is_code_of("TaskMarket", bytes(code))
+    code[place] ^= 0xFF
+    assert not is_code_of("TaskMarket", bytes(code))
+
+
+def test_check_compiled__another_metadata_hash__refused_with_the_remedy() -> None:
+    good = artifact("TaskMarket").bytecode
+    check_compiled("TaskMarket", good)
+    with pytest.raises(ChainError, match=r"TaskMarket was compiled to something else .* `ape compile --force`"):
+        check_compiled("TaskMarket", good[:-60] + ("00" if good[-60:-58] != "00" else "11") + good[-58:])

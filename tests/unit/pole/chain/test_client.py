@@ -15,6 +15,7 @@ from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
+from pole import __version__
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
@@ -502,3 +503,18 @@ def test_transact__not_mined_in_time__is_transient_and_resumes(manual: Manual) -
     again.result(30)
     with Journal(manual.path) as journal:
         assert states(journal, "k") == ["mined"]
+
+
+def test_check_code__another_contract_there__names_both_versions(anvil: str, deployment: Deployment) -> None:
+    token = deployment.contracts["TaskMarket"].model_copy(update={"address": deployment.address("RewardToken")})
+    contracts = {**deployment.contracts, "TaskMarket": token}
+    for software, said in (("9.9.9", "version 9.9.9 deployed it"), ("", "a version before 0.3.0 deployed it")):
+        other = deployment.model_copy(update={"contracts": contracts, "software": software})
+        client = ChainClient.connect(anvil, other)
+        with pytest.raises(WrongChain, match=f"code of TaskMarket is not that of version {__version__}.*{said}"):
+            client.check_code()
+
+
+def test_check_code__as_deployed__passes(anvil: str, deployment: Deployment) -> None:
+    assert deployment.software == __version__
+    ChainClient.connect(anvil, deployment).check_code()

@@ -9,7 +9,7 @@ import pytest
 from web3 import Web3
 
 from pole.chain.abi import to_abi
-from pole.chain.deploy import check_wiring, created_address, deploy, idle_task, plan
+from pole.chain.deploy import check_wiring, created_address, creation_gas, deploy, idle_task, plan
 from pole.chain.deployment import (
     CONTRACT_NAMES,
     ContractName,
@@ -20,7 +20,8 @@ from pole.chain.deployment import (
     of_lane,
 )
 from pole.chain.profiles import ETHER, LOCAL, PROFILES, PUBLIC, Profile, profile
-from pole.chain.structs import MAX_SUBMISSIONS, CommitteeParameters
+from pole.chain.sender import MAX_GAS
+from pole.chain.structs import MAX_SUBMISSIONS, AnchorSource, CommitteeParameters
 from pole.errors import BadInput, ChainError
 from pole.storage.cid import cid_of
 
@@ -260,3 +261,26 @@ def test_profile__stake_outlasts_every_ballot__in_both(chosen: Profile) -> None:
     assert committee.unbonding_period_s > 0
     if chosen is PUBLIC:
         assert committee.unbonding_period_s > one_pass * (1 + committee.max_extensions)
+
+
+# --- gas -------------------------------------------------------------------------------------------------------------
+
+
+def test_creation_gas__more_than_a_transaction_may_have__refused_by_name() -> None:
+    with pytest.raises(ChainError, match=f"creating TaskMarket takes {MAX_GAS + 1} gas, .* more than {MAX_GAS}"):
+        creation_gas("TaskMarket", MAX_GAS + 1)
+
+
+@pytest.mark.parametrize(
+    ("estimated", "asked"), [(1_000_000, 1_100_000), (MAX_GAS * 10 // 11 + 1, MAX_GAS), (MAX_GAS, MAX_GAS)]
+)
+def test_creation_gas__any_estimate__a_tenth_more_and_never_more_than_a_transaction_may_have(
+    estimated: int, asked: int
+) -> None:
+    assert creation_gas("TaskMarket", estimated) == asked
+
+
+@pytest.mark.parametrize("source", list(AnchorSource))
+def test_profile__with_anchor__both_chains_have_it(source: AnchorSource) -> None:
+    changed = PUBLIC.with_anchor(source)
+    assert (changed.ledger.anchor, changed.gradient.anchor, changed.share().anchor) == (source, source, source)
