@@ -174,7 +174,12 @@ def test_measure_movement__dead_relu_units__count_as_unmoved(tmp_path: Path) -> 
 
 def test_check_startup__steps_that_a_table_foretells__are_refused_unless_segments_are_longer(tmp_path: Path) -> None:
     """A network whose rows do not meet in a batch, at a small rate: one gradient of each row tells where it goes."""
-    layers: list[dict[str, Any]] = [{"type": "flatten"}, {"type": "linear", "size": 32}, {"type": "silu"}, {"type": "linear", "size": 10}]
+    layers: list[dict[str, Any]] = [
+        {"type": "flatten"},
+        {"type": "linear", "size": 32},
+        {"type": "silu"},
+        {"type": "linear", "size": 10},
+    ]
     task = digits_task(FolderStore(tmp_path), layers, learning_rate=0.003)
     start = task.network()
     with pytest.raises(ManifestInvalid, match="longer checkpoint interval"):
