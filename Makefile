@@ -24,6 +24,8 @@ UNIT_PROCESSES ?= 3
 E2E_PROCESSES ?= 3
 PYTEST = pytest -p no:ape_test -n $(PROCESSES) --dist worksteal
 WHICH := -m "not full"
+# All by default.
+COVERED ?=
 FORGE_PROFILE := quick
 VARIANTS ?= all
 ATTACK_ARGS ?=
@@ -227,7 +229,7 @@ formal: audit-tools ## halmos proves the ommer reward and the majority; three br
 	@PATH="$(PATH):$(CURDIR)/.venv-audit/bin" python -m tools.prove
 
 coverage-python: setup kubo ## All unit tests, and their coverage: 90 % of the lines of the roles and the shared modules
-	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) $(COVERED) --cov --cov-report=term-missing:skip-covered
 
 coverage-contracts: setup ## The contracts' coverage by the forge and the ape tests: 98 % of lines, 95 % of branches
 	@python -m tools.contract_coverage

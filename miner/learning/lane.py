@@ -173,7 +173,8 @@ class LaneMiner:
         if solution is None:
             terms = terms_of(self.context.contracts, current)
             candidate, trained_under = self._candidate(current, terms), current.previous_hash
-            current = self.context.contracts.learning_chain.round(round_id)  # training took its time
+            self.context.chain.changed()  # training took its time
+            current = self.context.contracts.learning_chain.round(round_id)
             if current.previous_hash != trained_under:
                 self._declined.pop(round_id, None)
                 return Waiting("the previous hash, which a reorganisation has changed", deadline, "train anew")

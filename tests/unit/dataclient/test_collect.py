@@ -93,7 +93,7 @@ def solved(
     word = pack_verdict(*parts)
     document = PublishedPredictions(ballot_id=hand.current().ballot_id, entries=[EntryRows(**published)])
     hand.vote(word, None if wrong_row is None else client.store.put(document.to_bytes()))
-    for _ in range(6):
+    for _ in range(12):  # a stranger's turn comes at most eight blocks after that of the only verifier
         if server.act() is None:
             break
         local_nodes.rpc("evm_mine")

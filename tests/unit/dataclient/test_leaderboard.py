@@ -63,7 +63,7 @@ def test_leaderboard__two_miners_one_silent__scores_and_payments_to_the_wei(
     assert [each.outcome for each in leaderboard(client, "small").standings] == ["not revealed", "revealed"]
     scored = (Part(VerdictKind.SCORED, 875_000, ROOT), Part(VerdictKind.SCORED, 750_000, ROOT))
     hand.vote(pack_verdict(*scored))
-    for _ in range(6):
+    for _ in range(12):
         if server.act() is None:
             break
         local_nodes.rpc("evm_mine")

@@ -88,7 +88,7 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert "no keys were issued" in act(server).what
     assert home.issued().previous_hashes == [past]
     local_nodes.pass_time(opened.deadline - client.chain.block_time())
-    for _ in range(4):
+    for _ in range(12):
         if server.act() is None:
             break
         local_nodes.rpc("evm_mine")

@@ -139,7 +139,7 @@ def test_ask__all_down__the_first_ones_fault_is_told() -> None:
 
 def test_ask__second_is_another_chain__not_believed(anvil: str, web3: Web3, artifacts: dict[str, Any]) -> None:
     probe = probe_deployment(web3, artifacts)
-    with closing(Proxy(anvil)) as first, development_chain("anvil", block_time_s=None) as other:
+    with closing(Proxy(anvil)) as first, development_chain(block_time_s=None, genesis_time_s=1_700_000_000) as other:
         chain_client = ChainClient.connect([first.url, other.rpc_url], probe)
         with first.always(Fault.BUSY), pytest.raises(Exception, match="the node answers HTTP 503"):
             chain_client.block_number()
