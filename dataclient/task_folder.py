@@ -194,7 +194,8 @@ def open_task_home(home: Path, source: TaskSource, *, is_new: bool) -> TaskHome:
     name = _free_name(home, source.task.name) if is_new else _newest_name(home, source.task.name)
     task_home = TaskHome(tasks_folder(home) / name)
     try:
-        task_home.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        for folder in (tasks_folder(home), task_home.folder):  # `parents` would leave the first open to others
+            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     except OSError as exc:
         raise JournalError(f"cannot create {task_home.folder}: {exc.strerror}; choose another --home") from exc
     if not task_home.task_file.exists():
