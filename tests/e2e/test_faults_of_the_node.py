@@ -26,9 +26,9 @@ def test_round__connections_dropped_answers_lost_late_or_wrong__finishes(trouble
         Fault.REFUSED: 0.04,
         Fault.LOST: 0.04,
         Fault.SLOW: 0.05,
-        Fault.BUSY: 0.01,
-        Fault.FAILED: 0.005,
-        Fault.GARBAGE: 0.005,
+        Fault.BUSY: 0.02,
+        Fault.FAILED: 0.02,
+        Fault.GARBAGE: 0.02,
     }
     with trouble.proxy.sometimes(shares):
         trouble.finish(trouble.commission("flaky-node"))
