@@ -152,7 +152,7 @@ def test_statistics__charts__are_drawn(browser: Browser, address: str, played_si
     page = browser.new_page()
     page.goto(f"{address}/{played_site.name}/statistics")
     page.wait_for_selector(".chart canvas")
-    assert page.locator(".chart canvas").count() == 3
+    page.wait_for_function("document.querySelectorAll('.chart canvas').length === 3")
     page.close()
 
 
@@ -170,7 +170,7 @@ def test_gradient__new_block__charts_and_tables_follow_by_themselves(
             heights.judge(world.chain, world.verifiers, [rounds.scored(640_000, 610_000)])
             page.wait_for_selector("td >> text=61 %", timeout=60_000)
         assert answer.value.ok
-        assert page.locator(".chart canvas").count() == 3
+        page.wait_for_function("document.querySelectorAll('.chart canvas').length === 3")
         page.close()
     site.close()
 
