@@ -375,7 +375,8 @@ def test_act__sealed_but_not_committed_when_killed__the_next_process_commits_tha
 
 def reorganised(local_nodes: LocalNodes, current: Round) -> None:
     """A reorganisation takes back all blocks after the round's opening, and others come in their place."""
-    local_nodes.rpc("anvil_setCoinbase", "0x" + "11" * 20)  # else blocks of the same second are the same blocks
+    # Blocks of the same second would be the same blocks: these are of another miner than any before.
+    local_nodes.rpc("anvil_setCoinbase", "0x" + local_nodes.web3.eth.get_block("latest")["hash"].hex()[-40:])
     depth = local_nodes.web3.eth.block_number - current.anchor_block + 1
     local_nodes.rpc("anvil_reorg", depth, [])
     local_nodes.pass_time(3)
