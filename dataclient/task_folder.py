@@ -11,11 +11,11 @@ from dataclient.preprocessing.document import AnyPreprocessing
 from dataclient.task_file import TaskSource
 from pole.atomicfile import write_atomically
 from pole.errors import BadInput, JournalError, refused_write
+from pole.paths import make_private
 from pole.storage.cid import Cid
 from pole.timing import Timing
 
 PRIVATE_FILE = 0o600
-PRIVATE_FOLDER = 0o700
 MAX_AGAIN = 1000
 
 
@@ -194,8 +194,7 @@ def open_task_home(home: Path, source: TaskSource, *, is_new: bool) -> TaskHome:
     name = _free_name(home, source.task.name) if is_new else _newest_name(home, source.task.name)
     task_home = TaskHome(tasks_folder(home) / name)
     try:
-        for folder in (tasks_folder(home), task_home.folder):  # `parents` would leave the first open to others
-            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private(task_home.folder)
     except OSError as exc:
         raise JournalError(f"cannot create {task_home.folder}: {exc.strerror}; choose another --home") from exc
     if not task_home.task_file.exists():
@@ -249,7 +248,7 @@ def find_task_home(home: Path, task: str) -> TaskHome:
 def check_private(home: Path) -> None:
     """Refuses a tasks folder that other users can read. Raises BadInput."""
     folder = tasks_folder(home)
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    make_private(folder)
     mode = os.stat(folder).st_mode & 0o777  # noqa: PTH116
     if mode & 0o077:
         raise BadInput(f"{folder} is open to other users (mode {mode:o}) and holds secret keys; run chmod 700 on it")

@@ -8,9 +8,10 @@ from pydantic import Field
 
 from dataclient.sources.load import SourceOptions
 from dataclient.task_file import NAME_PATTERN
-from dataclient.task_folder import PRIVATE_FOLDER, Record, Submitted
+from dataclient.task_folder import Record, Submitted
 from pole.chain.gradient_structs import GradientTerms, Rules
 from pole.errors import BadInput, JournalError
+from pole.paths import make_private
 from pole.storage.cid import Cid
 
 
@@ -99,7 +100,7 @@ def open_order_home(home: Path, order: GradientOrder) -> OrderHome:
     """The folder of this order, created if there is none. Raises BadInput if its name is another order's."""
     opened = OrderHome(_orders_folder(home) / order.name)
     try:
-        opened.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_private(opened.folder)
     except OSError as exc:
         raise JournalError(f"cannot create {opened.folder}: {exc.strerror}; choose another --home") from exc
     known = opened.order()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pole import __version__
 from pole.errors import BadInput, JournalError, refused_write
+from pole.paths import make_private
 
 _LABEL = "pole-backup.json"
 _FORM = 1
@@ -61,7 +62,7 @@ def restore(archive: Path, home: Path) -> int:
     try:
         with tarfile.open(archive) as file:
             members = _members(file, archive)
-            unfinished.mkdir(mode=0o700, parents=True)
+            make_private(unfinished)
             for member in members:
                 _extract(file, member, unfinished / member.name)
         if home.exists():
@@ -143,7 +144,7 @@ def _members(file: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
 def _extract(file: tarfile.TarFile, member: tarfile.TarInfo, to: Path) -> None:
     content = file.extractfile(member)
     assert content is not None, "a regular file, as was checked"
-    to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(to.parent)
     with os.fdopen(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
         shutil.copyfileobj(content, written)
         written.flush()

@@ -140,7 +140,8 @@ def test_restore__elsewhere__same_journal_and_secrets_for_the_owner_only(home: P
     assert not [name for name in files if "features" in name or name.endswith(".tmp")]
     for path in (tmp_path / "a.tar", restored / "tasks" / "flowers" / "prepared.json"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(restored.stat().st_mode) == 0o700
+    for folder in (restored, restored / "tasks", restored / "tasks" / "flowers"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_back_up__while_the_journal_is_written__is_of_one_moment(home: Path, tmp_path: Path) -> None:
