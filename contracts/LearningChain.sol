@@ -355,12 +355,12 @@ contract LearningChain is RoundTreasury {
             _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
             return;
         }
-        index = _lowest(state);
-        Entry memory displaced = _entry(state, index);
+        Entry memory displaced;
+        (index, displaced) = _lowest(state);
         if (bondWei <= _bondWei(displaced)) revert RoundFull(roundId, _bondWei(displaced));
 
         // Effect: the one takes the other's place.
-        _displace(roundId, state, index);
+        _displace(roundId, state, index, displaced);
         _place(roundId, state, index, commitment, claimedTrainPpm, bondWei);
 
         // Interaction: the reservoir owes the other what it paid.

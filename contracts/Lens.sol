@@ -51,19 +51,17 @@ contract Lens is ILens {
     // slither-disable-start calls-loop
 
     /// @inheritdoc ILens
-    function pendingTasks(uint64 firstId, uint64 count) external view override returns (ListedTask[] memory) {
-        uint64 newest = MARKET.taskCount();
-        uint64 first = firstId == 0 ? 1 : firstId;
-        uint64 left = first > newest ? 0 : newest - first + 1;
-        ListedTask[] memory sorted = new ListedTask[](left < count ? left : count);
-        uint256 size = 0;
-        for (uint64 i = 0; i < sorted.length; i++) {
-            ITaskMarket.Task memory task = MARKET.task(first + i);
-            if (task.state != ITaskMarket.TaskState.Pending) continue;
-            _insert(sorted, size, ListedTask(first + i, MARKET.valueOf(first + i), task));
-            size++;
+    function pendingTasks(uint64 from, uint256 count)
+        external
+        view
+        override
+        returns (ListedTask[] memory found)
+    {
+        (uint64[] memory taskIds, uint256[] memory values) = MARKET.pending(from, count);
+        found = new ListedTask[](taskIds.length);
+        for (uint256 i = 0; i < found.length; i++) {
+            found[i] = ListedTask(taskIds[i], values[i], MARKET.task(taskIds[i]));
         }
-        return _firstOf(sorted, size);
     }
 
     /// @inheritdoc ILens
@@ -132,27 +130,6 @@ contract Lens is ILens {
         found.place = chain.placeOf(found.roundId, account);
         uint64 ballotId = chain.round(found.roundId).ballotId;
         if (ballotId != 0) found.member = COMMITTEE.memberOf(ballotId, account);
-    }
-
-    /// @dev Keeps the first `size` in order, of equal values those that came first before the others.
-    function _insert(ListedTask[] memory sorted, uint256 size, ListedTask memory added) private pure {
-        uint256 place = size;
-        while (place > 0 && sorted[place - 1].value < added.value) {
-            sorted[place] = sorted[place - 1];
-            place--;
-        }
-        sorted[place] = added;
-    }
-
-    function _firstOf(ListedTask[] memory sorted, uint256 size)
-        private
-        pure
-        returns (ListedTask[] memory kept)
-    {
-        kept = new ListedTask[](size);
-        for (uint256 i = 0; i < size; i++) {
-            kept[i] = sorted[i];
-        }
     }
 
     // slither-disable-end calls-loop

@@ -118,16 +118,16 @@ abstract contract RoundLedger is ILearningChain {
         emit SolutionCommitted(roundId, msg.sender, uint16(index), claimedTrainPpm, msg.value);
     }
 
-    /// @dev Empties the place of the lowest bond, of the last commit among equals.
-    function _displace(uint64 roundId, RoundState storage state, uint256 index) internal {
-        Entry memory entry = _entry(state, index);
+    /// @dev Empties a place.
+    function _displace(uint64 roundId, RoundState storage state, uint256 index, Entry memory entry) internal {
         if (entry.claimedTrainPpm >= state.terms.requiredTrainPpm) state.round.qualifiedCount--;
         delete state.entries[index];
         emit SubmissionDisplaced(roundId, entry.miner, uint16(index));
     }
 
-    function _lowest(RoundState storage state) internal view returns (uint256 lowest) {
-        Entry memory found = _entry(state, 0);
+    /// @dev The place of the lowest bond, of the last commit among equals.
+    function _lowest(RoundState storage state) internal view returns (uint256 lowest, Entry memory found) {
+        found = _entry(state, 0);
         for (uint256 i = 1; i < MAX_SUBMISSIONS; i++) {
             Entry memory entry = _entry(state, i);
             bool isLower = entry.bondGwei < found.bondGwei

@@ -107,8 +107,8 @@ interface ILens {
         view
         returns (uint256 number, uint256 timestamp, Result[] memory results);
 
-    /// @notice The tasks on the list, of `count` ids from `firstId` on; the most valuable first, of equals the oldest.
-    function pendingTasks(uint64 firstId, uint64 count) external view returns (ListedTask[] memory);
+    /// @notice Pending tasks in the order of the list, as `ITaskMarket.pending` pages through it, with all that they say.
+    function pendingTasks(uint64 from, uint256 count) external view returns (ListedTask[] memory);
 
     /// @notice Rounds of a lane, with submissions and verdicts. `chain`: the lane's.
     function rounds(ILearningChain chain, uint64[] calldata roundIds)

@@ -31,6 +31,11 @@ def flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[in
     return list(_flows(events, labels, payers))
 
 
+def amount_field(event: Event) -> str:
+    """The argument of an event that says how much moved."""
+    return {"Transfer": "value", "SolutionCommitted": "paidWei"}.get(event.name, "amountWei")
+
+
 def _flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[int, str]) -> Iterator[Flow]:
     for event in events:
         args = event.args
@@ -39,7 +44,7 @@ def _flows(events: Iterable[Event], labels: Mapping[str, str], payers: Mapping[i
             is_of_round = args["pot"] == Pot.BOND and labels.get(args["keeper"]) == "TaskMarket"
             payer = _COMMITTED if is_of_round else payers.get(event.id, "an account")
             yield Flow(event, payer, target, args["amountWei"], ETHER, f"paid in as {_pot(args['pot'])}")
-        elif event.name == "SolutionCommitted" and args["paidWei"]:
+        elif event.name == "SolutionCommitted":
             yield Flow(event, args["miner"], _COMMITTED, args["paidWei"], ETHER, "committed: bond and judging fee")
         elif event.name == "Moved":
             source = f"{_pot(args['pot'])} of {_label(labels, args['keeper'])}"

@@ -111,6 +111,7 @@ def _committed(view: RoundView, event: Event) -> None:
     """A later commit of the same miner replaces the earlier one."""
     miner = event.args["miner"]
     view.submissions[miner] = Submission(event.args["index"], miner, event.args["claimedTrainPpm"], event)
+    view.money.append(event)
 
 
 def _displaced(view: RoundView, event: Event) -> None:

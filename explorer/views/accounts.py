@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from explorer.chain.calls import View
 from explorer.figures import Cell, Facts, Figure, Page, Part, Rows, Said, Table
 from explorer.fold.gradient import fold_height
-from explorer.fold.money import flows
+from explorer.fold.money import amount_field, flows
 from explorer.fold.rounds import fold_round
 from explorer.fold.totals import Account
 from explorer.site import Snapshot
@@ -31,7 +31,7 @@ _ACTS = (
     "Withdrawn",
 )
 """What an account does itself, so that it was there."""
-_MONEY = ("Deposited", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
+_MONEY = ("Deposited", "SolutionCommitted", "Credited", "Withdrawn", "Transfer", *_LOST, *_BACK)
 
 
 def account_page(snapshot: Snapshot, account: str, before: int | None = None) -> Page | None:
@@ -147,7 +147,7 @@ def _movements(snapshot: Snapshot, account: str, before: int | None) -> Table:
         is_in = event.name in _BACK or (flow is not None and flow.target == account)
         purpose = (_LOST | _BACK).get(event.name, "") if flow is None else flow.purpose
         direction = "in" if is_in else "out" if flow is not None else "lost"
-        amount = arg(event, "value" if unit == "token" else "amountWei", unit=unit)
+        amount = arg(event, amount_field(event), unit=unit)
         link = Said(event.transaction, f"tx/{event.transaction}")
         rows.append([time_of(event), Said(direction), amount, Said(purpose), link])
     more = f"account/{account}?before={shown[-1].id}" if len(found) > MOVEMENTS else ""

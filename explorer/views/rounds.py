@@ -7,7 +7,7 @@ from explorer.chain.events import Event
 from explorer.figures import Cell, Facts, Figure, InEvent, Page, Part, Picture, Rows, Said, Table, Words
 from explorer.fold.ballots import BallotView
 from explorer.fold.folding import name_of
-from explorer.fold.money import flows
+from explorer.fold.money import amount_field, flows
 from explorer.fold.rounds import RoundView, Submission, fold_round
 from explorer.fold.tasks import TaskView, fold_task
 from explorer.site import Snapshot
@@ -238,7 +238,7 @@ def money_parts(snapshot: Snapshot, view: Paid) -> Sequence[Part]:
             time_of(flow.event),
             Said(flow.source, _account_link(flow.source)),
             Said(flow.target, _account_link(flow.target)),
-            arg(flow.event, "value" if flow.unit == "token" else "amountWei", unit=flow.unit),
+            arg(flow.event, amount_field(flow.event), unit=flow.unit),
             Said(flow.purpose),
         ]
         for flow in found

@@ -227,7 +227,7 @@ TABLES: Mapping[TableName, Spec] = {
     TableName.GRADIENT_TASKS: Spec(("GradientTaskSubmitted",), _gradient_task),
     TableName.GRADIENT_BLOCKS: Spec(("GradientBlockAppended",), _gradient_block),
     TableName.PROPOSALS: Spec(("BlockProposed",), _proposal),
-    TableName.MONEY: Spec(("Deposited", "Moved", "Credited", "Withdrawn", "Transfer"), _money),
+    TableName.MONEY: Spec(("Deposited", "SolutionCommitted", "Moved", "Credited", "Withdrawn", "Transfer"), _money),
     TableName.TRANSACTIONS: Spec((), _transaction),
     TableName.EVENTS: Spec((), _event),
 }

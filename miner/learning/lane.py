@@ -289,8 +289,9 @@ class LaneMiner:
             solution.model,
             solution.salt,
         )
-        round_id, value_wei = current.round_id, commit_wei(self.context.contracts, current.round_id)
+        round_id = current.round_id
         place = chain.place_of(round_id, self._address)
+        value_wei = 0 if place else commit_wei(self.context.contracts, round_id)
         arguments = (round_id, current.previous_hash, commitment, solution.train_ppm)
         try:
             chain.commit(*arguments, value_wei=value_wei, place=place)

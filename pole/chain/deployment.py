@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 from eth_utils.address import is_checksum_address
 from eth_utils.crypto import keccak
@@ -22,16 +22,7 @@ ContractName = Literal[
     "BlockLedger",
     "Lens",
 ]
-CONTRACT_NAMES: tuple[ContractName, ...] = (
-    "RewardReservoir",
-    "RewardToken",
-    "TaskMarket",
-    "VerifierCommittee",
-    "LearningChain",
-    "GradientChain",
-    "BlockLedger",
-    "Lens",
-)
+CONTRACT_NAMES: tuple[ContractName, ...] = get_args(ContractName)
 
 LANE_NAMES: tuple[ContractName, ...] = ("LearningChain", "BlockLedger")
 """What each lane has of its own."""

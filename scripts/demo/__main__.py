@@ -40,6 +40,7 @@ from testbed.processes import Actor, DemoFailed, Stage, stage
 # ape's name for a network given by its address is its own local chain, whose id this is.
 _CHAIN_ID = 1337
 _STAKE_ETHER = 2
+_OFTEN = ("--poll-interval", "0.5")  # by themselves, roles are as frugal as public nodes ask for
 _MINERS = _VERIFIERS = 3
 _LIMIT_S = {"iris": 30, "digits": 60, "mnist": 1_800}
 _REWARD_ETHER = {"iris": 1, "digits": 3, "mnist": 20}
@@ -139,14 +140,14 @@ def play(console: Console, built: Stage, plan: Plan, page: ExplorerProcess) -> N
     page.start()
     chain_client = ChainClient.connect(built.chain.rpc_url, Deployment.load(built.deployment))
     for verifier in verifiers:
-        built.start(["verifier", "run", "--stake", str(_STAKE_ETHER)], verifier)
+        built.start(["verifier", "run", "--stake", str(_STAKE_ETHER), *_OFTEN], verifier)
     how = "encrypted" if plan.is_encrypted else "in the clear"
     console.print(f"Commissioning [bold]{', '.join(plan.sets)}[/bold] ({how}) ...")
     said = built.run(["dataclient", "submit", *(f"{name}.toml" for name in plan.sets)], client, shows_output=True)
     tasks = dict(enumerate(plan.sets, start=1))
-    built.start(["dataclient", "serve"], client)
+    built.start(["dataclient", "serve", *_OFTEN], client)
     for seed, miner in enumerate(miners, start=1):
-        built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed)], miner)
+        built.start(["miner", "run", "--device", "cpu", "--threads", "1", "--seed", str(seed), *_OFTEN], miner)
     contracts = Contracts.of(chain_client)
 
     def is_done() -> bool:

@@ -5,11 +5,11 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import Enum, auto
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.error import URLError
+
+from testbed.forwarding import Answer, Forwarder
 
 _UPSTREAM_TIMEOUT_S = 30.0
 _HANG_POLL_S = 0.05
@@ -36,20 +36,15 @@ class Proxy:
         self.choose: Callable[[], Fault] = lambda: Fault.NONE
         self.delay_s = 0.5
         self.counts = dict.fromkeys(Fault, 0)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self._forwarder = Forwarder(self._answer)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._forwarder.url
 
     def close(self) -> None:
         self.choose = lambda: Fault.NONE
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._forwarder.close()
 
     @contextmanager
     def always(self, fault: Fault) -> Iterator[None]:
@@ -81,44 +76,21 @@ class Proxy:
         finally:
             self.choose = lambda: Fault.NONE
 
-
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            fault = proxy.choose()
-            proxy.counts[fault] += 1
-            while fault is Fault.HUNG and proxy.choose() is Fault.HUNG:
-                time.sleep(_HANG_POLL_S)
-            if fault is Fault.SLOW:
-                time.sleep(proxy.delay_s)
-            if fault in (Fault.REFUSED, Fault.HUNG):
-                self.close_connection = True
-                return
-            status, content = _answer(proxy.upstream, body, fault)
-            if fault is Fault.LOST or not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-        def handle(self) -> None:
-            with suppress(BrokenPipeError, ConnectionResetError):  # the role gave up, or was killed
-                super().handle()
-
-    return Handler
+    def _answer(self, body: bytes) -> Answer | None:
+        fault = self.choose()
+        self.counts[fault] += 1
+        while fault is Fault.HUNG and self.choose() is Fault.HUNG:
+            time.sleep(_HANG_POLL_S)
+        if fault is Fault.SLOW:
+            time.sleep(self.delay_s)
+        if fault in (Fault.REFUSED, Fault.HUNG):
+            return None
+        answer = _answer(self.upstream, body, fault)
+        return None if fault is Fault.LOST else answer
 
 
-def _answer(upstream: str, body: bytes, fault: Fault) -> tuple[int, bytes]:
-    """Status and content; 0 if the node does not answer."""
+def _answer(upstream: str, body: bytes, fault: Fault) -> Answer | None:
+    """None if the node does not answer."""
     if fault is Fault.BUSY:
         return 503, b"overloaded"
     if fault is Fault.GARBAGE:
@@ -130,4 +102,4 @@ def _answer(upstream: str, body: bytes, fault: Fault) -> tuple[int, bytes]:
         with urllib.request.urlopen(request, timeout=_UPSTREAM_TIMEOUT_S) as response:
             return response.status, response.read()
     except (URLError, OSError):
-        return 0, b""
+        return None

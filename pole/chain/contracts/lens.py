@@ -59,9 +59,9 @@ class Position:
 class Lens(BaseContract):
     name = "Lens"
 
-    def pending_tasks(self, first_id: int = 1, count: int = 500) -> list[ListedTask]:
-        """Of `count` ids from `first_id` on; the most valuable first."""
-        found = self._read("pendingTasks", first_id, count)
+    def pending_tasks(self, behind: int = 0, count: int = 500) -> list[ListedTask]:
+        """At most `count` in the order of the list: from its front, or behind a pending task."""
+        found = self._read("pendingTasks", behind, count)
         return [ListedTask(from_abi(Task, task, task_id=task_id), int(value)) for task_id, value, task in found]
 
     def rounds(self, chain: str, round_ids: Sequence[int]) -> list[WholeRound]:

@@ -1,13 +1,15 @@
 """TaskMarket: tasks, their escrow, and the list that rounds are opened from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pole.chain.abi import from_abi
 from pole.chain.client import Receipt
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Lane, MarketParameters, Task, TaskTerms
+from pole.chain.verdicts import PPM
+from pole.errors import TransactionReverted
 
-PPM = 1_000_000
+_TRIES = 3
 _PAGE = 500
 """Pending tasks read at once."""
 
@@ -66,16 +68,35 @@ class TaskMarket(BaseContract):
 
     def submit(self, terms: TaskTerms, *, key: str, value_wei: int) -> Receipt:
         """`value_wei`: reward, fee of the verifiers and bond. Emits TaskSubmitted with the task's id."""
-        hint = self.hint(value_wei - self.parameters().client_bond_wei, terms.time_limit_s)
-        return self._write(key, "submit", terms, hint, value_wei=value_wei)
+
+        def send() -> Receipt:
+            hint = self.hint(value_wei - self.parameters().client_bond_wei, terms.time_limit_s)
+            return self._write(key, "submit", terms, hint, value_wei=value_wei)
+
+        return _with_fresh_hint(send)
 
     def raise_reward(self, task_id: int, *, key: str, value_wei: int) -> Receipt:
         """Add to what a pending task pays; the fee is taken anew of the whole payment."""
-        task = self.task(task_id)
-        payment_wei = task.reward_wei + task.verifier_fee_wei + value_wei
-        hint = self.hint(payment_wei, task.terms.time_limit_s, task_id)
-        return self._write(key, "raiseReward", task_id, hint, value_wei=value_wei)
+
+        def send() -> Receipt:
+            task = self.task(task_id)
+            payment_wei = task.reward_wei + task.verifier_fee_wei + value_wei
+            hint = self.hint(payment_wei, task.terms.time_limit_s, task_id)
+            return self._write(key, "raiseReward", task_id, hint, value_wei=value_wei)
+
+        return _with_fresh_hint(send)
 
     def cancel(self, task_id: int, *, key: str | None = None) -> Receipt:
         """Take a task off the list; all that was paid becomes a credit."""
         return self._write(key or f"cancel/{task_id}", "cancel", task_id)
+
+
+def _with_fresh_hint(send: Callable[[], Receipt]) -> Receipt:
+    """Again where the list has changed by more than 16 places since it was read: nothing was paid then."""
+    for _ in range(_TRIES - 1):
+        try:
+            return send()
+        except TransactionReverted as exc:
+            if exc.name != "StaleHint":
+                raise
+    return send()

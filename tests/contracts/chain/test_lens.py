@@ -37,7 +37,7 @@ def test_read__calls_that_succeed_and_one_that_reverts__each_with_its_own_data(
     assert bytes(found.results[1][1])[:4] == keccak(text="NotDue(uint64,uint8,uint40)")[:4]
 
 
-def test_pending_tasks__by_value_and_in_parts__cancelled_ones_left_out(
+def test_pending_tasks__in_parts__are_the_list_without_the_cancelled(
     play: Play, lens: Any, create_task: Any, client: Any
 ) -> None:
     tasks = [create_task(play.market, payment_wei=worth * UNIT_WEI) for worth in (2, 5, 3, 5)]
@@ -46,8 +46,9 @@ def test_pending_tasks__by_value_and_in_parts__cancelled_ones_left_out(
     assert [each.taskId for each in found] == [tasks[1], tasks[3], tasks[0]]
     assert [each.value for each in found] == [play.market.valueOf(each.taskId) for each in found]
     assert [each.task.client for each in found] == [client] * 3
-    assert [each.taskId for each in lens.pendingTasks(1, 2)] == tasks[1::-1]
-    assert list(lens.pendingTasks(5, 2)) == []
+    assert [each.taskId for each in lens.pendingTasks(0, 2)] == [tasks[1], tasks[3]]
+    assert [each.taskId for each in lens.pendingTasks(tasks[3], 2)] == [tasks[0]]
+    assert list(lens.pendingTasks(tasks[0], 2)) == []
 
 
 def test_rounds__repeated_ballot__has_both_outcomes_and_all_submissions(four: Play, lens: Any) -> None:

@@ -181,6 +181,7 @@ def test_account__of_a_miner_on_both_chains__tables_of_both_and_older_pages(
     address: str, played_site: Site, played: World
 ) -> None:
     text = get(f"{address}/{played_site.name}/account/{played.miners[1]}").text
+    assert "committed: bond and judging fee" in text
     assert "Rounds, and why" in text
     assert "Gradient blocks, and why" in text
     older = get(f"{address}/{played_site.name}/account/{played.miners[1]}/heights").text

@@ -14,6 +14,7 @@ from pole.chain.structs import Member, Pot, TaskState, TaskTerms, Verifier
 from pole.errors import TransactionReverted, TransientChainError
 from pole.journal.journal import Journal
 from pole.storage.cid import cid_of
+from testbed.chain import undone
 from tests.unit.account_client import AccountClient
 
 ETHER = 10**18
@@ -85,6 +86,26 @@ def test_task__submitted_and_cancelled__is_read_back_as_it_was_sent(
     assert contracts.task_market.task(task.task_id).state is TaskState.CANCELLED
     assert contracts.task_market.most_valuable() is None
     assert contracts.reward_reservoir.credit_wei(chain_client.address) == paid_wei
+
+
+def test_submit__list_has_moved_on_since_it_was_read__is_placed_anew(
+    contracts: Contracts, web3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seventeen tasks came in front of it; the first look knew none of them."""
+    with undone(web3):
+        market = contracts.task_market
+        terms = TaskTerms(cid_of(b"manifest"), bytes([1]) * 32, 60, 900_000, 0, 1, 0)
+        for place in range(17):
+            market.submit(
+                terms, value_wei=LOCAL.market.client_bond_wei + (20 + place) * ETHER // 20, key=f"better/{place}"
+            )
+        stale, hint = [0, 0], market.hint
+        monkeypatch.setattr(market, "hint", lambda *given: stale.pop() if stale else hint(*given))
+        market.submit(terms, value_wei=LOCAL.market.client_bond_wei + ETHER // 2, key="late")
+        assert [task_id for task_id, _ in market.pending()][-1] == market.task_count()
+        monkeypatch.setattr(market, "hint", lambda *_: 0)
+        with pytest.raises(TransactionReverted, match="StaleHint"):
+            market.submit(terms, value_wei=LOCAL.market.client_bond_wei + ETHER // 2, key="later")
 
 
 def test_counts__of_nothing__are_zero_or_none(
