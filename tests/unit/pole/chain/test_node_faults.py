@@ -187,6 +187,9 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[int]:
                 with connection:
                     connection.recv(1 << 16)
                     answer(connection)
+                    connection.shutdown(socket.SHUT_WR)  # closed with bytes unread, it would reset, and lose the answer
+                    while connection.recv(1 << 16):
+                        pass
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
