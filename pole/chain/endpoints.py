@@ -35,6 +35,10 @@ class Endpoint(ABC):
     def ask(self, body: bytes) -> Any:
         """The answer to a JSON-RPC request, or to a batch of them; raises NodeFault."""
 
+    @abstractmethod
+    def close(self) -> None:
+        """Ends this thread's connections; the next question opens another."""
+
 
 class HttpEndpoint(Endpoint):
     """Follows no redirection: what was meant for one host must not be sent to another."""
@@ -64,6 +68,9 @@ class HttpEndpoint(Endpoint):
         if not is_answer:
             raise not_json(self._url)
         return answer
+
+    def close(self) -> None:
+        self._session().close()
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
@@ -99,6 +106,10 @@ class SocketEndpoint(Endpoint):
         if not _is_answer(answer):
             raise not_json(self._url)
         return answer
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
 
     def _exchange(self, body: bytes) -> Any:
         if self._connection is None:

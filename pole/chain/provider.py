@@ -54,6 +54,10 @@ class NodeProvider(JSONBaseProvider):
         """From now on, another chain is no answer; the node that answered last is this one."""
         self._expected, self._last.is_checked = (chain_id, genesis_hash), True
 
+    def close(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.close()
+
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         body = self.encode_rpc_request(method, params)
         return cast(RPCResponse, self._ask(body, is_for_logs=method == "eth_getLogs"))

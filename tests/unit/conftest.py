@@ -1,6 +1,7 @@
 """Shared by the unit tests: a real node, the compiled contracts and a real deployment on that node."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ def denormal_numbers() -> Iterator[None]:
     torch.set_flush_denormal(False)
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True)
+def no_open_websockets() -> Iterator[None]:
+    """Their threads draw from `random`, which would fail whichever property test comes next."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.endswith("(keepalive)"):
+            thread.join(20)
+            assert not thread.is_alive(), "the test left a WebSocket open"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,8 +15,6 @@ from explorer.site import Site
 pytestmark = pytest.mark.slow
 
 
-# The server is a thread of this process, and draws from `random` meanwhile, which hypothesis takes for the strategy.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 def test_api__schemathesis__finds_nothing(address: str, played_site: Site) -> None:
     schema: Any = schemathesis.openapi.from_url(f"{address}/openapi.json")
     tried = []

@@ -189,16 +189,18 @@ def _listed(request: Any) -> list[Any]:
 def test_socket__requests_and_batches__answered_over_one_connection() -> None:
     with socket_node() as (url, asked):
         provider, _ = provider_of(url)
-        assert [ask(provider), ask(provider)] == ["0x1", "0x2"]
-        batch = provider.make_batch_request([("eth_chainId", []), ("eth_blockNumber", [])])  # type: ignore[list-item]
-        assert [each["result"] for each in batch] == ["0x3", "0x3"]  # type: ignore[index]
+        with closing(provider):
+            assert [ask(provider), ask(provider)] == ["0x1", "0x2"]
+            batch = provider.make_batch_request([("eth_chainId", []), ("eth_blockNumber", [])])  # type: ignore[list-item]
+            assert [each["result"] for each in batch] == ["0x3", "0x3"]  # type: ignore[index]
     assert len(asked) == 3
 
 
 def test_socket__connection_lost__opened_again() -> None:
     with socket_node(drop_after=1) as (url, _):
         provider, _ = provider_of(url)
-        assert [ask(provider) for _ in range(3)] == ["0x1", "0x2", "0x3"]
+        with closing(provider):
+            assert [ask(provider) for _ in range(3)] == ["0x1", "0x2", "0x3"]
 
 
 @pytest.mark.parametrize(("status", "text"), [("401 No", "refuses you"), (LIMIT, "fewer requests than you send")])
@@ -214,5 +216,6 @@ def test_socket__real_node__a_role_reads_and_the_address_stays_hidden(
 ) -> None:
     probe: Deployment = probe_deployment(web3, artifacts)
     chain_client = ChainClient.connect(anvil.replace("http", "ws"), probe)
-    assert chain_client.block_number() == web3.eth.block_number
-    assert chain_client.call("TaskMarket", "count") == 0
+    with closing(chain_client.web3.provider):  # type: ignore[type-var]
+        assert chain_client.block_number() == web3.eth.block_number
+        assert chain_client.call("TaskMarket", "count") == 0
