@@ -3,8 +3,6 @@
 import random
 from typing import Any
 
-import pytest
-
 
 def first_of(model: dict[int, int]) -> int:
     """The id that must be popped: highest value, ties to the smaller id."""
@@ -51,9 +49,9 @@ def test_peek__extreme_ids_and_values__are_kept_whole(library: Any, stranger: An
     assert (library.contains(0), library.contains(last_id)) == (True, False)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_sequence__matches_the_model(library: Any, stranger: Any, seed: int) -> None:
-    chance = random.Random(seed)
+def test_random_sequence__matches_the_model(library: Any, stranger: Any) -> None:
+    """One sequence; forge tries hundreds, in IndexedHeap.t.sol."""
+    chance = random.Random(0)
     model: dict[int, int] = {}
     for next_id in range(60):
         action = chance.choices(["insert", "remove", "pop"], weights=[5, 2, 2])[0]

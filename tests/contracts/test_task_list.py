@@ -4,8 +4,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.contracts.rounds import GWEI, ROUND_S
 
 REFUNDED = 4
@@ -25,11 +23,11 @@ def listed(market: Any, count: int = 100, start: int = 0) -> Model:
     return list(zip(*market.pending(start, count), strict=True))
 
 
-@pytest.mark.parametrize("seed", range(3))
 def test_list__random_submit_raise_cancel_pop_with_random_hints__matches_the_model(
-    market: Any, client: Any, chain_account: Any, create_task: Callable[..., int], seed: int
+    market: Any, client: Any, chain_account: Any, create_task: Callable[..., int]
 ) -> None:
-    chance = random.Random(seed)
+    """One sequence; forge tries hundreds, in TaskList.t.sol."""
+    chance = random.Random(0)
     model: Model = []
     paid_wei: dict[int, tuple[int, int]] = {}
     for _ in range(50):
