@@ -57,9 +57,10 @@ $(INSTALLED_PY): requirements.txt tools/uv.txt pyproject.toml
 	@touch $@
 
 $(INSTALLED_NODE): package-lock.json .npmrc
-	@command -v npm >/dev/null || { echo "error: npm not found; install Node 20" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "error: npm not found; install Node 18 or newer" >&2; exit 1; }
 	@echo "Installing the Solidity toolchain ..."
 	@npm ci --loglevel=error --no-fund --no-audit
+	@$(PYTHON) tools/foundry.py
 	@$(PYTHON) tools/explorer_assets.py
 	@touch $@
 
