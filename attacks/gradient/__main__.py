@@ -1,10 +1,11 @@
-"""`python -m attacks.gradient [NAME...] [--quick|--full] [--list] [--json] [--seed N]`."""
+"""`python -m attacks.gradient [NAME...] [--quick|--full] [--list] [--json] [--seed N] [--resume FILE]`."""
 
 import argparse
 import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from attacks.gradient import (
@@ -56,9 +57,11 @@ def verdict(attack: Attack[Ground], outcome: Outcome) -> str:
     return HELD if outcome.defended else FAIL
 
 
-def outcomes(attacks: Sequence[Attack[Ground]], seed: int, size: Size) -> Iterator[tuple[Attack[Ground], Outcome]]:
-    """Carry out one attack after the other."""
-    with session(seed, size) as open_ground:
+def outcomes(
+    attacks: Sequence[Attack[Ground]], seed: int, size: Size, results: Path | None = None
+) -> Iterator[tuple[Attack[Ground], Outcome]]:
+    """Carry out one attack after the other; `results`: see `Ground`."""
+    with session(seed, size, results) as open_ground:
         for attack in attacks:
             yield attack, carry_out(attack, open_ground)
 
@@ -104,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{attack.family:8} {attack.id:32} {attack.what}")
         return 0
     done = []
-    for attack, outcome in outcomes(chosen, options.seed, "full" if options.full else "quick"):
+    for attack, outcome in outcomes(chosen, options.seed, "full" if options.full else "quick", options.resume):
         done.append((attack, outcome))
         print(f"{verdict(attack, outcome):8} {attack.id}: {outcome.evidence}", file=sys.stderr, flush=True)
     if options.json:
@@ -136,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="say what there is and do nothing")
     parser.add_argument("--json", action="store_true", help="one document instead of a table")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="keep counts of long attacks there, and go on behind them",
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="about two minutes; the default")
     size.add_argument("--full", action="store_true", help="five to ten times as many trials")

@@ -1,6 +1,7 @@
 """The setting of the attacks on the gradient chain: real digits, small networks, the core's own rules."""
 
 import hashlib
+import json
 import statistics
 import tempfile
 import time
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from attacks.record import Open, Weakening
+from pole.atomicfile import write_atomically
 from pole.gradient.manifest import GradientManifest
 from pole.gradient.network import FlatNetwork, Snapshot, prepare_torch
 from pole.gradient.samples import Samples, fetch_samples
@@ -43,10 +45,13 @@ class Rates:
 
 
 class Ground:
-    """`size` scales how often attacks try; `tiny` is for tests, which assert on counts and not on seconds."""
+    """`size` scales how often attacks try; `tiny` is for tests, which assert on counts and not on seconds.
 
-    def __init__(self, folder: Path, seed: int = 1, size: Size = "quick") -> None:
-        self.seed, self.size = seed, size
+    `results`: a file in which counts of long attacks are kept, so that another run goes on behind them.
+    """
+
+    def __init__(self, folder: Path, seed: int = 1, size: Size = "quick", results: Path | None = None) -> None:
+        self.seed, self.size, self._results = seed, size, results
         self.store = FolderStore(folder)
         for kind in (np.float32, np.float64):
             np.finfo(kind)  # kept by numpy, which warns if it asks the processor after the next line
@@ -66,6 +71,17 @@ class Ground:
 
     def address(self, number: int) -> str:
         return "0x" + hashlib.sha256(f"{self.seed} miner {number}".encode()).hexdigest()[:40]
+
+    def counted(self, what: str, count: Callable[[], int]) -> int:
+        """What `count` says, or said in a run before with the same seed."""
+        if self._results is None:
+            return count()
+        known: dict[str, int] = json.loads(self._results.read_text()) if self._results.exists() else {}
+        key = f"{self.seed} {what}"
+        if key not in known:
+            known[key] = count()
+            write_atomically(self._results, json.dumps(known, indent=1).encode())
+        return known[key]
 
     def manifest(self, layers: tuple[dict[str, Any], ...], **changes: Any) -> GradientManifest:
         """A task on scikit-learn's digits; `changes`: fields of the manifest."""
@@ -184,10 +200,10 @@ def honest_miner(ground: Ground, network: FlatNetwork, steps: int) -> Callable[[
 
 
 @contextmanager
-def session(seed: int, size: Size) -> Iterator[Open[Ground]]:
+def session(seed: int, size: Size, results: Path | None = None) -> Iterator[Open[Ground]]:
     """Yields what opens the ground; the attacks share it, and none changes it."""
     with tempfile.TemporaryDirectory(prefix="attack-gradient-") as folder:
-        ground = Ground(Path(folder), seed, size)
+        ground = Ground(Path(folder), seed, size, results)
 
         @contextmanager
         def open_ground(weakening: Weakening | None) -> Iterator[Ground]:

@@ -5,6 +5,7 @@ enrolment before the previous header, whose hash all draws depend on.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,12 +53,13 @@ def _prescreen(ground: Ground, layers: tuple[dict[str, Any], ...], changes: dict
     train(ground, network, 100, ground.generator(purpose))
     table, mean = row_gradients(ground, network).numpy(), 2**bits
     firsts = {share: first_eligible_step(network.manifest, int(share * mean) or 1) for share in (0, 1 / 16, 1 / 4, 1)}
-    gains: dict[int, tuple[float, float]] = {}
+    miners, gains = [ground.address(each) for each in range(identities)], dict[int, tuple[float, float]]()
     for first in sorted(set(firsts.values())):
         spent = []
         for number in range(ground.pick(2, 8, 60)):
             foresight = Foresight(ground, network, table, ground.hash(f"{purpose} {number}"), bits)
-            spent.append(_steps_to_a_block(foresight, [ground.address(each) for each in range(identities)], first))
+            key = f"{purpose}, {identities} bonds, D={bits}, first step {first}, block {number}"
+            spent.append(ground.counted(key, partial(_steps_to_a_block, foresight, miners, first)))
         gain = (first - 1 + mean) / float(np.mean(spent))
         gains[first] = gain, gain * float(np.std(spent) / np.mean(spent)) / max(1, len(spent) - 1) ** 0.5
     named = zip(("1", "a sixteenth of the mean", "a quarter", "one mean"), firsts.values(), strict=True)

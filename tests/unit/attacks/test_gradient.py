@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,14 @@ def test_main__json__is_one_document(capsys: pytest.CaptureFixture[str]) -> None
     (document,) = json.loads(capsys.readouterr().out)
     assert (document["id"], document["verdict"]) == ("paper-stolen-proof", SUCCEEDS)
     assert document["figures"] == {"gain": None}
+
+
+def test_counted__run_again_with_its_results__counts_nothing_twice(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    for seed, count, expected in ((1, 7, 7), (1, 8, 7), (2, 9, 9)):
+        ground = Ground(tmp_path / "store", seed, "tiny", results)
+        assert ground.counted("steps", lambda count=count: count) == expected  # type: ignore[misc]
+    assert [Ground(tmp_path / "store").counted("steps", lambda: 3), Ground(tmp_path).counted("steps", lambda: 4)] == [
+        3,
+        4,
+    ]
