@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from dataclient.collect import winning_header
+from dataclient.gradient.pins import GradientKeeper
 from dataclient.served_tasks import ServedTask
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, StoreError
@@ -34,6 +35,7 @@ class Keeper:
     def __init__(self, client: RoleContext, unpin_after_s: int) -> None:
         self._client, self._unpin_after_s = client, unpin_after_s
         self._pins = Pins(client.journal, client.store, log)
+        self._gradient = GradientKeeper(client, unpin_after_s, self._pins)
         self._pin_at_s = self._let_go_at_s = 0.0
 
     def act(self, tasks: Sequence[ServedTask]) -> None:
@@ -47,7 +49,8 @@ class Keeper:
                     self._plan(served)
             if time.monotonic() >= self._let_go_at_s:
                 self._let_go_at_s = time.monotonic() + _LET_GO_EVERY_S
-                needed = {cid for served in waiting if not self._is_ended(served) for cid in self._published(served)}
+                needed = self._gradient.act()
+                needed |= {cid for served in waiting if not self._is_ended(served) for cid in self._published(served)}
                 self._pins.let_go(self._client.chain.block_time(), needed)
         except (StoreError, BadInput) as exc:
             self._pin_at_s = time.monotonic() + _RETRY_S

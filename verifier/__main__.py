@@ -16,6 +16,7 @@ from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
+from verifier.gradient.commands import gradient
 from verifier.judging.messages import JudgingLimits
 
 
@@ -155,6 +156,7 @@ def status(context: RoleContext, *, owner: str | None) -> None:
 
 
 cli.add_command(withdraw_command("verifier"))
+cli.add_command(gradient)
 
 
 if __name__ == "__main__":

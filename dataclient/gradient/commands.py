@@ -115,7 +115,8 @@ def submit_command(context: RoleContext, *, source: str, **given: Any) -> None:
     """Commission training blocks on SOURCE (see init), whose rows become public.
 
     Publishes rows, network and first weights, checks that the network can be mined, and escrows reward and fee of all
-    blocks. If it is killed, call it again: it continues and never pays twice. There is nothing else to do.
+    blocks. If it is killed, call it again: it continues and never pays twice. There is nothing else to do; over IPFS,
+    `serve` keeps the trained weights until you fetch them.
     """
     from dataclient.gradient.prepare import describe
     from dataclient.gradient.submit import submit_order
@@ -156,6 +157,7 @@ def cancel_command(context: RoleContext, *, task: str) -> None:
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="A folder.  [default: TASK-model]")
 def fetch_command(context: RoleContext, *, task: str, out: Path | None) -> None:
     """Fetch the newest weights of TASK (name or number) as a safetensors file, with its manifest."""
+    from dataclient.gradient.pins import note_fetched
     from dataclient.gradient.status import newest_weights
     from dataclient.gradient.submit import require_submitted
     from dataclient.gradient.task_folder import find_order_home
@@ -171,6 +173,7 @@ def fetch_command(context: RoleContext, *, task: str, out: Path | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "manifest.json", manifest.to_bytes())
     write_atomically(folder / "weights.safetensors", context.store.get(weights, model_file_cap(manifest)))
+    note_fetched(context, on_chain)
     click.echo(f"wrote {folder}: block {header.height}, test accuracy {header.test_ppm / 10_000:.2f} %")
 
 

@@ -5,8 +5,9 @@ import click
 from pole.chain.contracts import GradientChain
 from pole.money import wei_to_ether
 from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options
-from pole.node.commands import RunByDefault
+from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
+from pole.node.pins import UNPIN_AFTER_S
 
 
 @click.group(cls=RunByDefault)
@@ -46,6 +47,14 @@ def gradient() -> None:
     show_default=True,
     help="Steps in which nearly all weights of a task must move; 0 trusts the client.",
 )
+@click.option(
+    "--unpin-after",
+    type=click.IntRange(0),
+    default=UNPIN_AFTER_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="Keep an own block's files published for so long after the next one; IPFS only.",
+)
 @click.option("--blocks", type=click.IntRange(1), help="Exit after so many blocks.  [default: never]")
 def run(
     context: RoleContext,
@@ -57,6 +66,7 @@ def run(
     withdraw_over_wei: int | None,
     lost_bonds: int,
     check_steps: int,
+    unpin_after: int,
     blocks: int | None,
 ) -> None:
     """Follow the gradient chain: enrol with a bond, open tasks, train, propose the steps that are blocks."""
@@ -65,7 +75,9 @@ def run(
     from miner.training.api import choose_device
 
     limits = MinerLimits(min_reward_wei, max_data_bytes)
-    options = GradientOptions(choose_device(device), threads, limits, withdraw_over_wei, check_steps, lost_bonds)
+    options = GradientOptions(
+        choose_device(device), threads, limits, withdraw_over_wei, check_steps, lost_bonds, unpin_after
+    )
     node = GradientMiner(context, options)
     context.log.info(f"miner {context.address} looks for blocks on {options.device}")
     node.run(lambda: blocks is not None and node.blocks_ended >= blocks)
@@ -90,6 +102,22 @@ def leave(context: RoleContext) -> None:
     else:
         gradient_chain.complete_exit(key=f"leave/complete/{block}")
         click.echo(f"{wei_to_ether(miner.bond_wei)} ether are credited; python -m miner withdraw sends them")
+
+
+@gradient.command()
+@role_options("miner", is_exclusive=False)
+def status(context: RoleContext) -> None:
+    """Say what the account has at stake on the gradient chain, and what the running miner waits for."""
+    gradient_chain, credit_wei = context.contracts.gradient_chain, context.contracts.reward_reservoir.credit_wei
+    click.echo(f"account   {context.address}")
+    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(context.address))} ether")
+    click.echo(f"credit    {wei_to_ether(credit_wei(context.address))} ether (python -m miner withdraw)")
+    click.echo(f"gradient  {enrolment(gradient_chain, context.address)}")
+    click.echo(f"tasks     {gradient_chain.pending_count()} pending")
+    click.echo(f"process   {last_status(context.home)}")
+
+
+gradient.add_command(withdraw_command("miner"))
 
 
 def enrolment(gradient_chain: GradientChain, address: str) -> str:

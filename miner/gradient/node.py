@@ -9,6 +9,7 @@ import torch
 from miner.gradient.chain_watcher import ChainWatcher
 from miner.gradient.losses import lost_bonds
 from miner.gradient.search import Found, Search, begin_search
+from miner.gradient.settlement import Settlement
 from miner.gradient.task import LoadedTask, load_task
 from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import Height, HeightPhase
@@ -18,7 +19,9 @@ from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
+from pole.node.figures import STEPS
 from pole.node.loop import Node, Waiting
+from pole.node.pins import UNPIN_AFTER_S
 
 # Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
 HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLarge)
@@ -26,7 +29,7 @@ HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLa
 
 @dataclass(frozen=True)
 class GradientOptions:
-    """The miner's own choices. See `python -m miner run --help`.
+    """The miner's own choices. See `python -m miner gradient run --help`.
 
     `threads` 0: as many as measurement finds best. `lost_bonds`: how many may be lost before it stops enrolling.
     """
@@ -37,6 +40,7 @@ class GradientOptions:
     withdraw_over_wei: int | None
     check_steps: int = 300
     lost_bonds: int = 0
+    unpin_after_s: int = UNPIN_AFTER_S
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,12 @@ class GradientMiner(Node):
         self.options = options
         self.gradient_chain = context.contracts.gradient_chain
         self.blocks_ended = 0
-        self._followed: int | None = None
+        self._settlement = Settlement(context, options.withdraw_over_wei, options.unpin_after_s)
+        self._followed: Height | None = None
         self._loaded: LoadedTask | None = None
         self._search: _HeightSearch | None = None
         self._declined: dict[int, str] = {}
+        self._lost = options.lost_bonds
         prepare_torch(options.device, options.threads or None)
 
     @property
@@ -87,27 +93,14 @@ class GradientMiner(Node):
     # --- between blocks ----------------------------------------------------------------------------------------------
 
     def _settle(self, current: Height) -> None:
-        """Reports a height that was decided, and withdraws what it earned."""
-        is_idle, followed = current.phase is HeightPhase.IDLE, self._followed
-        self._followed = None if is_idle else current.height
-        if followed is None or followed == current.height:  # in progress, or stopped without a block
-            return
-        header = self.gradient_chain.header(followed)
-        steps = self._search.search.steps if self._search is not None and self._search.height == followed else 0
-        whose = "mine" if header.miner == self._address else header.miner
-        self.context.log.info(
-            f"height {header.height}: {whose}, step {header.step} after {header.interval_s} s, test "
-            f"{header.test_ppm / 10_000:.2f} %; I did {steps} steps"
-        )
-        self._withdraw(header.height)
-        self.blocks_ended, self._search = self.blocks_ended + 1, None
-
-    def _withdraw(self, height: int) -> None:
-        limit_wei = self.options.withdraw_over_wei
-        if limit_wei is None or self.context.contracts.reward_reservoir.credit_wei(self._address) <= limit_wei:
-            return
-        key = f"withdraw/after-height/{height}"
-        self.context.contracts.reward_reservoir.withdraw(self._address, key=key)
+        """What is due for decided heights, those too that a process before this one proposed for."""
+        followed, is_idle = self._followed, current.phase is HeightPhase.IDLE
+        ended = followed if followed is not None and (is_idle or followed.height < current.height) else None
+        search, steps = self._search, 0
+        if ended is not None and search is not None and search.height == ended.height:
+            steps, self._search = search.search.steps, None
+        self.blocks_ended += self._settlement.settle(current, ended, steps)
+        self._followed = None if is_idle else current
 
     def _enrol(self) -> Waiting | None:
         """Bonds the account unless it is, exactly once, also through a crash; or says why not.
@@ -118,6 +111,9 @@ class GradientMiner(Node):
         if miner.bond_wei:
             return None
         lost = lost_bonds(self.context)
+        if lost > self._lost:
+            self.context.log.warning(f"the verifiers refused what I proposed: {lost} bond(s) are lost by now")
+            self._lost = lost
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")
@@ -193,6 +189,7 @@ class GradientMiner(Node):
                     watcher.wait()
                 else:
                     search.advance()
+        STEPS.inc(search.steps - steps)
         took_s = max(time.monotonic() - started, 1e-9)
         self.context.log.debug(f"height {current.height}: {(search.steps - steps) / took_s:.0f} steps/s")
         is_block = view.height.height == current.height and search.has_block(view.threshold)
@@ -226,6 +223,7 @@ class GradientMiner(Node):
 
     def _propose(self, current: Height, previous_hash: bytes, found: Found) -> None:
         """Once per search of a height: a search that goes on after a rejection is another one."""
+        self._settlement.keep(current, found.published)
         try:
             self.context.contracts.gradient_chain.propose(
                 current.height,

@@ -52,30 +52,34 @@ class _AnyProof(RootModel[Annotated[HardenedProof | PaperProof, Field(discrimina
 
 @dataclass(frozen=True)
 class Published:
-    """What a proposal names: the proof document and the weights W' after the step."""
+    """What a proposal names: the proof document and the weights W' after the step. `files`: all that was published."""
 
     proof: Cid
     weights: Cid
+    files: tuple[Cid, ...] = ()
 
 
 def publish_hardened(
     store: Store, network: FlatNetwork, previous_hash: bytes, miner: str, candidate: CandidateStep
 ) -> Published:
     """Puts checkpoints, W' and the document into the store. Raises ModelInvalid if not finite, or as the store."""
+    checkpoints = [_put_state(store, network, state) for state in candidate.checkpoints]
     document = HardenedProof(
         previous_hash="0x" + previous_hash.hex(),
         miner=miner,
         step=candidate.step,
-        checkpoints=[str(_put_state(store, network, state)) for state in candidate.checkpoints],
+        checkpoints=[str(cid) for cid in checkpoints],
     )
-    return Published(store.put(canonical_json(document)), _put_state(store, network, candidate.state))
+    proof, weights = store.put(canonical_json(document)), _put_state(store, network, candidate.state)
+    return Published(proof, weights, (*checkpoints, proof, weights))
 
 
 def publish_paper(store: Store, network: FlatNetwork, candidate: PaperCandidate) -> Published:
     """Puts W, W' and the document into the store. Raises as `publish_hardened`."""
     before = _put_state(store, network, candidate.before)
     document = PaperProof(batch=list(candidate.batch), weights_before=str(before))
-    return Published(store.put(canonical_json(document)), _put_state(store, network, candidate.after))
+    proof, weights = store.put(canonical_json(document)), _put_state(store, network, candidate.after)
+    return Published(proof, weights, (before, proof, weights))
 
 
 def fetch_proof(store: Store, cid: Cid) -> HardenedProof | PaperProof:

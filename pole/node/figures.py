@@ -3,8 +3,9 @@
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import Enum, Gauge
+from prometheus_client import Counter, Enum, Gauge
 
+from pole.chain.gradient_structs import HeightPhase
 from pole.chain.structs import Phase
 from pole.errors import TransientChainError
 from pole.metrics import REGISTRY, STATE, failed
@@ -25,6 +26,23 @@ _PHASE = Enum(
 _BALANCE = Gauge("pole_balance_wei", "Ether of the account itself.", registry=REGISTRY)
 _CREDIT = Gauge("pole_credit_wei", "What the account can withdraw.", registry=REGISTRY)
 _STAKE = Gauge("pole_stake_wei", "A verifier's stake.", registry=REGISTRY)
+_HEIGHT = Gauge("pole_gradient_height", "Height that the gradient chain works on.", registry=REGISTRY)
+_HEIGHT_PHASE = Enum(
+    "pole_gradient_phase",
+    "Phase of the gradient chain's current height.",
+    states=[phase.name.lower() for phase in HeightPhase],
+    registry=REGISTRY,
+)
+_BOND = Gauge("pole_gradient_bond_wei", "A miner's bond on the gradient chain.", registry=REGISTRY)
+STEPS = Counter(
+    "pole_gradient_steps", "Training steps on the gradient chain, those that were in vain too.", registry=REGISTRY
+)
+HEIGHTS = Counter(
+    "pole_gradient_heights",
+    "Heights of the gradient chain that ended while the miner ran: won, lost, or none without a block.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 
 
 def polled(context: "RoleContext") -> None:
@@ -44,11 +62,16 @@ def _refresh(context: "RoleContext") -> None:
         current, number = lane.learning_chain.current_round(), str(lane.lane + 1)
         _ROUND.labels(number).set(0 if current is None else current.round_id)
         _PHASE.labels(number).state((Phase.NONE if current is None else current.phase).name.lower())
+    height = context.contracts.gradient_chain.current()
+    _HEIGHT.set(height.height)
+    _HEIGHT_PHASE.state(height.phase.name.lower())
     context.chain.block_time()
     if not context.has_account:
         return
     address = context.address
     _BALANCE.set(context.chain.balance_wei(address))
     _CREDIT.set(context.contracts.reward_reservoir.credit_wei(address))
+    if context.role == "miner":
+        _BOND.set(context.contracts.gradient_chain.miner(address).bond_wei)
     if context.role == "verifier":
         _STAKE.set(context.contracts.verifier_committee.verifier(address).stake_wei)

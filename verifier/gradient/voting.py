@@ -33,6 +33,7 @@ class GradientVoting:
         self._worker = BackgroundWorker()
         self._review: tuple[tuple[int, int], HeightReview] | None = None
         self._prepared_task = 0
+        self._followed: Height | None = None
 
     @property
     def is_active(self) -> bool:
@@ -44,6 +45,7 @@ class GradientVoting:
         context = self.context
         self._advance()
         current = self.gradient_chain.current()
+        self._note_end(current)
         match current.phase:
             case HeightPhase.IDLE:
                 return None
@@ -60,6 +62,18 @@ class GradientVoting:
                 if self.votes.sent > sent:  # whoever completes a phase moves it on: the miners wait for it
                     self._advance(is_hurried=True)
                 return waiting
+
+    def _note_end(self, current: Height) -> None:
+        is_idle, ended = current.phase is HeightPhase.IDLE, self._followed
+        self._followed = None if is_idle else current
+        if ended is None or (ended.height == current.height and not is_idle):
+            return
+        task, spent = self.gradient_chain.task(ended.task_id), self.context.chain.spending.take()
+        how = f"no block: {task.stop_reason.name.lower().replace('_', ' ')}"
+        if ended.height < current.height and not (header := self.gradient_chain.header(ended.height)).is_opening:
+            how = f"a block of {header.miner}, test accuracy {header.test_ppm / 10_000:.2f} %"
+        said = f"height {ended.height}: ended with {how}; it cost me {spent}"
+        self.context.log.info(said, gas=spent.gas, gas_wei=spent.wei)
 
     def _advance(self, is_hurried: bool = False) -> None:
         context = self.context

@@ -1,5 +1,8 @@
 """Blocks from the order to the last one, by both rules, replayed whole and in parts."""
 
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 from dataclient.sources.load import SourceOptions
@@ -37,6 +40,28 @@ def test_commands__three_blocks__accuracy_grows_and_everybody_is_paid(company: G
     assert company.client.address not in credited
     [row] = read_table(world.stage.run(["dataclient", "gradient", "status"], company.client))[-1:]
     assert [cell.strip() for cell in row[1:5]] == ["first", str(task_id), "completed", "3 of 3"]
+    _check_reports(company, [block.miner for block in blocks], blocks[-1].height)
+
+
+def _check_reports(company: GradientCompany, mined: list[str], newest: int) -> None:
+    """What logs and commands of miners and verifiers say of the blocks; anybody may replay one, without an account."""
+    world, stage = company.world, company.world.stage
+    said = {miner.name: [": I won block "] * mined.count(miner.address) for miner in company.miners}
+    said |= {each.name: [f"height {newest}: ended with a block of {mined[-1]}"] for each in company.verifiers}
+    for actor in (*company.miners, *company.verifiers):
+        log, wanted = stage.log_of(actor), said[actor.name]
+        company.once(f"reports of {actor.name}", partial(_is_said, log, wanted))
+    assert f"; height {newest + 1}, idle" in stage.run(["miner", "gradient", "status"], company.miners[0])
+    assert f"height    {newest + 1}, idle" in stage.run(["verifier", "gradient", "status"], company.verifiers[0])
+    stranger = ["--deployment", str(stage.deployment), "--store", stage.store("verifier")]
+    stranger += ["--home", str(world.folder / "stranger")]
+    held = stage.run(["verifier", "gradient", "replay", str(newest), *stranger])
+    assert f"block {newest} of {mined[-1]} holds" in held
+
+
+def _is_said(log: Path, wanted: list[str]) -> bool:
+    text = log.read_text()
+    return all(text.count(said) >= wanted.count(said) for said in wanted)
 
 
 @pytest.mark.parametrize("segments", ["divided", "sampled"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog
 import torch
+from structlog.testing import capture_logs
 
 from miner.gradient.losses import lost_bonds
 from miner.gradient.node import GradientMiner, GradientOptions
@@ -61,6 +62,7 @@ def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
         chain=chain,
         address=ADDRESS,
         contracts=SimpleNamespace(gradient_chain=chain),
+        store=None,
         journal=Journal(folder / "journal.sqlite"),
         log=structlog.get_logger(),
         home=folder,
@@ -77,6 +79,15 @@ def test_enrol__bond_was_lost__waits_for_a_person_and_pays_nothing(tmp_path: Pat
     assert waiting is not None
     assert "--lost-bonds 1" in waiting.what
     assert chain.paid_wei == 0
+
+
+def test_enrol__bond_was_lost__warns_once(tmp_path: Path) -> None:
+    node = enrolling(Chain(lost=1), tmp_path)
+    with capture_logs() as logs:
+        node._enrol()
+        node._enrol()
+    said = "the verifiers refused what I proposed: 1 bond(s) are lost by now"
+    assert [(line["log_level"], line["event"]) for line in logs] == [("warning", said)]
 
 
 @pytest.mark.parametrize(("lost", "lost_bonds"), [(0, 0), (2, 2)])

@@ -15,6 +15,7 @@ from pole import metrics
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.gradient_structs import HeightPhase
 from pole.chain.structs import Phase
 from pole.errors import BadInput, TransientChainError
 from pole.node import figures
@@ -79,6 +80,10 @@ def stand_in(home: Path) -> Any:
         learning_chain=SimpleNamespace(current_round=lambda: SimpleNamespace(round_id=7, phase=Phase.VOTING)),
         reward_reservoir=SimpleNamespace(credit_wei=lambda _address: 11),
         verifier_committee=SimpleNamespace(verifier=lambda _address: SimpleNamespace(stake_wei=13)),
+        gradient_chain=SimpleNamespace(
+            current=lambda: SimpleNamespace(height=17, phase=HeightPhase.COLLECT),
+            miner=lambda _address: SimpleNamespace(bond_wei=19),
+        ),
     )
     contracts.lanes = (contracts, idle)
     return context_of(client, contracts, home, "0xVerifier")
@@ -114,6 +119,16 @@ def test_step__success__shows_round_phase_and_money(served: str, tmp_path: Path)
     assert found['pole_phase{lane="1",pole_phase="keys"}'] == 0
     assert found['pole_phase{lane="2",pole_phase="none"}'] == 1
     assert 0 <= found["pole_seconds_since_poll"] < 60
+
+
+def test_step__of_a_miner__shows_the_gradient_chain_and_the_bond(served: str, tmp_path: Path) -> None:
+    context = stand_in(tmp_path)
+    context.role = "miner"
+    Looper(context, None).step()
+    found = read(served)
+    assert [found["pole_gradient_height"], found["pole_gradient_bond_wei"]] == [17, 19]
+    assert found['pole_gradient_phase{pole_gradient_phase="collect"}'] == 1
+    assert found['pole_gradient_phase{pole_gradient_phase="idle"}'] == 0
 
 
 def test_step__not_served__asks_the_node_nothing(tmp_path: Path) -> None:
