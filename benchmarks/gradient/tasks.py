@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,20 @@ class Task:
         return network
 
     def claim(
-        self, network: FlatNetwork, previous_hash: bytes, previous_weights: Cid, best: CandidateStep, threshold: int
+        self,
+        network: FlatNetwork,
+        previous_hash: bytes,
+        previous_weights: Cid,
+        best: CandidateStep,
+        threshold: int,
+        miner: str = MINER,
     ) -> BlockClaim:
         """Publishes a candidate and proposes it."""
-        files = publish_hardened(self.store, network, previous_hash, MINER, best)
+        files = publish_hardened(self.store, network, previous_hash, miner, best)
         return BlockClaim(
             previous_hash,
             previous_weights,
-            MINER,
+            miner,
             best.step,
             best.sign_digest,
             threshold,
@@ -86,6 +93,19 @@ def image_task(store: Store, **changes: Any) -> Task:
     layers += [{"type": "global_average_pool"}, {"type": "linear", "size": 10}]
     fields = {"learning_rate": 0.001, "scaling": {"mean": [127.5], "deviation": [74.0]}, **changes}
     return _task("3x32x32", store, rows, rows, layers, fields)
+
+
+def mnist_task(store: Store, directory: Path, **changes: Any) -> Task:
+    """MNIST's 60,000 and 10,000 rows, and the network that a client proposes for them by default."""
+    from dataclient.gradient.network import propose_network
+    from dataclient.sources.packed import load_mnist
+
+    data = load_mnist(directory)
+    assert data.is_test is not None
+    parts = [Rows(data.x[chosen].astype(np.uint8), data.labels[chosen]) for chosen in (~data.is_test, data.is_test)]
+    model = propose_network("small", (1, 28, 28), 10, has_columns=False).model_dump()
+    fields = {"model": model, "learning_rate": 0.01, "scaling": {"mean": [33.3], "deviation": [78.6]}, **changes}
+    return _task("mnist", store, parts[0], parts[1], [], fields)
 
 
 def resnet_task(store: Store, training: Rows, test: Rows, interval: int) -> Task:
