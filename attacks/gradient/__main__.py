@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attacks.gradient import (
+    hardened_batches,
     hardened_foresight,
     hardened_identities,
     hardened_proofs,
@@ -34,6 +35,7 @@ ATTACKS: list[Attack[Ground]] = [
         paper_limits,
         hardened_proofs,
         hardened_work,
+        hardened_batches,
         hardened_foresight,
         hardened_identities,
     )

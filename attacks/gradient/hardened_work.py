@@ -11,7 +11,6 @@ from attacks.gradient.ground import (
     MINER,
     Ground,
     batch_of,
-    convolution,
     follow,
     honest_miner,
     measure,
@@ -57,38 +56,6 @@ def unmoved(ground: Ground) -> Outcome:
         evidence=f"ReLU, D={_BITS}: {valid} of {steps * tries} steps where 2^-D gives {steps * tries / 2**_BITS:.0f}; "
         f"half of the units dead: refused at the start: {bool(refusal)}",
         figures={"gain": gain},
-    )
-
-
-def batched(ground: Ground) -> Outcome:
-    """Trajectories of 32 bonded identities, one step of each at a time in the same calls."""
-    notes, gains = [], []
-    networks = {
-        "perceptron": perceptron("silu"),
-        "convolution": convolution(),
-        "75,978 weights": convolution(64),
-    }
-    for name, layers in networks.items():
-        network = FlatNetwork.genesis(ground.manifest(layers), ground.seed)
-        identities, steps = 32, ground.pick(2, 4, 20)
-        draws = [_first_draws(ground, network, number, steps) for number in range(identities)]
-        honest = honest_miner(ground, network, ground.pick(20, 100, 500))
-        rates = measure(honest, lambda net=network, each=draws: _step_together(ground, net, each))  # type: ignore[misc]
-        gains.append(rates.attacker_per_s / rates.honest_per_s)
-        notes.append(f"{name} {gains[-1]:.1f}x")
-        if len(gains) == 1:
-            first = rates
-    return Outcome(
-        defended=False,
-        evidence=f"{identities} bonds, each candidate a real step: {', '.join(notes)}; one core",
-        figures={
-            "gain": 1.0,
-            "honest_per_s": first.honest_per_s,
-            "attacker_per_s": first.attacker_per_s,
-            "speed_up": gains[0],
-            "speed_up_convolution": gains[1],
-            "speed_up_large": gains[2],
-        },
     )
 
 
@@ -242,21 +209,6 @@ def _first_draws(ground: Ground, network: FlatNetwork, identity: int, steps: int
     return Draws.of(network, ground.samples, ground.hash("work"), ground.address(identity), 1, steps)
 
 
-def _step_together(ground: Ground, network: FlatNetwork, draws: list[Draws]) -> int:
-    """All identities' steps, with each one's movements looked at; returns the number of candidates."""
-    weights = network.weights.expand(len(draws), -1).clone()
-    batches = torch.stack([each.batches for each in draws], dim=1)
-    spots = torch.from_numpy(np.stack([each.weights for each in draws], axis=1))
-    wanted = torch.from_numpy(np.stack([each.directions for each in draws], axis=1))
-    found = 0
-    for batch, spot, direction in zip(batches, spots, wanted, strict=True):
-        x, y = ground.samples.train_x[batch], ground.samples.train_y[batch]
-        change = -network.manifest.learning_rate * stacked_gradients(network, weights, x, y)
-        weights += change
-        found += int(((change.gather(1, spot) * direction)[:, :_BITS] > 0).all(dim=1).sum())
-    return batches.shape[0] * len(draws)
-
-
 def _picard(ground: Ground, network: FlatNetwork, draws: Draws, rounds: int) -> Tensor:
     """Weights after the last step, as these rounds find them, float32 [weights]."""
     batches, rate = draws.batches, network.manifest.learning_rate
@@ -314,8 +266,5 @@ ATTACKS = [
     Attack("hardened-within-tolerance", FAMILY, "doctor a checkpoint within the tolerance", within_tolerance),
     Attack("hardened-vanishing-rate", FAMILY, "publish segments that were never trained, as rounding", vanishing_rate),
     Attack("hardened-withholding", FAMILY, "choose among one's own blocks", withholding),
-    Attack(
-        "hardened-batched-identities", FAMILY, "steps of many bonded identities at once", batched, is_known_limit=True
-    ),
     Attack("hardened-parallel-steps", FAMILY, "many steps of one trajectory at once", parallel_steps),
 ]

@@ -15,6 +15,7 @@ from dataclient.sources.plain import PlainData
 from pole.chain.gradient_structs import GradientParameters
 from pole.document import first_problem
 from pole.errors import BadInput, ManifestInvalid
+from pole.gradient.claim import LONG_BLOCK_SEGMENTS
 from pole.gradient.difficulty import MAX_THRESHOLD
 from pole.gradient.manifest import DIGEST_BITS, MAX_SEGMENTS, GradientManifest, InputScaling
 from pole.gradient.network import FlatNetwork, prepare_torch
@@ -33,7 +34,6 @@ CHECKPOINTS_PER_BLOCK = 4
 MAX_CHECKPOINT_INTERVAL = 128  # devices drift apart with every step, so more only if blocks have very many
 LONGEST_CHECKPOINT_INTERVAL = 8192
 LONGEST_SURPRISE = 1024
-LONG_BLOCK_SEGMENTS = 64
 STEPS_BEFORE_FIRST = 4  # a share of a block's steps: what addresses to choose from would have to pay for, each
 LONGEST_BLOCKS = 64
 MAX_REQUIREMENTS = 64

@@ -34,6 +34,13 @@ def gradient() -> None:
     help="Withdraw credits above this.  [default: withdraw nothing]",
 )
 @click.option(
+    "--bond",
+    "bond_wei",
+    type=ETHER,
+    metavar="ETHER",
+    help="Enrol with so much.  [default: what makes verifying long blocks cheap, at most half of the balance]",
+)
+@click.option(
     "--lost-bonds",
     type=click.IntRange(0),
     default=0,
@@ -64,6 +71,7 @@ def run(
     min_reward_wei: int,
     max_data_bytes: int,
     withdraw_over_wei: int | None,
+    bond_wei: int | None,
     lost_bonds: int,
     check_steps: int,
     unpin_after: int,
@@ -76,7 +84,7 @@ def run(
 
     limits = MinerLimits(min_reward_wei, max_data_bytes)
     options = GradientOptions(
-        choose_device(device), threads, limits, withdraw_over_wei, check_steps, lost_bonds, unpin_after
+        choose_device(device), threads, limits, withdraw_over_wei, check_steps, lost_bonds, bond_wei, unpin_after
     )
     node = GradientMiner(context, options)
     context.log.info(f"miner {context.address} looks for blocks on {options.device}")

@@ -13,8 +13,17 @@ from miner.gradient.settlement import Settlement
 from miner.gradient.task import LoadedTask, load_task
 from miner.limits import MinerLimits, NotWorthIt
 from pole.chain.gradient_structs import Height, HeightPhase
-from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
+from pole.errors import (
+    BadInput,
+    ContentTooLarge,
+    DataInvalid,
+    ManifestInvalid,
+    ModelInvalid,
+    StoreError,
+    TransactionReverted,
+)
 from pole.gradient.advance import advance_gradient_due
+from pole.gradient.claim import LONG_BLOCK_SEGMENTS, cheap_bond_wei
 from pole.gradient.network import prepare_torch
 from pole.gradient.pace import choose_threads
 from pole.money import wei_to_ether
@@ -32,6 +41,7 @@ class GradientOptions:
     """The miner's own choices. See `python -m miner gradient run --help`.
 
     `threads` 0: as many as measurement finds best. `lost_bonds`: how many may be lost before it stops enrolling.
+    `bond_wei`: None for one that makes verifying long blocks cheap.
     """
 
     device: torch.device
@@ -40,6 +50,7 @@ class GradientOptions:
     withdraw_over_wei: int | None
     check_steps: int = 300
     lost_bonds: int = 0
+    bond_wei: int | None = None
     unpin_after_s: int = UNPIN_AFTER_S
 
 
@@ -118,11 +129,26 @@ class GradientMiner(Node):
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")
         number = int((journal.recall("enrolments") or {"done": 0})["done"]) + 1
-        bond_wei = self.gradient_chain.parameters().miner_bond_wei
+        bond_wei = self._bond_wei()
         self.context.contracts.gradient_chain.enrol(bond_wei, key=f"enrol/{number}")
         journal.remember("enrolments", {"done": number})
         self.context.log.info(f"enrolled with a bond of {wei_to_ether(bond_wei)} ether")
         return None
+
+    def _bond_wei(self) -> int:
+        """By default so much that verifiers need few samples of long blocks, if that is at most half of what it has."""
+        parameters, given_wei = self.gradient_chain.parameters(), self.options.bond_wei
+        if given_wei is not None:
+            if given_wei < parameters.miner_bond_wei:
+                least = wei_to_ether(parameters.miner_bond_wei)
+                raise BadInput(f"--bond {wei_to_ether(given_wei)}: the least bond of this chain is {least} ether")
+            return given_wei
+        committee, task = self.context.contracts.verifier_committee, self.gradient_chain.active_task()
+        reward_wei = parameters.min_block_reward_wei if task is None else task.terms.block_reward_wei
+        members = max(1, len(committee.seated()), committee.parameters().min_seated)
+        wanted_wei = max(parameters.miner_bond_wei, cheap_bond_wei(LONG_BLOCK_SEGMENTS, members, reward_wei))
+        is_rich = 2 * wanted_wei <= self.context.chain.balance_wei(self._address)
+        return wanted_wei if is_rich else parameters.miner_bond_wei
 
     def _between_tasks(self) -> Waiting:
         """Opens the next task, taking turns with whoever else might."""

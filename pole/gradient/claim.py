@@ -1,6 +1,7 @@
 """What a miner says of the block that it proposes, and which part of it each verifier replays. Needs no torch."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,6 +11,7 @@ from pole.storage.cid import Cid
 _ASSIGNMENT = b"pole.gradient.assignment.v1"
 _SAMPLE = b"pole.gradient.sample.v1"
 _BALLOT = b"pole.gradient.ballot.v1"
+LONG_BLOCK_SEGMENTS = 64
 LEAST_SAMPLE = 2
 SAFETY = 2  # a cheat's loss over its gain, in expectation
 # GradientChain.ACCUSER_SHARE: what the first accuser gets of a lost bond. It may be the cheat itself.
@@ -74,6 +76,14 @@ def sample_size(segments: int, members: int, bond_wei: int, reward_wei: int) -> 
         if (1 - missed) * lost_wei >= SAFETY * reward_wei * missed:
             return count
     return others
+
+
+def cheap_bond_wei(segments: int, members: int, reward_wei: int) -> int:
+    """The least bond behind which each member replays no more than the least sample of such a block."""
+    others, awake = segments - 1, -(-2 * members // 3)
+    missed = Fraction(others - LEAST_SAMPLE, others) ** awake
+    lost_wei = SAFETY * reward_wei * missed / (1 - missed)
+    return math.ceil(lost_wei * ACCUSER_SHARE / (ACCUSER_SHARE - 1))
 
 
 def _rank(seed: bytes, entry: int, member: str) -> bytes:

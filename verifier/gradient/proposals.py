@@ -61,15 +61,21 @@ class HeightReview:
                 shares[entry] = assignment(seed, entry, members, segments, redundancy)[address]
         return shares
 
-    def suspects(self, reports: Sequence[SegmentsReport], shares: Segments) -> Segments:
-        """What others found wrong in proposals that look valid so far, and is not in this member's own part."""
+    def suspects(self, reports: Sequence[SegmentsReport], shares: Mapping[str, Segments], address: str) -> Segments:
+        """What others found wrong in proposals that look valid so far, and is not in this member's own part.
+
+        `shares`: of all members. One segment condemns a proposal, so of what lies outside its part, an accuser is
+        believed one per proposal: who accuses blindly must not have everybody replay everything.
+        """
         found: dict[int, frozenset[int]] = {}
         for report in reports:
             own = self.session.judgements.get(report.entry)
-            if own is None or not own.verdict.is_valid:
+            if own is None or not own.verdict.is_valid or report.verifier not in shares:
                 continue
             named = {index for index in range(report.wrong_segments.bit_length()) if report.wrong_segments >> index & 1}
-            others = frozenset(named) - shares[report.entry]
+            looked_at = shares[report.verifier][report.entry]
+            heard = (named & looked_at) | set(sorted(named - looked_at)[:1])
+            others = frozenset(heard) - shares[address][report.entry]
             if others:
                 found[report.entry] = found.get(report.entry, frozenset()) | others
         return found

@@ -107,19 +107,20 @@ class GradientVoting:
             return known
         review, proposals = self._review_of(current), self.gradient_chain.proposals()
         seconds_left = ballot.deadline - self.context.chain.block_time() - self.reserve_s
-        shares = None
+        shares, own = dict[str, Segments](), None
         if review.is_shared:
             block_hash = self.context.chain.block_hash(current.voting_block + 1)
             if block_hash is None:
                 return Waiting("the block after the ballot's opening, whose hash divides the work", None, "replay")
             shares = self._shares(review, ballot, proposals, block_hash)
-        if not self._judge(review, review.session, proposals, shares, seconds_left):
+            own = shares[self.votes.owner]
+        if not self._judge(review, review.session, proposals, own, seconds_left):
             return self._not_yet(ballot, review.session, seconds_left)
-        if shares is not None:
+        if own is not None:
             self._report(ballot, review)
             if not self._have_all_reported(ballot, len(proposals)):
                 return Waiting("the other verifiers' reports on their segments", ballot.deadline, "vote")
-            suspects = review.suspects(self.gradient_chain.reports(ballot.ballot_id), shares)
+            suspects = review.suspects(self.gradient_chain.reports(ballot.ballot_id), shares, self.votes.owner)
             if suspects and not self._judge(review, review.recheck, proposals, suspects, seconds_left, suspects):
                 return self._not_yet(ballot, review.recheck, seconds_left)
         self._log(ballot, review, proposals)
@@ -162,11 +163,12 @@ class GradientVoting:
 
     def _shares(
         self, review: HeightReview, ballot: Ballot, proposals: Sequence[Proposal], block_hash: bytes
-    ) -> Segments:
+    ) -> dict[str, Segments]:
+        """Every member's part: who accuses is asked whether it had to look there."""
         members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
         bonds_wei = [self.gradient_chain.miner(proposal.miner).bond_wei for proposal in proposals]
         seed = ballot_seed(block_hash, ballot.ballot_id)
-        return review.shares(self.votes.owner, proposals, seed, members, bonds_wei)
+        return {member: review.shares(member, proposals, seed, members, bonds_wei) for member in members}
 
     def _report(self, ballot: Ballot, review: HeightReview) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""

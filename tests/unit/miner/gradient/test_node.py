@@ -14,11 +14,14 @@ from miner.gradient.node import GradientMiner, GradientOptions
 from miner.limits import MinerLimits
 from pole.chain.gradient_structs import Miner
 from pole.chain.profiles import LOCAL
+from pole.errors import BadInput
+from pole.gradient.claim import cheap_bond_wei
 from pole.journal.journal import Journal
 from pole.node.context import RoleContext
 
 ADDRESS = "0x" + "11" * 20
 BOND_WEI = LOCAL.gradient.miner_bond_wei
+COMMITTEE = SimpleNamespace(seated=lambda: ["0x" + digit * 40 for digit in "123"], parameters=lambda: LOCAL.committee)
 
 
 class Chain:
@@ -31,6 +34,8 @@ class Chain:
     def __init__(self, lost: int, bond_wei: int = 0, nonce: int = 1, blocks: int = 25_000) -> None:
         self.lost, self.bond_wei, self.paid_wei, self._nonce, self.blocks = lost, bond_wei, 0, nonce, blocks
         self.asked: list[tuple[int, int]] = []
+        self.reward_wei: int | None = None
+        self.balance = 10**18
 
     def nonce(self, address: str) -> int:
         assert address == ADDRESS
@@ -56,19 +61,27 @@ class Chain:
     def parameters(self) -> Any:
         return LOCAL.gradient
 
+    def active_task(self) -> Any:
+        reward_wei = self.reward_wei
+        return reward_wei and SimpleNamespace(terms=SimpleNamespace(block_reward_wei=reward_wei))
 
-def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
+    def balance_wei(self, address: str) -> int:
+        assert address == ADDRESS
+        return self.balance
+
+
+def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0, bond_wei: int | None = None) -> GradientMiner:
     context: Any = SimpleNamespace(
         chain=chain,
         address=ADDRESS,
-        contracts=SimpleNamespace(gradient_chain=chain),
+        contracts=SimpleNamespace(gradient_chain=chain, verifier_committee=COMMITTEE),
         store=None,
         journal=Journal(folder / "journal.sqlite"),
         log=structlog.get_logger(),
         home=folder,
     )
     whole: RoleContext = context
-    options = GradientOptions(torch.device("cpu"), 1, MinerLimits(0, 1), None, lost_bonds=lost_bonds)
+    options = GradientOptions(torch.device("cpu"), 1, MinerLimits(0, 1), None, lost_bonds=lost_bonds, bond_wei=bond_wei)
     node = GradientMiner(whole, options)
     return node
 
@@ -102,6 +115,28 @@ def test_enrol__bonded_by_hand__pays_nothing(tmp_path: Path) -> None:
     chain = Chain(lost=5, bond_wei=BOND_WEI)
     assert enrolling(chain, tmp_path)._enrol() is None
     assert chain.paid_wei == 0
+
+
+def test_enrol__dear_task__bonds_so_much_that_three_verifiers_need_two_samples_each(tmp_path: Path) -> None:
+    chain = Chain(lost=0)
+    chain.reward_wei = 10**16
+    enrolling(chain, tmp_path)._enrol()
+    assert chain.paid_wei == cheap_bond_wei(64, 3, 10**16) > BOND_WEI
+
+
+def test_enrol__dear_task_and_little_ether__pays_the_least_bond(tmp_path: Path) -> None:
+    chain = Chain(lost=0)
+    chain.reward_wei, chain.balance = 10**16, 2 * cheap_bond_wei(64, 3, 10**16) - 1
+    enrolling(chain, tmp_path)._enrol()
+    assert chain.paid_wei == BOND_WEI
+
+
+def test_enrol__bond_given__pays_that_or_says_that_it_is_too_small(tmp_path: Path) -> None:
+    chain = Chain(lost=0)
+    with pytest.raises(BadInput, match=r"--bond 0\.0499: the least bond of this chain is 0\.05 ether"):
+        enrolling(chain, tmp_path, bond_wei=499 * 10**14)._enrol()
+    enrolling(chain, tmp_path, bond_wei=BOND_WEI + 1)._enrol()
+    assert chain.paid_wei == BOND_WEI + 1
 
 
 def test_lost_bonds__looked_for_twice__no_final_block_is_read_again(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Samples of segments: how large they have to be, and that they are drawn evenly and by each member for itself."""
 
+import math
 from collections import Counter
 
 import pytest
 
-from pole.gradient.claim import ballot_seed, sample, sample_size
+from pole.gradient.claim import LEAST_SAMPLE, LONG_BLOCK_SEGMENTS, ballot_seed, cheap_bond_wei, sample, sample_size
 from tests.unit.gradient_task import MINER, OTHER_MINER
 
 ETHER = 10**18
@@ -59,3 +60,11 @@ def test_sample__every_segment_as_often() -> None:
     assert counts.pop(16) == 4000
     assert len(counts) == 16
     assert all(400 < count < 600 for count in counts.values())
+
+
+@pytest.mark.parametrize(("members", "rewards"), [(1, 68), (3, 34), (7, 13), (21, 4)])
+def test_cheap_bond__is_the_least_with_the_least_sample(members: int, rewards: int) -> None:
+    bond_wei = cheap_bond_wei(LONG_BLOCK_SEGMENTS, members, ETHER)
+    assert math.ceil(bond_wei / ETHER) == rewards
+    assert sample_size(LONG_BLOCK_SEGMENTS, members, bond_wei, ETHER) == LEAST_SAMPLE
+    assert sample_size(LONG_BLOCK_SEGMENTS, members, bond_wei - 2, ETHER) == LEAST_SAMPLE + 1

@@ -57,14 +57,25 @@ def test_request__some_entries__asks_for_their_segments_only(review: HeightRevie
 
 def test_suspects__others_reports__only_what_looks_valid_and_was_not_replayed_here(review: HeightReview) -> None:
     review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(INVALID, "bad", 1)}
-    shares = {0: frozenset({0, 5}), 1: frozenset({0})}
+    shares = {member: {0: frozenset({1, 4, 5}), 1: frozenset({0})} for member in MEMBERS}
+    shares[MEMBERS[0]] = {0: frozenset({0, 5}), 1: frozenset({0})}
     reports = [
-        SegmentsReport(MEMBERS[0], entry=0, wrong_segments=0b00011),
-        SegmentsReport(MEMBERS[1], entry=0, wrong_segments=0b10000),
+        SegmentsReport(MEMBERS[0], entry=0, wrong_segments=0b00001),
+        SegmentsReport(MEMBERS[1], entry=0, wrong_segments=0b00010),
+        SegmentsReport(MEMBERS[2], entry=0, wrong_segments=0b10000),
         SegmentsReport(MEMBERS[1], entry=1, wrong_segments=0b00010),
         SegmentsReport(MEMBERS[2], entry=7, wrong_segments=0b00001),
     ]
-    assert review.suspects(reports, shares) == {0: frozenset({1, 4})}
+    assert review.suspects(reports, shares, MEMBERS[0]) == {0: frozenset({1, 4})}
+
+
+def test_suspects__accuser_names_what_it_had_not_to_look_at__is_believed_one_segment(review: HeightReview) -> None:
+    review.session.judgements = {0: Judgement(VALID, "")}
+    shares = {MEMBERS[0]: {0: frozenset({9})}, MEMBERS[1]: {0: frozenset({6, 7, 9})}}
+    everything = SegmentsReport(MEMBERS[1], entry=0, wrong_segments=(1 << 9) - 1)
+    assert review.suspects([everything], shares, MEMBERS[0]) == {0: frozenset({0, 6, 7})}
+    stranger = SegmentsReport(MEMBERS[2], entry=0, wrong_segments=0b1)
+    assert review.suspects([stranger], shares, MEMBERS[0]) == {}
 
 
 def test_words__second_look__overrules_the_first(review: HeightReview) -> None:
