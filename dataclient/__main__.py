@@ -153,10 +153,14 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
     help="Keep files and model so long after the model was collected, or the task ended without one; IPFS only.",
 )
 def serve(context: RoleContext, *, until_idle: bool, unpin_after: int) -> None:
-    """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed."""
+    """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed.
+
+    Gradient tasks need no serving, but their trained weights are kept here until they are fetched.
+    """
+    from dataclient.gradient.pins import GradientKeeper
     from dataclient.serve import ClientNode
 
-    node = ClientNode(context, unpin_after)
+    node = ClientNode(context, unpin_after, GradientKeeper(context, unpin_after).act)
     node.run(lambda: until_idle and node.is_idle)
 
 

@@ -5,12 +5,11 @@ stay until `--unpin-after` after the client has collected the model. A task with
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 
 import structlog
 
 from dataclient.collect import winning_header
-from dataclient.gradient.pins import GradientKeeper
 from dataclient.served_tasks import ServedTask
 from pole.chain.structs import TaskState
 from pole.errors import BadInput, StoreError
@@ -30,12 +29,16 @@ log = structlog.get_logger()
 
 
 class Keeper:
-    """Looks after the pins of all tasks of a client on one deployment; `act` is called while none is in a round."""
+    """Looks after the pins of all tasks of a client on one deployment; `act` is called while none is in a round.
 
-    def __init__(self, client: RoleContext, unpin_after_s: int) -> None:
-        self._client, self._unpin_after_s = client, unpin_after_s
+    `needed_elsewhere`: what must stay for the other chain.
+    """
+
+    def __init__(
+        self, client: RoleContext, unpin_after_s: int, needed_elsewhere: Callable[[], Set[Cid]] = frozenset
+    ) -> None:
+        self._client, self._unpin_after_s, self._needed_elsewhere = client, unpin_after_s, needed_elsewhere
         self._pins = Pins(client.journal, client.store, log)
-        self._gradient = GradientKeeper(client, unpin_after_s, self._pins)
         self._pin_at_s = self._let_go_at_s = 0.0
 
     def act(self, tasks: Sequence[ServedTask]) -> None:
@@ -49,9 +52,8 @@ class Keeper:
                     self._plan(served)
             if time.monotonic() >= self._let_go_at_s:
                 self._let_go_at_s = time.monotonic() + _LET_GO_EVERY_S
-                needed = self._gradient.act()
-                needed |= {cid for served in waiting if not self._is_ended(served) for cid in self._published(served)}
-                self._pins.let_go(self._client.chain.block_time(), needed)
+                needed = {cid for served in waiting if not self._is_ended(served) for cid in self._published(served)}
+                self._pins.let_go(self._client.chain.block_time(), needed | self._needed_elsewhere())
         except (StoreError, BadInput) as exc:
             self._pin_at_s = time.monotonic() + _RETRY_S
             log.warning(f"pins are checked again later: {exc}")

@@ -5,7 +5,7 @@ the keys leave this machine, and transactions before they are sent. The test set
 on chain, so that nobody can train on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 
 import structlog
 
@@ -149,12 +149,17 @@ class Server:
 
 
 class ClientNode(Node):
-    """`is_idle`: no task of this client is pending or in a round. `unpin_after_s`: see `dataclient.pins`."""
+    """`is_idle`: no task of this client is pending or in a round. The others: see `dataclient.pins`."""
 
-    def __init__(self, context: RoleContext, unpin_after_s: int = UNPIN_AFTER_S) -> None:
+    def __init__(
+        self,
+        context: RoleContext,
+        unpin_after_s: int = UNPIN_AFTER_S,
+        needed_elsewhere: Callable[[], Set[Cid]] = frozenset,
+    ) -> None:
         super().__init__(context)
         self._server = Server(context)
-        self._keeper = Keeper(context, unpin_after_s)
+        self._keeper = Keeper(context, unpin_after_s, needed_elsewhere)
         self.is_idle = False
 
     def act(self) -> Waiting:

@@ -27,10 +27,11 @@ log = structlog.get_logger()
 
 
 class GradientKeeper:
-    """Looks after the pins of all gradient tasks of a client on one deployment."""
+    """Looks after the pins of all gradient tasks of a client on one deployment; what is due, `dataclient.pins` lets go."""
 
-    def __init__(self, client: RoleContext, unpin_after_s: int, pins: Pins) -> None:
-        self._client, self._unpin_after_s, self._pins = client, unpin_after_s, pins
+    def __init__(self, client: RoleContext, unpin_after_s: int) -> None:
+        self._client, self._unpin_after_s = client, unpin_after_s
+        self._pins = Pins(client.journal, client.store, log)
         self._needed: set[Cid] = set()
         self._look_at_s = 0.0
 

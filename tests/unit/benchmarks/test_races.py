@@ -1,6 +1,5 @@
 """The race of the benchmark of useful work: real blocks, steps counted for everybody, losers merged as said."""
 
-
 import pytest
 import torch
 

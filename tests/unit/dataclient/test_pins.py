@@ -50,6 +50,18 @@ def test_keeper__task_was_cancelled__its_files_stay_for_the_time_given_and_go_th
     assert not any(client.store.has(cid) for cid in files(home))
 
 
+def test_keeper__the_other_chain_needs_a_file__it_stays(
+    client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
+) -> None:
+    home = commissioned(client, tmp_path)
+    cancel(client, home)
+    kept = next(iter(files(home)))
+    for _ in range(2):
+        Keeper(client, unpin_after_s=0, needed_elsewhere=lambda: {kept}).act(served_tasks(client))
+        local_nodes.pass_time(1)
+    assert [cid for cid in files(home) if client.store.has(cid)] == [kept]
+
+
 def test_keeper__another_open_task_has_the_same_files__they_stay(
     client: RoleContext, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:

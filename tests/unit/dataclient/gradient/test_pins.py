@@ -102,9 +102,8 @@ def client(store: Daemon, chain: Chain, tmp_path: Path, monkeypatch: pytest.Monk
 
 def act(client: Any) -> set[Cid]:
     """One look of a new process, and what is due after it."""
-    planned = Pins(client.journal, client.store, None)
-    needed = GradientKeeper(client, UNPIN_AFTER_S, planned).act()
-    planned.let_go(client.chain.block_time(), needed)
+    needed = GradientKeeper(client, UNPIN_AFTER_S).act()
+    Pins(client.journal, client.store, None).let_go(client.chain.block_time(), needed)
     return needed
 
 
