@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class GradientKeeper:
-    """Looks after the pins of all gradient tasks of a client on one deployment; what is due, `dataclient.pins` lets go."""
+    """Looks after the pins of all gradient tasks of a client on one deployment; `dataclient.pins` lets go of them."""
 
     def __init__(self, client: RoleContext, unpin_after_s: int) -> None:
         self._client, self._unpin_after_s = client, unpin_after_s
