@@ -20,7 +20,7 @@ from pole.storage.folder import FolderStore
 from testbed.markdown import markdown_table
 
 MINERS = (1, 2, 4, 8, 16)
-MARKS = 60  # points of a curve of plain SGD
+MARKS = 20  # points of a curve of plain SGD
 POW = "0 (its work is hashes)"
 
 Results = dict[str, Any]
@@ -66,7 +66,7 @@ def waste(task: Task, given: argparse.Namespace) -> tuple[str, Results]:
 def merge(task: Task, given: argparse.Namespace) -> tuple[str, Results]:
     """How far a chain comes if losers' steps are merged: plain SGD's steps to the same test loss, over all steps."""
     rows, results, network = [], dict[str, Any](), task.network()
-    marks = _marks(given.blocks * given.steps * 4, 4 * MARKS)
+    marks = _marks(given.blocks * given.steps * 4, 16 * MARKS)
     curve = [test_loss(task, network, state) for state in plain(task, marks, given.seed)]
     for miners in given.miners:
         for kind in MERGES:
