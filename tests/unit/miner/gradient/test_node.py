@@ -131,12 +131,17 @@ def test_enrol__dear_task_and_little_ether__pays_the_least_bond(tmp_path: Path) 
     assert chain.paid_wei == BOND_WEI
 
 
-def test_enrol__bond_given__pays_that_or_says_that_it_is_too_small(tmp_path: Path) -> None:
+def test_enrol__bond_given__pays_that(tmp_path: Path) -> None:
+    chain = Chain(lost=0)
+    enrolling(chain, tmp_path, bond_wei=BOND_WEI + 1)._enrol()
+    assert chain.paid_wei == BOND_WEI + 1
+
+
+def test_enrol__bond_given_is_under_the_least__says_so_and_pays_nothing(tmp_path: Path) -> None:
     chain = Chain(lost=0)
     with pytest.raises(BadInput, match=r"--bond 0\.0499: the least bond of this chain is 0\.05 ether"):
         enrolling(chain, tmp_path, bond_wei=499 * 10**14)._enrol()
-    enrolling(chain, tmp_path, bond_wei=BOND_WEI + 1)._enrol()
-    assert chain.paid_wei == BOND_WEI + 1
+    assert chain.paid_wei == 0
 
 
 def test_lost_bonds__looked_for_twice__no_final_block_is_read_again(tmp_path: Path) -> None:
