@@ -13,6 +13,7 @@ from dataclient.pins import Keeper
 from dataclient.served_tasks import ServedTask, TaskReader, served_tasks
 from dataclient.submit import finish_interrupted
 from dataclient.task_folder import Issued, Prepared, TaskHome
+from dataclient.telling import Told
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round, TaskState
 from pole.encryption import MasterKey
@@ -109,6 +110,8 @@ class Server:
         except KeyRefused as exc:
             self._refused.add(current.previous_hash)
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
+            text = f"at risk: the bond of {served.home.name}. Its keys must not be issued: {exc}"
+            client.notices.tell(f"risk/keys/{served.task.task_id}", text)
             return
         client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
         lane.learning_chain.publish_keys(current.round_id, current.previous_hash, keys)
@@ -155,10 +158,16 @@ class ClientNode(Node):
         super().__init__(context)
         self._server = Server(context)
         self._keeper = Keeper(context, unpin_after_s)
+        self._told = Told(context)
         self.is_idle = False
+
+    def at_stake(self) -> str:
+        names = [each.home.name for each in self._server.tasks if each.task.state is TaskState.IN_ROUND]
+        return f"the bond of {', '.join(names)}" if names else ""
 
     def act(self) -> Waiting:
         waiting = self._server.act()
+        self._told.act(self._server.tasks)
         if not any(served.task.state is TaskState.IN_ROUND for served in self._server.tasks):
             self._keeper.act(self._server.tasks)
         self.is_idle = waiting is None

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from miner.display import percent
 from miner.gradient.chain_watcher import ChainWatcher
 from miner.gradient.losses import lost_bonds
 from miner.gradient.search import Found, Search, begin_search
 from miner.gradient.task import LoadedTask, load_task
 from miner.limits import MinerLimits, NotWorthIt
-from pole.chain.gradient_structs import Height, HeightPhase
+from pole.chain.gradient_structs import GradientHeader, Height, HeightPhase
 from pole.errors import ContentTooLarge, DataInvalid, ManifestInvalid, ModelInvalid, StoreError, TransactionReverted
 from pole.gradient.advance import advance_gradient_due
 from pole.gradient.network import prepare_torch
@@ -19,6 +20,7 @@ from pole.gradient.pace import choose_threads
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import GATHER_S
 
 # Whoever meets these is looking at a bad task, not at a bad day: nothing gets better by trying again.
 HOPELESS = (NotWorthIt, ManifestInvalid, DataInvalid, ModelInvalid, ContentTooLarge)
@@ -99,8 +101,29 @@ class GradientMiner(Node):
             f"height {header.height}: {whose}, step {header.step} after {header.interval_s} s, test "
             f"{header.test_ppm / 10_000:.2f} %; I did {steps} steps"
         )
+        self._tell(header)
         self._withdraw(header.height)
         self.blocks_ended, self._search = self.blocks_ended + 1, None
+
+    def _tell(self, header: GradientHeader) -> None:
+        """Blocks follow each other in seconds: what became of them may be told together."""
+        own = self.context.journal.recall(f"proposed/{header.height}")
+        if header.miner == self._address:
+            text = (
+                f"gradient block {header.height} is mine: step {header.step}, {percent(header.test_ppm)} test accuracy"
+            )
+        elif own is not None:
+            text = (
+                f"gradient block {header.height} went to {header.miner} with step {header.step}; I had proposed step "
+                f"{own['step']}"
+            )
+        else:
+            return
+        self.context.notices.tell(f"height/{header.height}", text, wait_s=GATHER_S)
+
+    def at_stake(self) -> str:
+        has_proposed = self.context.journal.recall(f"proposed/{self._followed}") is not None
+        return "my bond of the gradient chain" if has_proposed else ""
 
     def _withdraw(self, height: int) -> None:
         limit_wei = self.options.withdraw_over_wei
@@ -118,6 +141,9 @@ class GradientMiner(Node):
         if miner.bond_wei:
             return None
         lost = lost_bonds(self.context)
+        if lost:
+            text = f"slashed on the gradient chain: {lost} bond(s) lost so far; the verifiers did not find my steps"
+            self.context.notices.tell(f"slashed/{lost}", text)
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")
@@ -239,4 +265,5 @@ class GradientMiner(Node):
         except TransactionReverted as exc:
             self.context.log.debug(f"height {current.height}: came too late: {exc}")
             return
+        self.context.journal.remember(f"proposed/{current.height}", {"step": found.step})
         self.context.log.info(f"height {current.height}: proposed step {found.step}, digest {found.sign_digest}")

@@ -23,6 +23,7 @@ from miner.learning.solutions import Solution, Solutions
 from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from pole.chain.commitments import solution_commitment
+from pole.chain.deployment import in_lane
 from pole.chain.structs import Phase, Round
 from pole.errors import (
     ContentTooLarge,
@@ -36,6 +37,7 @@ from pole.learning.advance import advance_due, keep_anchor
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
+from pole.node.notify.notices import GATHER_S
 from pole.node.pins import UNPIN_AFTER_S
 from pole.timing import OnProgress
 
@@ -151,6 +153,9 @@ class LaneMiner:
                 try:
                     self._reveal(current)
                 except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
+                    key = in_lane(f"risk/reveal/{current.round_id}", self.lane)
+                    what = f"my bond of {self._name(current.round_id)}: the model cannot be published ({exc})"
+                    self.context.notices.tell(key, f"at risk: {what}")
                     return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
                 return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
             case Phase.VOTING:
@@ -207,6 +212,8 @@ class LaneMiner:
 
     def _decline(self, current: Round, why: str) -> Waiting:
         self._declined[current.round_id] = why
+        key = in_lane(f"declined/{current.round_id}", self.lane)
+        self.context.notices.tell(key, f"{self._name(current.round_id)}: I do not train: {why}", wait_s=GATHER_S)
         self.context.log.warning(f"{self._name(current.round_id)}: I do not train: {why}")
         return Waiting(f"{self._name(current.round_id)} to end ({why})", current.deadline, "look for the next")
 

@@ -41,6 +41,9 @@ class MinerNode(Node):
         """Whether leaving now would cost a bond."""
         return any(lane.is_committed for lane in self.lanes)
 
+    def at_stake(self) -> str:
+        return "the bond of my commit" if self.is_committed else ""
+
     def act(self) -> Waiting:
         rounds = [(lane, lane.tend()) for lane in self.lanes]
         ranked = self._ranked(rounds)

@@ -190,6 +190,10 @@ class ChainClient:
         """Number of the latest block; within a view, as contracts know it."""
         return self._view.head()[0] if self._is_viewing else self._newest()[0]
 
+    def node_block(self) -> int:
+        """Number of the latest block as the node counts, by which logs are asked for; always one request."""
+        return self._newest()[0]
+
     def block_hash(self, number: int) -> bytes | None:
         """None while there is no such block."""
         with node_errors(self.decoder, f"reading block {number}"), suppress(BlockNotFound):

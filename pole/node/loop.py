@@ -16,6 +16,7 @@ from pole.atomicfile import write_atomically
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
 from pole.node.alive import process_mark
+from pole.node.notify.troubles import Troubles
 from pole.node.pace import pause_s
 from pole.urls import scrub
 
@@ -66,10 +67,15 @@ class Node(ABC):
         self._failures = 0
         self._complained_at: float | None = None
         self._warned_at = -COMPLAIN_EVERY_S
+        self._troubles = Troubles(context.notices)
 
     @abstractmethod
     def act(self) -> Waiting:
         """One pass: do what is due, say what is awaited."""
+
+    def at_stake(self) -> str:
+        """What is lost if nothing succeeds for too long, from what is known without asking anybody; "" for nothing."""
+        return ""
 
     def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Poll until a signal comes or `is_done()`; a signal may interrupt `act` at any line."""
@@ -83,6 +89,9 @@ class Node(ABC):
             self._write_status("stopped", self._said)
             with suppress(OSError, ValueError):  # the terminal may be gone, or the stream closed
                 self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
+        except Exception as exc:
+            self.context.notices.tell(f"ended/{int(time.time())}", f"the role has ended: {type(exc).__name__}: {exc}")
+            raise
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -109,21 +118,39 @@ class Node(ABC):
             backoff_s = min(poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
             backoff_s = max(backoff_s, exc.retry_after_s)
             self.context.log.warning(f"{exc}; trying again in {backoff_s:.0f} s")
+            self._troubles.failed(str(exc), self.at_stake)
             self._write_status("retrying", Waiting(str(exc), None, "try again"))
             self._said = None
             return backoff_s
         except (InsufficientFunds, JournalFull) as exc:
             metrics.failed(exc)
             self._failures = 0
+            if isinstance(exc, InsufficientFunds):
+                self._troubles.poor(str(exc))
+            self._troubles.failed(str(exc), self.at_stake)
             self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
             return self._pause_s(None)
         except TransactionReverted as exc:
             metrics.failed(exc)
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
+            self._troubles.failed(waiting.what, self.at_stake)
+        else:
+            self._note_progress(waiting)
         self._failures, self._complained_at = 0, None
         self._warn_of_standstill()
         self._say(waiting)
         return self._pause_s(waiting)
+
+    def _note_progress(self, waiting: Waiting) -> None:
+        """A pass without an error may get nowhere all the same: no new block, or a deadline that is long over."""
+        now_s, still_s = time.time(), self.context.chain.still_s()
+        overdue_s = self.context.chain.last_time - waiting.until_s if waiting.until_s else 0
+        if still_s >= STILL_AFTER_S:
+            self._troubles.failed("no new block: the chain stands still", self.at_stake, now_s - still_s)
+        elif overdue_s >= STILL_AFTER_S:
+            self._troubles.failed(f"waiting for {waiting.what}, overdue", self.at_stake, now_s - overdue_s)
+        else:
+            self._troubles.passed()
 
     def _pause_s(self, waiting: Waiting | None) -> float:
         """Until the next pass."""

@@ -1,9 +1,10 @@
 """The command `doctor`: its options, and its findings for people and for programs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pole.node import logs
-from pole.node.cli import rpc_option
+from pole.node.cli import notify_options, rpc_option
 from pole.node.doctor.account import ROLES
 from pole.node.doctor.check import Check, Verdict
 from pole.node.doctor.examine import Examination, examine
@@ -21,6 +22,12 @@ from pole.settings import variable
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
 _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
+
+
+def _notify_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(notify_options()):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -41,11 +48,14 @@ _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
     type=click.Path(path_type=Path),
     help=f"File with the account's password.  [default: ${PASSWORD_VARIABLE}, else asked for by the role]",
 )
+@_notify_options
+@click.option("--test-notify", "is_told", is_flag=True, help="Send a test message to each address of --notify.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON list, for programs.")
 def doctor(*, role: str, account: str | None, is_json: bool, **given: object) -> None:
     """Say what is missing or wrong on this machine and for an account, and what mends it.
 
-    Nothing is sent, made or changed, and no password is asked for. Exit status 1 if anything is a problem.
+    Nothing is made or changed, only --test-notify sends anything, and no password is asked for. Exit status 1 if
+    anything is a problem.
     """
     logs.configure(level="error")
     roles = tuple(ROLES) if role == "all" else (role,)

@@ -15,6 +15,8 @@ from pole.chain.gradient_structs import Miner
 from pole.chain.profiles import LOCAL
 from pole.journal.journal import Journal
 from pole.node.context import RoleContext
+from pole.node.notify.notices import NOBODY
+from tests.unit.heard import Heard
 
 ADDRESS = "0x" + "11" * 20
 BOND_WEI = LOCAL.gradient.miner_bond_wei
@@ -63,6 +65,7 @@ def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0) -> GradientMiner:
         contracts=SimpleNamespace(gradient_chain=chain),
         journal=Journal(folder / "journal.sqlite"),
         log=structlog.get_logger(),
+        notices=NOBODY,
         home=folder,
     )
     whole: RoleContext = context
@@ -107,3 +110,38 @@ def test_lost_bonds__account_that_never_sent_anything__no_block_is_read(tmp_path
     chain = Chain(lost=0, nonce=0)
     assert lost_bonds(enrolling(chain, tmp_path).context) == 0
     assert chain.asked == []
+
+
+# --- what a person is told -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [0, 5])
+def test_enrol__bonds_lost__told_once_for_each_number(tmp_path: Path, allowed: int) -> None:
+    chain, heard = Chain(lost=2), Heard()
+    node = enrolling(chain, tmp_path, allowed)
+    object.__setattr__(node.context, "notices", heard)
+    for _ in range(2):
+        chain.bond_wei = 0
+        node._enrol()
+    assert list(heard.told) == ["slashed/2"]
+    assert heard.urgent == ["slashed/2"]
+
+
+@pytest.mark.parametrize(
+    ("winner", "own_step", "text"),
+    [
+        (ADDRESS, 7, "gradient block 9 is mine: step 7, 81.50 % test accuracy"),
+        ("0xOther", 11, "gradient block 9 went to 0xOther with step 7; I had proposed step 11"),
+        ("0xOther", None, None),
+    ],
+)
+def test_settle__height_decided__told_with_others_if_it_had_to_do_with_it(
+    tmp_path: Path, winner: str, own_step: int | None, text: str | None
+) -> None:
+    node, heard = enrolling(Chain(lost=0), tmp_path), Heard()
+    object.__setattr__(node.context, "notices", heard)
+    if own_step is not None:
+        node.context.journal.remember("proposed/9", {"step": own_step})
+    header: Any = SimpleNamespace(height=9, miner=winner, step=7, test_ppm=815_000)
+    node._tell(header)
+    assert (list(heard.told.values()), heard.urgent) == ([] if text is None else [text], [])

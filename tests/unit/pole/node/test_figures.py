@@ -19,6 +19,7 @@ from pole.chain.structs import Phase
 from pole.errors import BadInput, TransientChainError
 from pole.node import figures
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import NOBODY
 
 
 @pytest.fixture
@@ -61,6 +62,7 @@ def context_of(client: Any, contracts: Any, home: Path, address: str | None) -> 
         has_account=address is not None,
         home=home,
         log=structlog.get_logger(),
+        notices=NOBODY,
         poll_s=0.01,
     )
 
