@@ -48,19 +48,43 @@ class CountedStage(Stage):
 @click.option("--verifiers", type=click.IntRange(1, 10), default=3, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--poll-interval", help="What the roles are given.  [default: nothing]")
+@click.option("--socket", "is_socket", is_flag=True, help="Give the roles a WebSocket.")
+@click.option("--block-time", "block_time_s", type=click.IntRange(1, 60), default=1, show_default=True, help="Seconds.")
+@click.option(
+    "--waiting",
+    "waiting_s",
+    type=click.IntRange(60),
+    help="No rounds: how much one of each role asks in so many seconds.",
+)
 @click.option("--keep", is_flag=True, help="Keep the logs, and say where.")
-def cli(miners: int, verifiers: int, rounds: int, poll_interval: str | None, keep: bool) -> None:
+def cli(
+    miners: int,
+    verifiers: int,
+    rounds: int,
+    poll_interval: str | None,
+    is_socket: bool,
+    block_time_s: int,
+    waiting_s: int | None,
+    keep: bool,
+) -> None:
     """Count the requests of each role in some rounds, and the transactions that were mined in vain."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     folder, console = Path(tempfile.mkdtemp(prefix="pole-frugality-")), Console()
-    with development_chain("anvil") as chain, stage(folder, chain) as built, ExitStack() as held:
+    made = development_chain("anvil", block_time_s=block_time_s)
+    with made as chain, stage(folder, chain) as built, ExitStack() as held:
         built.__class__ = CountedStage
         assert isinstance(built, CountedStage)
         names = [("verifier", f"verifier-{i}") for i in range(1, verifiers + 1)]
         names += [("miner", f"miner-{i}") for i in range(1, miners + 1)]
-        actors = [built.actor(name, role, number) for number, (role, name) in enumerate(names, start=2)]
-        built.proxies = {actor.name: held.enter_context(counted(chain.rpc_url)) for actor in actors}
+        if waiting_s is not None:
+            names = [(role, role) for role in _WAITING]
+        actors = [built.actor(name, role.split()[0], number) for number, (role, name) in enumerate(names, start=2)]
+        counting = [(actor.name, counted(chain.rpc_url, is_socket=is_socket)) for actor in actors]
+        built.proxies = {name: held.enter_context(proxy) for name, proxy in counting}
         contracts = _deployed(built)
+        if waiting_s is not None:
+            _wait(console, built, actors, waiting_s)
+            return
         _start(built, actors, poll_interval)
         began, first = time.monotonic(), _after_round(contracts, built, 1)
         before = {name: (proxy.requests, proxy.bytes) for name, proxy in built.proxies.items()}
@@ -70,6 +94,31 @@ def cli(miners: int, verifiers: int, rounds: int, poll_interval: str | None, kee
         console.print(f"{rounds} rounds in {time.monotonic() - began:.0f} s")
     if keep:
         console.print(f"logs: {folder}")
+
+
+_WAITING = {
+    "verifier": ["verifier", "run", "--stake", "2"],
+    "miner": ["miner", "run", "--device", "cpu", "--threads", "1"],
+    "miner gradient": ["miner", "gradient", "run", "--device", "cpu", "--threads", "1"],
+    "dataclient": ["dataclient", "serve"],
+}
+_SETTLED_S, _DAY_S = 45, 86_400
+
+
+def _wait(console: Console, built: CountedStage, actors: list[Actor], seconds: int) -> None:
+    """What those ask who have nothing to do."""
+    for actor in actors:
+        built.start(_WAITING[actor.name], actor)
+    time.sleep(_SETTLED_S)
+    before = {name: (proxy.requests, proxy.bytes) for name, proxy in built.proxies.items()}
+    time.sleep(seconds)
+    if failed := built.failed():
+        raise click.ClickException(f"{failed[0]} ended with an error; see its log in {built.folder}")
+    table = Table("role", "requests a minute", "MB a day")
+    for name, proxy in built.proxies.items():
+        requests, size = proxy.requests - before[name][0], proxy.bytes - before[name][1]
+        table.add_row(name, f"{60 * requests / seconds:.2f}", f"{size / seconds * _DAY_S / 1e6:.2f}")
+    console.print(table)
 
 
 def _deployed(built: Stage) -> Contracts:

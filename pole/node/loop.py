@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pole import metrics
 from pole.atomicfile import write_atomically
+from pole.chain.wakeup import Wakeup
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
 from pole.node.alive import process_mark
@@ -68,6 +69,7 @@ class Node(ABC):
         self._complained_at: float | None = None
         self._warned_at = -COMPLAIN_EVERY_S
         self._troubles = Troubles(context.notices)
+        self._wakeup: Wakeup | None = None
 
     @abstractmethod
     def act(self) -> Waiting:
@@ -83,8 +85,9 @@ class Node(ABC):
         previous = {number: signal.signal(number, _stop) for number in wanted}
         try:
             self._measure()
+            self._listen()
             while not is_done():
-                time.sleep(self.step())
+                self._sleep(self.step())
         except Stopped:
             self._write_status("stopped", self._said)
             with suppress(OSError, ValueError):  # the terminal may be gone, or the stream closed
@@ -93,6 +96,8 @@ class Node(ABC):
             self.context.notices.tell(f"ended/{int(time.time())}", f"the role has ended: {type(exc).__name__}: {exc}")
             raise
         finally:
+            if self._wakeup is not None:
+                self._wakeup.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self._write_status("stopped", self._said)
@@ -102,6 +107,20 @@ class Node(ABC):
         if self.context.poll_s is None:
             with suppress(TransientChainError):  # then it sleeps by what is usual
                 self.context.chain.measure_interval()
+
+    def _listen(self) -> None:
+        """Over a WebSocket the node says when something has happened."""
+        if self.context.poll_s is None:
+            self._wakeup = self.context.chain.wakeup()
+        if self._wakeup is not None:
+            self._wakeup.start()
+
+    def _sleep(self, pause_s: float) -> None:
+        """A failure is slept off in any case; otherwise at most one look a block."""
+        if self._wakeup is None or self._failures:
+            time.sleep(pause_s)
+        else:
+            self._wakeup.wait(pause_s, self.context.chain.interval_s)
 
     def step(self) -> float:
         """Act once and report; returns the seconds to sleep before the next step."""
@@ -157,7 +176,8 @@ class Node(ABC):
         if self.context.poll_s is not None:
             return self.context.poll_s
         chain = self.context.chain
-        return pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s)
+        is_woken = self._wakeup is not None and self._wakeup.is_subscribed
+        return pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s, is_woken=is_woken)
 
     def _say(self, waiting: Waiting) -> None:
         """Once per change, so that the log shows every state and no repetition."""
