@@ -18,6 +18,7 @@ from eth_account import Account
 from rich.console import Console
 from rich.table import Table
 from web3 import Web3
+from web3.types import RPCEndpoint
 
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
@@ -70,8 +71,7 @@ def cli(
     """Count the requests of each role in some rounds, and the transactions that were mined in vain."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     folder, console = Path(tempfile.mkdtemp(prefix="pole-frugality-")), Console()
-    made = development_chain("anvil", block_time_s=block_time_s)
-    with made as chain, stage(folder, chain) as built, ExitStack() as held:
+    with development_chain("anvil") as chain, stage(folder, chain) as built, ExitStack() as held:
         built.__class__ = CountedStage
         assert isinstance(built, CountedStage)
         names = [("verifier", f"verifier-{i}") for i in range(1, verifiers + 1)]
@@ -82,6 +82,8 @@ def cli(
         counting = [(actor.name, counted(chain.rpc_url, is_socket=is_socket)) for actor in actors]
         built.proxies = {name: held.enter_context(proxy) for name, proxy in counting}
         contracts = _deployed(built)
+        if block_time_s > 1:
+            _slow_down(web3_at(chain.rpc_url), block_time_s)
         if waiting_s is not None:
             _wait(console, built, actors, waiting_s)
             return
@@ -102,7 +104,18 @@ _WAITING = {
     "miner gradient": ["miner", "gradient", "run", "--device", "cpu", "--threads", "1"],
     "dataclient": ["dataclient", "serve"],
 }
-_SETTLED_S, _DAY_S = 45, 86_400
+_SETTLED_S, _DAY_S, _SEEN_BLOCKS = 60, 86_400, 40
+
+
+def _slow_down(web3: Web3, block_time_s: int) -> None:
+    """As if it had always been so: roles look at the newest blocks to see how fast the chain is."""
+    calls: list[tuple[str, list[Any]]] = [
+        ("anvil_mine", [hex(_SEEN_BLOCKS), hex(block_time_s)]),
+        ("evm_setIntervalMining", [block_time_s]),
+    ]
+    for method, parameters in calls:
+        reply = web3.provider.make_request(RPCEndpoint(method), parameters)
+        assert "error" not in reply, reply
 
 
 def _wait(console: Console, built: CountedStage, actors: list[Actor], seconds: int) -> None:

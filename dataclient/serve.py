@@ -40,6 +40,7 @@ class Server:
         self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
         self._refused: set[bytes] = set()
+        self._served: dict[int, tuple[int, str]] = {}
 
     def act(self) -> Waiting | None:
         """Does what is due; returns what it waits for next, or None when no task of its own is open."""
@@ -56,6 +57,7 @@ class Server:
         rounds = [(lane, lane.learning_chain.latest_round()) for lane in client.contracts.lanes]
         mine = {served.task.task_id: served for served in tasks if served.is_open}
         for lane, latest in rounds:
+            self._note_end(lane, latest)
             if latest is not None and latest.task_id in mine:
                 self._publish_released(lane, latest, mine[latest.task_id])
         if not mine:
@@ -63,10 +65,21 @@ class Server:
         waits = []
         for lane, latest in rounds:
             if latest is not None and not latest.phase.is_over and latest.task_id in mine:
+                self._served[lane.lane] = (latest.round_id, mine[latest.task_id].home.name)
                 waits.append(self._serve_round(lane, latest, mine[latest.task_id]))
             else:
                 advance_due(client.chain, lane, client.address)
         return soonest(waits) if waits else self._waiting_for_turn(tasks, [latest for _, latest in rounds])
+
+    def _note_end(self, lane: Contracts, latest: Round | None) -> None:
+        """Says what the round that this lane served last has cost, once it is over."""
+        round_id, name = self._served.get(lane.lane, (0, ""))
+        if not round_id or latest is None or (latest.round_id == round_id and not latest.phase.is_over):
+            return
+        del self._served[lane.lane]
+        spent = self._client.chain.spending.take()
+        how = f"{lane.round_name(round_id)} of {name} has ended; it cost me {spent}"
+        log.info(how, gas=spent.gas, gas_wei=spent.wei)
 
     def _waiting_for_turn(self, tasks: Sequence[ServedTask], rounds: Sequence[Round | None]) -> Waiting:
         """`rounds`: the newest of every lane."""

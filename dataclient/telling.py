@@ -10,7 +10,7 @@ from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 
 _WHY = {
-    AbortReason.KEYS_MISSING: "its keys were not published in time, and its bond is lost",
+    AbortReason.KEYS_MISSING: "its keys were not published in time, which costs its bond if verifiers waited for them",
     AbortReason.NO_SOLUTION: "no miner committed a solution",
     AbortReason.NOTHING_REVEALED: "no miner revealed its solution",
     AbortReason.QUORUM_LOST: "too few verifiers voted",

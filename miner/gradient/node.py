@@ -96,10 +96,12 @@ class GradientMiner(Node):
             return
         header = self.gradient_chain.header(followed)
         steps = self._search.search.steps if self._search is not None and self._search.height == followed else 0
-        whose = "mine" if header.miner == self._address else header.miner
+        whose, spent = "mine" if header.miner == self._address else header.miner, self.context.chain.spending.take()
         self.context.log.info(
             f"height {header.height}: {whose}, step {header.step} after {header.interval_s} s, test "
-            f"{header.test_ppm / 10_000:.2f} %; I did {steps} steps"
+            f"{header.test_ppm / 10_000:.2f} %; I did {steps} steps; it cost me {spent}",
+            gas=spent.gas,
+            gas_wei=spent.wei,
         )
         self._tell(header)
         self._withdraw(header.height)

@@ -26,7 +26,7 @@ def listening(client: RoleContext) -> tuple[Told, Heard]:
     return Told(replace(client, notices=heard)), heard
 
 
-def test_act__keys_never_published__told_that_the_bond_is_lost_and_what_is_left(
+def test_act__keys_never_published__told_why_and_what_is_left(
     client: RoleContext, hand: Hand, local_nodes: LocalNodes, tmp_path: Path
 ) -> None:
     home = commissioned(client, tmp_path)
@@ -45,7 +45,7 @@ def test_act__keys_never_published__told_that_the_bond_is_lost_and_what_is_left(
     assert key == f"task/{submitted.task_id}"
     credit_wei = client.contracts.reward_reservoir.credit_wei(client.address)
     assert text == (
-        "small has no model: its keys were not published in time, and its bond is lost; "
+        "small has no model: its keys were not published in time, which costs its bond if verifiers waited for them; "
         f"{wei_to_ether(credit_wei)} ether can be withdrawn"
     )
     assert heard.urgent == [key]
