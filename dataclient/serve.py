@@ -29,6 +29,8 @@ from pole.task.manifest import InnerProductEncryption, Manifest
 
 log = structlog.get_logger()
 
+_STORE_RETRY_S = 5
+
 NOTHING_OPEN = Waiting("a task of mine to serve", None, "publish its functional keys when its round opens")
 
 
@@ -47,7 +49,8 @@ class Server:
         try:
             return self._act()
         except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
-            return Waiting(f"the content store to work again ({exc})", None, "go on")
+            retry_at_s = self._client.chain.last_time + _STORE_RETRY_S
+            return Waiting(f"the content store to work again ({exc})", retry_at_s, "go on")
 
     def _act(self) -> Waiting | None:
         client = self._client

@@ -10,6 +10,7 @@ from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 
 _WHY = {
+    AbortReason.NONE: "its round ended without a block",
     AbortReason.KEYS_MISSING: "its keys were not published in time, which costs its bond if verifiers waited for them",
     AbortReason.NO_SOLUTION: "no miner committed a solution",
     AbortReason.NOTHING_REVEALED: "no miner revealed its solution",
@@ -18,6 +19,8 @@ _WHY = {
     AbortReason.BELOW_FLOOR: "no solution reached the test accuracy that was asked for",
     AbortReason.UNDECIDED: "the verifiers did not agree",
 }
+_ROUNDS = 100
+"""How far back its round is looked for: it was the newest when the task was refunded."""
 
 
 class Told:
@@ -43,9 +46,11 @@ class Told:
 
     def _why(self, task: Task) -> str:
         chain = self._client.contracts.lanes[task.lane].learning_chain
-        reasons = [_WHY.get(chain.round(number).abort_reason, "") for number in chain.rounds_of(task.task_id)[-1:]]
+        newest = chain.round_count()
+        rounds = (chain.round(number) for number in range(newest, max(0, newest - _ROUNDS), -1))
+        ended = next((each for each in rounds if each.task_id == task.task_id), None)
         credit_wei = self._client.contracts.reward_reservoir.credit_wei(self._client.address)
-        why = "".join(reasons) or "its round ended without a block"
+        why = "its round ended without a block" if ended is None else _WHY[ended.abort_reason]
         return f"{why}; {wei_to_ether(credit_wei)} ether can be withdrawn"
 
     def _tell_of_gradient_tasks(self) -> None:

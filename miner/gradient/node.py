@@ -144,7 +144,7 @@ class GradientMiner(Node):
             return None
         lost = lost_bonds(self.context)
         if lost:
-            text = f"slashed on the gradient chain: {lost} bond(s) lost so far; the verifiers did not find my steps"
+            text = f"slashed on the gradient chain: {lost} bond(s) lost so far: the verifiers found a proposal invalid"
             self.context.notices.tell(f"slashed/{lost}", text)
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"

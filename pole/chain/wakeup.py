@@ -14,7 +14,7 @@ from websockets.sync.connection import Connection
 from pole.chain.endpoints import open_socket
 from pole.urls import shown
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S, _CLOSE_S = 20.0, 5.0
 _FIRST_REST_S, _LONGEST_REST_S = 1.0, 60.0
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Wakeup:
         self._is_closing.set()
         if (connection := self._connection) is not None:
             connection.close()
-        self._thread.join(_TIMEOUT_S)
+        self._thread.join(_CLOSE_S)
 
     def wait(self, seconds: float, least_s: float) -> bool:
         """Returns when a contract has said something, but not within `least_s`; whether that was before `seconds`."""

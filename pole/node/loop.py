@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pole import metrics
 from pole.atomicfile import write_atomically
+from pole.chain.order import STEP_BLOCKS
 from pole.chain.wakeup import Wakeup
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
@@ -127,6 +128,7 @@ class Node(ABC):
         try:
             if self._failures:  # what answers again need not be the chain that went away
                 self.context.chain.check_genesis()
+            self.context.chain.turns.is_waiting = False
             with self.context.chain.viewing():
                 waiting = self.act()
                 figures.polled(self.context)
@@ -148,17 +150,19 @@ class Node(ABC):
                 self._troubles.poor(str(exc))
             self._troubles.failed(str(exc), self.at_stake)
             self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
-            return self._pause_s(None)
+            return self._pause_s(None, is_woken=False)
         except TransactionReverted as exc:
             metrics.failed(exc)
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
             self._troubles.failed(waiting.what, self.at_stake)
+            is_woken = False
         else:
             self._note_progress(waiting)
+            is_woken = self._wakeup is not None and self._wakeup.is_subscribed
         self._failures, self._complained_at = 0, None
         self._warn_of_standstill()
         self._say(waiting)
-        return self._pause_s(waiting)
+        return self._pause_s(waiting, is_woken=is_woken)
 
     def _note_progress(self, waiting: Waiting) -> None:
         """A pass without an error may get nowhere all the same: no new block, or a deadline that is long over."""
@@ -171,13 +175,13 @@ class Node(ABC):
         else:
             self._troubles.passed()
 
-    def _pause_s(self, waiting: Waiting | None) -> float:
-        """Until the next pass."""
+    def _pause_s(self, waiting: Waiting | None, *, is_woken: bool) -> float:
+        """Until the next pass, which is soon if another's turn might pass unused."""
         if self.context.poll_s is not None:
             return self.context.poll_s
         chain = self.context.chain
-        is_woken = self._wakeup is not None and self._wakeup.is_subscribed
-        return pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s, is_woken=is_woken)
+        rest_s = pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s, is_woken=is_woken)
+        return min(rest_s, STEP_BLOCKS * chain.interval_s) if chain.turns.is_waiting else rest_s
 
     def _say(self, waiting: Waiting) -> None:
         """Once per change, so that the log shows every state and no repetition."""

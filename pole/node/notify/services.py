@@ -60,6 +60,8 @@ def services(urls: Sequence[str]) -> list[Channel]:
                     f"address {number} of --notify is none that apprise knows, or lacks a part (it may hold a "
                     "password, so it is not shown); see https://appriseit.com for their forms"
                 )
+            if plugin.overflow_mode == apprise.OverflowMode.UPSTREAM:  # as if the service took any length
+                plugin.overflow_mode = apprise.OverflowMode.SPLIT
             found.append(Service(url, number, plugin))
     return found
 

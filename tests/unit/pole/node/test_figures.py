@@ -15,6 +15,7 @@ from pole import metrics
 from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
+from pole.chain.order import Turns
 from pole.chain.structs import Phase
 from pole.errors import BadInput, TransientChainError
 from pole.node import figures
@@ -74,6 +75,7 @@ def stand_in(home: Path) -> Any:
         still_s=lambda: 0,
         viewing=nullcontext,
         last_time=1,
+        turns=Turns(),
     )
     idle = SimpleNamespace(lane=1, learning_chain=SimpleNamespace(current_round=lambda: None))
     contracts = SimpleNamespace(

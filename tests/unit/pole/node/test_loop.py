@@ -17,6 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from pole.chain.client import ChainClient
+from pole.chain.order import Turns, place_of
 from pole.chain.structs import Phase
 from pole.errors import (
     BadInput,
@@ -63,6 +64,7 @@ def context(tmp_path: Path) -> Any:
         viewing=nullcontext,
         last_time=NOW_S,
         interval_s=12.0,
+        turns=Turns(),
     )
     return SimpleNamespace(
         role="miner",
@@ -142,6 +144,32 @@ def test_step__no_interval_given__sleeps_until_something_may_be_due(context: Any
     overdue = Waiting("somebody to count", NOW_S - 1, "look again")
     assert [Scripted(context, [each]).step() for each in (TASK, later, KEYS, overdue)] == [60, 60, 18, 12]
     assert Scripted(context, [TransientChainError("no answer")]).step() == 1
+
+
+def test_step__woken_by_the_node__idles_a_minute_but_not_where_no_event_will_come(context: Any) -> None:
+    context.poll_s, context.chain.interval_s = None, 2.0
+    script: list[Waiting | BaseException] = [
+        TASK,
+        TransactionReverted("NotDue", {}, "refused"),
+        InsufficientFunds("send 1 ether"),
+    ]
+    for is_subscribed, expected in ((False, [10, 10, 10]), (True, [60, 10, 10])):
+        node = Scripted(context, list(script))
+        node._wakeup = SimpleNamespace(is_subscribed=is_subscribed)  # type: ignore[assignment]
+        assert [node.step() for _ in script] == expected
+
+
+def test_step__something_is_anothers_turn__looks_again_when_that_may_be_over(context: Any) -> None:
+    context.poll_s = None
+
+    class Taking(Scripted):
+        def act(self) -> Waiting:
+            context.chain.turns.is_mine("open", [], "0xStranger0", 100 + self.acted * 4)
+            return super().act()
+
+    node = Taking(context, [TASK])
+    assert place_of("open", [], "0xStranger0") == 2
+    assert [node.step(), node.step()] == [24, 60]
 
 
 def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
@@ -267,7 +295,7 @@ class Busy(Node):
     def act(self):
         print("acting", flush=True)
         {busy}
-chain = SimpleNamespace(viewing=nullcontext)
+chain = SimpleNamespace(viewing=nullcontext, turns=SimpleNamespace())
 given = dict(role="miner", chain=chain, has_account=False, home=Path({str(tmp_path)!r}), poll_s=0.01)
 Busy(SimpleNamespace(**given, log=structlog.get_logger(), notices=NOBODY)).run()
 """
