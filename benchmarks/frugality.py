@@ -174,7 +174,7 @@ def _start(built: Stage, actors: list[Actor], poll_interval: str | None, *, is_g
 def _commission(built: Stage, client: Actor, count: int, *, is_gradient: bool) -> None:
     """So many tasks of 30 s, or one of so many blocks."""
     if is_gradient:
-        more = ["--blocks", str(count), "--interval", "20"]
+        more = ["--blocks", str(count), "--interval", "20", "--devices", "alike"]
         built.run(["dataclient", "gradient", "submit", "sklearn:digits", *more], client)
         return
     draft = ["dataclient", "init", "sklearn:iris", "--out", "iris.toml", "--name", "iris", "--time-limit", "30"]

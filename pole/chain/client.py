@@ -385,10 +385,11 @@ class ChainClient:
 
 
 def _event(contract: str, entry: Any) -> Event:
+    arguments = entry["args"]  # by item: one that is named `keys`, say, hides the method
     return Event(
         contract,
         str(entry["event"]),
-        dict(entry["args"]),
+        {name: arguments[name] for name in arguments},
         int(entry["blockNumber"]),
         int(entry["logIndex"]),
         entry["transactionHash"].to_0x_hex(),
