@@ -33,7 +33,7 @@ class Deadline:
         next_look_s: NextLook = lambda _round, _now_s: REFRESH_S,
     ) -> None:
         self._look, self._solutions_wanted, self.reserve_s = look, solutions_wanted, reserve_s
-        self._next_look_s, self._pause_s = next_look_s, REFRESH_S
+        self._next_look_s, self._is_away = next_look_s, False
         self._round, self._block_time = look()
         self._looked_at = self._asked_at = time.monotonic()
         self._phase, self._previous_hash, self.reason = self._round.phase, self._round.previous_hash, ""
@@ -47,7 +47,8 @@ class Deadline:
 
     def seconds_left(self) -> float:
         """Until the reserve begins, by block time and the time passed since the last look at it."""
-        if time.monotonic() - self._asked_at > self._pause_s:
+        pause_s = REFRESH_S if self._is_away else self._next_look_s(self._round, self._block_time)
+        if time.monotonic() - self._asked_at > pause_s:
             self._refresh()
         passed = time.monotonic() - self._looked_at
         return max(0.0, closing_s(self._round, self._solutions_wanted) - self._block_time - passed - self.reserve_s)
@@ -57,13 +58,12 @@ class Deadline:
         try:
             self._round, self._block_time = self._look()
         except TransientChainError:
-            self._pause_s = REFRESH_S
+            self._is_away = True
             return  # the clock runs on from the last look; whoever talks to the chain next reports the trouble
-        self._looked_at = time.monotonic()
+        self._looked_at, self._is_away = time.monotonic(), False
         self._judge()
 
     def _judge(self) -> None:
-        self._pause_s = self._next_look_s(self._round, self._block_time)
         if self._round.phase is not self._phase:
             self.reason = f"the round is in its phase {self._round.phase.name.lower()} now"
         elif self._round.previous_hash != self._previous_hash:

@@ -17,7 +17,7 @@ from miner.learning.assignment import (
     is_race,
     terms_of,
 )
-from miner.learning.deadline import REFRESH_S, Deadline, closing_s
+from miner.learning.deadline import Deadline, closing_s
 from miner.learning.settlement import Settlement
 from miner.learning.solutions import Solution, Solutions
 from miner.limits import MinerLimits, NotWorthIt
@@ -253,13 +253,13 @@ class LaneMiner:
 
         def next_look_s(current: Round, now_s: int) -> float:
             """As for any wait; where others can close the commits, as soon as it helps to know."""
-            if self.context.poll_s is not None:
-                return REFRESH_S
             until_s, interval_s = closing_s(current, terms.solutions_wanted), client.interval_s
             can_close = current.earliest_close_at < current.deadline
             soon_s = STEP_BLOCKS * interval_s if can_close else LONGEST_S
             return min(pause_s(until_s, now_s, interval_s), soon_s, others_s)
 
+        if self.context.poll_s is not None:
+            return Deadline(look, terms.solutions_wanted, reserve_s)
         return Deadline(look, terms.solutions_wanted, reserve_s, next_look_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
