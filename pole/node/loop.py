@@ -71,6 +71,7 @@ class Node(ABC):
         self._warned_at = -COMPLAIN_EVERY_S
         self._troubles = Troubles(context.notices)
         self._wakeup: Wakeup | None = None
+        self._began_s = time.monotonic()
 
     @abstractmethod
     def act(self) -> Waiting:
@@ -125,6 +126,7 @@ class Node(ABC):
 
     def step(self) -> float:
         """Act once and report; returns the seconds to sleep before the next step."""
+        self._began_s = time.monotonic()
         try:
             if self._failures:  # what answers again need not be the chain that went away
                 self.context.chain.check_genesis()
@@ -166,7 +168,9 @@ class Node(ABC):
 
     def _note_progress(self, waiting: Waiting) -> None:
         """A pass without an error may get nowhere all the same: no new block, or a deadline that is long over."""
-        now_s, still_s = time.time(), self.context.chain.still_s()
+        # A pass that took long, as training does, may have had no reason to look for a new block.
+        still_s = self.context.chain.still_s() - int(time.monotonic() - self._began_s)
+        now_s = time.time()
         overdue_s = self.context.chain.last_time - waiting.until_s if waiting.until_s else 0
         if still_s >= STILL_AFTER_S:
             self._troubles.failed("no new block: the chain stands still", self.at_stake, now_s - still_s)

@@ -404,6 +404,13 @@ def test_step__chain_stands_still__told_by_how_long_it_has(context: Any) -> None
     assert "stuck" in told_of(context, [KEYS])
 
 
+def test_step__pass_took_long__is_no_standstill(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    context.chain.still_s = lambda: 7300
+    clock = iter([0.0, 0.0] + 20 * [7250.0])  # as the node is made, as its pass begins, and then
+    monkeypatch.setattr("pole.node.loop.time.monotonic", lambda: next(clock))
+    assert told_of(context, [KEYS]) == {}
+
+
 def test_step__deadline_long_over__told(context: Any) -> None:
     context.chain.last_time = NOW_S + 100
     assert told_of(context, [KEYS] * 20) == {}
