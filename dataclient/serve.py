@@ -222,7 +222,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
     match current.phase:
         case Phase.KEYS if not current.is_bound:
             what = f"block {current.anchor_block} after the opening, which the keys of {name} depend on"
-            return Waiting(what, until_s, "publish them")
+            return Waiting(what, current.opened_at + 1, "publish them")
         case Phase.KEYS:
             return Waiting(f"the key window of {name} to pass, no keys were issued", until_s, "lose the bond")
         case Phase.TRAINING:
@@ -232,6 +232,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
             what = f"late miners of {name} ({current.submission_count} committed)"
             return Waiting(what, until_s, "release the test set, or get the reward back")
         case Phase.RELEASE:
+            until_s = current.commits_closed_at + 1
             return Waiting(f"the next block, to release the test set of {name}", until_s, "release it")
         case Phase.REVEAL:
             what = f"miners of {name} to reveal ({current.revealed_count} of {current.submission_count})"
