@@ -173,7 +173,8 @@ class LaneMiner:
         """Trains and commits, or says why not."""
         round_id, deadline = current.round_id, current.deadline
         if not current.is_bound:
-            return Waiting(f"block {current.anchor_block}, which the mapping depends on", deadline, "train")
+            what = f"block {current.anchor_block}, which the mapping depends on"
+            return Waiting(what, current.opened_at + 1, "train")
         if round_id in self._declined:
             return Waiting(f"{self._name(round_id)} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.solutions.solution(current)
