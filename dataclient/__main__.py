@@ -27,13 +27,13 @@ from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
 from pole.node.pins import UNPIN_AFTER_S
+from pole.node.terminal import Fitted, console, say
 from pole.shell import command
 
 if TYPE_CHECKING:
     from dataclient.drafting.proposal import Wishes
     from dataclient.submit import TaskOrder
 
-_PIPED_WIDTH = 160
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -170,8 +170,8 @@ def status(context: RoleContext) -> None:
     """Show every task: its state and round, its escrow, and how much of its data the keys have given away."""
     from dataclient.status import status_table
 
-    _console().print(status_table(context))
-    click.echo(f"process  {last_status(context.home)}")
+    console().print(Fitted(status_table(context)))
+    say("process", last_status(context.home))
 
 
 @cli.command()
@@ -249,7 +249,7 @@ def leaderboard_command(context: RoleContext, *, task: str, is_json: bool) -> No
     if is_json:
         click.echo(json.dumps(found.document(), indent=1))
     elif found.standings:
-        _console().print(leaderboard_table(found))
+        console().print(Fitted(leaderboard_table(found)))
     else:
         click.echo(title(found))
 
@@ -271,10 +271,6 @@ def audit_command(context: RoleContext, *, task: str) -> None:
 cli.add_command(withdraw_command("dataclient"))
 cli.add_command(gradient)
 cli.add_command(predict_command)
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
 
 
 def _wishes(given: dict[str, Any]) -> "Wishes":

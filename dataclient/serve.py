@@ -13,6 +13,7 @@ from dataclient.pins import Keeper
 from dataclient.served_tasks import ServedTask, TaskReader, served_tasks
 from dataclient.submit import finish_interrupted
 from dataclient.task_folder import Issued, Prepared, TaskHome
+from dataclient.telling import Told
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Phase, Round, TaskState
 from pole.encryption import MasterKey
@@ -28,6 +29,8 @@ from pole.task.manifest import InnerProductEncryption, Manifest
 
 log = structlog.get_logger()
 
+_STORE_RETRY_S = 5
+
 NOTHING_OPEN = Waiting("a task of mine to serve", None, "publish its functional keys when its round opens")
 
 
@@ -39,13 +42,15 @@ class Server:
         self._reader = TaskReader(client)
         self.tasks: list[ServedTask] = []
         self._refused: set[bytes] = set()
+        self._served: dict[int, tuple[int, str]] = {}
 
     def act(self) -> Waiting | None:
         """Does what is due; returns what it waits for next, or None when no task of its own is open."""
         try:
             return self._act()
         except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
-            return Waiting(f"the content store to work again ({exc})", None, "go on")
+            retry_at_s = self._client.chain.last_time + _STORE_RETRY_S
+            return Waiting(f"the content store to work again ({exc})", retry_at_s, "go on")
 
     def _act(self) -> Waiting | None:
         client = self._client
@@ -55,6 +60,7 @@ class Server:
         rounds = [(lane, lane.learning_chain.latest_round()) for lane in client.contracts.lanes]
         mine = {served.task.task_id: served for served in tasks if served.is_open}
         for lane, latest in rounds:
+            self._note_end(lane, latest)
             if latest is not None and latest.task_id in mine:
                 self._publish_released(lane, latest, mine[latest.task_id])
         if not mine:
@@ -62,10 +68,21 @@ class Server:
         waits = []
         for lane, latest in rounds:
             if latest is not None and not latest.phase.is_over and latest.task_id in mine:
+                self._served[lane.lane] = (latest.round_id, mine[latest.task_id].home.name)
                 waits.append(self._serve_round(lane, latest, mine[latest.task_id]))
             else:
                 advance_due(client.chain, lane, client.address)
         return soonest(waits) if waits else self._waiting_for_turn(tasks, [latest for _, latest in rounds])
+
+    def _note_end(self, lane: Contracts, latest: Round | None) -> None:
+        """Says what the round that this lane served last has cost, once it is over."""
+        round_id, name = self._served.get(lane.lane, (0, ""))
+        if not round_id or latest is None or (latest.round_id == round_id and not latest.phase.is_over):
+            return
+        del self._served[lane.lane]
+        spent = self._client.chain.spending.take()
+        how = f"{lane.round_name(round_id)} of {name} has ended; it cost me {spent}"
+        log.info(how, gas=spent.gas, gas_wei=spent.wei)
 
     def _waiting_for_turn(self, tasks: Sequence[ServedTask], rounds: Sequence[Round | None]) -> Waiting:
         """`rounds`: the newest of every lane."""
@@ -109,6 +126,8 @@ class Server:
         except KeyRefused as exc:
             self._refused.add(current.previous_hash)
             log.error("keys refused, the bond of this task will be lost", task=served.home.name, reason=str(exc))
+            text = f"at risk: the bond of {served.home.name}. Its keys must not be issued: {exc}"
+            client.notices.tell(f"risk/keys/{served.task.task_id}", text)
             return
         client.journal.remember(f"pins/keys/{served.task.task_id}/{current.round_id}", {"keys": str(keys)})
         lane.learning_chain.publish_keys(current.round_id, current.previous_hash, keys)
@@ -160,10 +179,16 @@ class ClientNode(Node):
         super().__init__(context)
         self._server = Server(context)
         self._keeper = Keeper(context, unpin_after_s, needed_elsewhere)
+        self._told = Told(context)
         self.is_idle = False
+
+    def at_stake(self) -> str:
+        names = [each.home.name for each in self._server.tasks if each.task.state is TaskState.IN_ROUND]
+        return f"the bond of {', '.join(names)}" if names else ""
 
     def act(self) -> Waiting:
         waiting = self._server.act()
+        self._told.act(self._server.tasks)
         if not any(served.task.state is TaskState.IN_ROUND for served in self._server.tasks):
             self._keeper.act(self._server.tasks)
         self.is_idle = waiting is None
@@ -202,7 +227,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
     match current.phase:
         case Phase.KEYS if not current.is_bound:
             what = f"block {current.anchor_block} after the opening, which the keys of {name} depend on"
-            return Waiting(what, until_s, "publish them")
+            return Waiting(what, current.opened_at + 1, "publish them")
         case Phase.KEYS:
             return Waiting(f"the key window of {name} to pass, no keys were issued", until_s, "lose the bond")
         case Phase.TRAINING:
@@ -212,6 +237,7 @@ def waiting_in_round(current: Round, name: str) -> Waiting:
             what = f"late miners of {name} ({current.submission_count} committed)"
             return Waiting(what, until_s, "release the test set, or get the reward back")
         case Phase.RELEASE:
+            until_s = current.commits_closed_at + 1
             return Waiting(f"the next block, to release the test set of {name}", until_s, "release it")
         case Phase.REVEAL:
             what = f"miners of {name} to reveal ({current.revealed_count} of {current.submission_count})"

@@ -14,21 +14,14 @@ from explorer.site import Site
 from pole.chain.deployment import Deployment
 from pole.errors import BadInput
 from pole.node import logs
-from pole.node.cli import DEFAULT_RPC, RPC_VARIABLE
+from pole.node.cli import rpc_option
 from pole.node.exit import exit_code
 from pole.paths import expanded
 from pole.settings import variable
 from pole.storage.store import Store, open_store
 
 _OPTIONS = [
-    click.option(
-        "--rpc",
-        envvar=RPC_VARIABLE,
-        default=DEFAULT_RPC,
-        show_default=True,
-        callback=lambda _context, _option, value: (value.split() or [""])[0],  # roles take several from the variable
-        help="Ethereum node (HTTP); read only.",
-    ),
+    rpc_option(),
     click.option(
         "--deployment",
         "deployments",
@@ -66,7 +59,7 @@ def cli(
     port: int,
     store: str,
     poll_interval: float,
-    rpc: str,
+    rpc: tuple[str, ...],
     deployments: tuple[Path, ...],
     home: Path,
     log_level: str,
@@ -88,7 +81,7 @@ for _option in reversed(_OPTIONS):
 
 @cli.command()
 @click.pass_obj
-def audit(given: tuple[str, tuple[Path, ...], Path]) -> None:
+def audit(given: tuple[tuple[str, ...], tuple[Path, ...], Path]) -> None:
     """Replay the proof of every figure of every page against the chain; exit status 1 if one disagrees."""
     from explorer.audit import audit_site
 
@@ -110,10 +103,10 @@ def audit(given: tuple[str, tuple[Path, ...], Path]) -> None:
 
 @contextmanager
 def opened_sites(
-    rpc: str, deployments: Sequence[Path], home: Path, store: Store | None, poll_s: float
+    rpc: Sequence[str], deployments: Sequence[Path], home: Path, store: Store | None, poll_s: float
 ) -> Iterator[list[Site]]:
     """A site for each deployment; raises PoleError before anything is indexed."""
-    node = Node(rpc)
+    node = Node(*rpc)
     found = [Deployment.load(path) for path in deployments]
     if not found:
         found = [Deployment.find(int(node.request("eth_chainId"), 16))]
@@ -128,6 +121,7 @@ def opened_sites(
             site = Site(deployment, node, folder, store, poll_s)
             held.callback(site.close)
             site.indexer.check_chain()
+            node.expect(deployment.chain_id, deployment.genesis_hash)
             sites.append(site)
         if len({site.name for site in sites}) != len(sites):
             raise BadInput("the same deployment was given twice; give each --deployment once")

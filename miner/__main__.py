@@ -16,6 +16,7 @@ from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
 from pole.node.pins import UNPIN_AFTER_S
+from pole.node.terminal import say
 
 
 @click.group(cls=RunByDefault)
@@ -123,24 +124,24 @@ def _lane_index(context: RoleContext, lane: int | None) -> int | None:
 def status(context: RoleContext) -> None:
     """Say what the account owns, which round is on, and what the running miner waits for."""
     address = context.address
-    click.echo(f"account   {address}")
-    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(address))} ether")
+    say("account", address)
+    say("balance", f"{wei_to_ether(context.chain.balance_wei(address))} ether")
     credit_wei = context.contracts.reward_reservoir.credit_wei(address)
-    click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m miner withdraw)")
-    click.echo(f"token     {wei_to_ether(context.contracts.reward_token.balance(address))}")
-    click.echo(f"tasks     {context.contracts.task_market.pending_count()} pending")
+    say("credit", f"{wei_to_ether(credit_wei)} ether (python -m miner withdraw)")
+    say("token", wei_to_ether(context.contracts.reward_token.balance(address)))
+    say("tasks", f"{context.contracts.task_market.pending_count()} pending")
     for lane in context.contracts.lanes:
         current = lane.learning_chain.current_round()
-        title = "round     " if len(context.contracts.lanes) == 1 else f"lane {lane.lane + 1:<4} "
+        title = "round" if len(context.contracts.lanes) == 1 else f"lane {lane.lane + 1}"
         if current is None:
-            click.echo(f"{title}no round")
+            say(title, "no round")
             continue
         place = lane.learning_chain.place_of(current.round_id, address)
         mine = f"committed as number {place}" if place else "not committed"
         said = f"round {current.round_id}, {current.phase.name.lower()} until {current.deadline}; {mine}"
-        click.echo(f"{title}{said}")
-    click.echo(f"gradient  {enrolment(context.contracts.gradient_chain, address)}")
-    click.echo(f"process   {last_status(context.home)}")
+        say(title, said)
+    say("gradient", enrolment(context.contracts.gradient_chain, address))
+    say("process", last_status(context.home))
 
 
 cli.add_command(withdraw_command("miner"))

@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     rpc: str | None = Field(default=None, description="Ethereum nodes, separated by spaces, where `--rpc` is not given")
     store: str | None = Field(default=None, description="content store, where `--store` is not given")
     password: SecretStr | None = Field(default=None, description="password of the key file; never an argument")
+    notify: SecretStr | None = Field(
+        default=None, description="addresses to tell a person at, separated by spaces, where `--notify` is not given"
+    )
+    notify_file: Path | None = Field(default=None, description="file with such addresses, one a line")
     locks: Path = Field(
         default=Path("~/.pole/locks"),
         description="folder of the locks that keep two processes of a user from using one account",

@@ -12,6 +12,10 @@ UNREADABLE = "<unreadable address>"
 BLANK = "<hidden>"
 # Shorter parts, such as "v3", stand in too many other words; as a part of the whole path they are blanked all the same.
 _MIN_PART = 5
+# What is no path, query or password may be any word: only longer ones are blanked everywhere.
+_MIN_UNNAMED_PART = 8
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s'\"]+", re.IGNORECASE)
+_HOST = re.compile(r"localhost|[\w-]+(\.[\w-]+)+", re.IGNORECASE)
 
 _replacements: dict[str, str] = {}
 
@@ -41,6 +45,22 @@ def keep_secret(address_or_credential: str) -> None:
         _add(text, address)
     for part in _secret_parts(parts):
         _add(part, BLANK)
+
+
+def keep_wholly_secret(url: str) -> None:
+    """As `keep_secret`, for an address of which any part but the scheme may be a password; a host's name may not."""
+    keep_secret(url)
+    _add(url, BLANK)
+    scheme, separator, rest = url.partition("://")
+    for part in re.split(r"[/:@?&=#,]+", rest if separator else scheme):
+        if len(part) >= _MIN_UNNAMED_PART and not _HOST.fullmatch(part):
+            for form in {part, unquote(part), quote(unquote(part))}:
+                _add(form, BLANK)
+
+
+def without_addresses(text: str) -> str:
+    """The text with nothing but the scheme of every address: what was typed wrong may be a secret all the same."""
+    return _ADDRESS.sub(rf"\1{BLANK}", text)
 
 
 def scrub(text: str) -> str:

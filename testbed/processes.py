@@ -49,13 +49,15 @@ class Stage:
     """Where the demo runs; commands get the chain, the store and the password from here.
 
     `stores`: by role, where it is not the folder that all share. `is_forking`: processes need not load their libraries,
-    see `testbed.forked`; what a test says of command lines or of the start itself is then not seen.
+    see `testbed.forked`; what a test says of command lines or of the start itself is then not seen. `variables`: more
+    of the environment.
     """
 
     folder: Path
     chain: DevChain
     stores: dict[str, str] = field(default_factory=dict)
     is_forking: bool = False
+    variables: dict[str, str] = field(default_factory=dict, repr=False)
     processes: dict[str, Process] = field(default_factory=dict)
     _password: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
 
@@ -172,7 +174,12 @@ class Stage:
         own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), variable("locks"): str(self.folder / "locks")}
         # Copies of what an actor fetched are its own, as on a machine of its own.
         own |= {} if actor is None else {variable("ipfs_cache"): str(actor.home / "fetched")}
-        return {**os.environ, **own, RPC_VARIABLE: self.chain.rpc_url, PASSWORD_VARIABLE: self._password}
+        return {
+            **os.environ,
+            **own,
+            RPC_VARIABLE: self.chain.rpc_url,
+            PASSWORD_VARIABLE: self._password,
+        } | self.variables
 
 
 def _output_of(arguments: Sequence[str], status: int, out: str, err: str | None) -> str:

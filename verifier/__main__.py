@@ -16,6 +16,7 @@ from pole.node.cli import ETHER, role_options
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
+from pole.node.terminal import say
 from verifier.gradient.commands import gradient
 from verifier.judging.messages import JudgingLimits
 
@@ -145,14 +146,14 @@ def status(context: RoleContext, *, owner: str | None) -> None:
         seat = "seated"
     else:
         seat = f"unbonding until {verifier.release_at}" if verifier.release_at else "not seated"
-    click.echo(f"account   {context.address}" + (f", votes for {owner}" if owner else ""))
-    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(context.address))} ether")
-    click.echo(f"stake     {wei_to_ether(verifier.stake_wei)} ether, {seat}, {verifier.open_ballots} open ballots")
+    say("account", f"{context.address}" + (f", votes for {owner}" if owner else ""))
+    say("balance", f"{wei_to_ether(context.chain.balance_wei(context.address))} ether")
+    say("stake", f"{wei_to_ether(verifier.stake_wei)} ether, {seat}, {verifier.open_ballots} open ballots")
     if verifier.voter != NOBODY:
-        click.echo(f"voter     {verifier.voter}")
+        say("voter", verifier.voter)
     credit_wei = context.contracts.reward_reservoir.credit_wei(address)
-    click.echo(f"credit    {wei_to_ether(credit_wei)} ether (python -m verifier withdraw)")
-    click.echo(f"process   {last_status(context.home)}")
+    say("credit", f"{wei_to_ether(credit_wei)} ether (python -m verifier withdraw)")
+    say("process", last_status(context.home))
 
 
 cli.add_command(withdraw_command("verifier"))

@@ -3,6 +3,7 @@
 import functools
 from itertools import count
 
+from pole.chain.deployment import in_lane
 from pole.chain.structs import Ballot, Phase, Round
 from pole.errors import InsufficientFunds, TransactionReverted
 from pole.journal.transactions import TransactionState
@@ -10,10 +11,12 @@ from pole.learning.advance import advance_due
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import GATHER_S
 from pole.shell import command
 from verifier.gradient.voting import GradientVoting
 from verifier.judging.messages import JudgingLimits
 from verifier.learning.voting import LearningVoting
+from verifier.stakewatch import StakeWatch
 from verifier.votes import VoteBook
 
 
@@ -40,6 +43,7 @@ class VerifierNode(Node):
         self.gradient = GradientVoting(context, limits, reserve_s, self.votes)
         self.wanted_stake_wei = wanted_stake_wei
         self._cannot_stake_wei = 0
+        self._stakes = StakeWatch(context, self.owner)
 
     @property
     def voting(self) -> LearningVoting:
@@ -65,9 +69,13 @@ class VerifierNode(Node):
     def _address(self) -> str:
         return self.context.address
 
+    def at_stake(self) -> str:
+        return "my part in the votes, and penalties for missing them" if self._stakes.is_seated else ""
+
     def act(self) -> Waiting:
         for lane in self.lanes:
             lane.advance()
+        self._stakes.look()
         self._top_up()
         self.voting.keeper.let_go()
         waits = [self.gradient.act()]
@@ -103,6 +111,7 @@ class VerifierNode(Node):
         except (TransactionReverted, InsufficientFunds) as exc:
             if self._cannot_stake_wei != missing_wei:  # once, not at every step
                 context.log.warning(f"cannot stake {wei_to_ether(missing_wei)} ether more: {exc}")
+                context.notices.tell(f"top-up/{number}", f"cannot stake {wei_to_ether(missing_wei)} ether more: {exc}")
                 self._cannot_stake_wei = missing_wei
             return
         context.log.info(f"topped the stake up to {wei_to_ether(self.wanted_stake_wei)} ether")
@@ -177,6 +186,8 @@ class LaneVerifier:
             how = "a block" if ended.phase is Phase.FINALISED else f"no block: {ended.abort_reason.name.lower()}"
             name, spent = self.context.contracts.round_name(self._followed), self.context.chain.spending.take()
             self.context.log.info(f"{name}: ended with {how}; it cost me {spent}", gas=spent.gas, gas_wei=spent.wei)
+            key = in_lane(f"round/{self._followed}", self.context.contracts.lane)
+            self.context.notices.tell(key, f"{name}: ended with {how}; it cost me {spent}", wait_s=GATHER_S)
             self.rounds_ended += 1
 
     def _prepare(self, current: Round) -> Waiting:

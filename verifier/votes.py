@@ -59,6 +59,8 @@ class VoteBook:
             own = self.recall(ballot_id)
             if own is None:
                 self._context.log.error(f"ballot {ballot_id}: committed from another --home, cannot reveal from here")
+                text = f"at risk: the penalty of ballot {ballot_id}, which was committed to from another --home"
+                self._context.notices.tell(f"risk/ballot/{ballot_id}", text)
                 return Waiting("the ballot to end without my vote", ballot.deadline, "look for the next round")
             self.reveal(ballot, member, own)
         if member.has_revealed:

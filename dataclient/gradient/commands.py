@@ -1,12 +1,10 @@
 """The data client's commands for the gradient chain. Slow modules are imported inside the commands that need them."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from dataclient.sources.options import source_arguments, source_options
 from pole.atomicfile import write_atomically
@@ -14,11 +12,11 @@ from pole.errors import BadInput
 from pole.money import ether_to_wei
 from pole.node.cli import role_options
 from pole.node.context import RoleContext
+from pole.node.terminal import Fitted, console
 
 if TYPE_CHECKING:
     from dataclient.gradient.task_folder import GradientOrder
 
-_PIPED_WIDTH = 160
 _AS_THEY_ARE = (
     *("rules", "model", "block_count", "target_interval_s", "block_time_limit_s", "target_test_ppm", "batch_size"),
     *("learning_rate", "steps_per_block", "requirement_count", "checkpoint_interval", "segments", "redundancy"),
@@ -133,8 +131,7 @@ def status_command(context: RoleContext) -> None:
     """Show every gradient task: its state and blocks, the accuracy so far, and what is left in escrow."""
     from dataclient.gradient.status import status_table
 
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPED_WIDTH)
-    console.print(status_table(context))
+    console().print(Fitted(status_table(context)))
 
 
 @gradient.command("cancel")

@@ -1,25 +1,20 @@
 """JSON-RPC as the indexer needs it: raw answers, batches, and errors that say whether a smaller range would help."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from requests.exceptions import ConnectionError as HttpConnectionError
-from requests.exceptions import HTTPError, RequestException
-from web3 import HTTPProvider
-from web3.exceptions import RequestTimedOut
-from web3.providers.rpc.utils import ExceptionRetryConfiguration
 from web3.types import RPCEndpoint
 
+from pole.chain.node_faults import NodeFault, TooLarge
+from pole.chain.provider import NodeProvider
 from pole.errors import BadInput, ChainError, TransientChainError
-from pole.urls import UNREADABLE, keep_secret, scrub, shown
+from pole.urls import scrub
 
 BATCH = 100
 _FINAL_DEPTH = 64
 """Where a node knows no `finalized` block: two epochs, as on mainnet."""
-_RETRIES = ExceptionRetryConfiguration(errors=(HttpConnectionError, HTTPError), retries=3, backoff_factor=0.1)
 _LIMIT_CODES = (-32005, -32011, -32012, -32062)
 _LIMIT_WORDS = re.compile(
     r"range|too many (results|logs|blocks)|more than \d+ (results|logs)|response size|size (limit )?exceed"
@@ -50,16 +45,21 @@ class Header:
 
 
 class Node:
-    """A node behind an HTTP address; may be used by several threads."""
+    """The first of some nodes that answers, as for the roles; may be used by several threads."""
 
-    def __init__(self, rpc_url: str, timeout_s: float = 20) -> None:
-        self.shown = shown(rpc_url)
-        if self.shown == UNREADABLE or not self.shown.startswith(("http://", "https://")):
-            raise BadInput(f"node address {self.shown} is not HTTP; give --rpc http://HOST:PORT")
-        keep_secret(rpc_url)
-        self._provider = HTTPProvider(
-            rpc_url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=_RETRIES
-        )
+    def __init__(self, *rpc_urls: str, timeout_s: float = 20) -> None:
+        if not rpc_urls:
+            raise BadInput("there is no node to ask; give --rpc http://HOST:PORT")
+        self._provider = NodeProvider(rpc_urls, timeout_s)
+
+    @property
+    def shown(self) -> str:
+        """Address of the node that answered last, for messages."""
+        return self._provider.address
+
+    def expect(self, chain_id: int, genesis_hash: str) -> None:
+        """From now on, no answer is taken from another chain; the node that answered last is this one."""
+        self._provider.expect(chain_id, genesis_hash)
 
     def request(self, method: str, *params: Any) -> Any:
         """The result; raises RangeRefused, ChainError or TransientChainError."""
@@ -89,16 +89,13 @@ class Node:
     def _send(self, call: Any, what: str) -> Any:
         try:
             return call()
-        except HTTPError as exc:
-            status = exc.response.status_code if exc.response is not None else 0
-            if status == 413:
-                raise RangeRefused(f"{what}: the node's answer would be too large") from None
-            raise TransientChainError(f"{what}: the node at {self.shown} answers HTTP {status}; try again") from None
-        except (RequestException, RequestTimedOut, json.JSONDecodeError, OSError, TypeError, ValueError) as exc:
-            # Not `from exc`: what these libraries say has the whole URL in it, and with it a provider's key.
+        except TooLarge:
+            raise RangeRefused(f"{what}: the node's answer would be too large") from None
+        except NodeFault as fault:
+            raise TransientChainError(f"{what}: {self.shown}: {fault}", fault.wait_s or 0.0) from None
+        except (TypeError, ValueError):  # JSON-RPC by form only
             raise TransientChainError(
-                f"{what}: the node at {self.shown} does not answer ({type(exc).__name__}); start it, or give another "
-                "--rpc"
+                f"{what}: the node at {self.shown} does not answer as a node does; give another --rpc"
             ) from None
 
     def header(self, block: int | str) -> Header | None:

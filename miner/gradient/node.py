@@ -113,6 +113,11 @@ class GradientMiner(Node):
         self.blocks_ended += self._settlement.settle(current, ended, steps)
         self._followed = None if is_idle else current
 
+    def at_stake(self) -> str:
+        followed = self._followed
+        has_proposed = followed is not None and self._settlement.has_proposed(followed.height)
+        return "my bond of the gradient chain" if has_proposed else ""
+
     def _enrol(self) -> Waiting | None:
         """Bonds the account unless it is, exactly once, also through a crash; or says why not.
 
@@ -122,9 +127,12 @@ class GradientMiner(Node):
         if miner.bond_wei:
             return None
         lost = lost_bonds(self.context)
-        if lost > self._lost:
-            self.context.log.warning(f"the verifiers refused what I proposed: {lost} bond(s) are lost by now")
-            self._lost = lost
+        if lost:
+            text = f"slashed on the gradient chain: {lost} bond(s) lost so far: the verifiers found a proposal invalid"
+            self.context.notices.tell(f"slashed/{lost}", text)
+            if lost > self._lost:
+                self.context.log.warning(text)
+                self._lost = lost
         if lost > self.options.lost_bonds:
             what = f"somebody to find out why {lost} bond(s) were lost, and to allow for that with --lost-bonds {lost}"
             return Waiting(what, None, "enrol again")

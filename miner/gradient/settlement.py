@@ -8,6 +8,7 @@ from pole.gradient.proof import Published
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.figures import HEIGHTS
+from pole.node.notify.notices import GATHER_S
 from pole.node.pins import Pins
 from pole.storage.cid import Cid
 
@@ -34,6 +35,10 @@ class Settlement:
         mine = known.setdefault(str(current.height), {"task_id": current.task_id, "files": []})
         mine["files"] = sorted({*mine["files"], *map(str, published.files)})
         self._remember(known)
+
+    def has_proposed(self, height: int) -> bool:
+        """Whether a bond of ours depends on how the height ends."""
+        return str(height) in self._published()
 
     def settle(self, current: Height, followed: Height | None, steps: int) -> int:
         """Everything for heights that were decided; returns how many of them are blocks, each counted once.
@@ -68,6 +73,8 @@ class Settlement:
             outcome, said = "lost", f"{_described(header)} went to {header.miner}"
             said += "; I proposed one too and lost" if has_proposed else "; I had proposed none"
         HEIGHTS.labels(outcome).inc()
+        if outcome == "won" or has_proposed:  # blocks follow each other in seconds: they may be told together
+            self._context.notices.tell(f"height/{height}", f"gradient height {height}: {said}", wait_s=GATHER_S)
         said = f"height {height}: {said}; I did {steps} steps; it cost me {spent}"
         self._context.log.info(said, gas=spent.gas, gas_wei=spent.wei)
         self._withdraw(height)

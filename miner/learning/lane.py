@@ -17,12 +17,14 @@ from miner.learning.assignment import (
     is_race,
     terms_of,
 )
-from miner.learning.deadline import Deadline
+from miner.learning.deadline import Deadline, closing_s
 from miner.learning.settlement import Settlement
 from miner.learning.solutions import Solution, Solutions
 from miner.limits import MinerLimits, NotWorthIt
 from miner.training.api import Candidate, Trainer, TrainingJob, best_candidate, scoring_time_s
 from pole.chain.commitments import solution_commitment
+from pole.chain.deployment import in_lane
+from pole.chain.order import STEP_BLOCKS
 from pole.chain.structs import Phase, Round
 from pole.errors import (
     ContentTooLarge,
@@ -36,6 +38,8 @@ from pole.learning.advance import advance_due, keep_anchor
 from pole.learning.round_files import feature_cache
 from pole.node.context import RoleContext
 from pole.node.loop import Waiting
+from pole.node.notify.notices import GATHER_S
+from pole.node.pace import LONGEST_S, pause_s
 from pole.node.pins import UNPIN_AFTER_S
 from pole.timing import OnProgress
 
@@ -64,10 +68,10 @@ class LaneMiner:
     """Everything is derived from the chain and the journal, so that each step may die at any line and be taken again.
 
     `context`: as seen from the lane. `look_around` is called now and then while it trains, for what cannot wait
-    elsewhere.
+    elsewhere, and says in how many seconds it wants to be called again.
     """
 
-    def __init__(self, context: RoleContext, options: MinerOptions, look_around: Callable[[], None]) -> None:
+    def __init__(self, context: RoleContext, options: MinerOptions, look_around: Callable[[], float]) -> None:
         self.context, self.options, self._look_around = context, options, look_around
         self.lane = context.contracts.lane
         self.solutions = Solutions(context.journal, context.home, self.lane)
@@ -151,6 +155,9 @@ class LaneMiner:
                 try:
                     self._reveal(current)
                 except StoreError as exc:  # a full disk now must not cost the bond: the deadline is still ahead
+                    key = in_lane(f"risk/reveal/{current.round_id}", self.lane)
+                    what = f"my bond of {self._name(current.round_id)}: the model cannot be published ({exc})"
+                    self.context.notices.tell(key, f"at risk: {what}")
                     return Waiting(f"the content store to work again ({exc})", deadline, "reveal my solution")
                 return Waiting("the other miners to reveal", deadline, "wait for the verifiers")
             case Phase.VOTING:
@@ -166,7 +173,8 @@ class LaneMiner:
         """Trains and commits, or says why not."""
         round_id, deadline = current.round_id, current.deadline
         if not current.is_bound:
-            return Waiting(f"block {current.anchor_block}, which the mapping depends on", deadline, "train")
+            what = f"block {current.anchor_block}, which the mapping depends on"
+            return Waiting(what, current.opened_at + 1, "train")
         if round_id in self._declined:
             return Waiting(f"{self._name(round_id)} to end ({self._declined[round_id]})", deadline, "look for the next")
         solution = self.solutions.solution(current)
@@ -207,6 +215,8 @@ class LaneMiner:
 
     def _decline(self, current: Round, why: str) -> Waiting:
         self._declined[current.round_id] = why
+        key = in_lane(f"declined/{current.round_id}", self.lane)
+        self.context.notices.tell(key, f"{self._name(current.round_id)}: I do not train: {why}", wait_s=GATHER_S)
         self.context.log.warning(f"{self._name(current.round_id)}: I do not train: {why}")
         return Waiting(f"{self._name(current.round_id)} to end ({why})", current.deadline, "look for the next")
 
@@ -235,13 +245,23 @@ class LaneMiner:
         return progress
 
     def _deadline(self, round_id: int, terms: RoundTerms, reserve_s: float) -> Deadline:
-        chain, client = self.context.contracts.learning_chain, self.context.chain
+        chain, client, others_s = self.context.contracts.learning_chain, self.context.chain, LONGEST_S
 
         def look() -> tuple[Round, int]:
-            self._look_around()
+            nonlocal others_s
+            others_s = self._look_around()
             return chain.round(round_id), client.block_time()
 
-        return Deadline(look, terms.solutions_wanted, reserve_s)
+        def next_look_s(current: Round, now_s: int) -> float:
+            """As for any wait; where others can close the commits, as soon as it helps to know."""
+            until_s, interval_s = closing_s(current, terms.solutions_wanted), client.interval_s
+            can_close = current.earliest_close_at < current.deadline
+            soon_s = STEP_BLOCKS * interval_s if can_close else LONGEST_S
+            return min(pause_s(until_s, now_s, interval_s), soon_s, others_s)
+
+        if self.context.poll_s is not None:
+            return Deadline(look, terms.solutions_wanted, reserve_s)
+        return Deadline(look, terms.solutions_wanted, reserve_s, next_look_s)
 
     def _train(self, current: Round, assignment: Assignment) -> Candidate | None:
         """Trains until time is up or commits close; in a race, to the target. In overtime, any model does."""

@@ -6,10 +6,12 @@ from miner.learning.assignment import terms_of
 from miner.learning.lane import LaneMiner, MinerOptions
 from miner.learning.solutions import Solutions
 from miner.learning.worth import worth
+from pole.chain.order import STEP_BLOCKS
 from pole.chain.structs import Round
 from pole.errors import InsufficientFunds, StoreError, TransactionReverted
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting, soonest
+from pole.node.pace import LONGEST_S, pause_s
 
 __all__ = ["MinerNode", "MinerOptions"]
 
@@ -40,6 +42,9 @@ class MinerNode(Node):
     def is_committed(self) -> bool:
         """Whether leaving now would cost a bond."""
         return any(lane.is_committed for lane in self.lanes)
+
+    def at_stake(self) -> str:
+        return "the bond of my commit" if self.is_committed else ""
 
     def act(self) -> Waiting:
         rounds = [(lane, lane.tend()) for lane in self.lanes]
@@ -96,20 +101,27 @@ class MinerNode(Node):
 
     # --- what cannot wait --------------------------------------------------------------------------------------------
 
-    def _looking_around(self, training_on: int) -> Callable[[], None]:
-        """What the lane that is trained on calls now and then: the others' reveals, and rounds to open."""
+    def _looking_around(self, training_on: int) -> Callable[[], float]:
+        """What the lane that is trained on calls now and then: the others' reveals, and rounds to open.
 
-        def look_around() -> None:
+        Returns in how many seconds the others want to be looked at again.
+        """
+
+        def look_around() -> float:
+            client, waits = self.context.chain, list[Waiting]()
             if len(self.lanes) == 1:
-                return
+                return LONGEST_S
+            client.turns.is_waiting = False
             try:
                 rounds = [(lane, lane.tend()) for lane in self.lanes if lane.lane != training_on]
                 self._open_round(rounds, is_busy=True)
-                for lane, current in rounds:
-                    if current is not None:
-                        lane.take_part(current, False)
+                waits += [lane.take_part(current, False) for lane, current in rounds if current is not None]
             except (StoreError, TransactionReverted, InsufficientFunds) as exc:
                 self.context.log.warning(f"another lane has to wait: {exc}")
+                return client.interval_s
+            until_s = soonest(waits).until_s if waits else None
+            rest_s = pause_s(until_s, client.last_time, client.interval_s)
+            return min(rest_s, STEP_BLOCKS * client.interval_s) if client.turns.is_waiting else rest_s
 
         return look_around
 

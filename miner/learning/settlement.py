@@ -6,11 +6,19 @@ from miner.display import percent
 from miner.learning.solutions import Solutions
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import in_lane
-from pole.chain.structs import Phase, Round
+from pole.chain.structs import Phase, Round, VerdictKind
 from pole.money import wei_to_ether
 from pole.node.context import RoleContext
 from pole.node.pins import Pins
 from pole.storage.cid import Cid
+
+_FAULTS = {
+    VerdictKind.NONE: "not at all",
+    VerdictKind.INVALID: "invalid",
+    VerdictKind.UNAVAILABLE: "not to be had from the content store",
+    VerdictKind.WITHHELD: "without its data, which the client withheld",
+    VerdictKind.UNDECIDED: "in ways that the verifiers did not agree on",
+}
 
 
 class Settlement:
@@ -32,6 +40,9 @@ class Settlement:
             outcome = outcome_of(self.context.contracts, the_round, self.context.address)
             name, spent = self.context.contracts.round_name(round_id), self.context.chain.spending.take()
             self.context.log.info(f"{name}: {outcome}; it cost me {spent}", gas=spent.gas, gas_wei=spent.wei)
+            if self.context.contracts.learning_chain.place_of(round_id, self.context.address):
+                key = in_lane(f"round/{round_id}", self.context.contracts.lane)
+                self.context.notices.tell(key, f"{name}: {outcome}; it cost me {spent}")
             self._plan_unpinning(the_round)
             self.solutions.close(round_id, outcome)
             self._withdraw(round_id)
@@ -67,7 +78,7 @@ def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
     place = contracts.learning_chain.place_of(the_round.round_id, miner)
     if the_round.phase is not Phase.FINALISED:
         reason = the_round.abort_reason.name.lower().replace("_", " ")
-        return f"ended without a block: {reason}"
+        return f"ended without a block: {reason}{_own_verdict(contracts, the_round, miner) if place else ''}"
     header = contracts.block_ledger.header(the_round.height)
     block = f"block {the_round.height} ({percent(header.train_ppm)} train, {percent(header.test_ppm)} test accuracy)"
     if header.winner == miner:
@@ -79,6 +90,20 @@ def outcome_of(contracts: Contracts, the_round: Round, miner: str) -> str:
     for ommer in contracts.block_ledger.ommers(the_round.height):
         if ommer.miner == miner:
             return f"{block} went to {header.winner}; mine is an ommer with {percent(ommer.test_ppm)} test accuracy"
-    if not contracts.learning_chain.submissions(the_round.round_id)[place - 1].is_revealed:
-        return f"{block} went to {header.winner}; I did not reveal and lost my bond"
-    return f"{block} went to {header.winner}; I lost"
+    return f"{block} went to {header.winner}{_own_verdict(contracts, the_round, miner)}"
+
+
+def _own_verdict(contracts: Contracts, the_round: Round, miner: str) -> str:
+    """Why a miner with a place in an ended round did not win it."""
+    chain = contracts.learning_chain
+    entries = [each.miner for each in chain.entries(the_round.round_id)]
+    if miner not in entries:
+        return "; I did not reveal and lost my bond"
+    verdicts = contracts.verifier_committee.repeated_outcome(the_round.first_ballot_id, the_round.ballot_id)
+    if not verdicts:
+        return "; my model was not judged"
+    found = verdicts[entries.index(miner)]
+    if not found.is_valid:
+        return f"; my model was judged {_FAULTS[found.train]}"
+    test = f" and {percent(found.test_ppm)} test" if found.test is VerdictKind.SCORED else ""
+    return f"; I lost, with {percent(found.train_ppm)} train{test} accuracy"

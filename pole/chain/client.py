@@ -23,7 +23,7 @@ from web3.types import BlockIdentifier, LogReceipt
 from pole import __version__, metrics
 from pole.chain.abi import to_abi
 from pole.chain.artifacts import is_code_of
-from pole.chain.deployment import ContractName, Deployment, contract_names
+from pole.chain.deployment import ContractName, Deployment, contract_names, kind_of
 from pole.chain.heads import USUAL_INTERVAL_S, Heads
 from pole.chain.node_errors import RevertDecoder, no_contract, node_errors
 from pole.chain.node_faults import TooLarge
@@ -31,12 +31,14 @@ from pole.chain.order import Turns
 from pole.chain.provider import NodeProvider
 from pole.chain.spending import Spending
 from pole.chain.view import Call, Look, View, encoded
+from pole.chain.wakeup import Wakeup
 from pole.errors import BadInput, ChainError, NodeUnusable, TransientChainError, WrongChain
 
 _MAX_BLOCKS_PER_QUERY = 10_000
 _LEAST_VIEW_S = 0.5
 _FIRST_PAUSE_S = 2.0
 _MEASURED_BLOCKS = 32
+_SILENT = ("RewardReservoir", "RewardToken", "Lens")
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,10 @@ class ChainClient:
         """Number of the latest block; within a view, as contracts know it."""
         return self._view.head()[0] if self._is_viewing else self._newest()[0]
 
+    def node_block(self) -> int:
+        """Number of the latest block as the node counts, by which logs are asked for; always one request."""
+        return self._newest()[0]
+
     def block_hash(self, number: int) -> bytes | None:
         """None while there is no such block."""
         with node_errors(self.decoder, f"reading block {number}"), suppress(BlockNotFound):
@@ -260,6 +266,15 @@ class ChainClient:
     def interval_s(self) -> float:
         """Seconds between two blocks, as seen so far."""
         return self._view_heads.interval_s or self.heads.interval_s or USUAL_INTERVAL_S
+
+    def wakeup(self) -> Wakeup | None:
+        """Of this deployment's contracts but those that only keep money; None without a node that pushes."""
+        provider = self.web3.provider
+        url = provider.socket_url if isinstance(provider, NodeProvider) else None
+        if url is None:
+            return None
+        names = [name for name in contract_names(self.deployment.lanes) if kind_of(name) not in _SILENT]
+        return Wakeup(url, [self.deployment.address(name) for name in names])
 
     def measure_interval(self) -> None:
         """Look at the time between two blocks, once, for whoever sleeps by it."""
@@ -370,10 +385,11 @@ class ChainClient:
 
 
 def _event(contract: str, entry: Any) -> Event:
+    arguments = entry["args"]  # by item: one that is named `keys`, say, hides the method
     return Event(
         contract,
         str(entry["event"]),
-        dict(entry["args"]),
+        {name: arguments[name] for name in arguments},
         int(entry["blockNumber"]),
         int(entry["logIndex"]),
         entry["transactionHash"].to_0x_hex(),

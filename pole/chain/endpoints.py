@@ -20,10 +20,10 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "useful-proof-of-w
 
 
 class Endpoint(ABC):
-    """`address` may be shown; the URL itself may not."""
+    """`address` may be shown; `url` may not."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        self._url, self._timeout_s = url, timeout_s
+        self.url, self._timeout_s = url, timeout_s
         self.address = shown(url)
         self.failures = 0
         self.rests_until_s = 0.0
@@ -50,10 +50,10 @@ class HttpEndpoint(Endpoint):
     def ask(self, body: bytes) -> Any:
         try:
             response = self._session().post(
-                self._url, data=body, headers=_HEADERS, timeout=self._timeout_s, allow_redirects=False
+                self.url, data=body, headers=_HEADERS, timeout=self._timeout_s, allow_redirects=False
             )
         except (RequestException, OSError, ValueError) as exc:
-            raise fault_of(exc, self._url) from None
+            raise fault_of(exc, self.url) from None
         try:
             answer = json.loads(response.content)
         except ValueError:
@@ -64,9 +64,9 @@ class HttpEndpoint(Endpoint):
             or not (response.ok or is_answer)
             or 300 <= response.status_code < 400
         ):
-            raise status_fault(response.status_code, response.headers, response.content, self._url)
+            raise status_fault(response.status_code, response.headers, response.content, self.url)
         if not is_answer:
-            raise not_json(self._url)
+            raise not_json(self.url)
         return answer
 
     def close(self) -> None:
@@ -96,15 +96,13 @@ class SocketEndpoint(Endpoint):
                 if isinstance(exc, InvalidStatus):
                     response = exc.response
                     if response.status_code < 300:  # a web page, say
-                        raise not_json(self._url) from None
-                    raise status_fault(
-                        response.status_code, response.headers, response.body or b"", self._url
-                    ) from None
+                        raise not_json(self.url) from None
+                    raise status_fault(response.status_code, response.headers, response.body or b"", self.url) from None
                 if isinstance(exc, WebSocketException | OSError | EOFError | ValueError):
-                    raise fault_of(exc, self._url) from None
+                    raise fault_of(exc, self.url) from None
                 raise
         if not _is_answer(answer):
-            raise not_json(self._url)
+            raise not_json(self.url)
         return answer
 
     def close(self) -> None:
@@ -113,7 +111,7 @@ class SocketEndpoint(Endpoint):
 
     def _exchange(self, body: bytes) -> Any:
         if self._connection is None:
-            self._connection = open_socket(self._url, self._timeout_s)
+            self._connection = open_socket(self.url, self._timeout_s)
         self._connection.send(body.decode())
         return json.loads(self._connection.recv(self._timeout_s))
 

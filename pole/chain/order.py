@@ -20,13 +20,17 @@ class Turns:
 
     def __init__(self) -> None:
         self._since: dict[str, int] = {}
+        self.is_waiting = False
+        """Whether something is due that is another's turn, as far as was asked since this was last set."""
 
     def is_mine(self, step: str, group: Sequence[str], address: str, block: int) -> bool:
         """`group`: the addresses of those who are known to look after such steps; strangers come after them."""
         since = self._since.setdefault(step, block)
         while len(self._since) > _REMEMBERED:
             self._since.pop(next(iter(self._since)))
-        return block - since >= STEP_BLOCKS * place_of(step, group, address)
+        is_mine = block - since >= STEP_BLOCKS * place_of(step, group, address)
+        self.is_waiting = self.is_waiting or not is_mine
+        return is_mine
 
 
 def place_of(step: str, group: Sequence[str], address: str) -> int:

@@ -10,7 +10,7 @@ from web3._utils.batching import sort_batch_response_by_response_ids
 from web3.providers.base import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
-from pole.chain.endpoints import Endpoint, endpoint_at
+from pole.chain.endpoints import Endpoint, SocketEndpoint, endpoint_at
 from pole.chain.node_faults import NodeFault, limit_in
 
 _TRIES = 3
@@ -49,6 +49,11 @@ class NodeProvider(JSONBaseProvider):
     def address(self) -> str:
         """Of the node that answered last, for messages."""
         return self._last.address
+
+    @property
+    def socket_url(self) -> str | None:
+        """Of the first node that is reached over a WebSocket."""
+        return next((each.url for each in self.endpoints if isinstance(each, SocketEndpoint)), None)
 
     def expect(self, chain_id: int, genesis_hash: str) -> None:
         """From now on, another chain is no answer; the node that answered last is this one."""

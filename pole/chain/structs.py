@@ -99,6 +99,23 @@ class AnchorSource(IntEnum):
         return self is not AnchorSource.BLOCK_HASH
 
 
+class Fault(IntEnum):
+    """What a verifier's penalty is for."""
+
+    NO_COMMIT = 0
+    NO_REVEAL = 1
+    LACKING = 2
+    NOISE = 3
+
+
+class Exit(IntEnum):
+    """Why a verifier has no seat any more."""
+
+    REQUESTED = 0
+    DISPLACED = 1
+    EJECTED = 2
+
+
 @dataclass(frozen=True)
 class TaskTerms:
     manifest: Cid

@@ -11,6 +11,8 @@ from pole.chain.fees import DEFAULT_MAX_FEE_GWEI
 from pole.money import WEI_PER_ETHER, ether_to_wei, wei_to_ether
 from pole.node import logs
 from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
+from pole.node.notify.notices import STUCK_AFTER_S
+from pole.node.notify.services import NOTIFY_FILE_VARIABLE, NOTIFY_VARIABLE
 from pole.node.passwords import PASSWORD_VARIABLE
 from pole.settings import variable
 
@@ -55,6 +57,25 @@ def rpc_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         show_default=True,
         help="Ethereum node, over HTTP or a WebSocket; give it again for a node to ask when the first does not answer.",
     )
+
+
+def notify_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    """Where to tell a person what they must know. An argument can be read by every user of the machine."""
+    return [
+        click.option(
+            "--notify",
+            envvar=NOTIFY_VARIABLE,
+            multiple=True,
+            metavar="URL",
+            help=f"Tell a person there, through apprise; repeatable. A secret: better in ${NOTIFY_VARIABLE} or a file.",
+        ),
+        click.option(
+            "--notify-file",
+            envvar=NOTIFY_FILE_VARIABLE,
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File with such addresses, one a line.",
+        ),
+    ]
 
 
 def role_options(
@@ -115,6 +136,15 @@ def role_options(
         options += [
             click.option("--metrics-port", type=click.IntRange(1, 65535), help="Serve figures for Prometheus."),
             click.option("--metrics-address", default=METRICS_ADDRESS, show_default=True, help="Where to serve them."),
+            *notify_options(),
+            click.option(
+                "--stuck-after",
+                type=click.FloatRange(1, 10_000),
+                default=STUCK_AFTER_S / 60,
+                show_default=True,
+                metavar="MINUTES",
+                help="Tell that nothing has succeeded for so long.",
+            ),
         ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -19,6 +19,8 @@ from pole.errors import BadInput
 from pole.journal.journal import Journal
 from pole.journal.locks import account_lock
 from pole.node.keyfile import load_account
+from pole.node.notify.notices import NOBODY, STUCK_AFTER_S, Notices, notifying
+from pole.node.notify.services import addresses, services
 from pole.paths import expanded
 from pole.storage.store import Store, open_store
 
@@ -38,6 +40,7 @@ class RoleContext:
     home: Path
     log: Any
     poll_s: float | None
+    notices: Notices = NOBODY
 
     @property
     def address(self) -> str:
@@ -69,6 +72,9 @@ class RoleSettings:
     max_fee_gwei: float | None = None
     metrics_port: int | None = None
     metrics_address: str | None = None
+    notify: Sequence[str] = field(default=(), repr=False)  # passwords, perhaps
+    notify_file: Path | None = None
+    stuck_after: float | None = None
 
 
 @contextmanager
@@ -83,6 +89,7 @@ def open_context(role: str, settings: RoleSettings, is_exclusive: bool = True) -
 
 @contextmanager
 def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -> Iterator[RoleContext]:
+    channels = services(addresses(settings.notify or (), settings.notify_file))
     deployment = Deployment.load(settings.deployment) if settings.deployment else None
     account = None if settings.account is None else load_account(settings.account, settings.password_file)
     client = ChainClient.connect(settings.rpc, deployment, settings.poll_interval)
@@ -96,8 +103,9 @@ def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -
         journal = held.enter_context(Journal(home / f"journal-{deployment.identity}.sqlite", is_exclusive))
         if account is not None:
             journal.bind("account", account.address)
-        metrics.describe(role, account.address if account is not None else "", deployment.chain_id)
-        yield context_of(
+        address = account.address if account is not None else ""
+        metrics.describe(role, address, deployment.chain_id)
+        context = context_of(
             role,
             client,
             account,
@@ -107,6 +115,10 @@ def _opened(role: str, settings: RoleSettings, home: Path, is_exclusive: bool) -
             poll_s=settings.poll_interval,
             max_fee_gwei=settings.max_fee_gwei or DEFAULT_MAX_FEE_GWEI,
         )
+        title = f"pole {role} {address} on chain {deployment.chain_id}"
+        stuck_after_s = STUCK_AFTER_S if settings.stuck_after is None else 60 * settings.stuck_after
+        notices = held.enter_context(notifying(channels, title, journal, context.log, stuck_after_s))
+        yield replace(context, notices=notices)
 
 
 def context_of(

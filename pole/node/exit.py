@@ -8,6 +8,7 @@ import click
 
 from pole.errors import BadInput, JournalFull, PoleError, StoreUnavailable, TransientChainError
 from pole.node import logs
+from pole.urls import without_addresses
 
 # Documented in docs/operations.md; 64 and above as in sysexits.h.
 EXIT_FAILED, EXIT_UNEXPECTED, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 1, 70, 75, 130
@@ -18,6 +19,7 @@ EXTRAS = {
     **dict.fromkeys(("sklearn", "PIL", "pandas", "pyarrow", "openpyxl", "charset_normalizer"), "data"),
     **dict.fromkeys(("matplotlib", "onnx", "onnxruntime"), "deliver"),
     **dict.fromkeys(("ipfshttpclient", "multiaddr"), "ipfs"),
+    "apprise": "notify",
     **dict.fromkeys(("fastapi", "jinja2", "starlette", "uvicorn"), "explorer"),
 }
 
@@ -29,6 +31,7 @@ def exit_code(command: click.Command) -> int:
     try:
         command.main(standalone_mode=False)
     except click.ClickException as exc:
+        exc.message = without_addresses(exc.message)
         exc.show()
         return exc.exit_code if isinstance(exc, click.UsageError) else EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):

@@ -1,6 +1,7 @@
 """Structured logs on stderr, for people or as JSON lines; secrets never reach them."""
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -20,7 +21,7 @@ def configure(is_json: bool = False, level: str = "info") -> None:
     if level not in LEVELS:
         raise BadInput(f"log level {level!r} is unknown; use one of {', '.join(LEVELS)}")
     renderer: Any = (
-        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=_has_colours())
     )
     structlog.configure(
         processors=[
@@ -37,6 +38,11 @@ def configure(is_json: bool = False, level: str = "info") -> None:
         cache_logger_on_first_use=False,
     )
     logging.getLogger().addHandler(_LIBRARIES)
+
+
+def _has_colours() -> bool:
+    """See no-color.org."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def report(exc: Exception) -> None:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 from pole import metrics
 from pole.atomicfile import write_atomically
+from pole.chain.order import STEP_BLOCKS
+from pole.chain.wakeup import Wakeup
 from pole.errors import InsufficientFunds, JournalFull, TransactionReverted, TransientChainError
 from pole.node import figures
 from pole.node.alive import process_mark
+from pole.node.notify.troubles import Troubles
 from pole.node.pace import pause_s
 from pole.urls import scrub
 
@@ -66,10 +69,17 @@ class Node(ABC):
         self._failures = 0
         self._complained_at: float | None = None
         self._warned_at = -COMPLAIN_EVERY_S
+        self._troubles = Troubles(context.notices)
+        self._wakeup: Wakeup | None = None
+        self._began_s = time.monotonic()
 
     @abstractmethod
     def act(self) -> Waiting:
         """One pass: do what is due, say what is awaited."""
+
+    def at_stake(self) -> str:
+        """What is lost if nothing succeeds for too long, from what is known without asking anybody; "" for nothing."""
+        return ""
 
     def run(self, is_done: Callable[[], bool] = lambda: False) -> None:
         """Poll until a signal comes or `is_done()`; a signal may interrupt `act` at any line."""
@@ -77,13 +87,19 @@ class Node(ABC):
         previous = {number: signal.signal(number, _stop) for number in wanted}
         try:
             self._measure()
+            self._listen()
             while not is_done():
-                time.sleep(self.step())
+                self._sleep(self.step())
         except Stopped:
             self._write_status("stopped", self._said)
             with suppress(OSError, ValueError):  # the terminal may be gone, or the stream closed
                 self.context.log.info("stopping as asked; the journal has everything that is needed to continue")
+        except Exception as exc:
+            self.context.notices.tell(f"ended/{int(time.time())}", f"the role has ended: {type(exc).__name__}: {exc}")
+            raise
         finally:
+            if self._wakeup is not None:
+                self._wakeup.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self._write_status("stopped", self._said)
@@ -94,11 +110,27 @@ class Node(ABC):
             with suppress(TransientChainError):  # then it sleeps by what is usual
                 self.context.chain.measure_interval()
 
+    def _listen(self) -> None:
+        """Over a WebSocket the node says when something has happened."""
+        if self.context.poll_s is None:
+            self._wakeup = self.context.chain.wakeup()
+        if self._wakeup is not None:
+            self._wakeup.start()
+
+    def _sleep(self, pause_s: float) -> None:
+        """A failure is slept off in any case; otherwise at most one look a block."""
+        if self._wakeup is None or self._failures:
+            time.sleep(pause_s)
+        else:
+            self._wakeup.wait(pause_s, self.context.chain.interval_s)
+
     def step(self) -> float:
         """Act once and report; returns the seconds to sleep before the next step."""
+        self._began_s = time.monotonic()
         try:
             if self._failures:  # what answers again need not be the chain that went away
                 self.context.chain.check_genesis()
+            self.context.chain.turns.is_waiting = False
             with self.context.chain.viewing():
                 waiting = self.act()
                 figures.polled(self.context)
@@ -109,28 +141,51 @@ class Node(ABC):
             backoff_s = min(poll_s * float(1 << min(self._failures, 10)), _MAX_BACKOFF_S)
             backoff_s = max(backoff_s, exc.retry_after_s)
             self.context.log.warning(f"{exc}; trying again in {backoff_s:.0f} s")
+            self._troubles.failed(str(exc), self.at_stake)
             self._write_status("retrying", Waiting(str(exc), None, "try again"))
             self._said = None
             return backoff_s
         except (InsufficientFunds, JournalFull) as exc:
             metrics.failed(exc)
             self._failures = 0
+            if isinstance(exc, InsufficientFunds):
+                self._troubles.poor(str(exc))
+            self._troubles.failed(str(exc), self.at_stake)
             self._complain(Waiting(f"somebody to help ({exc})", None, "go on"))
-            return self._pause_s(None)
+            return self._pause_s(None, is_woken=False)
         except TransactionReverted as exc:
             metrics.failed(exc)
             waiting = Waiting(f"the chain to allow it ({exc})", None, "try again")
+            self._troubles.failed(waiting.what, self.at_stake)
+            is_woken = False
+        else:
+            self._note_progress(waiting)
+            is_woken = self._wakeup is not None and self._wakeup.is_subscribed
         self._failures, self._complained_at = 0, None
         self._warn_of_standstill()
         self._say(waiting)
-        return self._pause_s(waiting)
+        return self._pause_s(waiting, is_woken=is_woken)
 
-    def _pause_s(self, waiting: Waiting | None) -> float:
-        """Until the next pass."""
+    def _note_progress(self, waiting: Waiting) -> None:
+        """A pass without an error may get nowhere all the same: no new block, or a deadline that is long over."""
+        # A pass that took long, as training does, may have had no reason to look for a new block.
+        still_s = self.context.chain.still_s() - int(time.monotonic() - self._began_s)
+        now_s = time.time()
+        overdue_s = self.context.chain.last_time - waiting.until_s if waiting.until_s else 0
+        if still_s >= STILL_AFTER_S:
+            self._troubles.failed("no new block: the chain stands still", self.at_stake, now_s - still_s)
+        elif overdue_s >= STILL_AFTER_S:
+            self._troubles.failed(f"waiting for {waiting.what}, overdue", self.at_stake, now_s - overdue_s)
+        else:
+            self._troubles.passed()
+
+    def _pause_s(self, waiting: Waiting | None, *, is_woken: bool) -> float:
+        """Until the next pass, which is soon if another's turn might pass unused."""
         if self.context.poll_s is not None:
             return self.context.poll_s
         chain = self.context.chain
-        return pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s)
+        rest_s = pause_s(waiting.until_s if waiting else None, chain.last_time, chain.interval_s, is_woken=is_woken)
+        return min(rest_s, STEP_BLOCKS * chain.interval_s) if chain.turns.is_waiting else rest_s
 
     def _say(self, waiting: Waiting) -> None:
         """Once per change, so that the log shows every state and no repetition."""

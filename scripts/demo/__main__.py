@@ -28,10 +28,11 @@ from pole.chain.deployment import Deployment
 from pole.chain.structs import TaskState
 from pole.errors import BadInput
 from pole.node.exit import exit_code
+from pole.node.terminal import Fitted
 from pole.timing import Timing
 from scripts.demo import report
 from scripts.demo.page import explorer_page, wait_for_ctrl_c
-from scripts.demo.view import View
+from scripts.demo.view import View, demo_console
 from testbed.chain import development_chain
 from testbed.explorer import ExplorerProcess
 from testbed.ipfs import ipfs_network
@@ -90,7 +91,7 @@ def cli(
     if "mnist" in sets and data_dir is None:
         raise BadInput("--dataset mnist needs --data-dir, the folder that holds torchvision's MNIST/raw")
     plan = Plan(sets, data_dir and data_dir.resolve(), not no_encryption)
-    console = Console(record=picture is not None, width=None if picture is None else 120)
+    console = demo_console(None if picture is None else 120, is_recorded=picture is not None)
     folder = Path(tempfile.mkdtemp(prefix="pole-demo-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     try:
@@ -163,7 +164,7 @@ def play(console: Console, built: Stage, plan: Plan, page: ExplorerProcess) -> N
     wall_s = time.monotonic() - started
     if plan.is_encrypted:
         timings = {actor.name: Timing.mentioned(built.log_of(actor).read_text(errors="replace")) for actor in actors}
-        console.print(report.encryption(timings | {client.name: Timing.mentioned(said)}, wall_s))
+        console.print(Fitted(report.encryption(timings | {client.name: Timing.mentioned(said)}, wall_s)))
     console.print(f"Done in {wall_s:.0f} s.")
 
 
@@ -199,9 +200,9 @@ def finish(
     side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
     models = side_by_side([partial(use_model, built, actors[0], name) for name in tasks.values()])
     used = report.gas_of_run(chain_client)
-    console.print(report.blocks(contracts, names, tasks))
-    console.print(report.payments(contracts, chain_client, actors, used.paid_wei))
-    console.print(report.gas(used))
+    console.print(Fitted(report.blocks(contracts, names, tasks)))
+    console.print(Fitted(report.payments(contracts, chain_client, actors, used.paid_wei)))
+    console.print(Fitted(report.gas(used)))
     for name, said in zip(tasks.values(), models, strict=True):
         console.rule(f"[bold]{name}: the client's model on rows that no miner saw")
         console.print(said, highlight=False)

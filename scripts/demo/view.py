@@ -1,6 +1,7 @@
 """What the demo shows while it runs: the round, what every process waits for, the newest blocks."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,35 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.structs import Header, Phase, Round
 from pole.node.loop import STATUS_FILE
+from pole.node.terminal import Fitted
 from testbed.processes import Actor, Stage
 
-_BLOCKS_SHOWN = 4
+_BLOCKS_SHOWN, _PIPED_WIDTH = 4, 160
+
+
+_NARROW = 80
+
+
+def demo_console(width: int | None = None, *, is_recorded: bool = False) -> Console:
+    """In a file or a pipe there is room for every table, and there are no control codes."""
+    if sys.stdout.isatty() or width is not None:
+        return Console(record=is_recorded, width=width)
+    return Console(record=is_recorded, width=_PIPED_WIDTH, force_terminal=False, no_color=True)
+
+
+def process_table(console: Console) -> Table:
+    """A line for each process, whatever it says: what does not fit ends in an ellipsis."""
+    columns = ("process", "waits for", "then") if console.width >= _NARROW else ("process", "waits for")
+    return Table(*columns, title="processes", title_justify="left", expand=True)
+
+
+def one_line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def blocks_shown(console: Console) -> int:
+    """Of the newest: on a narrow terminal each takes several lines."""
+    return _BLOCKS_SHOWN if console.width >= _NARROW else 1
 
 
 def ppm_as_percent(ppm: int) -> str:
@@ -53,13 +80,13 @@ class View:
         for lane, line in enumerate(self._headlines()):
             if line != self._said.get(lane):
                 self._said[lane] = line
-                self._console.print(line, highlight=False)
+                self._console.print(line, highlight=False, soft_wrap=True)
 
     def _draw(self) -> Group:
         return Group(
             Panel(Text("\n".join(self._headlines())), title="chain", title_align="left"),
             self._processes(),
-            self._blocks(),
+            Fitted(self._blocks()),
         )
 
     def _headlines(self) -> list[str]:
@@ -79,7 +106,7 @@ class View:
         return f"{line}, {latest.submission_count} committed, {latest.revealed_count} revealed"
 
     def _processes(self) -> Table:
-        table = Table("process", "waits for", "then", title="processes", title_justify="left", expand=True)
+        table = process_table(self._console)
         now_s = self._client.block_time()
         for actor in self._actors:
             status = read_status(actor.home)
@@ -87,9 +114,8 @@ class View:
             left = f" ({until_s - now_s} s)" if until_s is not None else ""
             what = f"{status.get('what') or status.get('state') or 'starting'}{left}"
             state = "bold red" if actor.name in self._stage.failed() else ""
-            table.add_row(
-                actor.name, Text(what, overflow="ellipsis", no_wrap=True), status.get("then") or "", style=state
-            )
+            cells = [one_line(actor.name), one_line(what), one_line(status.get("then") or "")]
+            table.add_row(*cells[: len(table.columns)], style=state)
         return table
 
     def _blocks(self) -> Table:
@@ -101,7 +127,7 @@ class View:
             for header in _newest_headers(lane, lane.block_ledger.height())
         ]
         newest.sort(key=lambda each: each[1].timestamp, reverse=True)
-        for lane, header in newest[:_BLOCKS_SHOWN]:
+        for lane, header in newest[: blocks_shown(self._console)]:
             winner = self._names.get(header.winner, header.winner)
             accuracies = (ppm_as_percent(header.train_ppm), ppm_as_percent(header.test_ppm))
             table.add_row(str(lane.lane + 1), str(header.height), str(header.task_id), winner, *accuracies)

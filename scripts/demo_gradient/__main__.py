@@ -19,9 +19,11 @@ from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import GradientTask
 from pole.errors import BadInput
 from pole.node.exit import exit_code
+from pole.node.terminal import Fitted
 from scripts.demo import report
 from scripts.demo.__main__ import side_by_side
 from scripts.demo.page import explorer_page, wait_for_ctrl_c
+from scripts.demo.view import demo_console
 from scripts.demo_gradient.figure import Chain, draw
 from scripts.demo_gradient.view import View
 from testbed.chain import development_chain
@@ -82,7 +84,7 @@ def cli(
     if dataset in _LARGE_SETS and data_dir is None:
         raise BadInput(f"--dataset {dataset} needs --data-dir, the folder that holds torchvision's files")
     plan = Plan(dataset, data_dir and data_dir.resolve(), blocks, interval or _INTERVAL_S[dataset], rules)
-    console = Console()
+    console = demo_console()
     folder = Path(tempfile.mkdtemp(prefix="pole-demo-"))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop the processes as on Ctrl-C
     try:
@@ -153,8 +155,8 @@ def finish(console: Console, built: Stage, chain_client: ChainClient, actors: Se
     """Collect the money and print who got what."""
     side_by_side([partial(built.run, [actor.role, "withdraw"], actor) for actor in actors])
     used = report.gas_of_run(chain_client)
-    console.print(report.payments(Contracts.of(chain_client), chain_client, actors, used.paid_wei))
-    console.print(report.gas(used))
+    console.print(Fitted(report.payments(Contracts.of(chain_client), chain_client, actors, used.paid_wei)))
+    console.print(Fitted(report.gas(used)))
 
 
 def _conclusion(chain: Chain, plan: Plan, task: GradientTask) -> str:

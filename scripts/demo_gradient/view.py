@@ -12,11 +12,11 @@ from rich.text import Text
 from pole.chain.client import ChainClient
 from pole.chain.contracts import GradientChain
 from pole.chain.gradient_structs import GradientHeader, HeightPhase
-from scripts.demo.view import ppm_as_percent, read_status
+from pole.node.terminal import Fitted
+from scripts.demo.view import blocks_shown, one_line, ppm_as_percent, process_table, read_status
 from scripts.demo_gradient.figure import Chain
 from testbed.processes import Actor, Stage
 
-_BLOCKS_SHOWN = 6
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
@@ -61,7 +61,7 @@ class View:
     def _say_new_blocks(self) -> None:
         for header in self._read():
             if not header.is_opening:
-                self._console.print(self._sentence(header), highlight=False)
+                self._console.print(self._sentence(header), highlight=False, soft_wrap=True)
 
     def _sentence(self, header: GradientHeader) -> str:
         who = self._names.get(header.miner, header.miner)
@@ -82,7 +82,7 @@ class View:
                 )
             ),
             self._processes(),
-            self._blocks(chain),
+            Fitted(self._blocks(chain)),
         )
 
     def _headline(self, chain: Chain) -> str:
@@ -95,20 +95,20 @@ class View:
         return f"{line}; test accuracy {chain.test_percent[-1]:.2f} %, mean interval {chain.mean_interval_s:.1f} s"
 
     def _processes(self) -> Table:
-        table = Table("process", "waits for", "then", title="processes", title_justify="left", expand=True)
+        table = process_table(self._console)
         for actor in self._actors:
             status = read_status(actor.home)
             what = str(status.get("what") or status.get("state") or "starting")
             state = "bold red" if actor.name in self._stage.failed() else ""
-            text = Text(what, overflow="ellipsis", no_wrap=True)
-            table.add_row(actor.name, text, status.get("then") or "", style=state)
+            cells = [one_line(actor.name), one_line(what), one_line(str(status.get("then") or ""))]
+            table.add_row(*cells[: len(table.columns)], style=state)
         return table
 
     def _blocks(self, chain: Chain) -> Table:
         table = Table(
             "block", "miner", "step", "searched", "train", "test", title="newest blocks", title_justify="left"
         )
-        for header in list(reversed(chain.blocks))[:_BLOCKS_SHOWN]:
+        for header in list(reversed(chain.blocks))[: blocks_shown(self._console)]:
             accuracies = (ppm_as_percent(header.train_ppm), ppm_as_percent(header.test_ppm))
             who = self._names.get(header.miner, header.miner)
             table.add_row(str(header.height - 1), who, str(header.step), f"{header.interval_s} s", *accuracies)

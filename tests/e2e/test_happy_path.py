@@ -1,15 +1,21 @@
 """Two encrypted tasks from the task file to the prediction, every step by the command lines that people use."""
 
+import json
+from collections import defaultdict
+
 import pytest
 
 from pole.chain.commitments import header_hash
 from pole.chain.structs import Ommer, TaskState
+from pole.node.notify.services import NOTIFY_VARIABLE
 from testbed.processes import Actor
 from tests.e2e.scripted import Participant
+from tests.e2e.secrecy import with_keys
 from tests.e2e.settled import fees_wei
 from tests.e2e.site import PROFILE
 from tests.e2e.tasks import LABEL, VECTORS, read_classes, write_rows, write_task
 from tests.e2e.world import World
+from tests.unit.peer import Peer, peer
 
 REWARDS = {"first": "2", "second": "1"}
 STAKES = {17: "2", 3: "3", 6: "5"}
@@ -100,15 +106,36 @@ def market(world: World) -> Market:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("world", [{"is_hasty": False}], indirect=True, ids=["as people run it"])
 def test_market__two_encrypted_tasks__blocks_ommer_payments_predictions_and_nothing_left(market: Market) -> None:
-    market.run()
-    market.world.check_processes()
-    market.world.held_wei()
-    check_blocks(market)
-    check_ommer(market)
-    check_payments(market)
-    check_model(market)
-    market.leave()
-    assert market.world.held_wei() == 0
+    with peer(lambda talk: talk.answer(b"")) as receiver:
+        address = with_keys(receiver.url, "/v3/planted-path").replace("http:", "json:").replace("?", "/?+")
+        market.world.stage.variables[NOTIFY_VARIABLE] = address
+        market.run()
+        market.world.check_processes()
+        market.world.held_wei()
+        check_blocks(market)
+        check_ommer(market)
+        check_payments(market)
+        check_model(market)
+        market.leave()
+        assert market.world.held_wei() == 0
+        check_notices(market, receiver)
+
+
+def check_notices(market: Market, receiver: Peer) -> None:
+    """Everybody was told once of what became of it; what may wait an hour still waits in the verifiers' journals."""
+    heard = defaultdict[str, list[str]](list)
+    for talk in receiver.talks:
+        message = json.loads(talk.body)
+        heard[message["title"].split()[2]] += [line.partition(": ")[2] for line in message["message"].splitlines()]
+    ledger = market.world.contracts.block_ledger
+    winners = [ledger.header(height).winner for height in range(1, 1 + len(REWARDS))]
+    assert set(heard) == {market.client.address, *(miner.address for miner in market.miners)}
+    for miner in market.miners:
+        won = [winner == miner.address for winner in winners]
+        assert ["I won block" in text for text in sorted(heard[miner.address])] == won
+    assert sorted(heard[market.client.address]) == [
+        f"the model of {name} is ready: pole client fetch-model {name}" for name in REWARDS
+    ]
 
 
 def check_blocks(market: Market) -> None:

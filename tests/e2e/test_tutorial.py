@@ -52,5 +52,5 @@ def test_tutorial__typed_as_it_stands__ends_with_predictions(tmp_path: Path) -> 
     assert "I won block 1" in (folder / "miner.log").read_text()
     assert (folder / "iris-model" / "model.onnx").exists()
     with (folder / "flowers-predicted.csv").open() as file:
-        predicted = [row["prediction"] for row in csv.DictReader(file)]
+        predicted = [row["class"] for row in csv.DictReader(file)]
     assert predicted == ["setosa", "virginica"]

@@ -30,6 +30,7 @@ from pole.node.context import RoleContext, RoleSettings
 from pole.node.exit import exit_code
 from pole.node.keyfile import create_account, load_account
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import NOBODY
 from pole.storage.cid import cid_of
 from pole.storage.ipfs import IpfsSettings
 from pole.storage.store import open_store
@@ -229,7 +230,13 @@ def test_loop__node_with_a_key_in_its_address__neither_status_nor_traceback_show
         keep_secret(planted(url))
         client = ChainClient(Web3(HTTPProvider(planted(url))), deployment)
         context: Any = SimpleNamespace(
-            role="miner", chain=client, has_account=False, home=tmp_path, log=structlog.get_logger(), poll_s=0.01
+            role="miner",
+            chain=client,
+            has_account=False,
+            home=tmp_path,
+            log=structlog.get_logger(),
+            poll_s=0.01,
+            notices=NOBODY,
         )
         node = Reading(context)
         ended, turns = "", iter([False, True])

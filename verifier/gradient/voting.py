@@ -156,6 +156,8 @@ class GradientVoting:
         if not self._worker.is_busy:
             trouble = session.problem or "; ".join(each.reason for each in session.unavailable.values()) or trouble
         if seconds_left <= 0:
+            text = f"a penalty is at risk: ballot {ballot.ballot_id}: no vote: {trouble}"
+            self.context.notices.tell(f"risk/ballot/{ballot.ballot_id}", text)
             return Waiting(f"the ballot to go on without my vote ({trouble})", ballot.deadline, "look again")
         return Waiting(trouble, ballot.deadline, "vote")
 

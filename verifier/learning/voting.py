@@ -96,7 +96,9 @@ class LearningVoting:
         if set(entries) <= set(session.judgements):
             return self._remember(ballot, session, models, entries)
         if seconds_left <= 0:
-            self.context.log.error(f"ballot {ballot.ballot_id}: no vote, judging did not end: {_trouble(session)}")
+            text = f"ballot {ballot.ballot_id}: no vote, judging did not end: {_trouble(session)}"
+            self.context.log.error(text)
+            self.context.notices.tell(f"risk/ballot/{ballot.ballot_id}", f"a penalty is at risk: {text}")
             return Waiting(f"the ballot to go on without my vote ({_trouble(session)})", ballot.deadline, "look again")
         return Waiting(_trouble(session), ballot.deadline, "judge again")
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from pole.chain.abi import from_abi, to_abi
-from pole.chain.client import Receipt
+from pole.chain.client import Event, Receipt
 from pole.chain.commitments import ballot_digest
 from pole.chain.contracts.base import BaseContract
 from pole.chain.structs import Ballot, CommitteeParameters, Member, Verdict, VerdictKind, Verifier
@@ -79,6 +79,18 @@ class VerifierCommittee(BaseContract):
     def is_opened(self, ballot_id: int, digest: bytes) -> bool:
         """Whether somebody showed the list behind this digest, so that every tally needs it."""
         return bool(self._read("isOpened", ballot_id, digest))
+
+    def penalties(self, verifier: str, blocks: int) -> list[Event]:
+        """What it was slashed for, within so many of the newest blocks."""
+        newest = self._client.node_block()
+        first = max(self._client.deployment.block_number, newest - blocks)
+        return self._client.logs(self.name, "Slashed", first, newest, verifier=verifier)
+
+    def exits(self, verifier: str, blocks: int) -> list[Event]:
+        """How it lost its seat, within so many of the newest blocks."""
+        newest = self._client.node_block()
+        first = max(self._client.deployment.block_number, newest - blocks)
+        return self._client.logs(self.name, "Unseated", first, newest, verifier=verifier)
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
         """What was decided about every entry; empty until the ballot is closed."""

@@ -1,26 +1,32 @@
 """The command `doctor`: its options, and its findings for people and for programs."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pole.node import logs
-from pole.node.cli import rpc_option
+from pole.node.cli import notify_options, rpc_option
 from pole.node.doctor.account import ROLES
 from pole.node.doctor.check import Check, Verdict
 from pole.node.doctor.examine import Examination, examine
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.node.terminal import fold, longest_word
 from pole.settings import variable
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
-_VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
+_VERDICT_WIDTH, _NAME_WIDTH, _NARROW, _GAP = 9, 14, 60, 2
+
+
+def _notify_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(notify_options()):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -41,11 +47,14 @@ _VERDICT_WIDTH, _NAME_WIDTH, _NARROW = 9, 14, 60
     type=click.Path(path_type=Path),
     help=f"File with the account's password.  [default: ${PASSWORD_VARIABLE}, else asked for by the role]",
 )
+@_notify_options
+@click.option("--test-notify", "is_told", is_flag=True, help="Send a test message to each address of --notify.")
 @click.option("--json", "is_json", is_flag=True, help="One JSON list, for programs.")
 def doctor(*, role: str, account: str | None, is_json: bool, **given: object) -> None:
     """Say what is missing or wrong on this machine and for an account, and what mends it.
 
-    Nothing is sent, made or changed, and no password is asked for. Exit status 1 if anything is a problem.
+    Nothing is made or changed, only --test-notify sends anything, and no password is asked for. Exit status 1 if
+    anything is a problem.
     """
     logs.configure(level="error")
     roles = tuple(ROLES) if role == "all" else (role,)
@@ -72,19 +81,16 @@ def _shown(checks: Iterable[Check]) -> Iterator[Check]:
 
 
 def print_row(console: Console, check: Check) -> None:
-    """One row of the table; on a narrow terminal what was found stands below the name."""
+    """One row of the table; where the terminal is too narrow, what was found stands below the name."""
     verdict, name = Text(check.verdict, style=_STYLES[check.verdict]), Text(check.name, style="bold")
-    found = Text(check.text)
-    if check.remedy:
-        found.append(f"\n-> {check.remedy}", style="cyan")
-    table = Table.grid()
-    table.add_column(width=_VERDICT_WIDTH)
-    if console.width < _NARROW:
-        table.add_column()
-        table.add_row(verdict, name)
-        console.print(table, Padding(found, (0, 0, 0, 2)))
-        return
-    table.add_column(width=_NAME_WIDTH)
-    table.add_column(overflow="fold")
-    table.add_row(verdict, name, found)
-    console.print(table)
+    beside = console.width - _VERDICT_WIDTH - _NAME_WIDTH
+    is_narrow = console.width < _NARROW or longest_word(f"{check.text} {check.remedy}") > beside
+    indent = _GAP if is_narrow else _VERDICT_WIDTH + _NAME_WIDTH
+    lines = [Text(line) for line in fold(check.text, console.width - indent)]
+    lines += [Text(line, style="cyan") for line in fold(f"-> {check.remedy}", console.width - indent) if check.remedy]
+    verdict.pad_right(_VERDICT_WIDTH - len(verdict))
+    name.pad_right(_NAME_WIDTH - len(name))
+    head = Text.assemble(verdict, name) if is_narrow else Text.assemble(verdict, name, lines.pop(0))
+    for line in (head, *(Text.assemble(" " * indent, line) for line in lines)):
+        line.rstrip()
+        console.print(line, no_wrap=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pole.chain.deployment import Deployment
 from pole.errors import BadInput
-from pole.node.doctor import account, chain, machine, storage
+from pole.node.doctor import account, chain, machine, notify, storage
 from pole.node.doctor.check import Check, Verdict, warning
 from pole.node.doctor.check import check as named
 from pole.paths import expanded
@@ -25,10 +25,13 @@ class Examination:
     account: str | None = None
     password_file: Path | None = None
     deployment: Path | None = None
+    notify: Sequence[str] = field(default=(), repr=False)
+    notify_file: Path | None = None
+    is_told: bool = False
 
 
 def examine(of: Examination) -> Iterator[Check]:
-    """Every check as it is done. Nothing is sent, made or changed."""
+    """Every check as it is done. Nothing is made or changed, and nothing sent but test messages."""
     _keep_secrets(of)
     yield machine.check_python()
     yield machine.check_settings()
@@ -36,6 +39,7 @@ def examine(of: Examination) -> Iterator[Check]:
     yield machine.check_kernels()
     yield machine.check_disk(_homes(of) + ([] if storage.is_daemon(of.store) else [Path(of.store)]))
     yield storage.check_store(of.store)
+    yield notify.check_notify(of.notify, of.notify_file, is_told=of.is_told)
     rpc = ""  # the first node that answers, as a role would ask it
     for each in of.rpc:
         yield (node := chain.check_rpc(each))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from dataclient.serve import NOTHING_OPEN, ClientNode, Server
 from dataclient.task_folder import Issued, TaskHome
@@ -88,11 +89,17 @@ def test_act__keys_over_the_rank_limit__are_refused_and_the_round_ends_without(
     assert "no keys were issued" in act(server).what
     assert home.issued().previous_hashes == [past]
     local_nodes.pass_time(opened.deadline - client.chain.block_time())
-    for _ in range(12):
-        if server.act() is None:
-            break
-        local_nodes.rpc("evm_mine")
+    client.chain.spending.take()  # what the task itself cost
+    with capture_logs() as logs:
+        for _ in range(12):
+            if server.act() is None:
+                break
+            local_nodes.rpc("evm_mine")
+        server.act()
     assert hand.current().abort_reason is AbortReason.KEYS_MISSING
+    [cost] = [entry for entry in logs if "it cost me" in entry["event"]]
+    assert cost["event"].startswith(f"round {opened.round_id} of small has ended; it cost me 1 transaction, ")
+    assert cost["gas"] > 21_000
     submitted = home.submitted()
     assert submitted is not None
     assert client.contracts.task_market.task(submitted.task_id).state is TaskState.REFUNDED

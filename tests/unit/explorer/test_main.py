@@ -11,6 +11,7 @@ from explorer.__main__ import cli
 from pole.errors import BadInput, TransientChainError
 from tests.paths import ROOT
 from tests.unit.explorer.world import World
+from tests.unit.peer import nobody
 
 
 def run(*arguments: str) -> str:
@@ -40,6 +41,20 @@ def test_cli__no_node__try_again(played: World, tmp_path: Path) -> None:
             str(tmp_path / "h"),
             "audit",
         )
+
+
+@pytest.mark.parametrize("is_from_environment", [False, True])
+def test_audit__first_node_down__asks_the_second(
+    is_from_environment: bool, played: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played.deployment.save(tmp_path / "d.json")
+    arguments = ["--deployment", str(tmp_path / "d.json"), "--home", str(tmp_path / "home")]
+    nodes = [nobody(), played.rpc_url]
+    if is_from_environment:
+        monkeypatch.setenv("POLE_RPC", " ".join(nodes))
+    else:
+        arguments += [f"--rpc={node}" for node in nodes]
+    assert ": 0 disagreements" in run(*arguments, "audit")
 
 
 def test_cli__home_under_a_file__refused(played: World, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from pole.errors import BadInput
 from pole.gradient.claim import cheap_bond_wei
 from pole.journal.journal import Journal
 from pole.node.context import RoleContext
+from pole.node.notify.notices import NOBODY
+from tests.unit.heard import Heard
 
 ADDRESS = "0x" + "11" * 20
 BOND_WEI = LOCAL.gradient.miner_bond_wei
@@ -78,6 +80,7 @@ def enrolling(chain: Chain, folder: Path, lost_bonds: int = 0, bond_wei: int | N
         store=None,
         journal=Journal(folder / "journal.sqlite"),
         log=structlog.get_logger(),
+        notices=NOBODY,
         home=folder,
     )
     whole: RoleContext = context
@@ -99,7 +102,7 @@ def test_enrol__bond_was_lost__warns_once(tmp_path: Path) -> None:
     with capture_logs() as logs:
         node._enrol()
         node._enrol()
-    said = "the verifiers refused what I proposed: 1 bond(s) are lost by now"
+    said = "slashed on the gradient chain: 1 bond(s) lost so far: the verifiers found a proposal invalid"
     assert [(line["log_level"], line["event"]) for line in logs] == [("warning", said)]
 
 
@@ -158,3 +161,18 @@ def test_lost_bonds__account_that_never_sent_anything__no_block_is_read(tmp_path
     chain = Chain(lost=0, nonce=0)
     assert lost_bonds(enrolling(chain, tmp_path).context) == 0
     assert chain.asked == []
+
+
+# --- what a person is told -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [0, 5])
+def test_enrol__bonds_lost__told_once_for_each_number(tmp_path: Path, allowed: int) -> None:
+    chain, heard = Chain(lost=2), Heard()
+    node = enrolling(chain, tmp_path, allowed)
+    object.__setattr__(node.context, "notices", heard)
+    for _ in range(2):
+        chain.bond_wei = 0
+        node._enrol()
+    assert list(heard.told) == ["slashed/2"]
+    assert heard.urgent == ["slashed/2"]

@@ -15,7 +15,10 @@ from pole.chain.spending import Spending
 from pole.gradient.proof import Published
 from pole.journal.journal import Journal
 from pole.node.figures import HEIGHTS
+from pole.node.notify.notices import NOBODY as NO_ONE
+from pole.node.notify.notices import Notices
 from pole.storage.cid import Cid, cid_of
+from tests.unit.heard import Heard
 
 ME, OTHER, NOBODY = (f"0x{digit * 40}" for digit in "120")
 TASK_ID, REWARD_WEI = 5, 2 * 10**16
@@ -62,7 +65,7 @@ class World:
         self.headers[height] = header
 
 
-def settling(world: World, folder: Path, withdraw_over_wei: int | None = None) -> Settlement:
+def settling(world: World, folder: Path, withdraw_over_wei: int | None = None, notices: Notices = NO_ONE) -> Settlement:
     """A new process on the same home."""
     context: Any = SimpleNamespace(
         address=ME,
@@ -71,6 +74,7 @@ def settling(world: World, folder: Path, withdraw_over_wei: int | None = None) -
         contracts=SimpleNamespace(gradient_chain=world, reward_reservoir=world),
         journal=Journal(folder / "journal.sqlite", is_exclusive=False),
         log=structlog.get_logger(),
+        notices=notices,
     )
     return Settlement(context, withdraw_over_wei, UNPIN_AFTER_S)
 
@@ -122,6 +126,28 @@ def test_settle__block_of_another__says_whose(world: World, tmp_path: Path, prop
     world.append(7, OTHER)
     [line] = said(settlement, at(8), at(7))
     assert f"went to {OTHER}; {what}; I did 0 steps" in line
+
+
+@pytest.mark.parametrize(
+    ("winner", "proposes", "text"),
+    [
+        (ME, True, "gradient height 7: I won block 7"),
+        (OTHER, True, f"went to {OTHER}; I proposed one too and lost"),
+        (OTHER, False, ""),
+    ],
+)
+def test_settle__height_decided__a_person_is_told_with_others_if_it_had_to_do_with_it(
+    world: World, tmp_path: Path, winner: str, proposes: bool, text: str
+) -> None:
+    heard = Heard()
+    settlement = settling(world, tmp_path, notices=heard)
+    if proposes:
+        settlement.keep(at(7), published(b"a"))
+        assert (settlement.has_proposed(7), settlement.has_proposed(8)) == (True, False)
+    world.append(7, winner)
+    settlement.settle(at(8), at(7), 0)
+    assert (list(heard.told), heard.urgent) == (["height/7"] if text else [], [])
+    assert text in "".join(heard.told.values())
 
 
 def test_settle__task_stopped__says_why(world: World, tmp_path: Path) -> None:

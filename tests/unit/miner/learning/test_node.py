@@ -134,6 +134,22 @@ def test_watch__node_away__its_clock_runs_on(chain: Chain, monotonic: list[float
     assert deadline.is_over()
 
 
+def test_watch__next_look_told__looks_then_and_a_second_after_a_failure(chain: Chain, monotonic: list[float]) -> None:
+    asked: list[float] = []
+
+    def look() -> tuple[Round, int]:
+        asked.append(monotonic[0])
+        return chain.look()
+
+    deadline = Deadline(look, 3, 0.0, lambda current, now_s: (current.deadline - now_s) / 4)
+    for monotonic[0] in (24.0, 26.0, 27.0):
+        deadline.seconds_left()
+    chain.is_away, chain.time = True, 920
+    for monotonic[0] in (50.0, 52.0, 52.5, 53.5):
+        deadline.seconds_left()
+    assert asked == [0.0, 26.0, 52.0, 53.5]
+
+
 def test_watch__phase_has_changed__is_over(chain: Chain, monotonic: list[float]) -> None:
     deadline = Deadline(chain.look, 3, reserve_s=0.0)
     chain.round = dataclasses.replace(ROUND, phase=Phase.RELEASE)

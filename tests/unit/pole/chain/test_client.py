@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import requests
 from eth_account.signers.local import LocalAccount
+from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
+from web3.datastructures import AttributeDict
 from web3.types import RPCEndpoint
 
 from pole import __version__
-from pole.chain.client import ChainClient
+from pole.chain.client import ChainClient, _event
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.heads import LAG_PATIENCE_S
@@ -518,3 +520,16 @@ def test_check_code__another_contract_there__names_both_versions(anvil: str, dep
 def test_check_code__as_deployed__passes(anvil: str, deployment: Deployment) -> None:
     assert deployment.software == __version__
     ChainClient.connect(anvil, deployment).check_code()
+
+
+def test_event__argument_named_as_a_method_of_dictionaries__is_read_like_any_other() -> None:
+    entry = AttributeDict(
+        {
+            "event": "KeysPublished",
+            "args": AttributeDict({"roundId": 3, "keys": (1, b"digest"), "items": 7}),
+            "blockNumber": 12,
+            "logIndex": 0,
+            "transactionHash": HexBytes(bytes(32)),
+        }
+    )
+    assert _event("LearningChain", entry).arguments == {"roundId": 3, "keys": (1, b"digest"), "items": 7}

@@ -16,10 +16,12 @@ from pole.chain.client import ChainClient
 from pole.chain.contracts import Contracts
 from pole.chain.deployment import Deployment
 from pole.chain.gradient_structs import HeightPhase
+from pole.chain.order import Turns
 from pole.chain.structs import Phase
 from pole.errors import BadInput, TransientChainError
 from pole.node import figures
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import NOBODY
 
 
 @pytest.fixture
@@ -62,6 +64,7 @@ def context_of(client: Any, contracts: Any, home: Path, address: str | None) -> 
         has_account=address is not None,
         home=home,
         log=structlog.get_logger(),
+        notices=NOBODY,
         poll_s=0.01,
     )
 
@@ -73,6 +76,7 @@ def stand_in(home: Path) -> Any:
         still_s=lambda: 0,
         viewing=nullcontext,
         last_time=1,
+        turns=Turns(),
     )
     idle = SimpleNamespace(lane=1, learning_chain=SimpleNamespace(current_round=lambda: None))
     contracts = SimpleNamespace(

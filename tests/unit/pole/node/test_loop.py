@@ -17,6 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from pole.chain.client import ChainClient
+from pole.chain.order import Turns, place_of
 from pole.chain.structs import Phase
 from pole.errors import (
     BadInput,
@@ -31,7 +32,9 @@ from pole.learning.advance import advance_due
 from pole.node.alive import process_mark
 from pole.node.context import RoleContext
 from pole.node.loop import Node, Waiting
+from pole.node.notify.notices import NOBODY
 from tests.unit.account_client import AccountClient
+from tests.unit.heard import Heard
 
 NOW_S = 1_800_000_000
 
@@ -61,6 +64,7 @@ def context(tmp_path: Path) -> Any:
         viewing=nullcontext,
         last_time=NOW_S,
         interval_s=12.0,
+        turns=Turns(),
     )
     return SimpleNamespace(
         role="miner",
@@ -69,6 +73,7 @@ def context(tmp_path: Path) -> Any:
         has_account=True,
         home=tmp_path,
         log=structlog.get_logger(),
+        notices=NOBODY,
         poll_s=0.01,
     )
 
@@ -139,6 +144,32 @@ def test_step__no_interval_given__sleeps_until_something_may_be_due(context: Any
     overdue = Waiting("somebody to count", NOW_S - 1, "look again")
     assert [Scripted(context, [each]).step() for each in (TASK, later, KEYS, overdue)] == [60, 60, 18, 12]
     assert Scripted(context, [TransientChainError("no answer")]).step() == 1
+
+
+def test_step__woken_by_the_node__idles_a_minute_but_not_where_no_event_will_come(context: Any) -> None:
+    context.poll_s, context.chain.interval_s = None, 2.0
+    script: list[Waiting | BaseException] = [
+        TASK,
+        TransactionReverted("NotDue", {}, "refused"),
+        InsufficientFunds("send 1 ether"),
+    ]
+    for is_subscribed, expected in ((False, [10, 10, 10]), (True, [60, 10, 10])):
+        node = Scripted(context, list(script))
+        node._wakeup = SimpleNamespace(is_subscribed=is_subscribed)  # type: ignore[assignment]
+        assert [node.step() for _ in script] == expected
+
+
+def test_step__something_is_anothers_turn__looks_again_when_that_may_be_over(context: Any) -> None:
+    context.poll_s = None
+
+    class Taking(Scripted):
+        def act(self) -> Waiting:
+            context.chain.turns.is_mine("open", [], "0xStranger0", 100 + self.acted * 4)
+            return super().act()
+
+    node = Taking(context, [TASK])
+    assert place_of("open", [], "0xStranger0") == 2
+    assert [node.step(), node.step()] == [24, 60]
 
 
 def test_step__node_back_as_another_chain__ends_before_it_acts(context: Any) -> None:
@@ -259,14 +290,14 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 import structlog
 from pole.node.loop import Node
+from pole.node.notify.notices import NOBODY
 class Busy(Node):
     def act(self):
         print("acting", flush=True)
         {busy}
-chain = SimpleNamespace(viewing=nullcontext)
-log = structlog.get_logger()
-home = Path({str(tmp_path)!r})
-Busy(SimpleNamespace(role="miner", chain=chain, has_account=False, home=home, log=log, poll_s=0.01)).run()
+chain = SimpleNamespace(viewing=nullcontext, turns=SimpleNamespace())
+given = dict(role="miner", chain=chain, has_account=False, home=Path({str(tmp_path)!r}), poll_s=0.01)
+Busy(SimpleNamespace(**given, log=structlog.get_logger(), notices=NOBODY)).run()
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -334,3 +365,66 @@ def test_advance_due__two_accounts__the_second_only_when_the_first_is_silent(
     assert len(did) == 1
     pass_time(clients[0], contracts.learning_chain.parameters().overtime_window_s)
     assert advance_due(clients[0], contracts, clients[0].address, is_hurried=True)
+
+
+# --- what a person is told -------------------------------------------------------------------------------------------
+
+
+class Staked(Scripted):
+    def at_stake(self) -> str:
+        return "the bond of my commit"
+
+
+def told_of(context: Any, script: list[Waiting | BaseException]) -> dict[str, str]:
+    """What a person hears of the script, at a minute a step; by what it is about."""
+    context.notices = heard = Heard()
+    node = Staked(context, list(script))
+    for minute in range(len(script)):
+        node._troubles._now_s = lambda now_s=NOW_S + 60 * minute: float(now_s)  # type: ignore[misc]
+        node.step()
+    return {key.partition("/")[0]: text for key, text in heard.told.items()}
+
+
+def test_step__node_away_for_long__told_of_the_bond_and_then_that_it_is_stuck(context: Any) -> None:
+    away = TransientChainError("no answer")
+    assert told_of(context, [away] * 2) == {"risk": "at risk: the bond of my commit. For 1 minute: no answer"}
+    found = told_of(context, [away] * 12)
+    assert list(found) == ["risk", "stuck"]
+    assert found["stuck"] == "stuck for 10 minutes: no answer"
+
+
+def test_step__account_empty__told_at_once(context: Any) -> None:
+    assert told_of(context, [InsufficientFunds("send 1 ether")]) == {"poor": "out of ether: send 1 ether"}
+
+
+def test_step__chain_stands_still__told_by_how_long_it_has(context: Any) -> None:
+    context.chain.still_s = lambda: 119
+    assert told_of(context, [KEYS]) == {}
+    context.chain.still_s = lambda: 10**9
+    assert "stuck" in told_of(context, [KEYS])
+
+
+def test_step__pass_took_long__is_no_standstill(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    context.chain.still_s = lambda: 7300
+    clock = iter([0.0, 0.0] + 20 * [7250.0])  # as the node is made, as its pass begins, and then
+    monkeypatch.setattr("pole.node.loop.time.monotonic", lambda: next(clock))
+    assert told_of(context, [KEYS]) == {}
+
+
+def test_step__deadline_long_over__told(context: Any) -> None:
+    context.chain.last_time = NOW_S + 100
+    assert told_of(context, [KEYS] * 20) == {}
+    context.chain.last_time = NOW_S + 10**9
+    assert "waiting for the client's keys, overdue" in told_of(context, [KEYS])["stuck"]
+
+
+def test_step__all_well__nobody_is_told(context: Any) -> None:
+    assert told_of(context, [KEYS, TASK, TransientChainError("no answer")] * 20) == {}
+
+
+@pytest.mark.parametrize("error", [WrongChain("other chain"), ZeroDivisionError("by nothing")])
+def test_run__ends_by_an_error__told(context: Any, error: Exception) -> None:
+    context.notices = heard = Heard()
+    with pytest.raises(type(error)):
+        Scripted(context, [error]).run()
+    assert list(heard.told.values()) == [f"the role has ended: {type(error).__name__}: {error}"]
