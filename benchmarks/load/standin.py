@@ -1,5 +1,6 @@
 """A stand-in for training, so that only the chain and the loops are under load: a tiny task, solved at once."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from pole.task.manifest import DenseMapping, Discretisation, GraphModel, Linear
 REQUIRED_PPM = 400_000
 _VECTORS, _BITS, _LARGEST = 8, 6, 8.0
 _NOISE = 1e-3
+# A load run's miners are threads, and judging a model patches torch for all of them: whoever has the turn keeps it
+# until what it yielded has been judged.
+_TURN = threading.Lock()
 
 
 def train(job: TrainingJob) -> Iterator[nn.Module]:
@@ -31,8 +35,9 @@ def train(job: TrainingJob) -> Iterator[nn.Module]:
     with torch.no_grad():
         weight.copy_(torch.from_numpy(means + noise))
         bias.copy_(torch.from_numpy(-0.5 * (means**2).sum(axis=1)))
-    job.report(TrainingProgress(1, 1, 0.0, estimate_ppm(model, job.train_x, job.train_y, job.metric)))
-    yield model
+    with _TURN:
+        job.report(TrainingProgress(1, 1, 0.0, estimate_ppm(model, job.train_x, job.train_y, job.metric)))
+        yield model
 
 
 def write_task(path: Path, solutions_wanted: int, time_limit_s: int) -> Path:
