@@ -66,7 +66,7 @@ abstract contract Cheats is Intruder {
         committee.requestUnstake();
 
         uint256 costWei = isAnybodySeated
-            ? CLIENT_BOND_WEI + rewardWei * _chainOccupancyPpm() * KEYS_WINDOW_S
+            ? CLIENT_BOND_WEI + rewardWei * chain.parameters().occupancyPpm * KEYS_WINDOW_S
                 / (1_000_000 * uint256(LEAST_LIMIT_S + WINDOWS_S))
             : 0;
         uint256 backWei = reservoir.creditOf(holder) - ownedWei;
@@ -89,10 +89,6 @@ abstract contract Cheats is Intruder {
         VM.deal(holder, CLIENT_BOND_WEI + paymentWei);
         VM.prank(holder);
         return market.submit{value: CLIENT_BOND_WEI + paymentWei}(terms, 0);
-    }
-
-    function _chainOccupancyPpm() private view returns (uint256) {
-        return chain.parameters().occupancyPpm;
     }
 
     /// @dev D2: the last call again, by another, later, and with calldata that nobody reads.
@@ -137,7 +133,7 @@ abstract contract Cheats is Intruder {
         return true;
     }
 
-    /// @dev D6: takes all places that are left. One wei of bond more gets one of them back for somebody else.
+    /// @dev D6: takes all places that are left. A little more bond gets one of them for somebody else, an equal one does not.
     function _fillRound(uint256 seed) private returns (bool) {
         uint64 roundId = chain.roundCount();
         if (!_isTaking(roundId) || seed % 8 != 0) return false;
