@@ -96,14 +96,6 @@ MUTATIONS = (
         failures=("I34:",),
     ),
     Mutation(
-        what="whoever moves money on keeps accounts of its own",
-        contract="RewardReservoir.sol",
-        line="address toKeeper = _keeper(toOperator);",
-        mutant="address toKeeper = toOperator;",
-        campaign="invariant_accounts_hold_what_their_keepers_owe",
-        failures=("I2:", "I3:", "I4:"),
-    ),
-    Mutation(
         what="a client that published no keys has its bond back",
         contract="libraries/Settlements.sol",
         line="if (reason == ILearningChain.AbortReason.KeysMissing) settled.clientBondTo = Payee.Seated;",
