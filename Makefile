@@ -30,6 +30,7 @@ FORGE_PROFILE := quick
 VARIANTS ?= all
 ATTACK_ARGS ?=
 LOAD_ARGS ?=
+MUTANT_ARGS ?=
 SOAK_ARGS ?=
 EXPERIMENT_ARGS ?=
 VALUE_ARGS ?=
@@ -38,7 +39,7 @@ INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 INSTALLED_SITE := .venv-site/.installed
 
-.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources gpu gpu-kit
+.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations mutants test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources gpu gpu-kit
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -84,8 +85,9 @@ test-full: WHICH :=
 test-full: FORGE_PROFILE := default
 test-full: nodes audit formal coverage-contracts test-gas test-invariants test-mutations coverage-python test-e2e ## All tests, with all runs, proofs and coverage
 
-campaign: test-full ## What takes hours: ten times the invariants, every variant, all attacks, load, soak and reorgs in full
+campaign: test-full ## What takes hours: ten times the invariants, every mutant and variant, all attacks, load, soak and reorgs in full
 	FOUNDRY_INVARIANT_RUNS=1010 forge test
+	python -m tools.mutants --sample 0
 	python -m tools.test_variants --whole all
 	python -m attacks.learning --weakened
 	python -m attacks.gradient --full
@@ -107,6 +109,9 @@ test-invariants: setup ## Stateful invariants and fuzzing, with forge
 
 test-mutations: setup ## Contracts broken on purpose: the invariants must notice
 	python -m tools.check_mutation
+
+mutants: setup ## The money paths broken in every small way; 90 % must be noticed (hours; MUTANT_ARGS="--sample 0": all)
+	python -m tools.mutants $(MUTANT_ARGS)
 
 test-unit: setup kubo ## Python modules, property tests and Kubo
 	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) $(WHICH)

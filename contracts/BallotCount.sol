@@ -55,7 +55,6 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @dev What was decided, then penalties, then what fee and penalties make together goes to those inside.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _close(uint64 ballotId, Ballot storage closing, uint256[][] memory lists) internal {
         Count memory count = _count(ballotId, closing, lists);
         (uint256[] memory decided, bytes32 digest) = _decide(ballotId, closing, lists, count);
@@ -84,8 +83,6 @@ abstract contract BallotCount is VerifierStakes {
     }
 
     /// @dev Where nobody is inside, nothing was decided that a single member knew: nobody is slashed then.
-    // It calls our own contracts, which call nobody back; kinds are what no sender can nudge.
-    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
     function _settle(
         uint64 ballotId,
         Ballot storage settled,
@@ -109,7 +106,6 @@ abstract contract BallotCount is VerifierStakes {
 
     /// @dev Takes the weight of everybody who is not inside, and what it costs them.
     /// @return totalWei of the penalties
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _slashOutside(uint64 ballotId, Count memory count, Verdicts.Stance[] memory stances)
         private
         returns (uint256 totalWei)
@@ -161,7 +157,6 @@ abstract contract BallotCount is VerifierStakes {
 
     /// @dev Which list each member chose. Nobody can leave one out: before the deadline every revealed digest needs its
     /// list, after it every opened one, and no other counts.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _count(uint64 ballotId, Ballot storage counted, uint256[][] memory lists)
         private
         view

@@ -38,6 +38,7 @@ contract BlockLedger is RoundJudgement {
     uint256 private constant TRAIN_SHIFT = 160;
     uint256 private constant TEST_SHIFT = 192;
 
+    /// @custom:security non-reentrant
     IRewardToken public immutable TOKEN;
     address public immutable CHAIN;
     uint128 private immutable WINNER_REWARD;
@@ -67,8 +68,6 @@ contract BlockLedger is RoundJudgement {
     }
 
     /// @inheritdoc IBlockLedger
-    // It calls our own contracts, which call nobody back.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function conclude(IVerifierCommittee committee, Case calldata given)
         external
         override
@@ -167,8 +166,6 @@ contract BlockLedger is RoundJudgement {
 
     /// @dev Everything in a header was fixed when the votes were committed, but for what is withheld after that.
     /// @param best positions of the winner and its ommers
-    // Its own token and new code, which call nobody back.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _append(
         bytes32 transcript,
         Case calldata given,
@@ -253,7 +250,6 @@ contract BlockLedger is RoundJudgement {
         TOKEN.mint(to, amount);
     }
 
-    // slither-disable-next-line reentrancy-benign: its constructor calls nobody
     function _keep(uint64 roundId, Header memory added, bytes32[] memory body, KeptOmmer[] memory kept)
         private
     {

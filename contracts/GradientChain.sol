@@ -18,6 +18,7 @@ contract GradientChain is GradientTasks {
     /// @notice Void ballots in a row at one height before its task is stopped.
     uint8 private constant MAX_VOID_BALLOTS = 3;
 
+    /// @custom:security non-reentrant
     IVerifierCommittee public immutable COMMITTEE;
     Height private _current;
     /// @dev For how long the committee's clock had stood still when this search began.
@@ -116,7 +117,6 @@ contract GradientChain is GradientTasks {
     }
 
     /// @inheritdoc IGradientChain
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function current() external view override returns (Height memory shown) {
         shown = _current;
         if (shown.phase == HeightPhase.Search) shown.deadline = _deadline();
@@ -131,14 +131,12 @@ contract GradientChain is GradientTasks {
     }
 
     /// @inheritdoc IGradientChain
-    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function threshold() external view override returns (uint32) {
         if (!_isTaking() || !_isJudged() || block.timestamp >= _deadline()) return 0;
         return _threshold(_tasks[_current.taskId], _searchedS());
     }
 
     /// @inheritdoc IGradientChain
-    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function isDue() public view override returns (bool) {
         HeightPhase phase = _current.phase;
         if (phase == HeightPhase.Idle) return false;
@@ -151,7 +149,6 @@ contract GradientChain is GradientTasks {
 
     /// @dev The client pays for one ballot all the same: else anybody could hold the chain with a task that nobody can
     /// mine, for nothing.
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endSearch() private {
         uint64 taskId = _current.taskId;
         if (!_isLapsed()) {
@@ -165,7 +162,6 @@ contract GradientChain is GradientTasks {
 
     /// @dev Those who were seated when the first proposal came in vote. The committee shares the ballot's fee; a void
     /// ballot's comes back to the budget.
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCollect() private {
         Height storage working = _current;
         uint40 membersAt = working.deadline - COLLECT_WINDOW_S;
@@ -202,7 +198,6 @@ contract GradientChain is GradientTasks {
         return _miners[_proposals[index].miner].bondWei;
     }
 
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _moveFee(uint64 taskId, bytes32 committeeAccount) private {
         uint256 feeWei = _tasks[taskId].feeWei;
         if (feeWei == 0) return;
@@ -216,7 +211,6 @@ contract GradientChain is GradientTasks {
         );
     }
 
-    // slither-disable-next-line incorrect-equality: phases and ids, which no sender can nudge
     function _endVoting() private {
         if (_ballotPhase() == IVerifierCommittee.BallotPhase.Void) _void();
         else _settle(COMMITTEE.outcome(_current.ballotId));
@@ -239,8 +233,6 @@ contract GradientChain is GradientTasks {
 
     /// @dev The earliest valid proposal is the block; the bad ones lose their bonds to the task, whose surplus is the
     /// client's; those left undecided lose nothing.
-    // It calls our own contracts, which call nobody back.
-    // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _settle(uint256[] memory outcome) private {
         Height storage working = _current;
         uint256 count = working.proposalCount;
@@ -282,8 +274,6 @@ contract GradientChain is GradientTasks {
         _creditBudget(_current.taskId, accuser, rewardWei);
     }
 
-    // It calls our own contracts, which call nobody back; a count of blocks reaches its end by one.
-    // slither-disable-next-line incorrect-equality,reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _accept(Proposal memory accepted, IVerifierCommittee.Verdict memory verdict) private {
         uint64 taskId = _current.taskId;
         GradientTask storage paid = _tasks[taskId];
@@ -366,25 +356,21 @@ contract GradientChain is GradientTasks {
     }
 
     /// @dev A search's moves on for as long as its clock stands still.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _deadline() private view returns (uint40) {
         return _current.phase == HeightPhase.Search ? _current.deadline + _stillS() : _current.deadline;
     }
 
     /// @dev Nobody has to wait longer for a committee.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isLapsed() private view returns (bool) {
         return COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Lapsed;
     }
 
     /// @dev Whether a proposal has its voters, or would get them.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isJudged() private view returns (bool) {
         return _current.proposalCount != 0
             || COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Enough;
     }
 
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isTaking() private view returns (bool) {
         return _current.phase == HeightPhase.Search || _current.phase == HeightPhase.Collect;
     }
@@ -417,7 +403,6 @@ contract GradientChain is GradientTasks {
     }
 
     /// @dev A proposal whose content could not be fetched is as bad as one that does not replay.
-    // slither-disable-next-line incorrect-equality: phases, kinds and counts, which no sender can nudge
     function _isBad(IVerifierCommittee.VerdictKind kind) private pure returns (bool) {
         return
             kind == IVerifierCommittee.VerdictKind.Invalid

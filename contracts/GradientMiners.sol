@@ -8,6 +8,7 @@ import {IRewardReservoir} from "./interfaces/IRewardReservoir.sol";
 /// @notice Who may propose, and the bonds behind it. See {IGradientChain}.
 /// @dev A bond lies in the reservoir's Bond account of its miner's address.
 abstract contract GradientMiners is IGradientChain {
+    /// @custom:security non-reentrant
     IRewardReservoir public immutable RESERVOIR;
     uint128 internal immutable MINER_BOND_WEI;
     uint32 internal immutable EXIT_DELAY_S;

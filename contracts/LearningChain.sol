@@ -44,7 +44,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @inheritdoc ILearningChain
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function openRound() external override returns (uint64 roundId) {
         _checkNoRound();
         uint64 taskId = MARKET.popMostValuable();
@@ -57,7 +56,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @inheritdoc ILearningChain
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function openIdleRound() external override returns (uint64 roundId) {
         _checkNoRound();
         MARKET.beginIdleRound();
@@ -246,8 +244,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @dev Fixes who will vote. An idle round's data is public: there is no test set to wait for.
-    // It calls our own contracts, which call nobody back; phases and ids are what no sender can nudge.
-    // slither-disable-next-line incorrect-equality,reentrancy-events,reentrancy-no-eth
     function _closeCommits(uint64 roundId, RoundState storage state) private {
         Round storage closing = state.round;
         _depositBonds(state);
@@ -287,7 +283,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @dev A ballot that leaves entries undecided is repeated once, for them.
-    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _endVoting(uint64 roundId, RoundState storage state) private {
         Round storage voted = state.round;
         bool isFirst = voted.firstBallotId == 0;
@@ -308,7 +303,6 @@ contract LearningChain is RoundTreasury {
     }
 
     /// @dev What the committee decided has made the block, or shown that there is none to make.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events: it calls our own contracts, which call nobody back
     function _finalise(
         uint64 roundId,
         RoundState storage state,
@@ -332,7 +326,6 @@ contract LearningChain is RoundTreasury {
         _settle(roundId, state, ending, entries);
     }
 
-    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _abortAndSettle(uint64 roundId, RoundState storage state, AbortReason reason) private {
         _abort(roundId, state.round, reason);
         Ending memory ending;

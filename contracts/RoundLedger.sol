@@ -12,6 +12,7 @@ import {Headers} from "./libraries/Headers.sol";
 /// @notice What is kept of rounds and their submissions. See {ILearningChain}.
 abstract contract RoundLedger is ILearningChain {
     uint16 public constant MAX_SUBMISSIONS = 64;
+    /// @custom:security non-reentrant
     IBlockLedger public immutable LEDGER;
 
     /// @dev What a commit reads of the task, in one word.
@@ -147,7 +148,6 @@ abstract contract RoundLedger is ILearningChain {
     }
 
     /// @dev Binds the round to PHS, once. Nobody who calls can vary it: its block follows from the opening.
-    // slither-disable-next-line incorrect-equality: hashes, which no sender can nudge
     function _bind(uint64 roundId, RoundState storage state, bytes32 given) internal {
         bytes32 previousHash = _previousHash(state);
         if (previousHash == bytes32(0) || given != previousHash) {
@@ -229,7 +229,6 @@ abstract contract RoundLedger is ILearningChain {
         }
     }
 
-    // slither-disable-next-line incorrect-equality: a phase, which no sender can nudge
     function _isOver(Phase phase) internal pure returns (bool) {
         return phase == Phase.None || phase == Phase.Finalised || phase == Phase.Aborted;
     }

@@ -15,8 +15,11 @@ import {RoundLedger} from "./RoundLedger.sol";
 /// and Bond `taskId` (the miners' bonds and judging fees, once commits are closed). Idle rounds use the number that is
 /// the lane's address; a lane's rounds never overlap.
 abstract contract RoundTreasury is RoundLedger {
+    /// @custom:security non-reentrant
     IRewardReservoir public immutable RESERVOIR;
+    /// @custom:security non-reentrant
     ITaskMarket public immutable MARKET;
+    /// @custom:security non-reentrant
     IVerifierCommittee public immutable COMMITTEE;
     uint256 internal constant PPM = 1_000_000;
     uint128 internal immutable MINER_BOND_WEI;
@@ -61,7 +64,6 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     /// @dev Pays everything that a round holds, ends its task, if there is one, and frees the lane.
-    // slither-disable-next-line reentrancy-events: it calls our own contracts, which call nobody back
     function _settle(uint64 roundId, RoundState storage state, Ending memory ending, Entry[] memory entries)
         internal
     {
@@ -99,7 +101,6 @@ abstract contract RoundTreasury is RoundLedger {
 
     /// @dev Shares this much of the escrow out to those who were seated when the round opened; if nobody was, nobody
     /// waited for the client, which gets it back.
-    // slither-disable-next-line incorrect-equality: an amount of which only zero counts
     function _distribute(uint64 roundId, RoundState storage state, uint256 amountWei) private {
         if (amountWei == 0) return;
         // Ballots use small numbers as accounts; a hash cannot meet one.
@@ -276,7 +277,6 @@ abstract contract RoundTreasury is RoundLedger {
     }
 
     /// @dev Of a task; an idle round's is the lane's own, which no task's number can meet.
-    // slither-disable-next-line incorrect-equality: an id, of which only zero counts
     function _account(uint64 taskId) internal view returns (bytes32) {
         return bytes32(taskId == 0 ? uint256(uint160(address(this))) : uint256(taskId));
     }

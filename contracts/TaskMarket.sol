@@ -15,6 +15,7 @@ contract TaskMarket is TaskList {
     /// @notice Every opening of a round looks at all lanes.
     uint256 public constant MAX_LANES = 16;
 
+    /// @custom:security non-reentrant
     IRewardReservoir public immutable RESERVOIR;
     /// @notice How many lanes there are.
     uint256 public immutable LANES;

@@ -110,7 +110,6 @@ contract VerifierCommittee is BallotCount {
     }
 
     /// @inheritdoc IVerifierCommittee
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function tally(uint64 ballotId, uint256[][] calldata lists)
         external
         override
@@ -204,7 +203,6 @@ contract VerifierCommittee is BallotCount {
         opened.snapshotStakeWei = uint96(totalWei);
     }
 
-    // slither-disable-next-line reentrancy-events,reentrancy-no-eth: it calls our own contracts, which call nobody back
     function _endCommit(uint64 ballotId, Ballot storage ending) private {
         if (ending.committedCount < ending.memberCount) _slashAbsent(ballotId, ending.phase);
         if (_isQuorum(ending.committedStakeWei, ending)) {
@@ -214,8 +212,6 @@ contract VerifierCommittee is BallotCount {
         }
     }
 
-    // It calls our own contracts, which call nobody back.
-    // slither-disable-next-line reentrancy-benign,reentrancy-events,reentrancy-no-eth
     function _endReveal(uint64 ballotId, Ballot storage ending) private {
         if (ending.revealedCount < ending.committedCount) _slashAbsent(ballotId, ending.phase);
         if (_isQuorum(ending.revealedStakeWei, ending)) {

@@ -38,6 +38,7 @@ abstract contract VerifierStakes is IVerifierCommittee {
     uint256 private constant MAX_VERIFIERS = 21;
     bytes32 private constant STAKES = 0;
 
+    /// @custom:security non-reentrant
     IRewardReservoir public immutable RESERVOIR;
     CommitteeParameters internal _parameters;
     mapping(address account => bool isAllowed) public isChain;
@@ -117,14 +118,12 @@ abstract contract VerifierStakes is IVerifierCommittee {
     }
 
     /// @inheritdoc IVerifierCommittee
-    // slither-disable-next-line incorrect-equality: zero stands for none
     function requestUnstake() external override {
         if (_accounts[msg.sender].seatPlusOne == 0) revert NotSeated(msg.sender);
         _unseat(msg.sender, Exit.Requested);
     }
 
     /// @inheritdoc IVerifierCommittee
-    // slither-disable-next-line incorrect-equality: zero stands for none
     function completeUnstake() external override {
         // Check: the period is over and no open ballot can slash the stake any more.
         uint40 releaseAt = _accounts[msg.sender].releaseAt;
@@ -195,7 +194,6 @@ abstract contract VerifierStakes is IVerifierCommittee {
         return occupancy.shortS + uint40(block.timestamp) - occupancy.shortSince;
     }
 
-    // slither-disable-next-line incorrect-equality: a bit
     function _takeSeat(Account storage staker) private {
         uint256 seat = 0;
         while ((_occupancy.taken >> seat) & 1 == 1) seat++;
@@ -216,7 +214,6 @@ abstract contract VerifierStakes is IVerifierCommittee {
     /// @dev Whoever is slashed below the floor loses its seat. Never more than is left: a member of several ballots may
     /// have been slashed before.
     /// @return amountWei what has to be moved from the stakes
-    // slither-disable-next-line incorrect-equality: zero stands for none
     function _slash(uint64 ballotId, address account, uint256 weightWei, Fault fault)
         internal
         returns (uint256 amountWei)

@@ -85,7 +85,7 @@ MUTATIONS = (
         line="if (kind >= UNAVAILABLE) continue;",
         mutant="if (kind == UNDECIDED) continue;",
         campaign="invariant_no_forbidden_transition",
-        failures=("I35:",),
+        failures=("I35:", "I38:"),
     ),
     Mutation(
         what="silence costs less than noise",
@@ -95,14 +95,113 @@ MUTATIONS = (
         campaign="invariant_no_forbidden_transition",
         failures=("I34:",),
     ),
+    Mutation(
+        what="a client that published no keys has its bond back",
+        contract="libraries/Settlements.sol",
+        line="if (reason == ILearningChain.AbortReason.KeysMissing) settled.clientBondTo = Payee.Seated;",
+        mutant="",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D1:",),
+    ),
+    Mutation(
+        what="shares follow the stakes of now",
+        contract="VerifierStakes.sol",
+        line="= _seatedAt(atTime);",
+        mutant="= _seatedAt(uint40(block.timestamp));",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D9:",),
+    ),
+    Mutation(
+        what="a header has the time of its last call",
+        contract="LearningChain.sol",
+        line="given.timestamp = voted.commitsClosedAt;",
+        mutant="given.timestamp = uint40(block.timestamp);",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D2:",),
+    ),
+    Mutation(
+        what="a commit may name any previous hash",
+        contract="RoundLedger.sol",
+        line="if (previousHash == bytes32(0) || given != previousHash) {",
+        mutant="if (previousHash == bytes32(0)) {",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D11:",),
+    ),
+    Mutation(
+        what="an equal bond takes a place in a full round",
+        contract="LearningChain.sol",
+        line="if (bondWei <= _bondWei(displaced)) revert RoundFull",
+        mutant="if (bondWei < _bondWei(displaced)) revert RoundFull",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D6:",),
+    ),
+    Mutation(
+        what="a member of an open ballot may leave",
+        contract="VerifierStakes.sol",
+        line="if (block.timestamp < releaseAt || openBallots != 0) {",
+        mutant="if (block.timestamp < releaseAt) {",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I10:",),
+    ),
+    Mutation(
+        what="a false claim may win",
+        contract="RoundJudgement.sol",
+        line="if (isClaimed && verdict.trainPpm < requiredTrainPpm) return;",
+        mutant="",
+        campaign="invariant_no_forbidden_transition",
+        failures=("D13:",),
+    ),
+    Mutation(
+        what="a block under the client's floor is appended",
+        contract="BlockLedger.sol",
+        line="if (found.isBelowFloor) return found;",
+        mutant="",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I9:",),
+    ),
+    Mutation(
+        what="an outcome is kept without its digest",
+        contract="libraries/Outcomes.sol",
+        line="abi.encodePacked(digest, Verdicts.compress(decided))",
+        mutant="abi.encodePacked(bytes32(0), Verdicts.compress(decided))",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I33:",),
+    ),
+    Mutation(
+        what="a task goes where its client says",
+        contract="TaskList.sol",
+        line="while (ahead != 0 && valueOf(ahead) < value) {",
+        mutant="while (value == 0) {",
+        campaign="invariant_accounts_hold_what_their_keepers_owe",
+        failures=("I5:",),
+    ),
+    Mutation(
+        what="the last accuser is rewarded, not the first",
+        contract="GradientChain.sol",
+        line="if (wrongSegments != 0 && _accusers[ballotId][entry] == address(0)) {",
+        mutant="if (wrongSegments != 0) {",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I30:",),
+    ),
+    Mutation(
+        what="a proposal may name any previous hash",
+        contract="GradientChain.sol",
+        line="if (previousHash != newest) revert WrongPreviousHash(previousHash, newest);",
+        mutant="",
+        campaign="invariant_no_forbidden_transition",
+        failures=("I10:",),
+    ),
 )
 
 
 def run_campaign(project: Path, campaign: str) -> str:
     """Run one campaign, unoptimised to compile sooner; return what forge said."""
-    command = [FORGE, "test", "--root", str(project), "--match-test", campaign]
+    command = [FORGE, "test", "--match-test", campaign]
     quick = {"FOUNDRY_OPTIMIZER": "false", "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0"}
-    done = subprocess.run(command, env=os.environ | quick, capture_output=True, text=True, timeout=TIMEOUT_S)
+    # From within: forge keeps failures where it runs, and would try them again on the next mutation.
+    done = subprocess.run(
+        command, cwd=project, env=os.environ | quick, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     return done.stdout + done.stderr
 
 

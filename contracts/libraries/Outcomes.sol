@@ -8,7 +8,6 @@ import {Verdicts} from "./Verdicts.sol";
 /// @notice What a ballot decided, as the code of a contract that has no function: the cheapest place for what never
 /// changes. The digest of the outcome comes first, then its kinds and scores as `Verdicts.compress` packs them.
 library Outcomes {
-    // slither-disable-next-line reentrancy-benign: its constructor calls nobody
     function keep(bytes32 digest, uint256[] memory decided) internal returns (address code) {
         return Clones.cloneWithImmutableArgs(address(0), abi.encodePacked(digest, Verdicts.compress(decided)));
     }

@@ -65,13 +65,20 @@ contract Campaign {
         }
     }
 
+    function test_campaign__tries_every_cheat() external view {
+        for (uint256 way = 0; way < 10; way++) {
+            _reached(handler.cheats(way), 2, string.concat("cheats of way ", Strings.toString(way)));
+        }
+        _reached(handler.seen(IGradientChain.AccuserRewarded.selector), 3, "rewarded accusers");
+    }
+
     function test_campaign__refuses_every_illegal_call() external view {
         _reached(handler.refusedAttempts(), 100, "refused attempts");
         VM.assertTrue(bytes(handler.violation()).length == 0, handler.violation());
     }
 
     function _call(uint256 seed) private {
-        uint256 kind = seed % 13;
+        uint256 kind = seed % 14;
         seed >>= 8;
         if (kind == 0) handler.clientSubmits(seed);
         else if (kind == 1) handler.clientCancels(seed);
@@ -85,7 +92,8 @@ contract Campaign {
         else if (kind == 9) handler.intruderTries(seed);
         else if (kind == 10) handler.gradientClientActs(seed);
         else if (kind == 11) handler.gradientMinerActs(seed);
-        else handler.gradientGoesOn(seed);
+        else if (kind == 12) handler.gradientGoesOn(seed);
+        else handler.cheaterTries(seed);
     }
 
     function _reached(uint256 count, uint256 least, string memory what) private pure {

@@ -14,8 +14,12 @@ abstract contract GradientRoles is Voters {
         return gradient.current().phase != IGradientChain.HeightPhase.Idle;
     }
 
-    function gradientMiner(uint256 number) public pure returns (address) {
-        return _miner(number);
+    /// @notice Whoever may have a bond.
+    function gradientMiners() public pure returns (address[] memory all) {
+        all = new address[](MINERS + OUTSIDERS);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = i < MINERS ? _miner(i) : _outsider(i - MINERS);
+        }
     }
 
     // --- clients ---
@@ -88,6 +92,7 @@ abstract contract GradientRoles is Voters {
         uint32 below = gradient.threshold();
         if (below == 0) return;
         IGradientChain.Height memory current = gradient.current();
+        if (current.proposalCount == PROPOSALS) return;
         IGradientChain.GradientTerms memory terms = gradient.task(current.taskId).terms;
         for (uint256 i = 0; i < MINERS; i++) {
             address miner = _miner(seed % MINERS + i);

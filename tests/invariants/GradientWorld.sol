@@ -16,6 +16,12 @@ abstract contract GradientWorld is System {
     mapping(uint64 taskId => uint256 amountWei) public shortWei;
     mapping(uint64 ballotId => bool) private _isFeeBack;
     uint256 private _lostBondsWei;
+    /// @notice Who has said what about a proposal, and who was the first to say that it is wrong.
+    mapping(uint64 ballotId => mapping(address member => mapping(uint256 entry => bool))) public hasReported;
+    mapping(uint64 ballotId => mapping(address miner => address member)) private _accuserOf;
+    /// @dev What the accuser of the miner that was slashed last has to get.
+    uint256 private _accuserWei;
+    address private _accuser;
     /// @notice Sum of the intervals in a task's headers.
     mapping(uint64 taskId => uint256 seconds_) public intervalsS;
 
@@ -71,12 +77,38 @@ abstract contract GradientWorld is System {
             bool isPaid = ballotId != 0 && !_isFeeBack[ballotId];
             _settleShortage(taskId, isPaid ? gradient.task(taskId).feeWei : 0, 0);
         } else if (kind == IGradientChain.MinerSlashed.selector) {
-            _lostBondsWei += abi.decode(log.data, (uint256));
+            _watchSlashing(votedOn, address(uint160(uint256(log.topics[1]))), abi.decode(log.data, (uint256)));
+        } else if (kind == IGradientChain.AccuserRewarded.selector) {
+            uint256 rewardWei = abi.decode(log.data, (uint256));
+            bool isFirst = address(uint160(uint256(log.topics[2]))) == _accuser;
+            if (!isFirst || rewardWei != _accuserWei) {
+                _violateGradient("I30: not the first accuser, or not a tenth of the bond");
+            }
+            _lostBondsWei -= rewardWei;
+            _accuserWei = 0;
         }
+    }
+
+    /// @dev The first member, and no other, that said of this proposal that it is wrong.
+    function _noteAccuser(uint64 ballotId, uint256 entry, address member) internal {
+        address miner = gradient.proposals()[entry].miner;
+        if (_accuserOf[ballotId][miner] == address(0)) _accuserOf[ballotId][miner] = member;
+    }
+
+    function _watchSlashing(uint64 ballotId, address miner, uint256 bondWei) private {
+        _checkAccuserPaid();
+        _lostBondsWei += bondWei;
+        _accuser = _accuserOf[ballotId][miner];
+        _accuserWei = _accuser == address(0) ? 0 : bondWei / 10;
+    }
+
+    function _checkAccuserPaid() private {
+        if (_accuserWei != 0) _violateGradient("I30: the first accuser got nothing");
     }
 
     function _checkHeight(IGradientChain.Height memory earlier) internal {
         IGradientChain.Height memory now_ = gradient.current();
+        _checkAccuserPaid();
         if (now_.height != gradient.height() + 1) {
             _violateGradient("I26: not the height after the newest block");
         }

@@ -6,12 +6,12 @@ import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
 import {OmmerFormula} from "../../contracts/libraries/OmmerRewards.sol";
-import {Intruder} from "./Intruder.sol";
+import {Cheats} from "./Cheats.sol";
 import {VM} from "./Vm.sol";
 
 /// @notice The calls that a campaign is made of. A role that has nothing to do lets the round go on instead, so that
 /// no call is wasted and none may revert.
-contract Handler is Intruder {
+contract Handler is Cheats {
     uint256 private _callCount;
 
     constructor(OmmerFormula formula) {
@@ -82,6 +82,10 @@ contract Handler is Intruder {
         _tryIllegal(_mix(seed));
     }
 
+    function cheaterTries(uint256 seed) external observed {
+        _cheat(_mix(seed));
+    }
+
     function gradientClientActs(uint256 seed) external observed {
         seed = _mix(seed);
         if (seed % 4 != 0) _gradientGoesOn(seed >> 8);
@@ -115,14 +119,16 @@ contract Handler is Intruder {
         for (uint64 taskId = gradient.taskCount(); gradient.pendingCount() > 0; taskId--) {
             _cancelGradientObserved(taskId);
         }
-        for (uint256 i = 0; i < MINERS; i++) {
-            _quitObserved(_miner(i));
+        address[] memory miners = gradientMiners();
+        for (uint256 i = 0; i < miners.length; i++) {
+            _quitObserved(miners[i]);
         }
         for (uint64 taskId = market.taskCount(); market.pendingCount() > 0; taskId--) {
             _cancelObserved(taskId);
         }
-        for (uint256 i = 0; i < VERIFIERS; i++) {
-            _leaveObserved(_verifier(i));
+        address[] memory stakers = verifiers();
+        for (uint256 i = 0; i < stakers.length; i++) {
+            _leaveObserved(stakers[i]);
         }
         address[] memory all = payees();
         for (uint256 i = 0; i < all.length; i++) {

@@ -258,6 +258,27 @@ contract IncentivesTest is PublicSystem {
         VM.assertEq(ledger.ommerCount(1), 0, "ommers");
     }
 
+    function test_rank__test_set_is_out__the_best_by_it_wins_and_not_by_train() external {
+        _submit(HONEST, 1 ether, 600, 64);
+        _open();
+        _publish(HONEST);
+        _commit(_who("miner", 0), "fits", 990_000);
+        _commit(_who("miner", 1), "generalises", 940_000);
+        _passDeadline();
+        _advance();
+        _release(HONEST);
+        _reveal(_who("miner", 0), "fits");
+        _reveal(_who("miner", 1), "generalises");
+        _advance();
+        uint256[] memory vote = new uint256[](2);
+        (vote[0], vote[1]) = (_word(990_000, 900_000), _word(940_000, 930_000));
+        _vote(3, vote);
+        _advance();
+        VM.assertTrue(ledger.header(1).winner == _who("miner", 1), "winner");
+        VM.assertEq(ledger.header(1).testPpm, 930_000, "test accuracy");
+        VM.assertEq(ledger.ommerCount(1), 1, "ommers");
+    }
+
     // --- replaceable commits, raisable rewards ---
 
     function test_commit__replaced__costs_no_second_bond_and_loses_its_place_among_equals() external {

@@ -203,7 +203,7 @@ abstract contract Intruder is GradientRoles {
         return isPhase && _nowS < round.deadline;
     }
 
-    function _mustFail(address caller, address target, bytes memory data) private {
+    function _mustFail(address caller, address target, bytes memory data) internal {
         VM.prank(caller);
         (bool wasDone,) = target.call(data);
         if (wasDone) _violate("I10: a call that must be refused was accepted");

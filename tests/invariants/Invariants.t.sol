@@ -22,7 +22,7 @@ abstract contract Invariants {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](13);
+        bytes4[] memory selectors = new bytes4[](14);
         selectors[0] = Handler.clientSubmits.selector;
         selectors[1] = Handler.clientCancels.selector;
         selectors[2] = Handler.minerCommits.selector;
@@ -36,6 +36,7 @@ abstract contract Invariants {
         selectors[10] = Handler.gradientClientActs.selector;
         selectors[11] = Handler.gradientMinerActs.selector;
         selectors[12] = Handler.gradientGoesOn.selector;
+        selectors[13] = Handler.cheaterTries.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), selectors);
     }
@@ -135,8 +136,9 @@ abstract contract Invariants {
             _held(address(gradient), IRewardReservoir.Pot.Escrow), budgetsWei, "I28: gradient tasks' budgets"
         );
         uint256 bondsWei;
-        for (uint256 i = 0; i < 6; i++) {
-            bondsWei += gradient.minerOf(handler.gradientMiner(i)).bondWei;
+        address[] memory miners = handler.gradientMiners();
+        for (uint256 i = 0; i < miners.length; i++) {
+            bondsWei += gradient.minerOf(miners[i]).bondWei;
         }
         VM.assertEq(
             _held(address(gradient), IRewardReservoir.Pot.Bond), bondsWei, "I28: gradient miners' bonds"

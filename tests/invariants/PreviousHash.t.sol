@@ -103,6 +103,23 @@ contract PreviousHashTest is PublicSystem {
         }
     }
 
+    /// @dev D11: a commit that was signed before a reorganisation costs its gas only.
+    function test_commit__another_previous_hash__reverts() external {
+        uint64 roundId = _openIdle();
+        bytes32 previousHash = chain.round(roundId).previousHash;
+        address miner = _who("miner", 0);
+        uint256 amountWei = MINER_BOND_WEI + chain.judgingFeeOf(roundId);
+        VM.deal(miner, amountWei);
+        VM.prank(miner);
+        VM.expectRevert(
+            abi.encodeWithSelector(
+                ILearningChain.WrongPreviousHash.selector, roundId, previousHash, ~previousHash
+            )
+        );
+        chain.commit{value: amountWei}(roundId, ~previousHash, SALT, 980_000, 0);
+        VM.assertEq(miner.balance, amountWei, "it cost something");
+    }
+
     /// @dev D10: models revealed in an aborted round won the next one at the same height.
     function test_previous_hash__models_were_revealed_and_no_block_made__is_another_one() external {
         uint64 roundId = _openIdle();

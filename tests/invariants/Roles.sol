@@ -16,7 +16,10 @@ abstract contract Roles is World {
     uint256 internal constant MINERS = 6;
     uint256 internal constant VERIFIERS = 5;
     uint256 internal constant MAX_PENDING = 5;
-    uint32 internal constant REQUIRED_PPM = 800_000;
+    uint256 internal constant PLACES = 64;
+    uint256 internal constant PROPOSALS = 8;
+    /// @dev They are there to cheat, as verifiers and as miners.
+    uint256 internal constant OUTSIDERS = 22;
 
     function _client(uint256 seed) internal pure returns (address) {
         return _account("client", seed % CLIENTS);
@@ -30,10 +33,15 @@ abstract contract Roles is World {
         return _account("verifier", seed % VERIFIERS);
     }
 
-    function verifiers() external pure returns (address[] memory all) {
-        all = new address[](VERIFIERS);
-        for (uint256 i = 0; i < VERIFIERS; i++) {
-            all[i] = _verifier(i);
+    function _outsider(uint256 number) internal pure returns (address) {
+        return _account("outsider", number);
+    }
+
+    /// @notice Whoever may have a stake.
+    function verifiers() public pure returns (address[] memory all) {
+        all = new address[](VERIFIERS + OUTSIDERS);
+        for (uint256 i = 0; i < all.length; i++) {
+            all[i] = i < VERIFIERS ? _verifier(i) : _outsider(i - VERIFIERS);
         }
     }
 
@@ -113,6 +121,7 @@ abstract contract Roles is World {
     /// @dev The first miner from a random one on that has not committed; some claim less than is required. If all have,
     /// one replaces its commit.
     function _commitSolution(uint64 roundId, bool isOvertime, uint256 seed) internal {
+        if (chain.round(roundId).submissionCount == PLACES) return;
         for (uint256 i = 0; i < MINERS; i++) {
             address miner = _miner(seed % MINERS + i);
             if (chain.placeOf(roundId, miner) != 0) continue;
@@ -214,7 +223,7 @@ abstract contract Roles is World {
         return keccak256(abi.encode("salt", id, owner));
     }
 
-    function _account(string memory role, uint256 number) private pure returns (address) {
+    function _account(string memory role, uint256 number) internal pure returns (address) {
         return address(uint160(uint256(keccak256(abi.encode(role, number)))));
     }
 }

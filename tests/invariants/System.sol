@@ -30,6 +30,7 @@ abstract contract System {
     uint128 internal constant JUDGING_FEE_WEI = 3 gwei;
     uint128 internal constant MIN_STAKE_WEI = 10_000;
     uint32 internal constant SEAT_WAIT_S = 120;
+    uint32 internal constant REQUIRED_PPM = 800_000;
     uint128 internal constant WINNER_REWARD = 32_003;
     uint256 public constant LANES = 2;
 

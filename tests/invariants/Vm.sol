@@ -25,6 +25,7 @@ interface Vm {
     function setBlockhash(uint256 number, bytes32 hash) external;
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);
+    function revertToStateAndDelete(uint256 id) external returns (bool);
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;
     function assertTrue(bool condition, string calldata message) external pure;
 }

@@ -94,7 +94,7 @@ abstract contract Voters is Recount {
     }
 
     /// @dev Some have another account vote for them.
-    function _handOf(address member) private view returns (address) {
+    function _handOf(address member) internal view returns (address) {
         address voter = committee.verifier(member).voter;
         return voter == address(0) ? member : voter;
     }

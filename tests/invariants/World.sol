@@ -6,6 +6,7 @@ import {IBlockLedger} from "../../contracts/interfaces/IBlockLedger.sol";
 import {ILearningChain} from "../../contracts/interfaces/ILearningChain.sol";
 import {ITaskMarket} from "../../contracts/interfaces/ITaskMarket.sol";
 import {IVerifierCommittee} from "../../contracts/interfaces/IVerifierCommittee.sol";
+import {Header} from "../../contracts/libraries/Headers.sol";
 import {Books} from "./Books.sol";
 import {GradientWorld} from "./GradientWorld.sol";
 import {VM, Vm} from "./Vm.sol";
@@ -126,7 +127,18 @@ abstract contract World is GradientWorld, Books {
                 abi.decode(log.data, (IVerifierCommittee.BallotPhase, uint40));
             ballotsIn[phase]++;
         } else if (log.topics[0] == IBlockLedger.BlockAppended.selector) {
-            if (chain.round(uint64(uint256(log.topics[2]))).isOvertime) overtimeBlocks++;
+            uint64 roundId = uint64(uint256(log.topics[2]));
+            if (chain.round(roundId).isOvertime) overtimeBlocks++;
+            _checkWinner(roundId, ledger.header(uint64(uint256(log.topics[1]))));
+        }
+    }
+
+    /// @dev Whoever claimed to qualify has.
+    function _checkWinner(uint64 roundId, Header memory added) private {
+        ILearningChain.Submission memory best =
+            chain.submission(roundId, chain.placeOf(roundId, added.winner) - 1);
+        if (best.claimedTrainPpm >= REQUIRED_PPM && added.trainPpm < REQUIRED_PPM) {
+            _violate("D13: a false claim has won");
         }
     }
 

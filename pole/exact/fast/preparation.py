@@ -1,6 +1,7 @@
 """From a torch module to the steps of its exact evaluation: its forward pass is traced, its weights rounded once."""
 
 import operator
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,18 +18,22 @@ from pole.exact.fast.tables import lookup
 from pole.exact.fast.weights import COARSE, FINE, RAW, Affine, Grid, batch_norm_affine, exact_float64, rounded
 from pole.task import network
 
+# Two traces at once would leave each other's patches behind.
+_TRACING = threading.Lock()
+
 
 @torch.inference_mode()
 def prepare(module: nn.Module, is_raw_input: bool = False, device: torch.device | str = "cpu") -> ExactNetwork:
     """The exact evaluation, on this device, of a module that pole.task.model builds; the module is only read.
 
     `is_raw_input`: the manifest's mapping has `normalisation: none`. Tracing patches torch for a moment: no other
-    thread may run a module then. Raises ModelInvalid for a module of another kind, or
-    InexactMachine.
+    thread may run a module then, and threads trace one after the other. Raises ModelInvalid for a module of another
+    kind, or InexactMachine.
     """
     check_products(torch.device(device))
     tracer = _Tracer()
-    graph = tracer.trace(module)
+    with _TRACING:
+        graph = tracer.trace(module)
     return _Preparation(graph, dict(module.named_modules()), is_raw_input, torch.device(device)).network()
 
 
