@@ -7,7 +7,6 @@ model that is yielded has then learned from every row for as long.
 import copy
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,7 +108,8 @@ class CarefulTrainer:
 
     def _tried(self, recipe: Recipe) -> Trial | None:
         """The recipe on held-out rows, all folds side by side; None if time is too short to learn anything from it."""
-        start, budget_s = time.monotonic(), self.trial_share * self.job.seconds_left()
+        start_s = self.job.seconds_left()
+        budget_s = self.trial_share * start_s
         apprentices = [self._apprentice(recipe, learned, i) for i, (learned, _) in enumerate(self._folds)]
         raw: list[float] = []
         for epoch in range(1, MOST_EPOCHS + 1):
@@ -123,12 +123,13 @@ class CarefulTrainer:
             held_out = (self._rows.take(rows) for _, rows in self._folds)
             pairs = zip(apprentices, held_out, strict=True)
             raw.append(sum(self._merit(each.averaged(), rows) for each, rows in pairs) / len(apprentices))
-            per_epoch_s = (time.monotonic() - start) / epoch
-            if epoch == 1 and FEWEST_EPOCHS * per_epoch_s > budget_s:
+            spent_s = start_s - self.job.seconds_left()
+            per_epoch_s = spent_s / epoch
+            if epoch == 1 and FEWEST_EPOCHS * per_epoch_s >= budget_s:
                 return None
             merits = smoothed(raw)
             self._report(epoch, losses, merits[-1])
-            if epoch - int(np.argmax(merits)) > PATIENCE or time.monotonic() - start + per_epoch_s > budget_s:
+            if epoch - int(np.argmax(merits)) > PATIENCE or spent_s + per_epoch_s > budget_s:
                 break
             if self._is_hopeless(epoch, max(merits)):
                 break
