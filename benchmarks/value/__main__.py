@@ -116,8 +116,11 @@ def main() -> None:
     arguments.add_argument("--data-dir", type=Path, help="torchvision's files")
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    names = given.sets.split(",") if given.sets else [each.name for each in SETS]
-    sets = [each for each in SETS if each.name in names]
+    known = {each.name: each for each in SETS}
+    names = given.sets.split(",") if given.sets else list(known)
+    if unknown := set(names) - set(known):
+        arguments.error(f"there are no sets {', '.join(sorted(unknown))}; known are {', '.join(known)}")
+    sets = [known[name] for name in names]
     is_reached = bulk(sets, given) if given.part == "bulk" else played(sets, given)
     raise SystemExit(0 if is_reached else 1)
 
