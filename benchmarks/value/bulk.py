@@ -63,7 +63,7 @@ class MeasuredSplit:
     def plain(self) -> Scores:
         """Baselines, and the commissioned network, on plain rows."""
         linear, boosting = plain_scores(self.parts)
-        network, took_s = trained_score(self.task, self.parts, plain_network_rows(self.parts), self.seconds)
+        network, took_s = trained_score(self.task, self.parts, plain_network_rows(self.task, self.parts), self.seconds)
         return {"linear": linear, "boosting": boosting, "network": network, "seconds": took_s}
 
     def commissioned(self, number: int) -> Scores:
@@ -106,13 +106,15 @@ def _baselines(target: Target) -> tuple[Any, Any]:
     return linear, HistGradientBoostingClassifier(random_state=0)
 
 
-def plain_network_rows(parts: Split) -> Mapped:
-    """The rows themselves, standardised as their features would be."""
-    x = parts.training.x.astype(np.float64)
+def plain_network_rows(task: TaskFile, parts: Split) -> Mapped:
+    """The rows themselves in the shape of their features, and standardised as those would be."""
+    x, test = (part.x.astype(np.float64) for part in (parts.training, parts.test))
+    if isinstance(task.mapping, DenseMapping):
+        x, test = (part.reshape(len(part), -1) for part in (x, test))
     axes: Any = 0 if x.ndim == 2 else (0, 2, 3)
     mean, deviation = x.mean(axis=axes, keepdims=True), x.std(axis=axes, keepdims=True)
     scale = np.where(deviation > 0, deviation, 1.0)
-    scaled = [((part.x - mean) / scale).astype(np.float32) for part in (parts.training, parts.test)]
+    scaled = [((part - mean) / scale).astype(np.float32) for part in (x, test)]
     return Mapped(scaled[0], scaled[1], None, None)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.value.bulk import MeasuredSplit, plain_scores
+from benchmarks.value.bulk import MeasuredSplit, plain_network_rows, plain_scores
 from benchmarks.value.results import Key, Results
 from benchmarks.value.sets import SETS, regression_table, table
 from dataclient.drafting.proposal import Wishes
-from dataclient.sources.plain import Split
+from dataclient.sources.plain import PlainData, Split
 from pole.task.scores import Target
 
 pd = pytest.importorskip("pandas")
@@ -62,6 +62,15 @@ def test_plain_scores__straight_line__ridge_explains_all_of_it_and_boosting_most
     linear, boosting = plain_scores(Split(data.take(even), data.take(even + 1)))
     assert linear > 99.9
     assert 95 < boosting < linear
+
+
+def test_plain_network_rows__images_under_a_dense_mapping__are_flat_and_standardised() -> None:
+    x = np.random.default_rng(1).integers(0, 256, size=(20, 1, 4, 4)).astype(np.uint8)
+    data = PlainData(x, np.arange(20) % 2, ("a", "b"))
+    measured = MeasuredSplit(data, seed=0, seconds=1.0, wishes=Wishes(vectors=3, required_train_ppm=500_000))
+    rows = plain_network_rows(measured.task, measured.parts)
+    assert (rows.train_x.shape, rows.test_x.shape) == ((16, 16), (4, 16))
+    assert np.allclose(rows.train_x.std(axis=0), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["iris", "diabetes"])
