@@ -31,6 +31,7 @@ FEWEST_EPOCHS = 5
 PATIENCE = 20  # epochs without a better score after which a trial ends
 SMOOTHED_EPOCHS = 5  # one epoch's score is noisy, and the best of many noisy ones is a lucky one
 TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 5.0)
+OF_CONFIDENCE = ("log_loss", "brier")  # metrics for which it matters how sure a network is of itself
 LEAST_LOSS_WEIGHT, LOSS_WEIGHT_OF_A_ROW = 0.1, 60.0
 TRIAL_SHARE = 0.4  # of the time left; repeating its epochs on all rows takes about as long
 LONGER = 3  # times the epochs of the trial, if the target takes that long
@@ -154,7 +155,7 @@ class CarefulTrainer:
     def _held_out(self, groups: list[tuple[Apprentice, list[torch.Tensor]]]) -> tuple[float, float]:
         """The task's metric, 1 at best, and the loss on rows held out, the means over all folds.
 
-        The loss is that at the best temperature: how sure a network is of itself changes no prediction.
+        The loss is that at the best temperature: how sure a network is of itself changes no prediction, and few metrics.
         """
         found = []
         for apprentice, held_out in groups:
@@ -166,7 +167,8 @@ class CarefulTrainer:
     def _scored(self, outputs: torch.Tensor, y: torch.Tensor) -> list[float]:
         """The metric, and the loss at every temperature; infinite losses if an output is not finite."""
         form = form_of(self.job.metric)
-        temperatures = (1.0,) if form.target is Target.QUANTITY else TEMPERATURES
+        is_fixed = form.target is Target.QUANTITY or self.job.metric in OF_CONFIDENCE
+        temperatures = (1.0,) if is_fixed else TEMPERATURES
         if not bool(torch.isfinite(outputs).all()):
             return [0.0] + [math.inf] * len(temperatures)
         predictions = predictions_of(outputs.double().cpu().numpy(), form)

@@ -1,5 +1,6 @@
 """Training for rows that nobody has seen: what is chosen, and that the submitted model takes plain features."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,6 +251,14 @@ def test_held_out__network_that_is_sure_of_itself__is_no_worse_for_it(job: Train
     assert score == 0.75
     assert losses.index(min(losses)) == 1
     assert min(trainer._scored(6 * outputs, y)[1:]) == pytest.approx(min(losses))
+
+
+@pytest.mark.parametrize(("metric", "losses"), [("log_loss", 1), ("brier", 1), ("accuracy", 5), ("roc_auc", 5)])
+def test_held_out__metric_of_confidence__no_temperature_helps(job: TrainingJob, metric: str, losses: int) -> None:
+    other = replace(job, manifest=job.manifest.model_copy(update={"metric": metric}))
+    scored = CarefulTrainer(other, RATE, LOSS)._scored(torch.eye(3), torch.tensor([0, 1, 2]))
+    assert len(scored) == 1 + losses
+    assert scored[1] == pytest.approx(math.log(1 + 2 / math.e))
 
 
 def test_held_out__outputs_that_overflow__end_the_trial_without_a_score(job: TrainingJob) -> None:
