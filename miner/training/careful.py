@@ -155,7 +155,7 @@ class CarefulTrainer:
     def _held_out(self, groups: list[tuple[Apprentice, list[torch.Tensor]]]) -> tuple[float, float]:
         """The task's metric, 1 at best, and the loss on rows held out, the means over all folds.
 
-        The loss is that at the best temperature: how sure a network is of itself changes no prediction, and few metrics.
+        The loss is at the best temperature: how sure a network is of itself changes no prediction, and few metrics.
         """
         found = []
         for apprentice, held_out in groups:
