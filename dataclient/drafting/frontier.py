@@ -27,7 +27,9 @@ HELD_OUT_FRACTION = 0.25
 WIDE = 128  # features; quick models of wider rows take seconds each
 NEAR = 0.01  # a mapping within one point of the plain rows is as good as they are ...
 NEAR_SHARE = 0.1  # ... if that is within a tenth of what they have over guessing, which is little for a rare class
+KEPT = 0.97  # ... and if it keeps nearly all that they say; a score of few rows is too rough to show what is lost
 RECOVERABLE_SHARE = 0.5
+LEAST_PROBABILITY = 1e-6
 
 Floats = npt.NDArray[np.float64]
 Say = Callable[[str], None]
@@ -49,13 +51,15 @@ class PlainScores:
 @dataclass(frozen=True)
 class Choice:
     """`given_away`: share of a row's numbers that a round's keys open; `reached`: accuracy on held-out rows, 0 to 1;
-    `doubt`: standard error of its distance from plain rows, over the splits.
+    `doubt`: standard error of its distance from plain rows, over the splits; `kept`: share of what plain rows say about
+    the label, in the log likelihood of held-out rows.
     """
 
     mapping: AnyMapping
     given_away: float
     reached: float
     doubt: float = 0.0
+    kept: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,21 @@ class Frontier:
     choices: list[Choice]
 
     def pick(self, protect: str) -> Choice:
-        """`accuracy`: what reaches most; `balanced`: the smallest surely near plain rows; `rows`: the smallest."""
+        """`accuracy`: what reaches most; `balanced`: the smallest surely near plain rows, else what loses least;
+        `rows`: the smallest.
+        """
         if protect == "rows":
             return min(self.choices, key=lambda choice: choice.given_away)
         near = min(NEAR, NEAR_SHARE * max(0.0, self.plain.network - self.plain.guessing))
-        good = [choice for choice in self.choices if choice.reached - choice.doubt >= self.plain.network - near]
+        good = [
+            choice
+            for choice in self.choices
+            if choice.reached - choice.doubt >= self.plain.network - near and choice.kept >= KEPT
+        ]
         if protect == "balanced" and good:
             return min(good, key=lambda choice: choice.given_away)
+        if protect == "balanced":
+            return max(self.choices, key=lambda choice: (choice.kept, choice.reached, -choice.given_away))
         return max(self.choices, key=lambda choice: (choice.reached, -choice.given_away))
 
 
@@ -81,7 +93,9 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
     whole = discretise(flat, discretisation).reshape(rows.x.shape)
     held_out = [_held_out(rows, seed) for seed in range(repeats(rows))]
     start = time.monotonic()
-    network = [_vote(_standardised(flat, chosen, floor_share=0.0), rows.labels, chosen) for chosen in held_out]
+    network = np.array(
+        [_vote(_standardised(flat, chosen, floor_share=0.0), rows.labels, chosen) for chosen in held_out]
+    )
     fit_s = time.monotonic() - start
     say(f"measuring plain rows and {len(mappings)} mapping(s): about {math.ceil(fit_s * (len(mappings) + 2))} s")
     linear, boosting = (
@@ -90,13 +104,22 @@ def frontier(training: PlainData, discretisation: Discretisation, mappings: Sequ
     )
     choices = []
     for mapping in mappings:
-        scores = [
-            _vote(_estimated(mapping, seed, whole, chosen), rows.labels, chosen) for seed, chosen in enumerate(held_out)
-        ]
-        doubt = float(np.std(np.subtract(scores, network))) / math.sqrt(max(1, len(scores) - 1))
-        choices.append(Choice(mapping, given_away(mapping, rows.shape), _mean(scores), doubt))
+        views = (_estimated(mapping, seed, whole, chosen) for seed, chosen in enumerate(held_out))
+        votes = [_vote(x, rows.labels, chosen) for x, chosen in zip(views, held_out, strict=True)]
+        choices.append(_choice(mapping, rows, np.array(votes), network))
     guessing = float(np.bincount(rows.labels).max()) / rows.rows
-    return Frontier(PlainScores(guessing, linear, boosting, _mean(network)), choices)
+    return Frontier(PlainScores(guessing, linear, boosting, float(network[:, 0].mean())), choices)
+
+
+def _choice(mapping: AnyMapping, rows: PlainData, votes: Floats, network: Floats) -> Choice:
+    """`votes`, `network`: of mapped and of plain rows, as `_vote` yields them, for every choice of held-out rows."""
+    (reached, likelihood), (_, plain_likelihood) = votes.mean(axis=0), network.mean(axis=0)
+    doubt = float(np.std(votes[:, 0] - network[:, 0])) / math.sqrt(max(1, len(votes) - 1))
+    shares = np.bincount(rows.labels) / rows.rows
+    guessing = float(np.sum(shares * np.log(np.maximum(shares, LEAST_PROBABILITY))))
+    said = plain_likelihood - guessing
+    kept = (likelihood - guessing) / said if said > 0 else 1.0
+    return Choice(mapping, given_away(mapping, rows.shape), float(reached), doubt, float(kept))
 
 
 def measured_rows(training: PlainData, most: int) -> PlainData:
@@ -181,11 +204,18 @@ def _score(model: Any, x: npt.NDArray[Any], labels: npt.NDArray[np.int64], is_he
         return float(model.score(x[is_held_out], labels[is_held_out]))
 
 
-def _vote(x: Floats, labels: npt.NDArray[np.int64], is_held_out: npt.NDArray[np.bool_]) -> float:
+def _vote(x: Floats, labels: npt.NDArray[np.int64], is_held_out: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Accuracy, and mean log likelihood of the labels, of held-out rows."""
     from sklearn.ensemble import VotingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neural_network import MLPClassifier
 
     network = MLPClassifier((64, 32), alpha=0.1, batch_size=32, max_iter=40, random_state=0)
     both = [("linear", LogisticRegression(max_iter=100)), ("network", network)]
-    return _score(VotingClassifier(both, voting="soft"), x, labels, is_held_out)
+    model = VotingClassifier(both, voting="soft")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an optimiser that stops early is good enough for a baseline
+        found = model.fit(x[~is_held_out], labels[~is_held_out]).predict_proba(x[is_held_out])
+    asked = np.searchsorted(model.classes_, labels[is_held_out])
+    likely = np.log(np.maximum(found[np.arange(len(asked)), asked], LEAST_PROBABILITY))
+    return float((found.argmax(axis=1) == asked).mean()), float(likely.mean())

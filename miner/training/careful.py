@@ -7,7 +7,6 @@ model that is yielded has then learned from every row for as long.
 import copy
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,9 +19,10 @@ from torch import nn
 from miner.training.api import Trained, TrainingJob, TrainingProgress
 from miner.training.augmentation import augmentation_for
 from miner.training.recipes import Apprentice, Loss, Recipe, Rows, Ways, recipes_for
+from miner.training.stacked import can_be_stacked, stacked
 from miner.training.whitening import HALF, Whitening, foldable_layers, unmixing_of, whitening_of
 from pole.task.estimate import estimate_ppm
-from pole.task.scores import PPM
+from pole.task.scores import PPM, Target, form_of, predictions_of, score_ppm
 
 FOLDS = 5
 CROSS_VALIDATED_ROWS = 2_000
@@ -30,14 +30,16 @@ MOST_EPOCHS = 200
 FEWEST_EPOCHS = 5
 PATIENCE = 20  # epochs without a better score after which a trial ends
 SMOOTHED_EPOCHS = 5  # one epoch's score is noisy, and the best of many noisy ones is a lucky one
-LOSS_WEIGHT = 0.1  # of the log loss beside the metric: it tells models apart that score alike
+TEMPERATURES = (1.0, 1.5, 2.0, 3.0, 5.0)
+OF_CONFIDENCE = ("log_loss", "brier")  # metrics for which it matters how sure a network is of itself
+LEAST_LOSS_WEIGHT, LOSS_WEIGHT_OF_A_ROW = 0.1, 60.0
 TRIAL_SHARE = 0.4  # of the time left; repeating its epochs on all rows takes about as long
 LONGER = 3  # times the epochs of the trial, if the target takes that long
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What held-out rows say of a recipe. `merits`: the smoothed score after each epoch, 1 at best."""
+    """What held-out rows say of a recipe. `merits`: smoothed, after each epoch: the score less some of the loss."""
 
     recipe: Recipe
     merits: list[float]
@@ -109,46 +111,76 @@ class CarefulTrainer:
 
     def _tried(self, recipe: Recipe) -> Trial | None:
         """The recipe on held-out rows, all folds side by side; None if time is too short to learn anything from it."""
-        start, budget_s = time.monotonic(), self.trial_share * self.job.seconds_left()
-        apprentices = [self._apprentice(recipe, learned, i) for i, (learned, _) in enumerate(self._folds)]
+        start_s = self.job.seconds_left()
+        budget_s = self.trial_share * start_s
+        groups = self._groups(recipe)
         raw: list[float] = []
         for epoch in range(1, MOST_EPOCHS + 1):
             losses = []
-            for apprentice in apprentices:
+            for apprentice, _ in groups:
                 if self.job.is_over():
                     return None
                 losses.append(apprentice.learn(self._batch_rows))
             if not all(math.isfinite(loss) for loss in losses):
                 break
-            held_out = (self._rows.take(rows) for _, rows in self._folds)
-            pairs = zip(apprentices, held_out, strict=True)
-            raw.append(sum(self._merit(each.averaged(), rows) for each, rows in pairs) / len(apprentices))
-            per_epoch_s = (time.monotonic() - start) / epoch
-            if epoch == 1 and FEWEST_EPOCHS * per_epoch_s > budget_s:
+            score, loss = self._held_out(groups)
+            if not math.isfinite(loss):
+                break
+            raw.append(score - loss_weight(len(self._rows.y)) * loss)
+            spent_s = start_s - self.job.seconds_left()
+            per_epoch_s = spent_s / epoch
+            if epoch == 1 and FEWEST_EPOCHS * per_epoch_s >= budget_s:
                 return None
             merits = smoothed(raw)
-            self._report(epoch, losses, merits[-1])
-            if epoch - int(np.argmax(merits)) > PATIENCE or time.monotonic() - start + per_epoch_s > budget_s:
+            self._report(epoch, losses, score)
+            if epoch - int(np.argmax(merits)) > PATIENCE or spent_s + per_epoch_s > budget_s:
                 break
             if self._is_hopeless(epoch, max(merits)):
                 break
         return Trial(recipe, smoothed(raw), per_epoch_s) if raw else None
 
-    def _merit(self, model: nn.Module, rows: Rows) -> float:
-        """The task's metric on rows held out, and a little of the log loss."""
-        score_ppm = estimate_ppm(model, rows.x, rows.y, self.job.metric, self.job.device)
-        with torch.inference_mode():
-            losses = [
-                self._ways.loss(model(x), y) * len(y)
-                for x, y in zip(torch.split(rows.x, 256), torch.split(rows.y, 256), strict=True)
+    def _groups(self, recipe: Recipe) -> list[tuple[Apprentice, list[torch.Tensor]]]:
+        """Who learns from the folds, and the rows held out from each: one for all, where the model allows it."""
+        models = [self._model(i) for i in range(len(self._folds))]
+        if len(models) == 1 or not can_be_stacked(self.job.manifest.model):
+            pairs = enumerate(zip(models, self._folds, strict=True))
+            return [
+                (self._apprentice(model, learned, recipe, i), [held_out]) for i, (model, (learned, held_out)) in pairs
             ]
-        return score_ppm / PPM - LOSS_WEIGHT * float(torch.stack(losses).sum()) / len(rows.y)
+        shortest = min(len(learned) for learned, _ in self._folds)
+        learned = torch.stack([learned[:shortest] for learned, _ in self._folds])  # folds differ by a row at most
+        held_out = [rows for _, rows in self._folds]
+        return [(self._apprentice(stacked(models), learned, recipe, 0), held_out)]
+
+    def _held_out(self, groups: list[tuple[Apprentice, list[torch.Tensor]]]) -> tuple[float, float]:
+        """The task's metric, 1 at best, and the loss on rows held out, the means over all folds.
+
+        The loss is at the best temperature: how sure a network is of itself changes no prediction, and few metrics.
+        """
+        found = []
+        for apprentice, held_out in groups:
+            for rows, outputs in zip(held_out, apprentice.outputs(held_out), strict=True):
+                found.append(self._scored(outputs, self._rows.y[rows]))
+        score, *losses = np.mean(found, axis=0).tolist()
+        return score, min(losses)
+
+    def _scored(self, outputs: torch.Tensor, y: torch.Tensor) -> list[float]:
+        """The metric, and the loss at every temperature; infinite losses if an output is not finite."""
+        form = form_of(self.job.metric)
+        is_fixed = form.target is Target.QUANTITY or self.job.metric in OF_CONFIDENCE
+        temperatures = (1.0,) if is_fixed else TEMPERATURES
+        if not bool(torch.isfinite(outputs).all()):
+            return [0.0] + [math.inf] * len(temperatures)
+        predictions = predictions_of(outputs.double().cpu().numpy(), form)
+        score = score_ppm(predictions, y.cpu().numpy(), self.job.metric, outputs.shape[1]) / PPM
+        return [score, *(float(self._ways.loss(outputs / temperature, y)) for temperature in temperatures)]
 
     # --- all rows ----------------------------------------------------------------------------------------------------
 
     def _repeated(self, trial: Trial) -> nn.Module | None:
         """The recipe on all rows: for the trial's epochs, and on while the target is not reached."""
-        apprentice = self._apprentice(trial.recipe, torch.arange(len(self._rows.y)), FOLDS)
+        everything = torch.arange(len(self._rows.y), device=self.job.device)
+        apprentice = self._apprentice(self._model(FOLDS), everything, trial.recipe, FOLDS)
         for epoch in range(1, LONGER * trial.epochs + 1):
             if self.job.is_over():
                 if epoch == 1:
@@ -165,7 +197,8 @@ class CarefulTrainer:
                 break
         return self._folded(apprentice.averaged())
 
-    def _apprentice(self, recipe: Recipe, learned: torch.Tensor, number: int) -> Apprentice:
+    def _model(self, number: int) -> nn.Module:
+        """Untrained, for rows as `_coordinates` has them."""
         torch.manual_seed(self.job.seed + number)
         model = self.job.new_model().to(self.job.device)
         for layer in self._layers:
@@ -174,8 +207,10 @@ class CarefulTrainer:
             if self._rows.x.shape[1] != linear.in_features:
                 wider = nn.Linear(self._rows.x.shape[1], linear.out_features, layer.bias, device=self.job.device)
                 model._modules[layer.name] = wider
-        rows = self._rows.take(learned.to(self.job.device))
-        return Apprentice(model, rows, recipe, self._ways, self.job.seed + number)
+        return model
+
+    def _apprentice(self, model: nn.Module, learned: torch.Tensor, recipe: Recipe, number: int) -> Apprentice:
+        return Apprentice(model, self._rows, learned, recipe, self._ways, self.job.seed + number)
 
     def _folded(self, model: nn.Module) -> nn.Module:
         """The model on plain features, on the CPU."""
@@ -185,15 +220,20 @@ class CarefulTrainer:
                 folded = self._whitening.fold(folded, layer.name)
         return folded
 
-    def _report(self, epoch: int, losses: list[float], merit: float) -> None:
+    def _report(self, epoch: int, losses: list[float], score: float) -> None:
         self._epochs += 1
-        held_out_ppm = max(0, round(merit * PPM))
+        held_out_ppm = round(score * PPM)
         self.job.report(TrainingProgress(self._epochs, epoch, sum(losses) / len(losses), held_out_ppm, True))
 
 
 def careful_batch_rows(rows: int) -> int:
     """Many small steps for small sets, fewer for large ones."""
     return next(size for limit, size in ((2_000, 32), (10_000, 64), (math.inf, 128)) if rows <= limit)
+
+
+def loss_weight(rows: int) -> float:
+    """Of the loss beside the metric: it tells models apart that score alike, and a score of few rows is mostly luck."""
+    return max(LEAST_LOSS_WEIGHT, LOSS_WEIGHT_OF_A_ROW / math.sqrt(rows))
 
 
 def fold_numbers(y: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

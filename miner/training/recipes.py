@@ -2,18 +2,22 @@
 
 import copy
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from miner.training.augmentation import Augmentation
+from miner.training.stacked import clip_each
 from pole.task.manifest import AnyModel, GraphModel
 
+RECIPE_VERSION = 5
+"""Another with every change of what the default method makes of a job, so that measurements say what they measured."""
 GRADIENT_NORM = 1.0
 AVERAGED_EPOCHS = 5
 SHORTEST_BATCH = 8
+HELD_OUT_BATCH = 256
 
 State = dict[str, torch.Tensor]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -32,8 +36,8 @@ class Recipe:
 # In the order in which they are tried: time may be up after any of them.
 RECIPES = (
     Recipe(rate=1.0, decay=0.01, dropout=0.2),
-    Recipe(rate=1 / 3, decay=0.01, dropout=0.3),
     Recipe(rate=1.0, decay=0.01, dropout=0.5),
+    Recipe(rate=1 / 3, decay=0.01, dropout=0.3),
     Recipe(rate=1.0, decay=1.0, dropout=0.1),
     Recipe(rate=1.0, decay=0.01, dropout=0.2, is_augmented=False),
 )
@@ -61,9 +65,6 @@ class Rows:
     x: torch.Tensor
     y: torch.Tensor
 
-    def take(self, chosen: torch.Tensor) -> "Rows":
-        return Rows(self.x[chosen], self.y[chosen])
-
 
 @dataclass(frozen=True)
 class Ways:
@@ -75,10 +76,15 @@ class Ways:
 
 
 class Apprentice:
-    """A model that learns under one recipe at a constant rate; what counts is the average of its last epochs."""
+    """A model that learns under one recipe at a constant rate; what counts is the average of its last epochs.
 
-    def __init__(self, model: nn.Module, rows: Rows, recipe: Recipe, ways: Ways, seed: int) -> None:
-        self.model, self.rows, self._loss = model, rows, ways.loss
+    `learned`: numbers of the rows to learn from, int64 [n]; [networks, n] of a model that is several in one.
+    """
+
+    def __init__(
+        self, model: nn.Module, rows: Rows, learned: torch.Tensor, recipe: Recipe, ways: Ways, seed: int
+    ) -> None:
+        self.model, self.rows, self._learned, self._loss = model, rows, learned, ways.loss
         self._augment = ways.augment if recipe.is_augmented else None
         self._generator = torch.Generator().manual_seed(seed)
         self._optimizer = torch.optim.AdamW(
@@ -87,38 +93,52 @@ class Apprentice:
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = recipe.dropout or module.p
+        self._average = copy.deepcopy(model).eval()
         self._recent: deque[State] = deque(maxlen=AVERAGED_EPOCHS)
 
     def learn(self, batch_rows: int) -> float:
         """One epoch; returns the mean loss. A last short batch is left out: batch statistics of a row do not exist."""
         self.model.train()
-        order = torch.randperm(len(self.rows.y), generator=self._generator).to(self.rows.y.device)
-        batches = list(torch.split(order, batch_rows))
-        if len(batches) > 1 and len(batches[-1]) < SHORTEST_BATCH:
+        order = torch.rand(self._learned.shape, generator=self._generator).argsort(dim=-1).to(self._learned.device)
+        batches = list(torch.split(self._learned.gather(-1, order), batch_rows, dim=-1))
+        if len(batches) > 1 and batches[-1].shape[-1] < SHORTEST_BATCH:
             batches.pop()
         loss = torch.stack([self._step(batch) for batch in batches]).mean()
         self._recent.append({name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()})
         return float(loss)
 
     def _step(self, batch: torch.Tensor) -> torch.Tensor:
-        x = self.rows.x[batch]
+        x, y = self.rows.x[batch], self.rows.y[batch]
         if self._augment is not None:
             x = self._augment(x, self._generator)
-        loss = self._loss(self.model(x), self.rows.y[batch])
+        outputs, networks = self.model(x), 1
+        if batch.ndim == 2:  # the mean loss of all networks, whose parameters have nothing to do with each other
+            outputs, y, networks = outputs.flatten(0, 1), y.flatten(0, 1), len(batch)
+        loss = self._loss(outputs, y)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
+        (networks * loss).backward()  # type: ignore[no-untyped-call]
+        if batch.ndim == 2:
+            clip_each(self.model, GRADIENT_NORM)
+        else:
+            nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM)
         self._optimizer.step()
         return loss.detach()
 
     def averaged(self) -> nn.Module:
-        """A copy with the mean of the last epochs' weights (counters are those of the last epoch)."""
-        model = copy.deepcopy(self.model)
-        mean = {
-            name: torch.stack([state[name] for state in self._recent]).mean(dim=0)
-            if tensor.is_floating_point()
-            else tensor
-            for name, tensor in self._recent[-1].items()
-        }
-        model.load_state_dict(mean)
-        return model.eval()
+        """The same module each time, with the mean of the last epochs' weights (counters are those of the last)."""
+        with torch.no_grad():
+            for name, tensor in self._average.state_dict().items():
+                recent = [state[name] for state in self._recent]
+                tensor.copy_(torch.stack(recent).mean(dim=0) if tensor.is_floating_point() else recent[-1])
+        return self._average
+
+    @torch.inference_mode()
+    def outputs(self, asked: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What the averaged model yields on the rows of these numbers, of every network its own."""
+        model, longest = self.averaged(), max(len(each) for each in asked)
+        if self._learned.ndim == 1:
+            (alone,) = asked
+            return [torch.cat([model(self.rows.x[part]) for part in torch.split(alone, HELD_OUT_BATCH)])]
+        padded = torch.stack([torch.cat([each, each[:1].expand(longest - len(each))]) for each in asked])
+        yielded = model(self.rows.x[padded])
+        return [yielded[i, : len(each)] for i, each in enumerate(asked)]

@@ -33,6 +33,17 @@ def test_pick__near_by_chance__is_not_near_enough() -> None:
     assert replace(MEASURED, choices=[doubtful, choice(7, 0.96)]).pick("balanced").mapping == DenseMapping(vectors=7)
 
 
+def test_pick__near_but_much_is_lost__is_not_good_enough() -> None:
+    lossy = replace(choice(4, 0.95), kept=0.9)
+    assert replace(MEASURED, choices=[lossy, choice(7, 0.95)]).pick("balanced").mapping == DenseMapping(vectors=7)
+
+
+def test_pick__all_lose_much__balanced_takes_what_loses_least() -> None:
+    choices = [replace(choice(4, 0.96), kept=0.8), replace(choice(7, 0.95), kept=0.9)]
+    assert replace(MEASURED, choices=choices).pick("balanced").mapping == DenseMapping(vectors=7)
+    assert replace(MEASURED, choices=choices).pick("accuracy").mapping == DenseMapping(vectors=4)
+
+
 def test_pick__rare_class__a_point_below_the_plain_rows_is_not_near() -> None:
     rare = Frontier(PlainScores(0.91, 0.9, 0.9, 0.94), [choice(2, 0.932), choice(7, 0.938)])
     assert rare.pick("balanced").mapping == DenseMapping(vectors=7)
@@ -67,6 +78,8 @@ def test_frontier__information_in_one_direction__more_vectors_reach_more_and_say
     least, most = found.choices
     assert found.plain.linear > 0.9
     assert most.reached > 0.9 > least.reached
+    assert least.kept < 0.5
+    assert most.kept > 0.9
     assert len(said) == 1
     assert "2 mapping(s): about" in said[0]
 

@@ -1,5 +1,6 @@
 """Training for rows that nobody has seen: what is chosen, and that the submitted model takes plain features."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,22 @@ import torch
 from torch import nn
 
 from miner.training.api import Candidate, Trained, TrainingJob, best_candidate, judge
-from miner.training.careful import CarefulTrainer, careful_batch_rows, fold_numbers, smoothed
+from miner.training.careful import CarefulTrainer, careful_batch_rows, fold_numbers, loss_weight, smoothed
 from miner.training.default import train
 from miner.training.recipes import RECIPES, Apprentice, Recipe, Rows, Ways, recipes_for
+from miner.training.stacked import can_be_stacked, clip_each, stacked
 from miner.training.whitening import unmixing_of
 from pole.learning.mapping import Statistics
-from pole.task.manifest import AnyLayer, Dropout, GraphModel, Linear, TorchvisionModel
+from pole.task.manifest import (
+    Activation,
+    AnyLayer,
+    Dropout,
+    GraphModel,
+    Linear,
+    Normalisation,
+    Shape,
+    TorchvisionModel,
+)
 from tests.unit.commission import PREVIOUS_HASH, Commission, commission_iris
 from tests.unit.miner.training.test_default import job_for
 
@@ -88,7 +99,7 @@ def test_apprentice__average__is_of_the_last_epochs_and_leaves_the_model_in_trai
     torch.manual_seed(0)
     rows = Rows(torch.randn(20, 3), torch.arange(20) % 2)
     model = nn.Linear(3, 2)
-    apprentice = Apprentice(model, rows, Recipe(1.0, 0.0, 0.0), Ways(0.1, LOSS, None), seed=1)
+    apprentice = Apprentice(model, rows, torch.arange(20), Recipe(1.0, 0.0, 0.0), Ways(0.1, LOSS, None), seed=1)
     seen = []
     for _ in range(7):
         apprentice.learn(batch_rows=8)
@@ -112,7 +123,7 @@ def test_careful__iris__yields_better_and_better_models_on_plain_features(job: T
 def test_careful__unmixed_and_folded__is_the_model_that_was_trained(job: TrainingJob) -> None:
     trainer = CarefulTrainer(job, RATE, LOSS)
     assert trainer._rows.x.shape == (120, 4)  # three inner products, estimates of four features
-    apprentice = trainer._apprentice(RECIPES[0], torch.arange(120), 0)
+    apprentice = trainer._apprentice(trainer._model(0), torch.arange(120), RECIPES[0], 0)
     apprentice.learn(32)
     trained = apprentice.averaged()
     folded = trainer._folded(trained)
@@ -166,3 +177,92 @@ def test_best_candidate__later_model_of_less_merit__is_passed_over(job: Training
     assert best is not None
     assert best.merit == 0.9
     assert len(kept) == 1
+
+
+# --- folds side by side ----------------------------------------------------------------------------------------------
+
+
+def layers_of(job: TrainingJob, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return job.new_model()
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([Linear(name="a", size=3), Activation(name="b", type="gelu"), Dropout(name="c", probability=0.1)], True),
+        ([Linear(name="a", size=3), Normalisation(name="b", type="batch_norm")], False),
+        ([Linear(name="a", size=3), Shape(name="b", type="concat", inputs=["a", "a"])], False),
+    ],
+)
+def test_can_be_stacked__layers_that_treat_all_rows_alike__only_those(layers: list[AnyLayer], expected: bool) -> None:
+    assert can_be_stacked(GraphModel(layers=layers)) is expected
+
+
+def test_can_be_stacked__not_a_graph__no() -> None:
+    assert not can_be_stacked(TorchvisionModel(architecture="resnet18"))
+
+
+def test_stacked__networks_of_one_graph__each_yields_what_it_yields_alone(job: TrainingJob) -> None:
+    models = [layers_of(job, seed) for seed in range(3)]
+    x = torch.randn(3, 7, 3)
+    together = stacked(models)(x)
+    for model, rows, found in zip(models, x, together, strict=True):
+        assert torch.allclose(model(rows), found, atol=1e-6)
+
+
+def test_clip_each__one_gradient_too_long__that_of_no_other_network_is_cut() -> None:
+    layer = stacked([nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2))])
+    (4 * layer(torch.tensor([[[3.0, 4.0]], [[0.01, 0.0]]])).sum()).backward()
+    before = [parameter.grad.clone() for parameter in layer.parameters() if parameter.grad is not None]
+    clip_each(layer, norm=6.0)
+    after = [parameter.grad for parameter in layer.parameters() if parameter.grad is not None]
+    lengths = torch.stack([each.square().sum(dim=(1, 2)) for each in after]).sum(dim=0).sqrt()
+    assert float(lengths[0]) == pytest.approx(6.0, rel=1e-5)
+    assert all(torch.equal(a[1], b[1]) for a, b in zip(before, after, strict=True))
+
+
+def test_apprentice__several_networks__learn_their_own_rows_and_answer_for_what_each_is_asked() -> None:
+    """Rows 0 to 9 say the opposite of rows 10 to 19."""
+    torch.manual_seed(0)
+    x = torch.cat([torch.randn(10, 2)] * 2)
+    y = (x[:, 0] > 0).long()
+    rows = Rows(x, torch.cat([y[:10], 1 - y[:10]]))
+    model = stacked([nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2))])
+    learned = torch.arange(20).reshape(2, 10)
+    apprentice = Apprentice(model, rows, learned, Recipe(1.0, 0.0, 0.0), Ways(0.1, LOSS, None), seed=1)
+    for _ in range(60):
+        apprentice.learn(batch_rows=5)
+    first, second = apprentice.outputs([torch.arange(10), torch.arange(4)])
+    assert first.argmax(dim=1).tolist() == y[:10].tolist()
+    assert second.argmax(dim=1).tolist() == (1 - y[:4]).tolist()
+
+
+def test_loss_weight__many_rows__the_metric_counts() -> None:
+    assert loss_weight(100) == 6.0
+    assert loss_weight(1_000_000) == 0.1
+
+
+def test_held_out__network_that_is_sure_of_itself__is_no_worse_for_it(job: TrainingJob) -> None:
+    trainer = CarefulTrainer(job, RATE, LOSS)
+    y = torch.tensor([0, 1, 2, 0])
+    outputs = torch.nn.functional.one_hot(torch.tensor([0, 1, 2, 1]), 3).float()
+    score, *losses = trainer._scored(3 * outputs, y)
+    assert score == 0.75
+    assert losses.index(min(losses)) == 1
+    assert min(trainer._scored(6 * outputs, y)[1:]) == pytest.approx(min(losses))
+
+
+@pytest.mark.parametrize(("metric", "losses"), [("log_loss", 1), ("brier", 1), ("accuracy", 5), ("roc_auc", 5)])
+def test_held_out__metric_of_confidence__no_temperature_helps(job: TrainingJob, metric: str, losses: int) -> None:
+    other = replace(job, manifest=job.manifest.model_copy(update={"metric": metric}))
+    scored = CarefulTrainer(other, RATE, LOSS)._scored(torch.eye(3), torch.tensor([0, 1, 2]))
+    assert len(scored) == 1 + losses
+    assert scored[1] == pytest.approx(math.log(1 + 2 / math.e))
+
+
+def test_held_out__outputs_that_overflow__end_the_trial_without_a_score(job: TrainingJob) -> None:
+    trainer = CarefulTrainer(job, RATE, LOSS)
+    score, *losses = trainer._scored(torch.full((2, 3), torch.inf), torch.tensor([0, 1]))
+    assert score == 0.0
+    assert set(losses) == {torch.inf}
