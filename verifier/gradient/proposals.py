@@ -65,17 +65,20 @@ class HeightReview:
         """What others found wrong in proposals that look valid so far, and is not in this member's own part.
 
         `shares`: of all members. One segment condemns a proposal, so of what lies outside its part, an accuser is
-        believed one per proposal: who accuses blindly must not have everybody replay everything.
+        believed one per proposal: who accuses blindly must not have everybody replay everything. Segments that the
+        proposal does not have are no accusation: replaying them would condemn an honest miner.
         """
         found: dict[int, frozenset[int]] = {}
         for report in reports:
             own = self.session.judgements.get(report.entry)
             if own is None or not own.verdict.is_valid or report.verifier not in shares:
                 continue
-            named = {index for index in range(report.wrong_segments.bit_length()) if report.wrong_segments >> index & 1}
-            looked_at = shares[report.verifier][report.entry]
+            mine, looked_at = shares[address][report.entry], shares[report.verifier][report.entry]
+            named = {
+                index for index in range(max(mine)) if report.wrong_segments >> index & 1
+            }  # the last is everybody's
             heard = (named & looked_at) | set(sorted(named - looked_at)[:1])
-            others = frozenset(heard) - shares[address][report.entry]
+            others = frozenset(heard) - mine
             if others:
                 found[report.entry] = found.get(report.entry, frozenset()) | others
         return found

@@ -78,6 +78,14 @@ def test_suspects__accuser_names_what_it_had_not_to_look_at__is_believed_one_seg
     assert review.suspects([stranger], shares, MEMBERS[0]) == {}
 
 
+def test_suspects__segments_that_the_proposal_has_not__are_no_accusation(review: HeightReview) -> None:
+    """Else one member could have every honest miner condemned: a proof that lacks a segment is invalid."""
+    review.session.judgements = {0: Judgement(VALID, "")}
+    shares = {member: {0: frozenset({index, 9})} for index, member in enumerate(MEMBERS)}
+    beyond = SegmentsReport(MEMBERS[1], entry=0, wrong_segments=1 << 255 | 1 << 10)
+    assert review.suspects([beyond], shares, MEMBERS[0]) == {}
+
+
 def test_words__second_look__overrules_the_first(review: HeightReview) -> None:
     review.session.judgements = {0: Judgement(VALID, ""), 1: Judgement(VALID, "")}
     review.recheck.judgements = {1: Judgement(INVALID, "segment 3", 0b1000)}
