@@ -151,46 +151,6 @@ MUTATIONS = (
         campaign="invariant_no_forbidden_transition",
         failures=("D13:",),
     ),
-    Mutation(
-        what="a block under the client's floor is appended",
-        contract="BlockLedger.sol",
-        line="if (found.isBelowFloor) return found;",
-        mutant="",
-        campaign="invariant_no_forbidden_transition",
-        failures=("I9:",),
-    ),
-    Mutation(
-        what="an outcome is kept without its digest",
-        contract="libraries/Outcomes.sol",
-        line="abi.encodePacked(digest, Verdicts.compress(decided))",
-        mutant="abi.encodePacked(bytes32(0), Verdicts.compress(decided))",
-        campaign="invariant_no_forbidden_transition",
-        failures=("I33:",),
-    ),
-    Mutation(
-        what="a task goes where its client says",
-        contract="TaskList.sol",
-        line="while (ahead != 0 && valueOf(ahead) < value) {",
-        mutant="while (value == 0) {",
-        campaign="invariant_accounts_hold_what_their_keepers_owe",
-        failures=("I5:",),
-    ),
-    Mutation(
-        what="the last accuser is rewarded, not the first",
-        contract="GradientChain.sol",
-        line="if (wrongSegments != 0 && _accusers[ballotId][entry] == address(0)) {",
-        mutant="if (wrongSegments != 0) {",
-        campaign="invariant_no_forbidden_transition",
-        failures=("I30:",),
-    ),
-    Mutation(
-        what="a proposal may name any previous hash",
-        contract="GradientChain.sol",
-        line="if (previousHash != newest) revert WrongPreviousHash(previousHash, newest);",
-        mutant="",
-        campaign="invariant_no_forbidden_transition",
-        failures=("I10:",),
-    ),
 )
 
 
