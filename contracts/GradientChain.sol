@@ -77,7 +77,7 @@ contract GradientChain is GradientTasks {
         if (working.proposalCount == MAX_PROPOSALS) _makeRoom(atHeight);
         uint8 index = working.proposalCount++;
         Proposal memory added = Proposal(msg.sender, step, signDigest, below, searchedS, proof, weights);
-        _proposals[index] = added;
+        _keep(index, added);
         _miners[msg.sender].hasProposal = true;
         emit BlockProposed(atHeight, msg.sender, index, added);
         if (index == 0) _enter(HeightPhase.Collect, uint40(block.timestamp) + COLLECT_WINDOW_S);
@@ -126,7 +126,7 @@ contract GradientChain is GradientTasks {
     function proposals() external view override returns (Proposal[] memory all) {
         all = new Proposal[](_current.proposalCount);
         for (uint256 i = 0; i < all.length; i++) {
-            all[i] = _proposals[i];
+            all[i] = _proposal(i);
         }
     }
 
@@ -188,10 +188,19 @@ contract GradientChain is GradientTasks {
         if (_miners[msg.sender].bondWei <= lowestWei) revert HeightFull(atHeight, lowestWei);
         _free(lowest);
         for (uint256 i = lowest + 1; i < MAX_PROPOSALS; i++) {
-            _proposals[i - 1] = _proposals[i];
+            _keep(i - 1, _proposal(i));
         }
         _current.proposalCount--;
         emit ProposalDisplaced(atHeight, displaced, msg.sender);
+    }
+
+    /// @dev The one place that writes a proposal; like reading one, it takes a lot of code.
+    function _keep(uint256 index, Proposal memory added) private {
+        _proposals[index] = added;
+    }
+
+    function _proposal(uint256 index) private view returns (Proposal memory) {
+        return _proposals[index];
     }
 
     function _bondOf(uint256 index) private view returns (uint128) {
@@ -201,13 +210,8 @@ contract GradientChain is GradientTasks {
     function _moveFee(uint64 taskId, bytes32 committeeAccount) private {
         uint256 feeWei = _tasks[taskId].feeWei;
         if (feeWei == 0) return;
-        RESERVOIR.move(
-            IRewardReservoir.Pot.Escrow,
-            _account(taskId),
-            address(COMMITTEE),
-            IRewardReservoir.Pot.Escrow,
-            committeeAccount,
-            feeWei
+        _moveToEscrow(
+            IRewardReservoir.Pot.Escrow, _account(taskId), address(COMMITTEE), committeeAccount, feeWei
         );
     }
 
@@ -250,7 +254,7 @@ contract GradientChain is GradientTasks {
             else isUndecided = true;
         }
         if (accepted < count) {
-            _accept(_proposals[accepted], Verdicts.verdictAt(outcome, accepted));
+            _accept(_proposal(accepted), Verdicts.verdictAt(outcome, accepted));
             return;
         }
         // The ballot was held for nothing: its fee comes out of the bonds, not out of the budget.
@@ -308,17 +312,20 @@ contract GradientChain is GradientTasks {
 
     function _endTask(GradientTaskState state, StopReason reason) private {
         uint64 taskId = _current.taskId;
-        delete _current;
-        _current.height = height() + 1;
+        _clear();
         _enter(HeightPhase.Idle, 0);
         _closeTask(taskId, state, reason);
     }
 
     function _startHeight(uint64 taskId) private {
-        delete _current;
-        _current.height = height() + 1;
+        _clear();
         _current.taskId = taskId;
         _search(0);
+    }
+
+    function _clear() private {
+        delete _current;
+        _current.height = height() + 1;
     }
 
     /// @dev Collecting and voting took no search time: the clock goes on from the first proposal.
@@ -362,13 +369,16 @@ contract GradientChain is GradientTasks {
 
     /// @dev Nobody has to wait longer for a committee.
     function _isLapsed() private view returns (bool) {
-        return COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Lapsed;
+        return _seating() == IVerifierCommittee.Seating.Lapsed;
     }
 
     /// @dev Whether a proposal has its voters, or would get them.
     function _isJudged() private view returns (bool) {
-        return _current.proposalCount != 0
-            || COMMITTEE.seating(_current.deadline) == IVerifierCommittee.Seating.Enough;
+        return _current.proposalCount != 0 || _seating() == IVerifierCommittee.Seating.Enough;
+    }
+
+    function _seating() private view returns (IVerifierCommittee.Seating) {
+        return COMMITTEE.seating(_current.deadline);
     }
 
     function _isTaking() private view returns (bool) {

@@ -78,19 +78,23 @@ abstract contract GradientMiners is IGradientChain {
 
     /// @dev Takes the whole bond and the enrolment, of a leaving miner as well.
     /// @param toAccount where the bond goes, in this contract's escrow
-    // slither-disable-next-line calls-loop: at most one per proposal, to our own reservoir
     function _slash(address account, bytes32 toAccount) internal returns (uint256 bondWei) {
         bondWei = _miners[account].bondWei;
         delete _miners[account];
         emit MinerSlashed(account, height() + 1, bondWei);
-        RESERVOIR.move(
-            IRewardReservoir.Pot.Bond,
-            _bondAccount(account),
-            address(this),
-            IRewardReservoir.Pot.Escrow,
-            toAccount,
-            bondWei
-        );
+        _moveToEscrow(IRewardReservoir.Pot.Bond, _bondAccount(account), address(this), toAccount, bondWei);
+    }
+
+    /// @param toOperator whose escrow it becomes
+    // slither-disable-next-line calls-loop: at most one per proposal, to our own reservoir
+    function _moveToEscrow(
+        IRewardReservoir.Pot pot,
+        bytes32 account,
+        address toOperator,
+        bytes32 toAccount,
+        uint256 amountWei
+    ) internal {
+        RESERVOIR.move(pot, account, toOperator, IRewardReservoir.Pot.Escrow, toAccount, amountWei);
     }
 
     function _checkEnrolled(Miner storage checked) internal view {

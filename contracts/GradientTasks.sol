@@ -142,15 +142,14 @@ abstract contract GradientTasks is GradientMiners, GradientBlocks {
     function _creditSurplus(uint64 taskId) internal {
         GradientTask storage paying = _tasks[taskId];
         uint256 blocksLeft = paying.terms.blockCount - paying.blocksDone;
-        uint256 neededWei = blocksLeft * (uint256(paying.terms.blockRewardWei) + paying.feeWei);
+        uint256 neededWei = blocksLeft * _blockWei(paying);
         uint256 leftWei = _budgetLeft(taskId);
         if (leftWei > neededWei) _creditBudget(taskId, paying.client, leftWei - neededWei);
     }
 
     /// @dev A ballot may spend a fee that no block was made for, so the budget may pay for fewer blocks than wanted.
     function _canPayBlock(uint64 taskId) internal view returns (bool) {
-        GradientTask storage paying = _tasks[taskId];
-        return _budgetLeft(taskId) >= uint256(paying.terms.blockRewardWei) + paying.feeWei;
+        return _budgetLeft(taskId) >= _blockWei(_tasks[taskId]);
     }
 
     function _threshold(GradientTask storage searched, uint256 searchedS) internal view returns (uint32) {
@@ -168,6 +167,11 @@ abstract contract GradientTasks is GradientMiners, GradientBlocks {
 
     function _account(uint64 id) internal pure returns (bytes32) {
         return bytes32(uint256(id));
+    }
+
+    /// @dev What one more block costs: its reward and its ballot's fee.
+    function _blockWei(GradientTask storage paying) private view returns (uint256) {
+        return uint256(paying.terms.blockRewardWei) + paying.feeWei;
     }
 
     function _budgetLeft(uint64 taskId) private view returns (uint256 amountWei) {

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from pole.chain.deployment import CONTRACT_NAMES, ContractName
 from testbed import artifacts
 from tests.paths import ROOT
+
+LARGEST_CODE = 24_576
+"""Bytes: EIP-170."""
+ROOM = 2_000
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +47,9 @@ def test_options__every_tool__the_same(foundry: dict[str, Any]) -> None:
     assert artifacts.SETTINGS["optimizer"] == expected
     remapping = [f"{name}" for name in foundry["remappings"]]
     assert artifacts.SETTINGS["remappings"] == ape["import_remapping"] == remapping
+
+
+@pytest.mark.parametrize("name", CONTRACT_NAMES)
+def test_runtime_code__of_every_contract__leaves_room_for_a_fix(name: ContractName) -> None:
+    size = len(bytes.fromhex(artifacts.compiled()[name]["runtime"].removeprefix("0x")))
+    assert 0 < size <= LARGEST_CODE - ROOM
