@@ -111,8 +111,8 @@ def test_connect__no_code_at_an_address__refused(anvil: str, probe: Deployment) 
 
 
 def test_block_number__another_chain_behind_the_address__refused(anvil: str, probe: Deployment) -> None:
-    """As when a development chain is started anew while a role runs."""
-    with closing(Proxy(anvil)) as proxy, development_chain("anvil", block_time_s=None) as fresh:
+    """As when a development chain is started anew while a role runs; two alike of one second would be one chain."""
+    with closing(Proxy(anvil)) as proxy, development_chain("anvil", block_time_s=None, accounts=19) as fresh:
         chain_client = ChainClient.connect(proxy.url, probe)
         assert chain_client.block_number() > 0
         proxy.upstream = fresh.rpc_url
