@@ -14,7 +14,7 @@ RUN python3 tools/explorer_assets.py && /opt/uv/bin/uv pip install --quiet --no-
 FROM build AS workshop
 RUN npm ci --loglevel=error --no-fund --no-audit && python3 tools/foundry.py
 RUN /opt/uv/bin/uv pip sync --quiet --python /opt/pole/bin/python --require-hashes requirements.txt
-ENV PATH=/opt/pole/bin:/src/tools/bin:/src/node_modules/.bin:/usr/local/bin:/usr/bin:/bin
+ENV PATH=/opt/pole/bin:/src/tools/bin:/src/node_modules/.bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 ENV PYTHONPATH=/src
 ENV SOLCX_BINARY_PATH=/src/tools/solc
 ENV HOME=/tmp
@@ -25,7 +25,7 @@ FROM debian:12-slim AS roles
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates python3 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/pole /opt/pole
 RUN useradd --uid 10001 --home-dir /var/lib/pole --create-home pole && install -d -o pole /keys /shared
-ENV PATH=/opt/pole/bin:/usr/local/bin:/usr/bin:/bin
+ENV PATH=/opt/pole/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 ENV OMP_NUM_THREADS=1
 ENV NUMBA_CACHE_DIR=/var/lib/pole/kernels
 ENV POLE_LOCKS=/var/lib/pole/locks
