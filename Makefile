@@ -245,6 +245,7 @@ lock: $(INSTALLED_PY) ## Resolve pyproject.toml, requirements*.in and package.js
 	for version in 3.12 3.13; do \
 		uv pip compile -q --generate-hashes --no-header --python-version $$version --all-extras pyproject.toml requirements-test.in -o requirements-$$version.txt; \
 	done
+	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt --extra all pyproject.toml -o requirements-image.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 -c requirements.txt requirements-bench.in -o requirements-bench.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-audit.in -o requirements-audit.txt
 	uv pip compile -q --generate-hashes --no-header --python-version 3.11 requirements-site.in -o requirements-site.txt
