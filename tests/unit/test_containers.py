@@ -100,6 +100,11 @@ def test_board__shows_figures_that_exist() -> None:
     assert {"pole_seconds_since_poll", "pole_balance_wei", "pole_errors_total"} <= named
 
 
+def test_images__hold_no_secret_of_compose() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {secret["file"] for secret in COMPOSE["secrets"].values()} <= set(ignored)
+
+
 def test_images__end_as_a_user_without_rights() -> None:
     users: dict[str, str] = {}
     for keyword, rest in DOCKERFILE:
