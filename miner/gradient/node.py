@@ -269,6 +269,7 @@ class GradientMiner(Node):
                 key=f"propose/{current.height}/{current.search_started_at}/{previous_hash.hex()[:8]}",
             )
         except TransactionReverted as exc:
+            self._settlement.note_refused(current.height)
             self.context.log.debug(f"height {current.height}: came too late: {exc}")
             return
         self.context.log.info(f"height {current.height}: proposed step {found.step}, digest {found.sign_digest}")

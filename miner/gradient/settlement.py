@@ -34,11 +34,19 @@ class Settlement:
         known = self._published()
         mine = known.setdefault(str(current.height), {"task_id": current.task_id, "files": []})
         mine["files"] = sorted({*mine["files"], *map(str, published.files)})
+        mine["is_refused"] = False
+        self._remember(known)
+
+    def note_refused(self, height: int) -> None:
+        """The chain took no proposal: its files go all the same, but no bond depends on it."""
+        known = self._published()
+        known[str(height)]["is_refused"] = True
         self._remember(known)
 
     def has_proposed(self, height: int) -> bool:
         """Whether a bond of ours depends on how the height ends."""
-        return str(height) in self._published()
+        mine = self._published().get(str(height))
+        return mine is not None and not mine.get("is_refused")
 
     def settle(self, current: Height, followed: Height | None, steps: int) -> int:
         """Everything for heights that were decided; returns how many of them are blocks, each counted once.
@@ -53,7 +61,7 @@ class Settlement:
         for height in sorted(ended):
             if height <= newest or is_idle:
                 did = steps if followed is not None and followed.height == height else 0
-                blocks += self._report(height, newest, ended[height], str(height) in known, did)
+                blocks += self._report(height, newest, ended[height], self.has_proposed(height), did)
                 self._note_reported(str(height))
         self._plan_unpinning(newest, is_idle)
         self._pins.let_go(self._context.chain.block_time())

@@ -150,6 +150,29 @@ def test_settle__height_decided__a_person_is_told_with_others_if_it_had_to_do_wi
     assert text in "".join(heard.told.values())
 
 
+def test_settle__proposal_that_the_chain_refused__lost_no_bond_and_its_files_go(world: World, tmp_path: Path) -> None:
+    heard = Heard()
+    settlement = settling(world, tmp_path, notices=heard)
+    settlement.keep(at(7), published(b"a"))
+    settlement.note_refused(7)
+    assert not settlement.has_proposed(7)
+    world.append(7, OTHER)
+    [line] = said(settlement, at(8), at(7))
+    assert "I had proposed none" in line
+    assert heard.told == {}
+    world.now_s += KEEP_LOST_S
+    settlement.settle(at(8), None, 0)
+    assert world.unpinned == [cid_of(b"a")]
+
+
+def test_keep__again_after_a_refusal__a_bond_depends_on_it(world: World, tmp_path: Path) -> None:
+    settlement = settling(world, tmp_path)
+    settlement.keep(at(7), published(b"a"))
+    settlement.note_refused(7)
+    settlement.keep(at(7), published(b"b"))
+    assert settlement.has_proposed(7)
+
+
 def test_settle__task_stopped__says_why(world: World, tmp_path: Path) -> None:
     idle = at(7, HeightPhase.IDLE)
     assert "height 7: ended without a block: timed out;" in said(settling(world, tmp_path), idle, at(7))[0]
