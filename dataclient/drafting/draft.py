@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dataclient.drafting.costs import CLIENT_GAS, EncryptionCost, duration, encryption_cost, payment_for, size
-from dataclient.drafting.frontier import RECOVERABLE_SHARE, Choice, Say
+from dataclient.drafting.frontier import RECOVERABLE_SHARE, Choice, Frontier, Say
 from dataclient.drafting.linear_scores import LinearScores
 from dataclient.drafting.proposal import ProposedTask, Wishes, propose, with_miner_setup
 from dataclient.drafting.report import report_html
@@ -85,7 +85,7 @@ def _measured(proposal: ProposedTask, wishes: Wishes, training: PlainData) -> li
         )
     lines = [
         plain,
-        *(f"  {_described(each, training.shape)}: about {_percent(each.reached)}" for each in found.choices),
+        *(f"  {_described(each, training.shape)}: {_reached(each, found)}" for each in found.choices),
         f"proposed (--protect {wishes.protect}): {_described(picked, training.shape)}; required on training rows: "
         f"{required}",
         *_given_away(picked, wishes),
@@ -99,6 +99,13 @@ def _measured(proposal: ProposedTask, wishes: Wishes, training: PlainData) -> li
     if proposal.task.encryption.scheme != "none" and len(proposal.task.discretisation.minimum) <= FEW_FEATURES:
         why = "with few features the rank limit leaves few query vectors; more features or --no-encryption may help"
     return [*lines, f"WARNING: that is hardly better than guessing ({_percent(chance)}): {why}"]
+
+
+def _reached(choice: Choice, found: Frontier | LinearScores) -> str:
+    said = f"about {_percent(choice.reached)}"
+    if isinstance(found, LinearScores):
+        return said
+    return f"{said}, keeps {100 * min(max(choice.kept, 0.0), 1.0):.0f} % of what plain rows say of the label"
 
 
 def _described(choice: Choice, shape: tuple[int, ...]) -> str:
