@@ -23,7 +23,8 @@ log = structlog.get_logger()
 class Wakeup:
     """One subscription to the events of these contracts; what may be missed while it is broken counts as an event.
 
-    It only ever makes a role look earlier, so nothing that the node pushes has to be true.
+    Nothing that the node pushes has to be true: a role then looks in vain. Where it pushes too little, a role learns of
+    something a minute late at the worst (`pace.LONGEST_S`); the public profile's windows are two minutes and more.
     """
 
     def __init__(self, url: str, addresses: Sequence[str]) -> None:
