@@ -46,20 +46,22 @@ class HeightReview:
         return build
 
     def shares(
-        self, address: str, proposals: Sequence[Proposal], seed: bytes, members: Sequence[str], bonds_wei: Sequence[int]
-    ) -> Segments:
-        """This member's part of every proposal; `bonds_wei`: their miners'."""
+        self, proposals: Sequence[Proposal], seed: bytes, members: Sequence[str], bonds_wei: Sequence[int]
+    ) -> dict[str, Segments]:
+        """Every member's part of every proposal; `bonds_wei`: their miners'."""
         assert self.manifest is not None
         interval, redundancy = self.manifest.checkpoint_interval, self.manifest.redundancy
-        shares = {}
+        shares: dict[str, dict[int, frozenset[int]]] = {member: {} for member in members}
         for entry, (proposal, bond_wei) in enumerate(zip(proposals, bonds_wei, strict=True)):
             segments = -(-proposal.step // interval)
             if self.manifest.segments == "sampled":
                 count = sample_size(segments, len(members), bond_wei, self.reward_wei)
-                shares[entry] = sample(seed, entry, address, segments, count)
+                parts = {member: sample(seed, entry, member, segments, count) for member in members}
             else:
-                shares[entry] = assignment(seed, entry, members, segments, redundancy)[address]
-        return shares
+                parts = assignment(seed, entry, members, segments, redundancy)
+            for member, part in parts.items():
+                shares[member][entry] = part
+        return dict(shares)
 
     def suspects(self, reports: Sequence[SegmentsReport], shares: Mapping[str, Segments], address: str) -> Segments:
         """What others found wrong in proposals that look valid so far, and is not in this member's own part.
@@ -74,9 +76,8 @@ class HeightReview:
             if own is None or not own.verdict.is_valid or report.verifier not in shares:
                 continue
             mine, looked_at = shares[address][report.entry], shares[report.verifier][report.entry]
-            named = {
-                index for index in range(max(mine)) if report.wrong_segments >> index & 1
-            }  # the last is everybody's
+            last = max(mine)  # it is in everybody's part
+            named = {index for index in range(last) if report.wrong_segments >> index & 1}
             heard = (named & looked_at) | set(sorted(named - looked_at)[:1])
             others = frozenset(heard) - mine
             if others:

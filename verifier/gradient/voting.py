@@ -170,7 +170,7 @@ class GradientVoting:
         members = self.context.contracts.verifier_committee.members(ballot.ballot_id)
         bonds_wei = [self.gradient_chain.miner(proposal.miner).bond_wei for proposal in proposals]
         seed = ballot_seed(block_hash, ballot.ballot_id)
-        return {member: review.shares(member, proposals, seed, members, bonds_wei) for member in members}
+        return review.shares(proposals, seed, members, bonds_wei)
 
     def _report(self, ballot: Ballot, review: HeightReview) -> None:
         """Tells the others what was found, also that nothing was: then they need not wait."""

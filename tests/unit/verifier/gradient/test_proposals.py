@@ -40,7 +40,8 @@ def proposal(miner: str, step: int) -> Proposal:
 
 def test_shares__no_redundancy__everybody_has_the_last_and_each_other_is_one_members(review: HeightReview) -> None:
     proposals = [proposal(MINER, 41), proposal(OTHER_MINER, 8)]  # six segments of eight steps, and one
-    shares = [review.shares(member, proposals, PREVIOUS_HASH, MEMBERS, [1, 1]) for member in MEMBERS]
+    found = review.shares(proposals, PREVIOUS_HASH, MEMBERS, [1, 1])
+    shares = [found[member] for member in MEMBERS]
     assert [share[1] for share in shares] == [frozenset({0})] * 3
     assert all(5 in share[0] for share in shares)
     others = [index for share in shares for index in share[0] - {5}]
@@ -98,9 +99,10 @@ def test_shares__sampled__as_many_as_each_miners_bond_asks_for(
     sampled = manifest.model_copy(update={"segments": "sampled"})
     rich, poor = 10**18, 10**9
     drawn = HeightReview(review.inputs, sampled, reward_wei=10**15)
-    shares = drawn.shares(MEMBERS[0], [proposal(MINER, 512), proposal(MINER, 512)], bytes(32), MEMBERS, [rich, poor])
-    assert len(shares[0]) == 3
-    assert shares[1] == frozenset(range(64))
+    shares = drawn.shares([proposal(MINER, 512), proposal(MINER, 512)], bytes(32), MEMBERS, [rich, poor])
+    assert [len(shares[member][0]) for member in MEMBERS] == [3] * len(MEMBERS)
+    assert [shares[member][1] for member in MEMBERS] == [frozenset(range(64))] * len(MEMBERS)
+    assert len({shares[member][0] for member in MEMBERS}) > 1
 
 
 def test_is_shared__manifest_cannot_be_read__false(review: HeightReview) -> None:
