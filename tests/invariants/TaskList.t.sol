@@ -48,7 +48,7 @@ contract TaskListTest {
 
     /// forge-config: quick.fuzz.runs = 64
     /// @param steps each submits or raises (to one of few values, so that ties are common), cancels, or pops
-    function testFuzz_sequence__matches_a_plain_list(uint256[64] calldata steps) external {
+    function testFuzz_market__any_hints__matches_a_plain_list(uint256[64] calldata steps) external {
         for (uint256 i = 0; i < steps.length; i++) {
             uint256 kind = steps[i] % 8;
             uint64 hint = uint64(steps[i] >> 8) % (_last + 3);
