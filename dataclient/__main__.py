@@ -22,11 +22,10 @@ from pole.chain.profiles import PUBLIC
 from pole.chain.structs import MAX_SUBMISSIONS, MarketParameters
 from pole.errors import BadInput
 from pole.money import wei_to_ether
-from pole.node.cli import role_options
+from pole.node.cli import role_options, unpin_after_option
 from pole.node.commands import last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
-from pole.node.pins import UNPIN_AFTER_S
 from pole.node.terminal import Fitted, console, say
 from pole.shell import command
 
@@ -144,14 +143,7 @@ def submit_command(context: RoleContext, *, task_files: tuple[Path, ...], again:
 @cli.command()
 @role_options("dataclient")
 @click.option("--until-idle", is_flag=True, help="Exit when no task of this client is open.")
-@click.option(
-    "--unpin-after",
-    type=click.IntRange(0),
-    default=UNPIN_AFTER_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="Keep files and model so long after the model was collected, or the task ended without one; IPFS only.",
-)
+@unpin_after_option("files and model so long after the model was collected, or the task ended without one")
 def serve(context: RoleContext, *, until_idle: bool, unpin_after: int) -> None:
     """Serve the tasks: publish functional keys when a round opens, release the test set when commits have closed.
 

@@ -11,11 +11,10 @@ import click
 from miner.gradient.commands import enrolment, gradient
 from pole.errors import BadInput
 from pole.money import wei_to_ether
-from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options
+from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options, unpin_after_option
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
 from pole.node.exit import exit_code
-from pole.node.pins import UNPIN_AFTER_S
 from pole.node.terminal import say
 
 
@@ -58,14 +57,7 @@ def cli() -> None:
     metavar="ETHER",
     help="Withdraw credits above this.  [default: withdraw nothing]",
 )
-@click.option(
-    "--unpin-after",
-    type=click.IntRange(0),
-    default=UNPIN_AFTER_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="Keep a winning model published for so long after its round; IPFS only.",
-)
+@unpin_after_option("a winning model published for so long after its round")
 @click.option("--rounds", type=click.IntRange(1), help="Exit after so many rounds.  [default: never]")
 @click.option("--once", is_flag=True, help="Exit after one round; the same as --rounds 1.")
 def run(

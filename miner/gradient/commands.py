@@ -4,10 +4,10 @@ import click
 
 from pole.chain.contracts import GradientChain
 from pole.money import wei_to_ether
-from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options
+from pole.node.cli import ETHER, ETHER_OR_NOTHING, role_options, unpin_after_option
 from pole.node.commands import RunByDefault, last_status, withdraw_command
 from pole.node.context import RoleContext
-from pole.node.pins import UNPIN_AFTER_S
+from pole.node.terminal import say
 
 
 @click.group(cls=RunByDefault)
@@ -54,14 +54,7 @@ def gradient() -> None:
     show_default=True,
     help="Steps in which nearly all weights of a task must move; 0 trusts the client.",
 )
-@click.option(
-    "--unpin-after",
-    type=click.IntRange(0),
-    default=UNPIN_AFTER_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="Keep an own block's files published for so long after the next one; IPFS only.",
-)
+@unpin_after_option("an own block's files published for so long after the next one")
 @click.option("--blocks", type=click.IntRange(1), help="Exit after so many blocks.  [default: never]")
 def run(
     context: RoleContext,
@@ -117,12 +110,12 @@ def leave(context: RoleContext) -> None:
 def status(context: RoleContext) -> None:
     """Say what the account has at stake on the gradient chain, and what the running miner waits for."""
     gradient_chain, credit_wei = context.contracts.gradient_chain, context.contracts.reward_reservoir.credit_wei
-    click.echo(f"account   {context.address}")
-    click.echo(f"balance   {wei_to_ether(context.chain.balance_wei(context.address))} ether")
-    click.echo(f"credit    {wei_to_ether(credit_wei(context.address))} ether (python -m miner withdraw)")
-    click.echo(f"gradient  {enrolment(gradient_chain, context.address)}")
-    click.echo(f"tasks     {gradient_chain.pending_count()} pending")
-    click.echo(f"process   {last_status(context.home)}")
+    say("account", f"{context.address}")
+    say("balance", f"{wei_to_ether(context.chain.balance_wei(context.address))} ether")
+    say("credit", f"{wei_to_ether(credit_wei(context.address))} ether (python -m miner withdraw)")
+    say("gradient", f"{enrolment(gradient_chain, context.address)}")
+    say("tasks", f"{gradient_chain.pending_count()} pending")
+    say("process", f"{last_status(context.home)}")
 
 
 gradient.add_command(withdraw_command("miner"))

@@ -14,6 +14,7 @@ from pole.node.context import METRICS_ADDRESS, RoleSettings, open_context
 from pole.node.notify.notices import STUCK_AFTER_S
 from pole.node.notify.services import NOTIFY_FILE_VARIABLE, NOTIFY_VARIABLE
 from pole.node.passwords import PASSWORD_VARIABLE
+from pole.node.pins import UNPIN_AFTER_S
 from pole.settings import variable
 
 DEFAULT_RPC = "http://127.0.0.1:8545"
@@ -76,6 +77,18 @@ def notify_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]
             help="File with such addresses, one a line.",
         ),
     ]
+
+
+def unpin_after_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """How long the role keeps pinned what it published; `what` is that, and since when the time runs."""
+    return click.option(
+        "--unpin-after",
+        type=click.IntRange(0),
+        default=UNPIN_AFTER_S,
+        show_default=True,
+        metavar="SECONDS",
+        help=f"Keep {what}; IPFS only.",
+    )
 
 
 def role_options(

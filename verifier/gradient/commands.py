@@ -6,6 +6,7 @@ from pole.errors import BadInput, ProofInvalid
 from pole.node.cli import role_options
 from pole.node.commands import last_status
 from pole.node.context import RoleContext
+from pole.node.terminal import say
 
 
 @click.group()
@@ -19,15 +20,15 @@ def status(context: RoleContext) -> None:
     """Say where the gradient chain is, and what the account has to do with it."""
     gradient_chain, committee = context.contracts.gradient_chain, context.contracts.verifier_committee
     current = gradient_chain.current()
-    click.echo(f"account   {context.address}")
-    click.echo(f"height    {current.height}, {current.phase.name.lower()}" + _until(current.deadline))
-    click.echo(f"proposals {current.proposal_count}")
+    say("account", f"{context.address}")
+    say("height", f"{current.height}, {current.phase.name.lower()}{_until(current.deadline)}")
+    say("proposals", f"{current.proposal_count}")
     if current.ballot_id:
         ballot, member = committee.ballot(current.ballot_id), committee.member(current.ballot_id, context.address)
         vote = "revealed" if member.has_revealed else "committed" if member.has_committed else "none yet"
         mine = f"my vote: {vote}" if member.weight_wei else "I am no member"
-        click.echo(f"ballot    {ballot.ballot_id}, {ballot.phase.name.lower()}{_until(ballot.deadline)}; {mine}")
-    click.echo(f"process   {last_status(context.home)}")
+        say("ballot", f"{ballot.ballot_id}, {ballot.phase.name.lower()}{_until(ballot.deadline)}; {mine}")
+    say("process", f"{last_status(context.home)}")
 
 
 @gradient.command()

@@ -82,15 +82,16 @@ class VerifierCommittee(BaseContract):
 
     def penalties(self, verifier: str, blocks: int) -> list[Event]:
         """What it was slashed for, within so many of the newest blocks."""
-        newest = self._client.node_block()
-        first = max(self._client.deployment.block_number, newest - blocks)
-        return self._client.logs(self.name, "Slashed", first, newest, verifier=verifier)
+        return self._recent("Slashed", verifier, blocks)
 
     def exits(self, verifier: str, blocks: int) -> list[Event]:
         """How it lost its seat, within so many of the newest blocks."""
+        return self._recent("Unseated", verifier, blocks)
+
+    def _recent(self, event: str, verifier: str, blocks: int) -> list[Event]:
         newest = self._client.node_block()
         first = max(self._client.deployment.block_number, newest - blocks)
-        return self._client.logs(self.name, "Unseated", first, newest, verifier=verifier)
+        return self._client.logs(self.name, event, first, newest, verifier=verifier)
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
         """What was decided about every entry; empty until the ballot is closed."""
