@@ -35,8 +35,8 @@ class Node:
 
     def handle(self, connection: ServerConnection) -> None:
         self.asked.append(json.loads(connection.recv()))
+        self._connections.append(connection)  # before whoever asked knows: then it may push or drop
         connection.send(self.answer)
-        self._connections.append(connection)
         self.was_asked.release()
         try:
             for _ in connection:
