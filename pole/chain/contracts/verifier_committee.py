@@ -82,16 +82,16 @@ class VerifierCommittee(BaseContract):
 
     def penalties(self, verifier: str, blocks: int) -> list[Event]:
         """What it was slashed for, within so many of the newest blocks."""
-        return self._recent("Slashed", verifier, blocks)
+        return self._client.logs(self.name, "Slashed", *self._newest(blocks), verifier=verifier)
 
     def exits(self, verifier: str, blocks: int) -> list[Event]:
         """How it lost its seat, within so many of the newest blocks."""
-        return self._recent("Unseated", verifier, blocks)
+        return self._client.logs(self.name, "Unseated", *self._newest(blocks), verifier=verifier)
 
-    def _recent(self, event: str, verifier: str, blocks: int) -> list[Event]:
+    def _newest(self, blocks: int) -> tuple[int, int]:
+        """The first and the last of so many blocks, none before the deployment."""
         newest = self._client.node_block()
-        first = max(self._client.deployment.block_number, newest - blocks)
-        return self._client.logs(self.name, event, first, newest, verifier=verifier)
+        return max(self._client.deployment.block_number, newest - blocks), newest
 
     def outcome(self, ballot_id: int) -> list[Verdict]:
         """What was decided about every entry; empty until the ballot is closed."""
