@@ -39,7 +39,7 @@ INSTALLED_NODE := node_modules/.installed
 INSTALLED_AUDIT := .venv-audit/.installed
 INSTALLED_SITE := .venv-site/.installed
 
-.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations mutants test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources gpu gpu-kit
+.PHONY: site verify-input nodes screenshots bench-explorer reorgs package test-pythons attack-gradient audit audit-tools coverage-contracts coverage-python experiments formal attack bench-tools bench-encryption recover-pixels help setup demo demo-gradient compile test test-full campaign test-contracts test-gas test-unit test-invariants test-mutations mutants test-variants test-e2e load soak bench-gradient bench-exact bench-value exact check format gas lock clean kubo fuzz-sources gpu gpu-kit
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -75,10 +75,14 @@ demo-gradient: setup ## The gradient chain on a local chain: 30 blocks that are 
 screenshots: setup ## The README's pictures of the explorer, anew (needs Chromium)
 	@python -m scripts.screenshots
 
-# The first two side by side: each compiles the contracts in one process.
+# End-to-end tests wait more than they compute, so they run beside the others, which follow one another.
 test: setup kubo ## All kinds of tests, in minutes; `make test-full` leaves nothing out
-	@$(MAKE) --no-print-directory -j2 -Oline test-contracts test-invariants
-	@$(MAKE) --no-print-directory test-unit test-e2e
+	@$(MAKE) --no-print-directory -j2 -Oline IN_ORDER=1 test-e2e test-unit
+
+ifdef IN_ORDER
+test-invariants: test-contracts
+test-unit: test-invariants
+endif
 
 # Its contract and unit tests are those that measure coverage; what contracts spend is measured apart, optimised.
 test-full: WHICH :=
@@ -95,13 +99,15 @@ campaign: test-full ## What takes hours: ten times the invariants, every mutant 
 	python -m benchmarks.soak $(SOAK_ARGS)
 	python -m benchmarks.explorer.reorgs
 
-# ape does not notice a changed library by itself; `ape test` itself hangs with several processes.
-test-contracts: setup ## Contracts on eth-tester, with ape
+# ape does not notice a changed library by itself.
+compile: setup
 	ape compile --force
+
+# `ape test` itself hangs with several processes.
+test-contracts: compile ## Contracts on eth-tester, with ape
 	pytest tests/contracts -n $(PROCESSES) $(WHICH)
 
-test-gas: setup ## The gas of the largest rounds, as optimised code spends it
-	ape compile --force
+test-gas: compile ## The gas of the largest rounds, as optimised code spends it
 	ape test tests/contracts/test_gas.py
 
 test-invariants: setup ## Stateful invariants and fuzzing, with forge
@@ -116,7 +122,7 @@ mutants: setup ## The money paths broken in every small way; 90 % must be notice
 test-unit: setup kubo ## Python modules, property tests and Kubo
 	$(PYTEST) tests/unit -n $(UNIT_PROCESSES) $(WHICH)
 
-test-e2e: setup kubo ## Real processes on real nodes (anvil; ganache, and what `make nodes` installed, in `make test-full`)
+test-e2e: compile kubo ## Real processes on real nodes (anvil; ganache, and what `make nodes` installed, in `make test-full`)
 	$(PYTEST) tests/e2e -n $(E2E_PROCESSES) --dist loadgroup --no-loadscope-reorder $(WHICH)
 
 test-variants: setup ## Tests that compute, as other processors do and in other orders (VARIANTS="avx2 seed-1")
